@@ -1,0 +1,3 @@
+// The C headers behind CLZ4.
+#pragma once
+#include <lz4.h>

@@ -1,0 +1,3 @@
+// The C headers behind COpenBLAS.
+#pragma once
+#include <cblas.h>

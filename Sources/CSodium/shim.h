@@ -1,0 +1,3 @@
+// The C headers behind CSodium.
+#pragma once
+#include <sodium.h>

@@ -1,0 +1,3 @@
+// The C headers behind CXXHash.
+#pragma once
+#include <xxhash.h>

@@ -1,0 +1,4 @@
+// The C headers behind CZMQ.
+#pragma once
+#include <errno.h>
+#include <zmq.h>

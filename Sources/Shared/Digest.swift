@@ -1,0 +1,82 @@
+// Hashes: XXH3-128 for content and for numbers on the wire, SHA-256 for manifests and chains.
+import CSodium
+import CXXHash
+import Foundation
+
+/// A 128-bit XXH3 digest: of a clip's file, of a reduced sum, of the weights.
+public struct Digest128: Hashable, Sendable, Codable, CustomStringConvertible {
+  public var high: UInt64
+  public var low: UInt64
+
+  public init(high: UInt64, low: UInt64) {
+    self.high = high
+    self.low = low
+  }
+
+  public init(of bytes: UnsafeRawBufferPointer) {
+    let hash = unsafe XXH3_128bits(bytes.baseAddress, bytes.count)
+    self.init(high: hash.high64, low: hash.low64)
+  }
+
+  public init(of data: some ContiguousBytes) { self = unsafe data.withUnsafeBytes { unsafe Digest128(of: $0) } }
+
+  public init?(hex: String) {
+    guard hex.utf8.count == 32, let high = UInt64(hex.prefix(16), radix: 16),
+      let low = UInt64(hex.suffix(16), radix: 16)
+    else { return nil }
+    self.init(high: high, low: low)
+  }
+
+  /// 32 hexadecimal digits.
+  public var description: String { hex(high) + hex(low) }
+
+  private func hex(_ value: UInt64) -> String {
+    let digits = String(value, radix: 16)
+    return String(repeating: "0", count: 16 - digits.count) + digits
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let text = try decoder.singleValueContainer().decode(String.self)
+    guard let digest = Digest128(hex: text) else { throw SharedError(.badData, "'\(text)' is not a 128-bit digest") }
+    self = digest
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(description)
+  }
+}
+
+/// A running XXH3-128 over several pieces.
+@safe
+public struct Digest128Stream: ~Copyable {
+  private let state: OpaquePointer
+
+  public init() {
+    guard let created = unsafe XXH3_createState() else { preconditionFailure("out of memory for a hash") }
+    unsafe state = created
+    _ = unsafe XXH3_128bits_reset(state)
+  }
+
+  deinit { _ = unsafe XXH3_freeState(state) }
+
+  public func update(_ bytes: UnsafeRawBufferPointer) {
+    _ = unsafe XXH3_128bits_update(state, bytes.baseAddress, bytes.count)
+  }
+
+  public func update(_ data: some ContiguousBytes) { unsafe data.withUnsafeBytes { unsafe update($0) } }
+
+  public func finish() -> Digest128 {
+    let hash = unsafe XXH3_128bits_digest(state)
+    return Digest128(high: hash.high64, low: hash.low64)
+  }
+}
+
+/// SHA-256 as 64 hexadecimal digits, as `sha256sum` prints it.
+public func sha256Hex(_ data: some ContiguousBytes) -> String {
+  var digest = [UInt8](repeating: 0, count: Int(crypto_hash_sha256_BYTES))
+  unsafe data.withUnsafeBytes { bytes in
+    _ = unsafe crypto_hash_sha256(&digest, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), UInt64(bytes.count))
+  }
+  return digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+}
