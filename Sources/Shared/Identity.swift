@@ -1,0 +1,87 @@
+// Who is who, and which membership is meant. Plain values that travel in messages.
+
+/// A worker process: a rank names a slot, an incarnation one life of its process.
+public struct WorkerIdentity: Hashable, Sendable, Codable, CustomStringConvertible {
+  public var rank: Int
+  /// Drawn at random when the process starts.
+  public var incarnation: UInt64
+
+  public init(rank: Int, incarnation: UInt64) {
+    self.rank = rank
+    self.incarnation = incarnation
+  }
+
+  public var description: String { "worker \(rank)" }
+}
+
+/// A member of a generation, in ring order.
+public struct Member: Hashable, Sendable, Codable {
+  public var identity: WorkerIdentity
+  /// Where its peers reach it.
+  public var endpoint: String
+  /// The lanes that it computes.
+  public var lanes: [Int]
+
+  public init(identity: WorkerIdentity, endpoint: String, lanes: [Int]) {
+    self.identity = identity
+    self.endpoint = endpoint
+    self.lanes = lanes
+  }
+}
+
+/// One membership with one lane plan and one ring order. Only the coordinator makes one.
+public struct Generation: Hashable, Sendable, Codable {
+  public var number: UInt32
+  /// The first step that this generation computes.
+  public var startStep: UInt64
+  /// In ring order.
+  public var members: [Member]
+  /// Directives up to this sequence number were carried out before the generation began.
+  public var directivesDone: UInt64
+
+  public init(number: UInt32, startStep: UInt64, members: [Member], directivesDone: UInt64) {
+    self.number = number
+    self.startStep = startStep
+    self.members = members
+    self.directivesDone = directivesDone
+  }
+}
+
+/// Something that all ranks do at the same step boundary: the first at which every rank holds it.
+public struct Directive: Hashable, Sendable, Codable {
+  public enum Kind: String, Hashable, Sendable, Codable {
+    /// Take a copy of the state for a checkpoint and go on.
+    case checkpoint
+    /// Finish the step and wait for a new generation.
+    case reform
+    /// Take a copy of the state for a checkpoint and train no further.
+    case stop
+  }
+
+  /// Counts up from 1 over the whole run.
+  public var sequence: UInt64
+  public var kind: Kind
+
+  public init(sequence: UInt64, kind: Kind) {
+    self.sequence = sequence
+    self.kind = kind
+  }
+}
+
+/// Cuts `lanes` lanes among ranks in proportion to their weights (threads, or measured speed): contiguous, each lane
+/// once, by largest remainders. A pure function, so that a plan can be checked.
+public func laneShares(lanes: Int, weights: [Int]) -> [[Int]] {
+  precondition(!weights.isEmpty && weights.allSatisfy { $0 > 0 }, "weights must be positive")
+  let total = weights.reduce(0, +)
+  var counts = weights.map { lanes * $0 / total }
+  let remainders = weights.indices.sorted { a, b in
+    let (ra, rb) = (lanes * weights[a] % total, lanes * weights[b] % total)
+    return ra != rb ? ra > rb : a < b
+  }
+  for rank in remainders.prefix(lanes - counts.reduce(0, +)) { counts[rank] += 1 }
+  var next = 0
+  return counts.map { count in
+    defer { next += count }
+    return Array(next..<next + count)
+  }
+}

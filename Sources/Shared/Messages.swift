@@ -1,0 +1,286 @@
+// What coordinator and workers say to one another. `ControlCodec` says how it looks on the wire.
+
+/// From a worker to the coordinator.
+public enum WorkerMessage: Hashable, Sendable, Codable {
+  /// Wants to take part. Repeated until answered.
+  case hello(Hello)
+  /// Alive; sent from a thread of its own.
+  case heartbeat(Progress)
+  /// Where this rank stands, after `halt`, or by itself after a `reform` or `stop` directive.
+  case standing(Standing)
+  /// Holds the state before `step`, ready for generation `generation`.
+  case prepared(generation: UInt32, step: UInt64, weights: Digest128)
+  /// Applied a step. Repeated until acknowledged.
+  case committed(CommitRecord)
+  /// A copy of the state before `step` waits to be fetched for a checkpoint.
+  case checkpointReady(step: UInt64, blobs: [BlobDescription])
+  case evaluated(task: Int, EvaluationResult)
+  case fault(Fault)
+  /// Asks for a piece of a blob; also from the coordinator to a worker, and between workers.
+  case blobRequest(BlobRequest)
+  case blobPiece(BlobPiece)
+}
+
+/// From the coordinator to a worker.
+public enum CoordinatorMessage: Hashable, Sendable, Codable {
+  /// Taken in. The worker fetches the indexes and waits.
+  case welcome(Welcome)
+  /// Not taken in, or no longer wanted: the worker ends. `clean` where nothing is wrong.
+  case dismiss(reason: String, clean: Bool)
+  /// A member died or a new one waits: stop before anything else is applied, and say where you stand.
+  case halt(generation: UInt32)
+  /// Get the state before `step` from `source`.
+  case prepare(generation: UInt32, step: UInt64, source: StateSource)
+  case begin(Generation)
+  case directive(Directive)
+  /// All steps below `step` are in the journal for good.
+  case acknowledged(step: UInt64)
+  /// Answers a heartbeat.
+  case pulse
+  /// The copy for the checkpoint of `step` is no longer needed.
+  case checkpointTaken(step: UInt64)
+  case evaluate(EvaluationTask)
+  case blobRequest(BlobRequest)
+  case blobPiece(BlobPiece)
+}
+
+/// Where a worker takes the state from.
+public enum StateSource: Hashable, Sendable, Codable {
+  /// Its own memory: a step that it froze is applied if it lies below the wanted one, else forgotten.
+  case own
+  /// The published initial values.
+  case initial
+  /// A live peer, at its endpoint.
+  case peer(endpoint: String)
+  /// The coordinator's checkpoint.
+  case coordinator
+}
+
+public struct Hello: Hashable, Sendable, Codable {
+  public var host: String
+  public var pid: Int32
+  /// Lanes that it computes at once.
+  public var threads: Int
+  /// Where its peers reach it.
+  public var endpoint: String
+  /// What decides its bits: libraries, kernels, engine. All members of a run must be equal in it.
+  public var fingerprint: [String: String]
+
+  public init(host: String, pid: Int32, threads: Int, endpoint: String, fingerprint: [String: String]) {
+    self.host = host
+    self.pid = pid
+    self.threads = threads
+    self.endpoint = endpoint
+    self.fingerprint = fingerprint
+  }
+}
+
+public struct Welcome: Hashable, Sendable, Codable {
+  /// The resolved recipe.
+  public var recipe: String
+  /// The clips of training and validation, as blobs that the coordinator serves.
+  public var blobs: [BlobDescription]
+  /// The step after which training ends by itself.
+  public var lastStep: UInt64
+
+  public init(recipe: String, blobs: [BlobDescription], lastStep: UInt64) {
+    self.recipe = recipe
+    self.blobs = blobs
+    self.lastStep = lastStep
+  }
+}
+
+/// What a worker is at: enough to tell a hang from slowness.
+public struct Progress: Hashable, Sendable, Codable {
+  public enum Phase: String, Hashable, Sendable, Codable {
+    case idle, preparing, computing, reducing, voting, applying, evaluating
+  }
+
+  public var phase = Phase.idle
+  public var generation: UInt32 = 0
+  public var step: UInt64 = 0
+  public var attempt: UInt8 = 0
+  /// Lanes that are finished.
+  public var lanesDone = 0
+  /// Changes whenever the ring moves.
+  public var ringFrames: UInt64 = 0
+  /// The rank whose frames it waits for.
+  public var waitingFor: Int?
+
+  public init() {}
+}
+
+/// Where a rank stands: it has applied every step below `next`.
+public struct Standing: Hashable, Sendable, Codable {
+  public var generation: UInt32
+  /// Nil where it holds no state at all.
+  public var next: UInt64?
+  /// It has voted for step `next` and keeps the reduced sum.
+  public var frozen: Bool
+
+  public init(generation: UInt32, next: UInt64?, frozen: Bool) {
+    self.generation = generation
+    self.next = next
+    self.frozen = frozen
+  }
+}
+
+/// What one rank knows of a step that it has applied. Everything but `share` is equal on all ranks.
+public struct CommitRecord: Hashable, Sendable, Codable {
+  public var generation: UInt32
+  public var step: UInt64
+  public var attempt: UInt8
+  /// Of the reduced sum.
+  public var digest: Digest128
+  /// Of the weights that the step started from.
+  public var weights: Digest128
+  /// Mean over the step's clips.
+  public var loss: Double
+  public var top1: Int
+  public var top5: Int
+  public var clips: Int
+  public var learningRate: Double
+  /// The step changed nothing, because its gradient was not finite and the recipe says to skip such steps.
+  public var skipped: Bool
+  public var share: Share
+
+  /// One rank's part in it.
+  public struct Share: Hashable, Sendable, Codable {
+    public var lanes: [Int]
+    /// Bytes that its gradients would take uncompressed, and those that it sent.
+    public var rawBytes: UInt64
+    public var wireBytes: UInt64
+    /// Seconds spent waiting for clips, computing lanes, in the ring, and applying.
+    public var decodeWait: Double
+    public var compute: Double
+    public var ring: Double
+    public var apply: Double
+
+    public init(
+      lanes: [Int], rawBytes: UInt64, wireBytes: UInt64, decodeWait: Double, compute: Double, ring: Double,
+      apply: Double
+    ) {
+      self.lanes = lanes
+      self.rawBytes = rawBytes
+      self.wireBytes = wireBytes
+      self.decodeWait = decodeWait
+      self.compute = compute
+      self.ring = ring
+      self.apply = apply
+    }
+  }
+
+  public init(
+    generation: UInt32, step: UInt64, attempt: UInt8, digest: Digest128, weights: Digest128, loss: Double, top1: Int,
+    top5: Int, clips: Int, learningRate: Double, skipped: Bool, share: Share
+  ) {
+    self.generation = generation
+    self.step = step
+    self.attempt = attempt
+    self.digest = digest
+    self.weights = weights
+    self.loss = loss
+    self.top1 = top1
+    self.top5 = top5
+    self.clips = clips
+    self.learningRate = learningRate
+    self.skipped = skipped
+    self.share = share
+  }
+}
+
+public struct EvaluationTask: Hashable, Sendable, Codable {
+  public var task: Int
+  /// Positions in the validation index.
+  public var clips: [Int]
+
+  public init(task: Int, clips: [Int]) {
+    self.task = task
+    self.clips = clips
+  }
+}
+
+/// Sums over the clips of a task.
+public struct EvaluationResult: Hashable, Sendable, Codable {
+  public var clips = 0
+  public var top1 = 0
+  public var top5 = 0
+  /// Clips that could not be decoded, with the reason.
+  public var failed: [String] = []
+
+  public init() {}
+
+  public static func += (sum: inout EvaluationResult, other: EvaluationResult) {
+    sum.clips += other.clips
+    sum.top1 += other.top1
+    sum.top5 += other.top5
+    sum.failed += other.failed
+  }
+}
+
+/// Something that a worker cannot mend by itself.
+public struct Fault: Hashable, Sendable, Codable {
+  public enum Kind: Hashable, Sendable, Codable {
+    /// Nothing came from the rank's left neighbour for too long.
+    case silentPeer(rank: Int)
+    /// Digests differ: these ranks are the odd ones.
+    case corruption(ranks: [Int])
+    case nonFiniteGradient
+    case clip
+    case other
+  }
+
+  public var kind: Kind
+  public var generation: UInt32
+  public var step: UInt64
+  /// For people: what, where, what to do.
+  public var text: String
+  /// An `ExitStatus` for the run, if the fault ends it.
+  public var status: Int32
+
+  public init(kind: Kind, generation: UInt32, step: UInt64, text: String, status: ExitStatus = .failed) {
+    self.kind = kind
+    self.generation = generation
+    self.step = step
+    self.text = text
+    self.status = status.rawValue
+  }
+}
+
+/// A named, immutable piece of data that one side can fetch from the other.
+public struct BlobDescription: Hashable, Sendable, Codable {
+  public var name: String
+  public var bytes: Int
+  public var digest: Digest128
+
+  public init(name: String, bytes: Int, digest: Digest128) {
+    self.name = name
+    self.bytes = bytes
+    self.digest = digest
+  }
+}
+
+/// Asks for the piece of a blob that begins at `offset`.
+public struct BlobRequest: Hashable, Sendable, Codable {
+  public var name: String
+  public var offset: Int
+
+  public init(name: String, offset: Int) {
+    self.name = name
+    self.offset = offset
+  }
+}
+
+/// A piece of a blob; its bytes travel as the message's second part.
+public struct BlobPiece: Hashable, Sendable, Codable {
+  public var name: String
+  public var offset: Int
+  /// The whole blob. Nil where the sender does not have it (yet).
+  public var description: BlobDescription?
+
+  public init(name: String, offset: Int, description: BlobDescription?) {
+    self.name = name
+    self.offset = offset
+    self.description = description
+  }
+}

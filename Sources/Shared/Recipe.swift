@@ -1,0 +1,138 @@
+// The recipe: everything that decides the bits of a run, and how it is kept. Plain values beside their meaning.
+import Foundation
+
+/// A whole recipe. `RecipeFields` says how each value is written in YAML and what it may be.
+public struct Recipe: Hashable, Sendable {
+  /// The run's name; its directory is `runs/NAME` unless told otherwise.
+  public var name = "run"
+  /// Everything random in a run is drawn from this.
+  public var seed: UInt64 = 1
+  public var engine = Engine.openblas
+  public var model = ModelRecipe()
+  public var optimizer = OptimizerRecipe()
+  public var schedule = ScheduleRecipe()
+  public var batch = BatchRecipe()
+  public var data = DataRecipe()
+  public var exchange = ExchangeRecipe()
+  public var checkpoint = CheckpointRecipe()
+  public var faults = FaultRecipe()
+
+  /// What computes the convolutions.
+  public enum Engine: String, Hashable, Sendable, CaseIterable {
+    case openblas
+  }
+
+  public init() {}
+
+  /// The digest of everything that decides the run's bits: the resolved recipe without what only tells where things
+  /// are and how faults are met.
+  public var digest: Digest128 {
+    var essence = self
+    essence.name = ""
+    essence.data.path = ""
+    essence.checkpoint = CheckpointRecipe()
+    essence.faults = FaultRecipe()
+    essence.data.decodeThreads = 1
+    essence.exchange.chunkValues = 65_536
+    essence.exchange.bucketValues = 1_048_576
+    return Digest128(of: Data(essence.yaml().utf8))
+  }
+}
+
+/// A step's batch is `lanes · clipsPerLane` clips. Lanes are a part of the recipe, never of the cluster.
+public struct BatchRecipe: Hashable, Sendable {
+  /// Micro-batches of a step (V); also the most workers' threads that can share one.
+  public var lanes = 8
+  /// Clips of a micro-batch, over which batch norm takes its statistics.
+  public var clipsPerLane = 4
+
+  public var clips: Int { lanes * clipsPerLane }
+
+  public init() {}
+}
+
+/// Where the clips are and how frames are taken from them.
+public struct DataRecipe: Hashable, Sendable {
+  public enum Format: String, Hashable, Sendable, CaseIterable {
+    case kinetics
+    case moments
+  }
+
+  public enum Sampling: String, Hashable, Sendable, CaseIterable {
+    case uniform
+    case dense
+  }
+
+  public var format = Format.kinetics
+  /// The data set's folder; `data=PATH` in the hosts file replaces it on a host.
+  public var path = "."
+  /// Annotations, relative to `path`.
+  public var trainList = "train.csv"
+  public var validationList = "validation.csv"
+  /// The folders of the videos, relative to `path`.
+  public var trainVideos = "train"
+  public var validationVideos = "validation"
+  /// A list of class names, one a line; the sorted labels of the training list where empty.
+  public var labels = ""
+  public var sampling = Sampling.uniform
+  /// `dense`: source frames between two sampled ones.
+  public var denseStride = 4
+  /// Mirror half of the training clips. Wrong where left and right differ.
+  public var flip = true
+  /// Training crops of several scales; the whole centre otherwise.
+  public var multiScale = true
+  /// Put each clip's frames in a random order: an ablation that removes time.
+  public var shuffleFrames = false
+  /// Threads that decode ahead in each worker.
+  public var decodeThreads = 1
+  /// Views of a validation clip, averaged: clips in time × crops in space (1, 3, 5 or 10).
+  public var evaluationClips = 1
+  public var evaluationCrops = 1
+
+  public init() {}
+}
+
+/// How gradients travel.
+public struct ExchangeRecipe: Hashable, Sendable {
+  /// Bits of a quantised gradient below the RMS of the step's sum: the dial between fidelity and bandwidth.
+  public var gradientBits = 10
+  /// Values of a compressed chunk.
+  public var chunkValues = 65_536
+  /// Values of a bucket.
+  public var bucketValues = 1_048_576
+  /// What to do about a gradient that is not finite.
+  public var nonFinite = NonFinite.stop
+
+  public enum NonFinite: String, Hashable, Sendable, CaseIterable {
+    case stop
+    case skip
+  }
+
+  public init() {}
+}
+
+/// When state is written down.
+public struct CheckpointRecipe: Hashable, Sendable {
+  /// Steps between two checkpoints; 0 for once an epoch.
+  public var everySteps = 0
+  /// Checkpoints that are kept.
+  public var keep = 3
+
+  public init() {}
+}
+
+/// When somebody is given up.
+public struct FaultRecipe: Hashable, Sendable {
+  /// Seconds between two heartbeats.
+  public var heartbeatSeconds = 0.25
+  /// Seconds without a heartbeat after which a worker is evicted.
+  public var evictSeconds = 5.0
+  /// Seconds to wait for all workers of the hosts file at the start before going on with those that came.
+  public var joinSeconds = 60.0
+  /// Seconds without a coordinator after which a worker whose standard input is closed ends.
+  public var orphanSeconds = 60.0
+  /// Times in a row that a rank is started again without having taken part in a step.
+  public var restarts = 5
+
+  public init() {}
+}
