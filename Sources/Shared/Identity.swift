@@ -38,23 +38,24 @@ public struct Generation: Hashable, Sendable, Codable {
   public var members: [Member]
   /// Directives up to this sequence number were carried out before the generation began.
   public var directivesDone: UInt64
+  /// Its members train no step: they stand at `startStep` and hand over a checkpoint.
+  public var stops: Bool
 
-  public init(number: UInt32, startStep: UInt64, members: [Member], directivesDone: UInt64) {
+  public init(number: UInt32, startStep: UInt64, members: [Member], directivesDone: UInt64 = 0, stops: Bool = false) {
     self.number = number
     self.startStep = startStep
     self.members = members
     self.directivesDone = directivesDone
+    self.stops = stops
   }
 }
 
 /// Something that all ranks do at the same step boundary: the first at which every rank holds it.
 public struct Directive: Hashable, Sendable, Codable {
   public enum Kind: String, Hashable, Sendable, Codable {
-    /// Take a copy of the state for a checkpoint and go on.
-    case checkpoint
     /// Finish the step and wait for a new generation.
     case reform
-    /// Take a copy of the state for a checkpoint and train no further.
+    /// Finish the step, hand over a checkpoint and train no further.
     case stop
   }
 

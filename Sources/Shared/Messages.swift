@@ -6,7 +6,8 @@ public enum WorkerMessage: Hashable, Sendable, Codable {
   case hello(Hello)
   /// Alive; sent from a thread of its own.
   case heartbeat(Progress)
-  /// Where this rank stands, after `halt`, or by itself after a `reform` or `stop` directive.
+  /// Where this rank stands: after `halt`, at the boundary at which a directive took effect or training ended, and,
+  /// in generation 0, when it is ready to be given the state for the first time.
   case standing(Standing)
   /// Holds the state before `step`, ready for generation `generation`.
   case prepared(generation: UInt32, step: UInt64, weights: Digest128)
@@ -16,7 +17,7 @@ public enum WorkerMessage: Hashable, Sendable, Codable {
   case checkpointReady(step: UInt64, blobs: [BlobDescription])
   case evaluated(task: Int, EvaluationResult)
   case fault(Fault)
-  /// Asks for a piece of a blob; also from the coordinator to a worker, and between workers.
+  /// Blobs are fetched in both directions, and between workers.
   case blobRequest(BlobRequest)
   case blobPiece(BlobPiece)
 }
@@ -32,11 +33,10 @@ public enum CoordinatorMessage: Hashable, Sendable, Codable {
   /// Get the state before `step` from `source`.
   case prepare(generation: UInt32, step: UInt64, source: StateSource)
   case begin(Generation)
-  case directive(Directive)
   /// All steps below `step` are in the journal for good.
   case acknowledged(step: UInt64)
-  /// Answers a heartbeat.
-  case pulse
+  /// Answers a heartbeat, with the directives that are not carried out yet.
+  case pulse([Directive])
   /// The copy for the checkpoint of `step` is no longer needed.
   case checkpointTaken(step: UInt64)
   case evaluate(EvaluationTask)
@@ -46,8 +46,9 @@ public enum CoordinatorMessage: Hashable, Sendable, Codable {
 
 /// Where a worker takes the state from.
 public enum StateSource: Hashable, Sendable, Codable {
-  /// Its own memory: a step that it froze is applied if it lies below the wanted one, else forgotten.
-  case own
+  /// Its own memory: a step that it froze is applied if it lies below the wanted one, else forgotten. `skipping` where
+  /// the others applied that step as one that changes nothing.
+  case own(skipping: Bool)
   /// The published initial values.
   case initial
   /// A live peer, at its endpoint.
@@ -117,11 +118,14 @@ public struct Standing: Hashable, Sendable, Codable {
   public var next: UInt64?
   /// It has voted for step `next` and keeps the reduced sum.
   public var frozen: Bool
+  /// It trains no further: the last step, or a stop that took effect at this boundary.
+  public var stopped: Bool
 
-  public init(generation: UInt32, next: UInt64?, frozen: Bool) {
+  public init(generation: UInt32, next: UInt64?, frozen: Bool = false, stopped: Bool = false) {
     self.generation = generation
     self.next = next
     self.frozen = frozen
+    self.stopped = stopped
   }
 }
 

@@ -1,0 +1,66 @@
+// Gathers what the ranks report of each step until it can be written down. Pure.
+import Shared
+
+/// A step that every rank of its generation has reported, or that nobody more will report.
+struct CommittedStep: Equatable {
+  /// As the first rank reported it; `share` is only that rank's.
+  var record: CommitRecord
+  var shares: [Int: CommitRecord.Share]
+
+  var rawBytes: UInt64 { shares.values.reduce(0) { $0 + $1.rawBytes } }
+  var wireBytes: UInt64 { shares.values.reduce(0) { $0 + $1.wireBytes } }
+
+  /// The slowest rank's seconds in one part of the step.
+  func slowest(_ part: KeyPath<CommitRecord.Share, Double>) -> Double {
+    shares.values.map { $0[keyPath: part] }.max() ?? 0
+  }
+}
+
+/// Steps leave in order, each once; every rank's part of a step is waited for as long as its generation lives.
+struct CommitCollector {
+  /// Every step below has left.
+  private(set) var next: UInt64
+  private var waiting: [UInt64: CommittedStep] = [:]
+  private var ranks: Set<Int> = []
+
+  init(next: UInt64) { self.next = next }
+
+  /// A generation begins: nothing more comes from the one before.
+  mutating func begin(_ generation: Generation) -> [CommittedStep] {
+    let left = release(below: generation.startStep)
+    ranks = Set(generation.members.map(\.identity.rank))
+    return left
+  }
+
+  mutating func rollBack(to step: UInt64) {
+    waiting = [:]
+    next = step
+  }
+
+  /// - Returns: the steps that can be written down now.
+  /// - Throws: `SharedError(.badData)` where two ranks committed different sums.
+  mutating func take(_ record: CommitRecord, from rank: Int) throws -> [CommittedStep] {
+    guard record.step >= next else { return [] }
+    var step = waiting[record.step] ?? CommittedStep(record: record, shares: [:])
+    guard step.record.digest == record.digest, step.record.weights == record.weights else {
+      throw SharedError(
+        .badData, "step \(record.step): rank \(rank) committed another sum than the others; the run cannot go on")
+    }
+    step.shares[rank] = record.share
+    waiting[record.step] = step
+    return release()
+  }
+
+  /// The run is over: what has come is all that comes.
+  mutating func flush() -> [CommittedStep] { release(below: .max) }
+
+  private mutating func release(below end: UInt64 = 0) -> [CommittedStep] {
+    var left: [CommittedStep] = []
+    while let step = waiting[next], next < end || ranks.isSubset(of: step.shares.keys) {
+      left.append(step)
+      waiting[next] = nil
+      next += 1
+    }
+    return left
+  }
+}

@@ -1,0 +1,260 @@
+// What a worker does next, as a pure state machine: an event goes in, a list of actions comes out. `WorkerLoop`
+// carries them out.
+import Shared
+
+/// One worker's part in the protocol: joining, being given the state, stepping, voting, standing still.
+struct WorkerSession {
+  enum Phase: Equatable {
+    /// Said hello, not welcomed yet.
+    case joining
+    /// Welcomed; fetching the indexes, or ready and waiting for the first halt.
+    case waiting
+    /// Stopped for generation `number`, which is being made.
+    case halted
+    /// Getting the state before `step`.
+    case preparing(step: UInt64)
+    case prepared(step: UInt64, weights: Digest128)
+    case computing
+    case reducing
+    /// The sum is frozen, the ballots go round.
+    case voting
+    /// At a boundary at which nothing more is computed.
+    case standing(stopped: Bool)
+    /// Something is wrong that the coordinator must decide about.
+    case faulted(Fault)
+  }
+
+  enum Action: Equatable {
+    case send(WorkerMessage)
+    case fetchIndexes(Welcome)
+    case openRing(Generation)
+    case closeRing
+    /// Compute those of the lanes that are not summed up yet.
+    case compute(step: UInt64, attempt: UInt8, lanes: [Int])
+    /// All lanes are summed up: start the reduction.
+    case reduce
+    /// Offer the ballot, with the newest directive held.
+    case vote(directive: UInt64)
+    /// Apply the reduced sum, or nothing where the step is skipped; then call `applied`.
+    case apply(step: UInt64, skipping: Bool)
+    /// Get the state before `step`; then call `obtained`.
+    case obtain(StateSource, generation: UInt32, step: UInt64)
+    /// Put a copy of the state on the shelf for a checkpoint.
+    case shelve(step: UInt64)
+    case takenCheckpoint(step: UInt64)
+    case evaluate(EvaluationTask)
+    case leave(reason: String, clean: Bool)
+  }
+
+  let identity: WorkerIdentity
+  private(set) var phase = Phase.joining
+  /// Every step below is applied; nil without a state.
+  private(set) var next: UInt64?
+  /// The reduced sum of step `next` is kept: it was voted for.
+  private(set) var frozen = false
+  private(set) var attempt: UInt8 = 0
+  private(set) var generation: Generation?
+  /// The generation that is being made, or runs.
+  private(set) var number: UInt32 = 0
+  private(set) var records: [CommitRecord] = []
+  private var directives: [Directive] = []
+  private var directivesDone: UInt64 = 0
+  private var ready = false
+  private var lastStep: UInt64 = .max
+  /// Whether the state before a step is to be kept as a checkpoint.
+  private var isCheckpoint: @Sendable (UInt64) -> Bool = { _ in false }
+
+  init(identity: WorkerIdentity) { self.identity = identity }
+
+  /// This rank's lanes.
+  var lanes: [Int] { generation?.members.first { $0.identity == identity }?.lanes ?? [] }
+
+  /// The newest directive up to which this rank holds all.
+  var directiveHeld: UInt64 {
+    var held = directivesDone
+    for directive in directives where directive.sequence == held + 1 { held += 1 }
+    return held
+  }
+
+  // MARK: Messages
+
+  mutating func receive(_ message: CoordinatorMessage) -> [Action] {
+    switch message {
+    case .welcome(let welcome):
+      guard phase == .joining else { return [] }
+      phase = .waiting
+      lastStep = welcome.lastStep
+      return [.fetchIndexes(welcome)]
+    case .dismiss(let reason, let clean):
+      return [.leave(reason: reason, clean: clean)]
+    case .halt(let number):
+      return halt(number)
+    case .prepare(let number, let step, let source):
+      return prepare(number, step, source)
+    case .begin(let generation):
+      return begin(generation)
+    case .pulse(let outstanding):
+      for directive in outstanding where !directives.contains(directive) && directive.sequence > directivesDone {
+        directives.append(directive)
+      }
+      directives.sort { $0.sequence < $1.sequence }
+      return []
+    case .acknowledged(let step):
+      records.removeAll { $0.step < step }
+      return []
+    case .checkpointTaken(let step):
+      return [.takenCheckpoint(step: step)]
+    case .evaluate(let task):
+      return next == nil ? [] : [.evaluate(task)]
+    case .blobRequest, .blobPiece:
+      return []
+    }
+  }
+
+  /// What was said and not answered, to be said again from time to time.
+  func unanswered() -> [WorkerMessage] {
+    var messages: [WorkerMessage] = records.map { .committed($0) }
+    switch phase {
+    case .waiting where ready: messages.append(.standing(Standing(generation: 0, next: nil)))
+    case .halted: messages.append(standing())
+    case .prepared(let step, let weights):
+      messages.append(.prepared(generation: number, step: step, weights: weights))
+    case .standing: messages.append(standing())
+    case .faulted(let fault): messages.append(.fault(fault))
+    case .joining, .waiting, .preparing, .computing, .reducing, .voting: break
+    }
+    return messages
+  }
+
+  // MARK: Events of the shell
+
+  /// The indexes are here.
+  mutating func indexed(isCheckpoint: @escaping @Sendable (UInt64) -> Bool) -> [Action] {
+    ready = true
+    self.isCheckpoint = isCheckpoint
+    return unanswered().map { .send($0) }
+  }
+
+  /// Holds the state before `step`.
+  mutating func obtained(generation: UInt32, step: UInt64, weights: Digest128) -> [Action] {
+    guard phase == .preparing(step: step), generation == number else { return [] }
+    next = step
+    frozen = false
+    phase = .prepared(step: step, weights: weights)
+    return unanswered().map { .send($0) }
+  }
+
+  /// All lanes of this rank are summed up.
+  mutating func computed(step: UInt64, attempt: UInt8) -> [Action] {
+    guard phase == .computing, step == next, attempt == self.attempt else { return [] }
+    phase = .reducing
+    return [.reduce]
+  }
+
+  /// The sum is complete.
+  mutating func reduced() -> [Action] {
+    guard phase == .reducing else { return [] }
+    phase = .voting
+    frozen = true
+    return [.vote(directive: directiveHeld)]
+  }
+
+  /// All ranks voted for the sum; `directive` is the newest that all hold.
+  mutating func agreed(directive: UInt64, skipping: Bool) -> [Action] {
+    guard phase == .voting, let next else { return [] }
+    agreedDirective = directive
+    return [.apply(step: next, skipping: skipping)]
+  }
+  private var agreedDirective: UInt64 = 0
+
+  /// The scales of the step were too small: once more with larger ones.
+  mutating func repeatStep() -> [Action] {
+    guard phase == .voting, let next else { return [] }
+    frozen = false
+    attempt += 1
+    phase = .computing
+    return [.compute(step: next, attempt: attempt, lanes: lanes)]
+  }
+
+  /// Step `next` is applied.
+  mutating func applied(_ record: CommitRecord) -> [Action] {
+    guard let step = next, record.step == step else { return [] }
+    next = step + 1
+    frozen = false
+    records.append(record)
+    let sent = [Action.send(.committed(record))]
+    return phase == .voting ? sent + boundary() : sent
+  }
+
+  mutating func failed(_ fault: Fault) -> [Action] {
+    phase = .faulted(fault)
+    return [.send(.fault(fault))]
+  }
+
+  // MARK: Making a generation
+
+  private mutating func halt(_ wanted: UInt32) -> [Action] {
+    guard ready, wanted >= number else { return [] }
+    if wanted == number, phase != .waiting { return phase == .halted ? [.send(standing())] : [] }
+    number = wanted
+    phase = .halted
+    return [.closeRing, .send(standing())]
+  }
+
+  private mutating func prepare(_ wanted: UInt32, _ step: UInt64, _ source: StateSource) -> [Action] {
+    guard ready, wanted >= number else { return [] }
+    switch phase {
+    case .prepared(step, _) where wanted == number: return unanswered().map { .send($0) }
+    case .preparing(step) where wanted == number: return []
+    case .halted, .waiting: break
+    default: return []
+    }
+    number = wanted
+    var actions: [Action] = []
+    if case .own(let skipping) = source, frozen, let next, step == next + 1 {
+      actions.append(.apply(step: next, skipping: skipping))
+    }
+    phase = .preparing(step: step)
+    return actions + [.obtain(source, generation: wanted, step: step)]
+  }
+
+  private mutating func begin(_ made: Generation) -> [Action] {
+    guard case .prepared(made.startStep, _) = phase, made.number == number else { return [] }
+    generation = made
+    directives = []
+    directivesDone = made.directivesDone
+    attempt = 0
+    if made.stops || made.startStep >= lastStep { return stand(stopped: true) }
+    phase = .computing
+    return [.openRing(made), .compute(step: made.startStep, attempt: 0, lanes: lanes)]
+  }
+
+  // MARK: Boundaries
+
+  private mutating func boundary() -> [Action] {
+    guard let next, let generation else { return [] }
+    let effective = directives.filter { $0.sequence <= agreedDirective }
+    directives.removeAll { $0.sequence <= agreedDirective }
+    directivesDone = max(directivesDone, agreedDirective)
+    if next >= lastStep || effective.contains(where: { $0.kind == .stop }) {
+      return [.closeRing] + stand(stopped: true)
+    }
+    var actions: [Action] = []
+    if isCheckpoint(next), generation.members.first?.identity == identity { actions.append(.shelve(step: next)) }
+    if effective.contains(where: { $0.kind == .reform }) { return actions + [.closeRing] + stand(stopped: false) }
+    attempt = 0
+    phase = .computing
+    return actions + [.compute(step: next, attempt: 0, lanes: lanes)]
+  }
+
+  private mutating func stand(stopped: Bool) -> [Action] {
+    phase = .standing(stopped: stopped)
+    var actions: [Action] = []
+    if stopped, let next, generation?.members.first?.identity == identity { actions.append(.shelve(step: next)) }
+    return actions + [.send(standing())]
+  }
+
+  private func standing() -> WorkerMessage {
+    .standing(Standing(generation: number, next: next, frozen: frozen, stopped: phase == .standing(stopped: true)))
+  }
+}

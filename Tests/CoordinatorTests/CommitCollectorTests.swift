@@ -1,0 +1,72 @@
+import Shared
+import Testing
+
+@testable import Coordinator
+
+@Suite struct CommitCollectorTests {
+  private func record(_ step: UInt64, digest: UInt64 = 0) -> CommitRecord {
+    CommitRecord(
+      generation: 1, step: step, attempt: 0, digest: Digest128(high: digest, low: step),
+      weights: Digest128(high: 0, low: step), loss: 1, top1: 1, top5: 2, clips: 4, learningRate: 0.1, skipped: false,
+      share: .init(lanes: [0], rawBytes: 10, wireBytes: 4, decodeWait: 0, compute: 0, ring: 0, apply: 0))
+  }
+
+  private func generation(_ start: UInt64, ranks: Int) -> Generation {
+    let members = (0..<ranks).map {
+      Member(identity: WorkerIdentity(rank: $0, incarnation: 1), endpoint: "", lanes: [])
+    }
+    return Generation(number: 1, startStep: start, members: members)
+  }
+
+  @Test("a step leaves when all ranks reported it, in order, once")
+  func order() throws {
+    var collector = CommitCollector(next: 0)
+    #expect(collector.begin(generation(0, ranks: 2)).isEmpty)
+    #expect(try collector.take(record(0), from: 0).isEmpty)
+    #expect(try collector.take(record(1), from: 0).isEmpty)
+    #expect(try collector.take(record(1), from: 1).isEmpty)
+    let left = try collector.take(record(0), from: 1)
+    #expect(left.map(\.record.step) == [0, 1])
+    #expect(left.first?.rawBytes == 20)
+    #expect(try collector.take(record(1), from: 1).isEmpty)
+  }
+
+  @Test("when a generation ends, what one rank alone reported leaves too")
+  func endOfGeneration() throws {
+    var collector = CommitCollector(next: 0)
+    _ = collector.begin(generation(0, ranks: 2))
+    _ = try collector.take(record(0), from: 0)
+    #expect(collector.begin(generation(1, ranks: 1)).map(\.record.step) == [0])
+    #expect(try collector.take(record(1), from: 0).map(\.record.step) == [1])
+  }
+
+  @Test("two different sums for one step stop the run")
+  func conflict() throws {
+    var collector = CommitCollector(next: 0)
+    _ = collector.begin(generation(0, ranks: 2))
+    _ = try collector.take(record(0), from: 0)
+    #expect(throws: SharedError.self) { try collector.take(record(0, digest: 9), from: 1) }
+  }
+}
+
+@Suite struct EvaluationQueueTests {
+  @Test("every clip is evaluated once, also when a worker is lost")
+  func lostWorker() throws {
+    var queue = EvaluationQueue(clips: 10, clipsPerTask: 4)
+    let workers = (0..<2).map { WorkerIdentity(rank: $0, incarnation: 1) }
+    let assigned = queue.task(for: workers[0])
+    let first = try #require(assigned)
+    #expect(queue.task(for: workers[0]) == first)
+    queue.lost(workers[0])
+    var done: [Int] = []
+    while let task = queue.task(for: workers[1]) {
+      done += task.clips
+      var result = EvaluationResult()
+      result.clips = task.clips.count
+      queue.take(task.task, result, from: workers[1])
+    }
+    queue.take(first.task, EvaluationResult(), from: workers[0])
+    #expect(done == Array(0..<10))
+    #expect(queue.isDone && queue.total.clips == 10)
+  }
+}

@@ -1,0 +1,141 @@
+import Shared
+import Testing
+
+@testable import Worker
+
+@Suite struct WorkerSessionTests {
+  private let me = WorkerIdentity(rank: 0, incarnation: 1)
+  private let digest = Digest128(high: 0, low: 0)
+
+  private func record(_ step: UInt64) -> CommitRecord {
+    CommitRecord(
+      generation: 1, step: step, attempt: 0, digest: digest, weights: digest, loss: 0, top1: 0, top5: 0, clips: 1,
+      learningRate: 0, skipped: false,
+      share: .init(lanes: [], rawBytes: 0, wireBytes: 0, decodeWait: 0, compute: 0, ring: 0, apply: 0))
+  }
+
+  private func generation(_ number: UInt32, start: UInt64, stops: Bool = false) -> Generation {
+    Generation(
+      number: number, startStep: start, members: [Member(identity: me, endpoint: "", lanes: [0, 1])], stops: stops)
+  }
+
+  /// A session that computes step 0 of generation 1.
+  private func computing(lastStep: UInt64 = 100, checkpointEvery: UInt64 = 10) -> WorkerSession {
+    var session = WorkerSession(identity: me)
+    _ = session.receive(.welcome(Welcome(recipe: "", blobs: [], lastStep: lastStep)))
+    _ = session.indexed { $0 % checkpointEvery == 0 }
+    _ = session.receive(.halt(generation: 1))
+    _ = session.receive(.prepare(generation: 1, step: 0, source: .initial))
+    _ = session.obtained(generation: 1, step: 0, weights: digest)
+    _ = session.receive(.begin(generation(1, start: 0)))
+    return session
+  }
+
+  private func step(_ session: inout WorkerSession, agreed: UInt64 = 0) -> [WorkerSession.Action] {
+    guard let next = session.next else { return [] }
+    _ = session.computed(step: next, attempt: session.attempt)
+    _ = session.reduced()
+    _ = session.agreed(directive: agreed, skipping: false)
+    return session.applied(record(next))
+  }
+
+  @Test("a joined worker computes its lanes, reduces, votes, applies and goes on")
+  func oneStep() {
+    var session = computing()
+    #expect(session.phase == .computing && session.lanes == [0, 1])
+    #expect(session.computed(step: 0, attempt: 0) == [.reduce])
+    #expect(session.reduced() == [.vote(directive: 0)])
+    #expect(session.agreed(directive: 0, skipping: false) == [.apply(step: 0, skipping: false)])
+    #expect(
+      session.applied(record(0)) == [.send(.committed(record(0))), .compute(step: 1, attempt: 0, lanes: [0, 1])])
+    #expect(session.records.count == 1)
+    _ = session.receive(.acknowledged(step: 1))
+    #expect(session.records.isEmpty)
+  }
+
+  @Test("a halt in mid-vote freezes the sum; it is applied when the others had applied it")
+  func rollForward() {
+    var session = computing()
+    _ = session.computed(step: 0, attempt: 0)
+    _ = session.reduced()
+    #expect(
+      session.receive(.halt(generation: 2)) == [
+        .closeRing, .send(.standing(Standing(generation: 2, next: 0, frozen: true))),
+      ])
+    #expect(
+      session.receive(.prepare(generation: 2, step: 1, source: .own(skipping: false))) == [
+        .apply(step: 0, skipping: false), .obtain(.own(skipping: false), generation: 2, step: 1),
+      ])
+    #expect(session.applied(record(0)) == [.send(.committed(record(0)))])
+    _ = session.obtained(generation: 2, step: 1, weights: digest)
+    #expect(session.next == 1 && !session.frozen)
+  }
+
+  @Test("a frozen sum that nobody applied is forgotten and the step is redone")
+  func redo() {
+    var session = computing()
+    _ = session.computed(step: 0, attempt: 0)
+    _ = session.reduced()
+    _ = session.receive(.halt(generation: 2))
+    #expect(
+      session.receive(.prepare(generation: 2, step: 0, source: .own(skipping: false))) == [
+        .obtain(.own(skipping: false), generation: 2, step: 0)
+      ])
+    _ = session.obtained(generation: 2, step: 0, weights: digest)
+    #expect(!session.frozen)
+    let actions = session.receive(.begin(generation(2, start: 0)))
+    #expect(actions.contains(.compute(step: 0, attempt: 0, lanes: [0, 1])))
+  }
+
+  @Test("late events of an aborted step change nothing")
+  func stale() {
+    var session = computing()
+    _ = session.receive(.halt(generation: 2))
+    #expect(session.computed(step: 0, attempt: 0).isEmpty)
+    #expect(session.reduced().isEmpty)
+    #expect(session.agreed(directive: 0, skipping: false).isEmpty)
+    #expect(session.receive(.begin(generation(1, start: 0))).isEmpty)
+    #expect(session.receive(.halt(generation: 1)).isEmpty)
+  }
+
+  @Test("a directive takes effect only when the ballots agreed on it")
+  func directives() {
+    var session = computing()
+    _ = session.receive(.pulse([Directive(sequence: 1, kind: .stop)]))
+    #expect(session.directiveHeld == 1)
+    #expect(step(&session, agreed: 0).contains(.compute(step: 1, attempt: 0, lanes: [0, 1])))
+    #expect(step(&session, agreed: 1).contains(.shelve(step: 2)))
+    #expect(session.phase == .standing(stopped: true))
+  }
+
+  @Test("a gap in the directives hides what follows it")
+  func directiveGap() {
+    var session = computing()
+    _ = session.receive(.pulse([Directive(sequence: 2, kind: .stop)]))
+    #expect(session.directiveHeld == 0)
+  }
+
+  @Test("training ends at the last step with a checkpoint")
+  func lastStep() {
+    var session = computing(lastStep: 1)
+    #expect(step(&session).contains(.shelve(step: 1)))
+    #expect(session.phase == .standing(stopped: true))
+  }
+
+  @Test("checkpoints are taken at the steps of the recipe")
+  func checkpoints() {
+    var session = computing(checkpointEvery: 2)
+    #expect(!step(&session).contains(.shelve(step: 1)))
+    #expect(step(&session).contains(.shelve(step: 2)))
+  }
+
+  @Test("scales that were too small repeat the lanes as a new attempt")
+  func repeated() {
+    var session = computing()
+    _ = session.computed(step: 0, attempt: 0)
+    _ = session.reduced()
+    #expect(session.repeatStep() == [.compute(step: 0, attempt: 1, lanes: [0, 1])])
+    #expect(session.computed(step: 0, attempt: 0).isEmpty)
+    #expect(session.computed(step: 0, attempt: 1) == [.reduce])
+  }
+}
