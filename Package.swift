@@ -13,12 +13,17 @@ let package = Package(
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2")
   ],
   targets: [
+    .systemLibrary(name: "CLZ4"),
     .systemLibrary(name: "CXXHash"),
     .systemLibrary(name: "CSodium"),
 
     .target(name: "CKernels", cSettings: kernels),
     .target(name: "Shared", dependencies: ["CKernels", "CXXHash", "CSodium", "Yams"], swiftSettings: strict),
+    .target(name: "Ring", dependencies: ["Shared", "CKernels", "CLZ4", "CXXHash"], swiftSettings: strict),
 
+    .testTarget(
+      name: "RingTests", dependencies: ["Ring", "Shared", "CKernels"], resources: [.copy("Fixtures")],
+      swiftSettings: plain),
     .testTarget(name: "SharedTests", dependencies: ["Shared"], swiftSettings: plain),
   ],
   swiftLanguageModes: [.v6]
