@@ -1,0 +1,52 @@
+// The loops over integers of the ring: quantising gradients, bit-shuffling chunks, sums and checksums.
+// Each kernel is built for several CPU levels and chosen when the program is loaded; `_plain` is the same body built
+// once for the lowest level, so that a test can show that both give the same bits.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+/// What one tensor of one lane is quantised with.
+typedef struct {
+  double inverse_scale;  ///< 2^-exponent
+  double limit;          ///< largest |g / scale| that is added; beyond it 0 is added
+  uint64_t key;          ///< Philox key of the noise
+  uint32_t tensor;       ///< counter words 1 to 3; word 0 is element / 4
+  uint32_t lane;
+  uint32_t step;
+} tamring_ring_quantiser;
+
+/// sums[i] += floor(gradient[i] / scale + u), u uniform in [0, 1). Returns the largest bit pattern of |gradient[i]|:
+/// as a float the largest magnitude, or at least 0x7f800000 where one is not finite.
+uint32_t tamring_ring_quantise(const float *gradient, size_t count, const tamring_ring_quantiser *quantiser,
+                               int32_t *sums);
+uint32_t tamring_ring_quantise_plain(const float *gradient, size_t count, const tamring_ring_quantiser *quantiser,
+                                     int32_t *sums);
+
+/// Values of one block of bit planes; a chunk is padded with zeros to a multiple of it.
+enum { tamring_ring_block = 256 };
+
+/// Zigzag, then bit planes: plane b holds bit b of all values, 32 bytes a block. `planes` has the size of the padded
+/// values; within a block, 32-bit word w of a plane holds values w, w + 8, w + 16, … from its lowest bit on.
+void tamring_ring_shuffle32(const int32_t *values, size_t count, uint8_t *planes);
+void tamring_ring_shuffle32_plain(const int32_t *values, size_t count, uint8_t *planes);
+void tamring_ring_shuffle64(const int64_t *values, size_t count, uint8_t *planes);
+void tamring_ring_shuffle64_plain(const int64_t *values, size_t count, uint8_t *planes);
+
+/// The inverse: writes `count` values.
+void tamring_ring_unshuffle32(const uint8_t *planes, size_t count, int32_t *values);
+void tamring_ring_unshuffle32_plain(const uint8_t *planes, size_t count, int32_t *values);
+void tamring_ring_unshuffle64(const uint8_t *planes, size_t count, int64_t *values);
+void tamring_ring_unshuffle64_plain(const uint8_t *planes, size_t count, int64_t *values);
+
+/// sums[i] += values[i], modulo 2^32 or 2^64.
+void tamring_ring_add32(int32_t *sums, const int32_t *values, size_t count);
+void tamring_ring_add64(int64_t *sums, const int64_t *values, size_t count);
+
+/// The sum of squares, in double precision and 16 fixed partial sums.
+double tamring_ring_sum_squares(const int32_t *values, size_t count);
+double tamring_ring_sum_squares_plain(const int32_t *values, size_t count);
+
+/// Sum of r(i)·values[i] modulo 2^64, r(i) an odd 32-bit hash of i; the two widths use different r.
+uint64_t tamring_ring_checksum32(const int32_t *values, size_t count);
+uint64_t tamring_ring_checksum32_plain(const int32_t *values, size_t count);
+uint64_t tamring_ring_checksum64(const int64_t *values, size_t count);

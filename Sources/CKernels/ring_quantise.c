@@ -1,0 +1,82 @@
+// Stochastic rounding of a lane's gradients to integers, with noise from a counter.
+#include <string.h>
+
+#include "philox.h"
+#include "ring_clones.h"
+#include "ring_kernels.h"
+
+#pragma STDC FP_CONTRACT OFF
+
+enum { batch = 32 };
+
+typedef uint64_t u64x8 __attribute__((vector_size(64)));
+
+// The noise of elements first…first + 31: eight Philox blocks side by side. Each 32-bit word sits in a 64-bit lane, whose
+// upper half may hold rubbish: the multiplication masks it, and so does the end.
+RING_BODY void draw_noise(uint32_t *noise, size_t first, const tamring_ring_quantiser *quantiser) {
+  const u64x8 zero = {0};
+  const u64x8 low = zero + 0xFFFFFFFFu;
+  const u64x8 index = {0, 1, 2, 3, 4, 5, 6, 7};
+  u64x8 c0 = index + first / 4, c1 = zero + quantiser->tensor;
+  u64x8 c2 = zero + quantiser->lane, c3 = zero + quantiser->step;
+  uint32_t k0 = (uint32_t)quantiser->key, k1 = (uint32_t)(quantiser->key >> 32);
+#pragma clang loop unroll(full)
+  for (int round = 0; round < 10; round++) {
+    const u64x8 p0 = (c0 & low) * 0xD2511F53u;
+    const u64x8 p1 = (c2 & low) * 0xCD9E8D57u;
+    c0 = (p1 >> 32) ^ c1 ^ k0;
+    c2 = (p0 >> 32) ^ c3 ^ k1;
+    c1 = p1;
+    c3 = p0;
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  const u64x8 even = (c0 & low) | c1 << 32;
+  const u64x8 odd = (c2 & low) | c3 << 32;
+  const u64x8 first_half = __builtin_shufflevector(even, odd, 0, 8, 1, 9, 2, 10, 3, 11);
+  const u64x8 second_half = __builtin_shufflevector(even, odd, 4, 12, 5, 13, 6, 14, 7, 15);
+  memcpy(noise, &first_half, 64);
+  memcpy(noise + 16, &second_half, 64);
+}
+
+RING_BODY uint32_t round_batch(const float *gradient, size_t count, const uint32_t *noise, double inverse_scale,
+                               double limit, int32_t *sums) {
+  uint32_t largest = 0;
+  for (size_t i = 0; i < count; i++) {
+    uint32_t bits;
+    memcpy(&bits, &gradient[i], 4);
+    bits &= 0x7FFFFFFFu;
+    largest = bits > largest ? bits : largest;
+    const double x = (double)gradient[i] * inverse_scale;
+    const double rounded = __builtin_floor(x + (double)noise[i] * 0x1p-32);
+    // Selected before it is converted: a conversion out of range would be undefined.
+    const double kept = __builtin_fabs(x) <= limit ? rounded : 0.0;
+    sums[i] = (int32_t)((uint32_t)sums[i] + (uint32_t)(int32_t)kept);
+  }
+  return largest;
+}
+
+RING_BODY uint32_t quantise(const float *restrict gradient, size_t count, const tamring_ring_quantiser *quantiser,
+                            int32_t *restrict sums) {
+  uint32_t noise[batch];
+  uint32_t largest = 0;
+  for (size_t i = 0; i < count; i += batch) {
+    draw_noise(noise, i, quantiser);
+    const size_t rest = count - i;
+    const uint32_t found =
+        rest >= batch ? round_batch(gradient + i, batch, noise, quantiser->inverse_scale, quantiser->limit, sums + i)
+                      : round_batch(gradient + i, rest, noise, quantiser->inverse_scale, quantiser->limit, sums + i);
+    largest = found > largest ? found : largest;
+  }
+  return largest;
+}
+
+RING_CLONES uint32_t tamring_ring_quantise(const float *gradient, size_t count, const tamring_ring_quantiser *quantiser,
+                                           int32_t *sums) {
+  return quantise(gradient, count, quantiser, sums);
+}
+
+uint32_t tamring_ring_quantise_plain(const float *gradient, size_t count, const tamring_ring_quantiser *quantiser,
+                                     int32_t *sums) {
+  return quantise(gradient, count, quantiser, sums);
+}

@@ -1,0 +1,107 @@
+// A chunk of integers as bytes and back: zigzag, bit planes, LZ4; or as it is, where that would not be smaller.
+import CKernels
+import CLZ4
+import Shared
+
+/// How a chunk's bytes are to be read.
+enum ChunkEncoding: UInt8 {
+  /// Little-endian integers.
+  case stored = 0
+  /// LZ4 block of the zigzag bit planes.
+  case lz4 = 1
+}
+
+/// The two kinds of integers that are reduced.
+protocol ReducibleInteger: FixedWidthInteger, BitwiseCopyable, Sendable {
+  static func shuffle(_ values: UnsafePointer<Self>, _ count: Int, _ planes: UnsafeMutablePointer<UInt8>)
+  static func unshuffle(_ planes: UnsafePointer<UInt8>, _ count: Int, _ values: UnsafeMutablePointer<Self>)
+  static func add(_ values: UnsafePointer<Self>, _ count: Int, to sums: UnsafeMutablePointer<Self>)
+}
+
+extension Int32: ReducibleInteger {
+  static func shuffle(_ values: UnsafePointer<Int32>, _ count: Int, _ planes: UnsafeMutablePointer<UInt8>) {
+    unsafe tamring_ring_shuffle32(values, count, planes)
+  }
+
+  static func unshuffle(_ planes: UnsafePointer<UInt8>, _ count: Int, _ values: UnsafeMutablePointer<Int32>) {
+    unsafe tamring_ring_unshuffle32(planes, count, values)
+  }
+
+  static func add(_ values: UnsafePointer<Int32>, _ count: Int, to sums: UnsafeMutablePointer<Int32>) {
+    unsafe tamring_ring_add32(sums, values, count)
+  }
+}
+
+extension Int64: ReducibleInteger {
+  static func shuffle(_ values: UnsafePointer<Int64>, _ count: Int, _ planes: UnsafeMutablePointer<UInt8>) {
+    unsafe tamring_ring_shuffle64(values, count, planes)
+  }
+
+  static func unshuffle(_ planes: UnsafePointer<UInt8>, _ count: Int, _ values: UnsafeMutablePointer<Int64>) {
+    unsafe tamring_ring_unshuffle64(planes, count, values)
+  }
+
+  static func add(_ values: UnsafePointer<Int64>, _ count: Int, to sums: UnsafeMutablePointer<Int64>) {
+    unsafe tamring_ring_add64(sums, values, count)
+  }
+}
+
+/// Encodes and decodes chunks of at most `capacity` values. Holds scratch memory: one thread at a time.
+final class ChunkCodec {
+  private let capacity: Int
+  private let planes: AlignedStorage<UInt8>
+
+  init(capacity: Int) {
+    self.capacity = capacity
+    planes = AlignedStorage(count: ChunkCodec.planeBytes(capacity, of: Int64.self))
+  }
+
+  /// Writes the values into `bytes`, which has room for them as they are.
+  /// - Returns: the encoding, and the bytes written: never more than the values' own.
+  func encode<Value: ReducibleInteger>(
+    _ values: UnsafeBufferPointer<Value>, into bytes: UnsafeMutableRawBufferPointer
+  ) -> (ChunkEncoding, Int) {
+    let raw = values.count * MemoryLayout<Value>.size
+    precondition(values.count <= capacity && bytes.count >= raw, "a chunk of \(values.count) values")
+    guard let source = values.baseAddress, let target = bytes.baseAddress, raw > 0 else { return (.stored, 0) }
+    unsafe Value.shuffle(source, values.count, planes.base)
+    let shuffled = ChunkCodec.planeBytes(values.count, of: Value.self)
+    let written = unsafe planes.base.withMemoryRebound(to: CChar.self, capacity: shuffled) {
+      unsafe LZ4_compress_default(
+        $0, target.assumingMemoryBound(to: CChar.self), Int32(shuffled), Int32(raw - 1))
+    }
+    if written > 0 { return (.lz4, Int(written)) }
+    unsafe target.copyMemory(from: source, byteCount: raw)
+    return (.stored, raw)
+  }
+
+  /// Fills `values` from a chunk's bytes.
+  /// - Returns: false if the bytes are no encoding of that many values; `values` may then hold anything.
+  func decode<Value: ReducibleInteger>(
+    _ bytes: UnsafeRawBufferPointer, _ encoding: ChunkEncoding, into values: UnsafeMutableBufferPointer<Value>
+  ) -> Bool {
+    precondition(values.count <= capacity, "a chunk of \(values.count) values")
+    guard let target = values.baseAddress, !values.isEmpty else { return unsafe bytes.isEmpty }
+    guard let source = bytes.baseAddress else { return false }
+    switch encoding {
+    case .stored:
+      guard bytes.count == values.count * MemoryLayout<Value>.size else { return false }
+      unsafe UnsafeMutableRawPointer(target).copyMemory(from: source, byteCount: bytes.count)
+    case .lz4:
+      let shuffled = ChunkCodec.planeBytes(values.count, of: Value.self)
+      guard bytes.count <= LZ4_MAX_INPUT_SIZE else { return false }
+      let read = unsafe planes.base.withMemoryRebound(to: CChar.self, capacity: shuffled) {
+        unsafe LZ4_decompress_safe(
+          source.assumingMemoryBound(to: CChar.self), $0, Int32(bytes.count), Int32(shuffled))
+      }
+      guard Int(read) == shuffled else { return false }
+      unsafe Value.unshuffle(planes.base, values.count, target)
+    }
+    return true
+  }
+
+  private static func planeBytes<Value: ReducibleInteger>(_ count: Int, of type: Value.Type) -> Int {
+    let block = Int(tamring_ring_block)
+    return (count + block - 1) / block * block * MemoryLayout<Value>.size
+  }
+}

@@ -1,0 +1,113 @@
+// What goes over a link: a header of 56 bytes and a payload, all little-endian.
+import CXXHash
+import Shared
+
+/// The header of a frame.
+///
+/// | offset | field | | offset | field |
+/// | --- | --- | --- | --- | --- |
+/// | 0 | XXH3-64 of all that follows | | 20 | chunk, 4 bytes |
+/// | 8 | magic "TMRG" | | 24 | step, 8 bytes |
+/// | 12 | version, 1 byte | | 32 | link sequence, 8 bytes |
+/// | 13 | kind, 1 byte | | 40 | bucket, 2 bytes |
+/// | 14 | encoding, 1 byte | | 42 | hop, 2 bytes |
+/// | 15 | attempt, 1 byte | | 44 | values before encoding, 4 bytes |
+/// | 16 | generation, 4 bytes | | 48 | payload length, 4 bytes; then 4 zero bytes |
+struct Frame: Equatable {
+  enum Kind: UInt8 {
+    case chunk = 1
+    case ballot = 2
+    /// All frames below `sequence` have arrived.
+    case acknowledgement = 3
+    /// The same, and the one numbered `sequence` is wanted again.
+    case refusal = 4
+  }
+
+  static let headerBytes = 56
+  /// No correct frame has a larger payload: 65,536 values of 8 bytes.
+  static let maximumPayload = 1 << 19
+  private static let magic: UInt32 = 0x4752_4D54
+  private static let version: UInt8 = 1
+
+  var kind: Kind
+  var generation: UInt32
+  var step: UInt64 = 0
+  var attempt: UInt8 = 0
+  var bucket: UInt16 = 0
+  var hop: UInt16 = 0
+  var chunk: UInt32 = 0
+  var encoding = ChunkEncoding.stored
+  var valueCount: UInt32 = 0
+  var sequence: UInt64 = 0
+
+  /// The frame's bytes, not yet sealed. `fill` writes the payload into the room it is given, and says how many bytes
+  /// it wrote and how they are encoded.
+  func bytes(
+    payloadRoom: Int, fill: (UnsafeMutableRawBufferPointer) -> (ChunkEncoding, Int)
+  ) -> [UInt8] {
+    precondition(payloadRoom <= Frame.maximumPayload, "a payload of \(payloadRoom) bytes")
+    return unsafe [UInt8](unsafeUninitializedCapacity: Frame.headerBytes + payloadRoom) { buffer, count in
+      let raw = UnsafeMutableRawBufferPointer(buffer)
+      let payload = unsafe UnsafeMutableRawBufferPointer(
+        rebasing: raw[Frame.headerBytes..<Frame.headerBytes + payloadRoom])
+      let (encoding, length) = unsafe fill(payload)
+      func put(_ value: some FixedWidthInteger, _ offset: Int) {
+        unsafe raw.storeBytes(of: value.littleEndian, toByteOffset: offset, as: type(of: value))
+      }
+      put(UInt64(0), 0)
+      put(Frame.magic, 8)
+      put(Frame.version, 12)
+      put(kind.rawValue, 13)
+      put(encoding.rawValue, 14)
+      put(attempt, 15)
+      put(generation, 16)
+      put(chunk, 20)
+      put(step, 24)
+      put(sequence, 32)
+      put(bucket, 40)
+      put(hop, 42)
+      put(valueCount, 44)
+      put(UInt32(length), 48)
+      put(UInt32(0), 52)
+      count = Frame.headerBytes + length
+    }
+  }
+
+  /// The frame's bytes with a payload that is already encoded.
+  func bytes(payload: UnsafeRawBufferPointer) -> [UInt8] {
+    unsafe bytes(payloadRoom: payload.count) { room in
+      unsafe room.copyMemory(from: payload)
+      return (encoding, payload.count)
+    }
+  }
+
+  /// Gives a frame its number and its checksum.
+  static func seal(_ bytes: inout [UInt8], sequence: UInt64) {
+    unsafe bytes.withUnsafeMutableBytes { raw in
+      unsafe raw.storeBytes(of: sequence.littleEndian, toByteOffset: 32, as: UInt64.self)
+      let checksum = unsafe Frame.checksum(UnsafeRawBufferPointer(raw))
+      unsafe raw.storeBytes(of: checksum.littleEndian, toByteOffset: 0, as: UInt64.self)
+    }
+  }
+
+  /// The header of a frame that arrived, or nil if the bytes are damaged or no frame of this version.
+  static func decode(_ raw: UnsafeRawBufferPointer) -> Frame? {
+    guard raw.count >= headerBytes, raw.count <= headerBytes + maximumPayload else { return nil }
+    func get<Value: FixedWidthInteger & BitwiseCopyable>(_ type: Value.Type, _ offset: Int) -> Value {
+      unsafe Value(littleEndian: raw.loadUnaligned(fromByteOffset: offset, as: type))
+    }
+    guard unsafe get(UInt64.self, 0) == checksum(raw), get(UInt32.self, 8) == magic, get(UInt8.self, 12) == version,
+      let kind = Kind(rawValue: get(UInt8.self, 13)), let encoding = ChunkEncoding(rawValue: get(UInt8.self, 14)),
+      Int(get(UInt32.self, 48)) == raw.count - headerBytes, get(UInt32.self, 52) == 0
+    else { return nil }
+    return Frame(
+      kind: kind, generation: get(UInt32.self, 16), step: get(UInt64.self, 24), attempt: get(UInt8.self, 15),
+      bucket: get(UInt16.self, 40), hop: get(UInt16.self, 42), chunk: get(UInt32.self, 20), encoding: encoding,
+      valueCount: get(UInt32.self, 44), sequence: get(UInt64.self, 32))
+  }
+
+  private static func checksum(_ raw: UnsafeRawBufferPointer) -> UInt64 {
+    guard let base = raw.baseAddress else { return 0 }
+    return unsafe XXH3_64bits(base + 8, raw.count - 8)
+  }
+}

@@ -1,0 +1,163 @@
+// Where a worker's lanes add their quantised gradients. Integer addition does not know an order, so the threads need
+// only keep out of one another's way.
+import CKernels
+import Shared
+import Synchronization
+
+/// A tensor whose scale must be raised to this exponent.
+public struct RaisedExponent: Hashable, Sendable {
+  public let tensor: UInt32
+  public let exponent: Int32
+
+  public init(tensor: UInt32, exponent: Int32) {
+    self.tensor = tensor
+    self.exponent = exponent
+  }
+}
+
+/// A lane whose gradient of a tensor is not finite. `tensor` is `statistics` for a loss or a batch-norm statistic.
+public struct NonFiniteGradient: Hashable, Sendable {
+  public static let statistics = UInt32.max
+
+  public let tensor: UInt32
+  public let lane: UInt32
+
+  public init(tensor: UInt32, lane: UInt32) {
+    self.tensor = tensor
+    self.lane = lane
+  }
+}
+
+/// The partial sum of one worker for one attempt of a step. Lane threads share it.
+public final class GradientAccumulator: Sendable {
+  /// What distinguishes one attempt of a step from another.
+  public struct Attempt: Sendable {
+    public let seed: UInt64
+    public let step: UInt64
+    /// One exponent per tensor.
+    public let exponents: [Int32]
+
+    public init(seed: UInt64, step: UInt64, exponents: [Int32]) {
+      self.seed = seed
+      self.step = step
+      self.exponents = exponents
+    }
+  }
+
+  private struct Findings {
+    var exponent: Int32?
+    var nonFiniteLanes: [UInt32] = []
+  }
+
+  /// A tensor's elements in the gradient vector, and the lock under which they are added to.
+  private final class Slot: Sendable {
+    let range: Range<Int>
+    let findings = Mutex(Findings())
+
+    init(_ range: Range<Int>) { self.range = range }
+  }
+
+  /// The sums so far; complete once every lane has added every tensor.
+  public let partial: IntegerVectors
+  /// Lanes of a step (V).
+  public let laneCount: Int
+  private let slots: [Slot]
+  private let statisticsLock = Mutex<[UInt32]>([])
+
+  /// - Parameters:
+  ///   - tensorCounts: elements of each tensor, in checkpoint order.
+  ///   - statisticCount: fixed-point statistics.
+  public init(tensorCounts: [Int], statisticCount: Int, laneCount: Int) {
+    var slots: [Slot] = []
+    var end = 0
+    for count in tensorCounts {
+      slots.append(Slot(end..<end + count))
+      end += count
+    }
+    self.slots = slots
+    self.laneCount = laneCount
+    partial = IntegerVectors(gradientCount: end, statisticCount: statisticCount)
+  }
+
+  /// A tensor's elements in `partial.gradients`.
+  public func range(tensor: Int) -> Range<Int> { slots[tensor].range }
+
+  /// Zeroes the sums and forgets the findings, for a new attempt. No lane may be running.
+  public func reset() {
+    partial.zero()
+    for slot in slots { slot.findings.withLock { $0 = Findings() } }
+    statisticsLock.withLock { $0 = [] }
+  }
+
+  /// Quantises a lane's gradient of a tensor and adds it: `q = ⌊g / 2^exponent + u⌋`, u uniform in [0, 1), keyed by
+  /// (seed, step, lane, tensor, element). A repeated attempt draws the same u. Elements that are not finite or beyond
+  /// the overflow limit add nothing, and are found in `raised` and `nonFinite`.
+  /// - Parameter gradient: the elements in checkpoint order.
+  public func add(tensor: Int, lane: Int, gradient: UnsafeBufferPointer<Float>, in attempt: Attempt) {
+    let slot = slots[tensor]
+    precondition(
+      gradient.count == slot.range.count, "tensor \(tensor): \(gradient.count) of \(slot.range.count) values")
+    precondition(lane >= 0 && lane < laneCount, "lane \(lane) of \(laneCount)")
+    guard let source = gradient.baseAddress, !gradient.isEmpty else { return }
+    let exponent = attempt.exponents[tensor]
+    let limit = GradientScale.overflowLimit(lanes: laneCount)
+    // Counters have 32 bits for the step; what is beyond changes the key.
+    let key = Philox.key(seed: attempt.seed, .quantisation) &+ (attempt.step >> 32) &* 0x9E37_79B9_7F4A_7C15
+    var quantiser = tamring_ring_quantiser(
+      inverse_scale: GradientScale.power(-Int(exponent)), limit: Double(limit), key: key, tensor: UInt32(tensor),
+      lane: UInt32(lane), step: UInt32(truncatingIfNeeded: attempt.step))
+    slot.findings.withLock { findings in
+      let bits = unsafe tamring_ring_quantise(
+        source, gradient.count, &quantiser, partial.gradients.base + slot.range.lowerBound)
+      let largest = Float(bitPattern: bits)
+      if !largest.isFinite {
+        findings.nonFiniteLanes.append(UInt32(lane))
+      } else if Double(largest) * quantiser.inverse_scale > quantiser.limit {
+        let needed = GradientScale.sufficientExponent(largest: largest, limit: limit)
+        findings.exponent = max(findings.exponent ?? needed, needed)
+      }
+    }
+  }
+
+  /// The same, of gradients that lie in a storage.
+  public func add(tensor: Int, lane: Int, gradient: FloatStorage, at offset: Int = 0, in attempt: Attempt) {
+    let count = slots[tensor].range.count
+    precondition(offset >= 0 && offset <= gradient.count - count, "offset \(offset) of \(gradient.count)")
+    unsafe add(
+      tensor: tensor, lane: lane, gradient: UnsafeBufferPointer(start: gradient.base + offset, count: count),
+      in: attempt)
+  }
+
+  /// Adds fixed-point statistics of a lane from index `offset` on; a nil (see `FixedPoint.encode`) is reported as not
+  /// finite and adds nothing.
+  public func addStatistics(_ values: [Int64?], at offset: Int, lane: Int) {
+    precondition(offset >= 0 && offset + values.count <= partial.statistics.count, "statistics from \(offset)")
+    statisticsLock.withLock { lanes in
+      for (i, value) in values.enumerated() {
+        guard let value else {
+          if lanes.last != UInt32(lane) { lanes.append(UInt32(lane)) }
+          continue
+        }
+        partial.statistics[offset + i] &+= value
+      }
+    }
+  }
+
+  /// The smallest sufficient exponents of the tensors that overflowed, by tensor.
+  public var raised: [RaisedExponent] {
+    slots.enumerated().compactMap { tensor, slot in
+      slot.findings.withLock { $0.exponent }.map { RaisedExponent(tensor: UInt32(tensor), exponent: $0) }
+    }
+  }
+
+  /// Where values that are not finite were met, by tensor and lane.
+  public var nonFinite: [NonFiniteGradient] {
+    var found: [NonFiniteGradient] = []
+    for (tensor, slot) in slots.enumerated() {
+      let lanes = slot.findings.withLock { $0.nonFiniteLanes }
+      found += lanes.sorted().map { NonFiniteGradient(tensor: UInt32(tensor), lane: $0) }
+    }
+    let lanes = Set(statisticsLock.withLock { $0 })
+    return found + lanes.sorted().map { NonFiniteGradient(tensor: NonFiniteGradient.statistics, lane: $0) }
+  }
+}

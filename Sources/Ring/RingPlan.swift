@@ -1,0 +1,70 @@
+// Who sends which piece of which vector when: pure arithmetic on positions, buckets, segments, hops and chunks.
+
+/// What can be tuned. All ranks of a generation use the same.
+public struct RingSettings: Hashable, Sendable {
+  /// Int32 values of a bucket; 2^20 are 4 MiB.
+  public var bucketValues = 1 << 20
+  /// Values of a chunk, at most 65,536; one chunk is one frame.
+  public var chunkValues = 1 << 16
+  /// Frames that may be on their way without acknowledgement.
+  public var window = 32
+  /// Without an acknowledgement for this long, frames are sent again; doubled each time, up to 8 s.
+  public var resendAfter = Duration.seconds(1)
+
+  public init() {}
+}
+
+/// A ring all-reduce as one position sees it: reduce-scatter in hops 0…R−2, all-gather in hops R−1…2R−3.
+///
+/// Each bucket is cut into R segments. At hop h, position p sends segment (p − h) mod R to p + 1 and receives
+/// segment (p − h − 1) mod R from p − 1; after hop R−2 it holds the complete sum of segment (p + 1) mod R.
+///
+/// **Source:** Patarasuk and Yuan, "Bandwidth optimal all-reduce algorithms for clusters of workstations", 2009.
+public struct RingPlan: Hashable, Sendable {
+  /// R, from 1 up.
+  public let size: Int
+  /// p in 0..<R.
+  public let position: Int
+  /// Each bucket's elements: of the gradients, and last, of the statistics.
+  public let buckets: [Range<Int>]
+  let chunkValues: Int
+
+  public init(size: Int, position: Int, gradientCount: Int, statisticCount: Int, settings: RingSettings = .init()) {
+    precondition(size >= 1 && size <= 1 << 14 && position >= 0 && position < size, "position \(position) of \(size)")
+    precondition((1...65_536).contains(settings.chunkValues), "chunks of \(settings.chunkValues) values")
+    precondition(settings.bucketValues > 0 && settings.window > 0, "empty buckets or window")
+    self.size = size
+    self.position = position
+    chunkValues = settings.chunkValues
+    buckets =
+      stride(from: 0, to: gradientCount, by: settings.bucketValues).map {
+        $0..<min($0 + settings.bucketValues, gradientCount)
+      } + [0..<statisticCount]
+    precondition(buckets.count <= Int(UInt16.max), "\(buckets.count) buckets; make them larger")
+  }
+
+  /// The bucket of the statistics.
+  public var statisticsBucket: Int { buckets.count - 1 }
+  public var right: Int { (position + 1) % size }
+  public var left: Int { (position + size - 1) % size }
+  var hops: Int { 2 * size - 2 }
+
+  func segmentSent(hop: Int) -> Int { (position + 2 * size - hop) % size }
+  func segmentReceived(hop: Int) -> Int { (position + 2 * size - hop - 1) % size }
+
+  /// The elements of a segment; lengths differ by at most one.
+  func segment(_ index: Int, of bucket: Int) -> Range<Int> {
+    let range = buckets[bucket]
+    return range.lowerBound + range.count * index / size..<range.lowerBound + range.count * (index + 1) / size
+  }
+
+  func chunkCount(_ segment: Range<Int>) -> Int { (segment.count + chunkValues - 1) / chunkValues }
+
+  func chunk(_ index: Int, of segment: Range<Int>) -> Range<Int> {
+    let start = segment.lowerBound + index * chunkValues
+    return start..<min(start + chunkValues, segment.upperBound)
+  }
+
+  /// The position whose ballot arrives at a hop of the second lap.
+  func ballotReceived(hop: Int) -> Int { segmentReceived(hop: hop) }
+}

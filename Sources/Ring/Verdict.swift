@@ -1,0 +1,78 @@
+// What all ranks do with a reduced step: a pure function of the ballots, the same at every rank.
+import Shared
+
+/// The outcome of an attempt.
+///
+/// In this order, first found first:
+/// 1. weights, scales or lanes that do not fit together: what was computed from them, overflow and NaN included, says
+///    nothing about the data, so the rank at fault is named before anything else;
+/// 2. gradients that are not finite: trying again cannot help;
+/// 3. raised exponents: the sums lack the elements that overflowed, so they are not compared;
+/// 4. sums that differ, or that are not the sum of the partials;
+/// 5. commit.
+public enum Verdict: Hashable, Sendable {
+  /// Apply the sum; at the next step the directive of this number takes effect.
+  case commit(directive: UInt64)
+  /// All repeat the step's lanes with these exponents.
+  case repeatStep(raised: [RaisedExponent])
+  case nonFinite([NonFiniteGradient])
+  /// Nothing may be applied. `suspects` are positions in the ring; all of them where no majority tells.
+  case corrupt(suspects: [Int], reason: String)
+
+  /// - Parameters:
+  ///   - ballots: of all ranks, by position.
+  ///   - laneCount: lanes of a step (V).
+  ///   - sumChecksum: `IntegerVectors.linearChecksum()` of the own reduced sum.
+  public static func of(_ ballots: [Ballot], laneCount: Int, sumChecksum: UInt64) -> Verdict {
+    precondition(!ballots.isEmpty, "a verdict without ballots")
+    let everyone = Array(ballots.indices)
+    if let odd = dissenters(ballots.map(\.weightsDigest)) {
+      return .corrupt(suspects: odd, reason: "the ranks started the step from different weights")
+    }
+    if let odd = dissenters(ballots.map(\.scalesDigest)) {
+      return .corrupt(suspects: odd, reason: "the ranks quantised with different scales")
+    }
+    if let fault = laneFault(ballots, laneCount) { return fault }
+
+    let nonFinite = Set(ballots.flatMap(\.nonFinite))
+    if !nonFinite.isEmpty {
+      return .nonFinite(nonFinite.sorted { ($0.tensor, $0.lane) < ($1.tensor, $1.lane) })
+    }
+    let raised = Dictionary(ballots.flatMap(\.raised).map { ($0.tensor, $0.exponent) }, uniquingKeysWith: max)
+    if !raised.isEmpty {
+      let entries = raised.map { RaisedExponent(tensor: $0.key, exponent: $0.value) }
+      return .repeatStep(raised: entries.sorted { $0.tensor < $1.tensor })
+    }
+    if let odd = dissenters(ballots.map(\.sumDigest)) {
+      return .corrupt(suspects: odd, reason: "the ranks reduced to different sums")
+    }
+    guard ballots.reduce(UInt64(0), { $0 &+ $1.partialChecksum }) == sumChecksum else {
+      return .corrupt(suspects: everyone, reason: "the reduced sum is not the sum of the ranks' partials")
+    }
+    return .commit(directive: ballots.map(\.directive).min() ?? 0)
+  }
+
+  /// nil if all are equal; else the positions outside the majority, or all where there is none.
+  private static func dissenters<Value: Hashable>(_ values: [Value]) -> [Int]? {
+    let counts = Dictionary(values.map { ($0, 1) }, uniquingKeysWith: +)
+    guard counts.count > 1 else { return nil }
+    guard let majority = counts.first(where: { 2 * $0.value > values.count })?.key else {
+      return Array(values.indices)
+    }
+    return values.indices.filter { values[$0] != majority }
+  }
+
+  /// Each of the lanes 0..<V must be in exactly one partial.
+  private static func laneFault(_ ballots: [Ballot], _ laneCount: Int) -> Verdict? {
+    for (i, ballot) in ballots.enumerated() {
+      let overlapping = ballots.indices.filter { !ballot.lanes.isDisjoint(with: ballots[$0].lanes) || $0 == i }
+      if overlapping.count > 1 { return .corrupt(suspects: overlapping, reason: "a lane is in two partials") }
+    }
+    var covered = LaneSet()
+    for ballot in ballots { covered.formUnion(ballot.lanes) }
+    guard covered != LaneSet(0..<laneCount) else { return nil }
+    let missing = (0..<laneCount).filter { !covered.contains($0) }
+    let reason = missing.isEmpty ? "there are lanes beyond \(laneCount - 1)" : "no partial has lanes \(missing)"
+    return .corrupt(suspects: Array(ballots.indices), reason: reason)
+  }
+}
