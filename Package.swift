@@ -15,11 +15,14 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CXXHash"),
     .systemLibrary(name: "CSodium"),
+    .systemLibrary(name: "COpenBLAS"),
 
     .target(name: "CKernels", cSettings: kernels),
     .target(name: "Shared", dependencies: ["CKernels", "CXXHash", "CSodium", "Yams"], swiftSettings: strict),
+    .target(name: "BLVNet", dependencies: ["Shared", "CKernels", "COpenBLAS"], swiftSettings: strict),
 
     .testTarget(name: "SharedTests", dependencies: ["Shared"], swiftSettings: plain),
+    .testTarget(name: "BLVNetTests", dependencies: ["BLVNet", "CKernels", "Shared", "Yams"], swiftSettings: plain),
   ],
   swiftLanguageModes: [.v6]
 )
