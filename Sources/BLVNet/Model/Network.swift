@@ -14,10 +14,14 @@ public final class Network: Sendable {
   }
 
   /// - Throws: as above.
-  public init(_ model: ModelRecipe, engine: any ConvolutionEngine) throws {
+  public convenience init(_ model: ModelRecipe, engine: any ConvolutionEngine) throws {
     try model.check()
+    self.init(model, Structure(model), engine: engine)
+  }
+
+  init(_ model: ModelRecipe, _ structure: Structure, engine: any ConvolutionEngine) {
     recipe = model
-    structure = Structure(model)
+    self.structure = structure
     layout = structure.layout
     self.engine = engine
   }

@@ -23,12 +23,14 @@ struct Structure: Sendable {
   fileprivate(set) var classifierBias = TensorReference(index: 0, offset: 0, count: 0)
   let layout: StateLayout
 
-  init(_ recipe: ModelRecipe) {
+  init(_ recipe: ModelRecipe) { self.init(recipe) { $0.build() } }
+
+  init(_ recipe: ModelRecipe, building: (inout StructureBuilder) -> Void) {
     // Built twice: the first time to learn the names, whose order gives every tensor its place.
     var names = StructureBuilder(recipe, StateLayout(parameters: [:], statistics: [:]))
-    names.build()
+    building(&names)
     var builder = StructureBuilder(recipe, StateLayout(parameters: names.parameters, statistics: names.statistics))
-    builder.build()
+    building(&builder)
     self = builder.structure
   }
 
