@@ -1,0 +1,90 @@
+// What a convolution needs to know, and what an engine must be able to do with it.
+import CKernels
+
+/// A convolution of square windows without bias, on one image size.
+public struct ConvolutionShape: Sendable, Hashable {
+  public let inputChannels: Int
+  public let outputChannels: Int
+  /// Taps of a side of the window.
+  public let kernel: Int
+  public let stride: Int
+  public let padding: Int
+  public let height: Int
+  public let width: Int
+
+  public init(
+    inputChannels: Int, outputChannels: Int, kernel: Int, stride: Int, padding: Int, height: Int, width: Int
+  ) {
+    self.inputChannels = inputChannels
+    self.outputChannels = outputChannels
+    self.kernel = kernel
+    self.stride = stride
+    self.padding = padding
+    self.height = height
+    self.width = width
+  }
+
+  public var outputHeight: Int { (height + 2 * padding - kernel) / stride + 1 }
+  public var outputWidth: Int { (width + 2 * padding - kernel) / stride + 1 }
+  public var weightCount: Int { outputChannels * columns }
+  /// Multiply-adds for one image.
+  public var multiplyAdds: Int { outputHeight * outputWidth * weightCount }
+  /// Inputs of one output value.
+  var columns: Int { inputChannels * kernel * kernel }
+  /// A product of matrices, as it stands in memory.
+  var isPointwise: Bool { kernel == 1 && stride == 1 && padding == 0 }
+
+  var window: tamring_window {
+    tamring_window(
+      height: Int64(height), width: Int64(width), channels: Int64(inputChannels), kernel: Int64(kernel),
+      stride: Int64(stride), padding: Int64(padding), out_height: Int64(outputHeight), out_width: Int64(outputWidth))
+  }
+}
+
+/// Which implementation computes the convolutions.
+public enum EngineKind: String, Sendable, Codable, CaseIterable {
+  case openblas
+
+  func make() -> any ConvolutionEngine {
+    switch self {
+    case .openblas: OpenBLASEngine()
+    }
+  }
+}
+
+/// Convolutions of NHWC images, forward and backward, on the calling thread alone.
+///
+/// An engine is shared by all lanes, so it keeps nothing of a call: every call brings a workspace of its lane's own.
+/// Results are a pure function of the arguments. **Shapes:** src, dSrc [images, H, W, I]; dst, dDst
+/// [images, H', W', O]; weights, dWeights [O, I, k, k].
+public protocol ConvolutionEngine: Sendable {
+  /// Called once for each shape before anything else, on any thread, so that an engine can build what it needs.
+  /// - Parameter images: the most that a call will bring.
+  func prepare(_ shape: ConvolutionShape, images: Int)
+
+  /// Elements of the workspace that calls with this shape need.
+  func workspaceCount(_ shape: ConvolutionShape, images: Int) -> Int
+
+  /// Elements of the engine's own form of the weights; 0 where it uses them as they are.
+  func packedCount(_ shape: ConvolutionShape) -> Int
+
+  /// Writes the engine's own form of the weights; called once a step where `packedCount` is not 0.
+  func pack(_ shape: ConvolutionShape, weights: UnsafePointer<Float>, into packed: UnsafeMutablePointer<Float>)
+
+  /// - Parameter weights: packed where `packedCount` is not 0.
+  func forward(
+    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>)
+
+  /// - Parameters:
+  ///   - weights: packed where `packedCount` is not 0.
+  ///   - accumulate: whether to add to `dSrc` or to write it.
+  func dataGradient(
+    _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    accumulate: Bool, dSrc: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>)
+
+  /// Writes `dWeights` in the order of the parameters.
+  func weightGradient(
+    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, dDst: UnsafePointer<Float>,
+    dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>)
+}

@@ -1,0 +1,117 @@
+// Convolutions as matrix products: OpenBLAS, on windows gathered a tile at a time.
+import CKernels
+import COpenBLAS
+
+/// Runs everywhere, and is the reference that other engines are tested against.
+///
+/// A 1x1 convolution is one product. Any other gathers the windows of a tile of output pixels into a matrix
+/// [pixels, k, k, I] (im2col) and multiplies that; its packed weights are [O, k, k, I].
+public struct OpenBLASEngine: ConvolutionEngine {
+  /// OpenBLAS must not start threads of its own inside a lane. It is set once for the process.
+  private static let singleThread: Void = openblas_set_num_threads(1)
+
+  public init() { Self.singleThread }
+
+  public func prepare(_ shape: ConvolutionShape, images: Int) {}
+
+  /// Output pixels of a tile: its matrix stays within 512 KB where that leaves enough rows to reuse the weights.
+  private func tileRows(_ shape: ConvolutionShape, images: Int) -> Int {
+    let wanted = max(192, min(4096, 131_072 / shape.columns))
+    return min(wanted, images * shape.outputHeight * shape.outputWidth)
+  }
+
+  public func workspaceCount(_ shape: ConvolutionShape, images: Int) -> Int {
+    shape.isPointwise ? 0 : tileRows(shape, images: images) * shape.columns + shape.weightCount
+  }
+
+  public func packedCount(_ shape: ConvolutionShape) -> Int { shape.kernel == 1 ? 0 : shape.weightCount }
+
+  public func pack(
+    _ shape: ConvolutionShape, weights: UnsafePointer<Float>, into packed: UnsafeMutablePointer<Float>
+  ) {
+    unsafe tamring_swap_inner(
+      weights, Int64(shape.outputChannels), Int64(shape.inputChannels), Int64(shape.kernel * shape.kernel), packed)
+  }
+
+  public func forward(
+    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+  ) {
+    let outputs = shape.outputChannels
+    unsafe forEachTile(shape, images, src, workspace) { first, rows, columns in
+      unsafe multiply(
+        rows, outputs, shape.columns, columns, shape.columns, false, weights, shape.columns, true, 0,
+        dst + first * outputs)
+    }
+  }
+
+  public func dataGradient(
+    _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    accumulate: Bool, dSrc: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+  ) {
+    let outputs = shape.outputChannels
+    let total = images * shape.outputHeight * shape.outputWidth
+    if shape.isPointwise {
+      unsafe multiply(
+        total, shape.columns, outputs, dDst, outputs, false, weights, shape.columns, false, accumulate ? 1 : 0, dSrc)
+      return
+    }
+    if !accumulate {
+      unsafe dSrc.update(repeating: 0, count: images * shape.height * shape.width * shape.inputChannels)
+    }
+    let tile = tileRows(shape, images: images)
+    var window = shape.window
+    for first in stride(from: 0, to: total, by: tile) {
+      let rows = min(tile, total - first)
+      unsafe multiply(
+        rows, shape.columns, outputs, dDst + first * outputs, outputs, false, weights, shape.columns, false, 0,
+        workspace)
+      unsafe tamring_col2im(&window, workspace, Int64(first), Int64(rows), dSrc)
+    }
+  }
+
+  public func weightGradient(
+    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, dDst: UnsafePointer<Float>,
+    dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+  ) {
+    let outputs = shape.outputChannels
+    // Gathered windows give [O, k, k, I], which is put into order at the end.
+    let product = unsafe shape.kernel == 1 ? dWeights : workspace
+    let gathered = unsafe shape.isPointwise ? workspace : workspace + shape.weightCount
+    unsafe forEachTile(shape, images, src, gathered) { first, rows, columns in
+      unsafe multiply(
+        outputs, shape.columns, rows, dDst + first * outputs, outputs, true, columns, shape.columns, false,
+        first == 0 ? 0 : 1, product)
+    }
+    if shape.kernel > 1 {
+      unsafe tamring_swap_inner(
+        product, Int64(outputs), Int64(shape.kernel * shape.kernel), Int64(shape.inputChannels), dWeights)
+    }
+  }
+
+  /// Calls `body` with the first row, the count of rows and the matrix [rows, columns] of each tile.
+  private func forEachTile(
+    _ shape: ConvolutionShape, _ images: Int, _ src: UnsafePointer<Float>, _ gathered: UnsafeMutablePointer<Float>,
+    _ body: (Int, Int, UnsafePointer<Float>) -> Void
+  ) {
+    let total = images * shape.outputHeight * shape.outputWidth
+    if shape.isPointwise { return unsafe body(0, total, src) }
+    let tile = tileRows(shape, images: images)
+    var window = shape.window
+    for first in stride(from: 0, to: total, by: tile) {
+      let rows = min(tile, total - first)
+      unsafe tamring_im2col(&window, src, Int64(first), Int64(rows), gathered)
+      unsafe body(first, rows, gathered)
+    }
+  }
+}
+
+/// c [m, n] = a [m, k] · b [k, n] + beta · c, row-major; a transposed operand is stored [k, m] or [n, k].
+func multiply(
+  _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>, _ lda: Int, _ aTransposed: Bool, _ b: UnsafePointer<Float>,
+  _ ldb: Int, _ bTransposed: Bool, _ beta: Float, _ c: UnsafeMutablePointer<Float>
+) {
+  unsafe cblas_sgemm(
+    CblasRowMajor, aTransposed ? CblasTrans : CblasNoTrans, bTransposed ? CblasTrans : CblasNoTrans, blasint(m),
+    blasint(n), blasint(k), 1, a, blasint(lda), b, blasint(ldb), beta, c, blasint(n))
+}

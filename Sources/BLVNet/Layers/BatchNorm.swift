@@ -1,0 +1,160 @@
+// Batch normalisation with what follows it: the residual's addition and ReLU.
+import CKernels
+import Shared
+
+/// dst = ReLU((src − mean) / √(variance + ε) · weight + bias + residual), residual and ReLU where wanted.
+///
+/// Training takes mean and (biased) variance from the lane's batch and reports the mean and the unbiased variance;
+/// with a single value a channel, where the latter does not exist, the biased one. A residual of a smaller size is
+/// enlarged by nearest neighbour. **Shapes:** src, dst [N·frames, H, W, C]; weight, bias, mean, variance [C].
+/// **Source:** Ioffe and Szegedy, "Batch Normalization", ICML 2015, algorithm 1 and section 3.
+struct BatchNorm: Layer {
+  static let epsilon = 1e-5
+
+  let name: String
+  let shape: Value
+  let residualShape: Value?
+  let relu: Bool
+  let weight: TensorReference
+  let bias: TensorReference
+  let mean: TensorReference
+  let variance: TensorReference
+  let src: Int
+  let residual: Int?
+  let dst: Int
+
+  var sources: [Int] { residual.map { [src, $0] } ?? [src] }
+  var results: [Int] { [dst] }
+  var kept: [Int] { relu ? [src, dst] : [src] }
+  /// The residual's gradient is the result's, masked; without a residual of this size the source's replaces it.
+  var inPlaceSources: [Int] {
+    if let residual, !enlarges { return [residual, src] }
+    return [src]
+  }
+  var parameterCount: Int { 2 * weight.count }
+
+  private var enlarges: Bool {
+    guard let residualShape else { return false }
+    return residualShape.height != shape.height || residualShape.width != shape.width
+  }
+  private var sizes: tamring_window {
+    let from = residualShape ?? shape
+    return tamring_window(
+      height: Int64(from.height), width: Int64(from.width), channels: Int64(from.channels), kernel: 1, stride: 1,
+      padding: 0, out_height: Int64(shape.height), out_width: Int64(shape.width))
+  }
+  private var channels: Int { shape.channels }
+  private var span: Int { Int(tamring_span(Int64(shape.channels))) }
+
+  func forward(_ lane: Lane) {
+    let count = lane.clips * shape.count
+    let x = unsafe lane.value(src)
+    let y = unsafe lane.value(dst)
+    if let running = lane.runningStatistics { recall(lane, running) } else { unsafe measure(lane, x, count) }
+
+    let (weights, biases) = unsafe (lane.parameter(weight), lane.parameter(bias))
+    let means = unsafe lane.moments.base + mean.offset
+    let deviations = unsafe lane.inverseDeviations.base + variance.offset
+    let scale = unsafe lane.channelValues(2)
+    for c in 0..<channels { unsafe scale[c] = weights[c] * deviations[c] }
+    let vectors = unsafe (
+      mean: lane.expand(means, channels, 0), scale: lane.expand(scale, channels, 1),
+      shift: lane.expand(biases, channels, 3)
+    )
+    var other = unsafe residual.map { unsafe UnsafePointer(lane.value($0)) }
+    if enlarges, let small = unsafe other {
+      var sizes = sizes
+      unsafe tamring_enlarge(&sizes, Int64(lane.clips * shape.frames), small, y)
+      unsafe other = UnsafePointer(y)
+    }
+    unsafe tamring_norm_forward(
+      x, Int64(count), Int64(span), vectors.mean, vectors.scale, vectors.shift, other, relu, y)
+  }
+
+  /// Mean and variance as training left them.
+  private func recall(_ lane: Lane, _ running: FloatStorage) {
+    for c in 0..<channels {
+      lane.moments[mean.offset + c] = running[mean.offset + c]
+      let variance = Double(running[variance.offset + c])
+      lane.inverseDeviations[self.variance.offset + c] = Float(1 / (variance + Self.epsilon).squareRoot())
+    }
+  }
+
+  /// Mean and variance of the batch, in double, measured from the first row so that a large mean costs no digits.
+  private func measure(_ lane: Lane, _ x: UnsafePointer<Float>, _ count: Int) {
+    let pivot = unsafe lane.expand(x, channels, 0)
+    let sums = unsafe lane.clearedSums(2 * span)
+    unsafe tamring_norm_sums(x, Int64(count), Int64(span), pivot, sums)
+    let values = Double(count / channels)
+    for c in 0..<channels {
+      let (sum, squares) = unsafe foldedSums(sums, c)
+      let offset = sum / values
+      let biased = max(0, squares / values - offset * offset)
+      lane.moments[mean.offset + c] = unsafe Float(Double(pivot[c]) + offset)
+      lane.moments[variance.offset + c] = Float(biased * (values / max(1, values - 1)))
+      lane.inverseDeviations[variance.offset + c] = Float(1 / (biased + Self.epsilon).squareRoot())
+    }
+  }
+
+  /// The two sums of one channel, over its repetitions within `span`.
+  private func foldedSums(_ sums: UnsafePointer<Double>, _ channel: Int) -> (Double, Double) {
+    var (first, second) = (0.0, 0.0)
+    for i in stride(from: channel, to: span, by: channels) {
+      unsafe first += sums[i]
+      unsafe second += sums[span + i]
+    }
+    return (first, second)
+  }
+
+  func backward(_ lane: Lane, _ roles: [GradientRole], _ sink: GradientSink) throws {
+    let count = lane.clips * shape.count
+    let x = unsafe lane.value(src)
+    let g = unsafe lane.gradient(dst)
+    let means = unsafe lane.expand(lane.moments.base + mean.offset, channels, 0)
+    let sums = unsafe lane.clearedSums(2 * span)
+    unsafe tamring_norm_backward_sums(
+      g, relu ? UnsafePointer(lane.value(dst)) : nil, x, Int64(count), Int64(span), means, sums)
+
+    // With x̂ = (x − mean) · s: dBias = Σg, dWeight = Σ g·x̂, dx = weight · s · (g − Σg/n − x̂ · Σ(g·x̂)/n).
+    let values = Double(count / channels)
+    let weights = unsafe lane.parameter(weight)
+    let (a, b, c) = unsafe (lane.channelValues(1), lane.channelValues(2), lane.channelValues(3))
+    let dBias = unsafe lane.parameterGradient
+    let dWeight = unsafe lane.parameterGradient + channels
+    for i in 0..<channels {
+      let (sum, products) = unsafe foldedSums(sums, i)
+      let s = Double(lane.inverseDeviations[variance.offset + i])
+      let slope = unsafe Double(weights[i]) * s
+      unsafe a[i] = Float(slope)
+      unsafe b[i] = Float(-slope * sum / values)
+      unsafe c[i] = Float(-slope * s * s * products / values)
+      unsafe dBias[i] = Float(sum)
+      unsafe dWeight[i] = Float(products * s)
+    }
+    try unsafe lane.emit(bias, sink)
+    try unsafe lane.emit(weight, at: channels, sink)
+
+    if let residual { unsafe passOn(lane, g, count, to: residual, roles[1]) }
+    let vectors = unsafe (
+      a: lane.expand(a, channels, 1), b: lane.expand(b, channels, 2), c: lane.expand(c, channels, 3)
+    )
+    unsafe tamring_norm_backward(
+      g, x, Int64(count), Int64(span), means, vectors.a, vectors.b, vectors.c, lane.gradient(src))
+  }
+
+  private func passOn(
+    _ lane: Lane, _ g: UnsafePointer<Float>, _ count: Int, to residual: Int, _ role: GradientRole
+  ) {
+    guard role == .write || role == .accumulate else { return }
+    let dResidual = unsafe lane.gradient(residual)
+    if role == .write, let residualShape {
+      unsafe dResidual.update(repeating: 0, count: lane.clips * residualShape.count)
+    }
+    if enlarges {
+      var sizes = sizes
+      unsafe tamring_enlarge_gradient(&sizes, Int64(lane.clips * shape.frames), g, dResidual)
+    } else {
+      unsafe tamring_accumulate(g, Int64(count), dResidual)
+    }
+  }
+}

@@ -1,0 +1,121 @@
+// From the last features to the loss: average over space, dropout, classifier, mean over frames, cross-entropy.
+import Shared
+
+/// logits = mean over frames of (W · dropout(mean over space of features) + b).
+///
+/// As both are linear, the frames are averaged before the classifier. **Shapes:** features [N·F, H, W, C]; logits
+/// [N, classes]; W [classes, C]. Dropout zeroes features of single frames and divides the others by 1 − p.
+final class Head {
+  /// [maximumClips, classes]; after `loss`, `dLogits` holds its gradient.
+  let logits: FloatStorage
+  private let dLogits: FloatStorage
+  /// [maximumClips, C]: averaged over space and frames.
+  private let pooled: FloatStorage
+  private let dPooled: FloatStorage
+  /// [maximumClips·F, C]: 0, or 1 / (1 − p); then the share of one value in the clip's average.
+  private let shares: FloatStorage
+  private let shape: Value
+  private let features: Int
+  private let weight: TensorReference
+  private let bias: TensorReference
+  private let classes: Int
+  private let dropout: Double
+
+  init(_ network: Network, maximumClips: Int) {
+    let structure = network.structure
+    features = structure.features
+    shape = structure.values[features]
+    weight = structure.classifierWeight
+    bias = structure.classifierBias
+    classes = network.recipe.classes
+    dropout = network.recipe.dropout
+    logits = FloatStorage(count: maximumClips * classes)
+    dLogits = FloatStorage(count: maximumClips * classes)
+    pooled = FloatStorage(count: maximumClips * shape.channels)
+    dPooled = FloatStorage(count: maximumClips * shape.channels)
+    shares = FloatStorage(count: maximumClips * shape.frames * shape.channels)
+  }
+
+  /// - Parameter key: nil in evaluation form.
+  func forward(_ lane: Lane, _ key: DropoutKey?) {
+    drawShares(lane.clips, key)
+    let channels = shape.channels
+    let pixels = shape.height * shape.width
+    unsafe pooled.base.update(repeating: 0, count: lane.clips * channels)
+    for frame in 0..<lane.clips * shape.frames {
+      let to = unsafe pooled.base + frame / shape.frames * channels
+      let share = unsafe shares.base + frame * channels
+      for pixel in 0..<pixels {
+        let from = unsafe lane.value(features) + (frame * pixels + pixel) * channels
+        for c in 0..<channels { unsafe to[c] += from[c] * share[c] }
+      }
+    }
+    for clip in 0..<lane.clips {
+      unsafe (logits.base + clip * classes).update(from: lane.parameter(bias), count: classes)
+    }
+    unsafe multiply(
+      lane.clips, classes, channels, pooled.base, channels, false, lane.parameter(weight), channels, true, 1,
+      logits.base)
+  }
+
+  private func drawShares(_ clips: Int, _ key: DropoutKey?) {
+    let count = clips * shape.frames * shape.channels
+    let whole = Float(1 / Double(shape.frames * shape.height * shape.width))
+    unsafe shares.base.update(repeating: whole, count: count)
+    guard let key, dropout > 0 else { return }
+    var random = Philox(
+      seed: key.seed, .dropout, UInt32(truncatingIfNeeded: key.step), UInt32(truncatingIfNeeded: key.lane))
+    let kept = Float(Double(whole) / (1 - dropout))
+    for i in 0..<count { unsafe shares.base[i] = random.unit() < dropout ? 0 : kept }
+  }
+
+  /// The cross-entropy of each clip and how many are right; leaves the gradient of the sum of losses.
+  func loss(_ labels: [Int]) -> (losses: [Float], top1: Int, top5: Int) {
+    var losses: [Float] = []
+    var (top1, top5) = (0, 0)
+    for (clip, label) in labels.enumerated() {
+      let row = unsafe UnsafeBufferPointer(start: logits.base + clip * classes, count: classes)
+      let top = unsafe Double(row.max() ?? 0)
+      let powers = unsafe row.map { PortableMath.exp(Double($0) - top) }
+      let sum = powers.reduce(0, +)
+      let own = unsafe Double(row[label])
+      // A sum that is no number (a network that diverged) must reach the caller as such, not stop the process.
+      losses.append(Float(sum.isNormal ? PortableMath.log(sum) + top - own : .nan))
+      for c in 0..<classes {
+        unsafe dLogits.base[clip * classes + c] = Float(powers[c] / sum - (c == label ? 1 : 0))
+      }
+      let place = row.indices.count { unsafe row[$0] > row[label] || (row[$0] == row[label] && $0 < label) }
+      let valid = unsafe row.allSatisfy { !$0.isNaN }
+      top1 += valid && place < 1 ? 1 : 0
+      top5 += valid && place < 5 ? 1 : 0
+    }
+    return (losses, top1, top5)
+  }
+
+  func backward(_ lane: Lane, _ sink: GradientSink) throws {
+    let clips = lane.clips
+    let channels = shape.channels
+    for c in 0..<classes {
+      var sum: Float = 0
+      for clip in 0..<clips { sum += unsafe dLogits.base[clip * classes + c] }
+      unsafe lane.parameterGradient[c] = sum
+    }
+    try unsafe lane.emit(bias, sink)
+    unsafe multiply(
+      classes, channels, clips, dLogits.base, classes, true, pooled.base, channels, false, 0, lane.parameterGradient)
+    try unsafe lane.emit(weight, sink)
+
+    unsafe multiply(
+      clips, channels, classes, dLogits.base, classes, false, lane.parameter(weight), channels, false, 0, dPooled.base
+    )
+    let pixels = shape.height * shape.width
+    for frame in 0..<clips * shape.frames {
+      let from = unsafe dPooled.base + frame / shape.frames * channels
+      let share = unsafe shares.base + frame * channels
+      for pixel in 0..<pixels {
+        let to = unsafe lane.gradient(features) + (frame * pixels + pixel) * channels
+        for c in 0..<channels { unsafe to[c] = from[c] * share[c] }
+      }
+    }
+  }
+}

@@ -1,0 +1,93 @@
+// The temporal aggregation module (TAM), and the plain parting of frames that stands in its place without it.
+import CKernels
+
+/// dst[t] = ReLU(Σ_k taps[k] ⊙ x[t + k − ⌊r/2⌋]), zero beyond the clip's ends; where the source has half the frames,
+/// each stands for two: x[t] = src[⌊t/2⌋]. Where parted, odd results go to `big`, even ones to `little`.
+///
+/// **Shapes:** src [N·frames or N·frames/2, H, W, C]; big, little [N·frames/2, H, W, C] or big [N·frames, H, W, C];
+/// taps [C] each. **Source:** Fan, Chen et al., NeurIPS 2019, section 3.2.
+struct TemporalModule: Layer {
+  let name: String
+  let source: Value
+  let frames: Int
+  let taps: [TensorReference]
+  let src: Int
+  let big: Int
+  let little: Int?
+
+  var sources: [Int] { [src] }
+  var results: [Int] { little.map { [big, $0] } ?? [big] }
+  var kept: [Int] { [src] + results }
+  var multiplyAdds: Int { frames * taps.count * source.count / source.frames }
+  var parameterCount: Int { taps.count * source.channels }
+
+  private var span: Int { Int(tamring_span(Int64(source.channels))) }
+  private var kernelShape: tamring_temporal_shape {
+    tamring_temporal_shape(
+      frames: Int64(frames), taps: Int64(taps.count), frame_size: Int64(source.count / source.frames),
+      span: Int64(span), paired: source.frames != frames, split: little != nil)
+  }
+
+  /// The taps' weights, [taps, span].
+  private func weights(_ lane: Lane) -> UnsafePointer<Float> {
+    let expanded = unsafe lane.tapWeights
+    for (i, tap) in taps.enumerated() {
+      unsafe tamring_expand(lane.parameter(tap), Int64(source.channels), Int64(span), expanded + i * span)
+    }
+    return unsafe UnsafePointer(expanded)
+  }
+
+  func forward(_ lane: Lane) {
+    var shape = kernelShape
+    unsafe tamring_temporal_forward(
+      &shape, Int64(lane.clips), lane.value(src), weights(lane), lane.value(big), lane.value(little ?? big))
+  }
+
+  func backward(_ lane: Lane, _ roles: [GradientRole], _ sink: GradientSink) throws {
+    var shape = kernelShape
+    let other = little ?? big
+    let sums = unsafe lane.clearedSums(taps.count * span)
+    unsafe tamring_temporal_backward(
+      &shape, Int64(lane.clips), lane.value(src), weights(lane), lane.value(big), lane.value(other),
+      lane.gradient(big), lane.gradient(other), roles[0] == .accumulate,
+      roles[0] == .none ? nil : lane.gradient(src), sums)
+    for (k, tap) in taps.enumerated() {
+      for c in 0..<source.channels {
+        var sum = 0.0
+        for i in stride(from: c, to: span, by: source.channels) { unsafe sum += sums[k * span + i] }
+        unsafe lane.parameterGradient[c] = Float(sum)
+      }
+      try unsafe lane.emit(tap, sink)
+    }
+  }
+}
+
+/// Odd frames to `big`, even ones to `little`: what remains of layer 0's module in bLVNet without TAM.
+struct FrameSplit: Layer {
+  let name: String
+  let source: Value
+  let src: Int
+  let big: Int
+  let little: Int
+
+  var sources: [Int] { [src] }
+  var results: [Int] { [big, little] }
+  var kept: [Int] { [] }
+
+  func forward(_ lane: Lane) {
+    let size = source.count / source.frames
+    let (from, odd, even) = unsafe (lane.value(src), lane.value(big), lane.value(little))
+    for frame in 0..<lane.clips * source.frames {
+      unsafe ((frame % 2 == 1 ? odd : even) + frame / 2 * size).update(from: from + frame * size, count: size)
+    }
+  }
+
+  func backward(_ lane: Lane, _ roles: [GradientRole], _ sink: GradientSink) throws {
+    precondition(roles[0] == .write, "only the split reads the stem")
+    let size = source.count / source.frames
+    let (to, odd, even) = unsafe (lane.gradient(src), lane.gradient(big), lane.gradient(little))
+    for frame in 0..<lane.clips * source.frames {
+      unsafe (to + frame * size).update(from: (frame % 2 == 1 ? odd : even) + frame / 2 * size, count: size)
+    }
+  }
+}

@@ -1,0 +1,216 @@
+// A lane: the memory in which one thread trains or evaluates up to a fixed number of clips.
+import CKernels
+import Shared
+
+/// Which random numbers a lane's dropout draws.
+public struct DropoutKey: Sendable, Hashable {
+  public var seed: UInt64
+  public var step: UInt64
+  public var lane: Int
+
+  public init(seed: UInt64, step: UInt64, lane: Int) {
+    self.seed = seed
+    self.step = step
+    self.lane = lane
+  }
+}
+
+/// What a training pass over a lane gives besides the gradients.
+public struct LaneResult {
+  /// Cross-entropy of each clip.
+  public let losses: [Float]
+  /// [clips, classes]
+  public let logits: [Float]
+  /// Clips whose label has the largest logit; of equal logits the lower class wins.
+  public let top1: Int
+  /// Clips whose label is among the five largest logits.
+  public let top5: Int
+  /// The lane's own batch statistics in the order of `layout.statistics`: mean, and unbiased variance.
+  public let batchStatistics: FloatStorage
+}
+
+/// Activations, gradients and workspaces, planned when it is made; a step allocates nothing of size.
+///
+/// A lane belongs to one thread at a time. Its results are a pure function of the arguments.
+public final class Lane {
+  public let network: Network
+  public let maximumClips: Int
+  /// Clips of the present pass.
+  private(set) var clips = 0
+  /// Mean, and unbiased variance, of the present pass; in the order of `layout.statistics`.
+  let moments: FloatStorage
+  /// 1/√(variance + ε) at the offsets of the variances.
+  let inverseDeviations: FloatStorage
+  /// The statistics to evaluate with; nil while training.
+  private(set) var runningStatistics: FloatStorage?
+
+  private let plan: MemoryPlan
+  private let arena: FloatStorage
+  private let work: FloatStorage
+  private let packed: FloatStorage
+  private let packedOffsets: [Int: Int]
+  private let gradientScratch: FloatStorage
+  private let channelScratch: FloatStorage
+  private let sumScratch: AlignedStorage<Double>
+  private let slot: Int
+  private let head: Head
+  private var parameters: FloatStorage
+  private var input: FloatStorage
+
+  /// - Parameters:
+  ///   - maximumClips: the most clips of a call; memory is proportional to it.
+  ///   - training: false for a lane that only evaluates, in a fraction of the memory.
+  public init(_ network: Network, maximumClips: Int, training: Bool = true) {
+    precondition(maximumClips > 0, "a lane of \(maximumClips) clips")
+    let structure = network.structure
+    self.network = network
+    self.maximumClips = maximumClips
+    plan = MemoryPlan(structure, training: training)
+    arena = FloatStorage(count: plan.count * maximumClips)
+    moments = FloatStorage(count: network.layout.statisticCount)
+    inverseDeviations = FloatStorage(count: network.layout.statisticCount)
+    parameters = FloatStorage(count: 0)
+    input = FloatStorage(count: 0)
+
+    var workspace = 0
+    var packedCount = 0
+    var offsets: [Int: Int] = [:]
+    for case let layer as Convolution in structure.layers {
+      let images = layer.frames * maximumClips
+      network.engine.prepare(layer.shape, images: images)
+      workspace = max(workspace, network.engine.workspaceCount(layer.shape, images: images))
+      let count = network.engine.packedCount(layer.shape)
+      if count > 0 {
+        offsets[layer.weight.index] = packedCount
+        packedCount += (count + 15) & ~15
+      }
+    }
+    work = FloatStorage(count: workspace)
+    packed = FloatStorage(count: packedCount)
+    packedOffsets = offsets
+
+    let channels = structure.values.map(\.channels).max() ?? 1
+    slot = structure.values.map { Int(tamring_span(Int64($0.channels))) }.max() ?? 64
+    let largest = network.layout.parameters.map(\.count).max() ?? 0
+    gradientScratch = FloatStorage(count: max(2 * channels, largest))
+    channelScratch = FloatStorage(count: (8 + network.recipe.blendingFrames) * slot)
+    sumScratch = AlignedStorage(count: max(2, network.recipe.blendingFrames) * slot)
+    head = Head(network, maximumClips: maximumClips)
+    canTrain = training
+  }
+
+  private let canTrain: Bool
+
+  /// Bytes of the lane's arena and workspaces.
+  public var memoryBytes: Int { 4 * (arena.count + work.count + packed.count + gradientScratch.count) }
+
+  /// Forward, loss and backward over the lane's clips in training form.
+  ///
+  /// - Parameters:
+  ///   - parameters: in the order of `layout.parameters`.
+  ///   - input: [clips·T, H, W, 3], normalised; there may be room for more clips behind.
+  ///   - labels: one class a clip, 0..<classes.
+  ///   - gradient: takes the gradient of the **sum** of the clips' losses for one parameter after the other, as soon
+  ///     as it is finished: the index in `layout.parameters`, and the numbers, valid during the call.
+  /// - Throws: what `gradient` throws.
+  public func train(
+    parameters: FloatStorage, input: FloatStorage, labels: [Int], dropout: DropoutKey, gradient: GradientSink
+  ) throws -> LaneResult {
+    precondition(canTrain, "this lane was made for evaluation")
+    precondition(labels.allSatisfy { (0..<network.recipe.classes).contains($0) }, "a label is no class")
+    let mode = tamring_enter_lane_mode()
+    defer { tamring_leave_lane_mode(mode) }
+    forward(parameters, input, clips: labels.count, statistics: nil, dropout)
+    let (losses, top1, top5) = head.loss(labels)
+    let logits = head.logits.array(0..<clips * network.recipe.classes)
+    try unsafe head.backward(self, gradient)
+    for (i, layer) in network.structure.layers.enumerated().reversed() {
+      try unsafe layer.backward(self, plan.roles[i], gradient)
+    }
+    let statistics = FloatStorage(count: moments.count)
+    statistics.copy(from: moments)
+    return LaneResult(losses: losses, logits: logits, top1: top1, top5: top5, batchStatistics: statistics)
+  }
+
+  /// The logits [clips, classes] in evaluation form: running statistics, no dropout.
+  public func evaluate(
+    parameters: FloatStorage, statistics: FloatStorage, input: FloatStorage, clips: Int
+  ) -> [Float] {
+    precondition(statistics.count == network.layout.statisticCount, "statistics of another network")
+    let mode = tamring_enter_lane_mode()
+    defer { tamring_leave_lane_mode(mode) }
+    forward(parameters, input, clips: clips, statistics: statistics, nil)
+    return head.logits.array(0..<clips * network.recipe.classes)
+  }
+
+  private func forward(
+    _ parameters: FloatStorage, _ input: FloatStorage, clips: Int, statistics: FloatStorage?, _ dropout: DropoutKey?
+  ) {
+    precondition((1...maximumClips).contains(clips), "\(clips) clips in a lane of \(maximumClips)")
+    precondition(parameters.count == network.layout.parameterCount, "parameters of another network")
+    precondition(input.count >= clips * network.inputCount, "too little input for \(clips) clips")
+    self.clips = clips
+    self.parameters = parameters
+    self.input = input
+    runningStatistics = statistics
+    for case let layer as Convolution in network.structure.layers {
+      guard let offset = packedOffsets[layer.weight.index] else { continue }
+      unsafe engine.pack(layer.shape, weights: parameter(layer.weight), into: packed.base + offset)
+    }
+    for layer in network.structure.layers { layer.forward(self) }
+    head.forward(self, dropout)
+  }
+}
+
+// What layers see of the lane.
+extension Lane {
+  var engine: any ConvolutionEngine { network.engine }
+
+  /// The value's first element; for the input, the caller's memory, which is only read.
+  func value(_ index: Int) -> UnsafeMutablePointer<Float> {
+    unsafe index == 0 ? input.base : arena.base + plan.values[index] * maximumClips
+  }
+
+  func gradient(_ index: Int) -> UnsafeMutablePointer<Float> {
+    unsafe arena.base + plan.gradients[index] * maximumClips
+  }
+
+  func parameter(_ tensor: TensorReference) -> UnsafePointer<Float> {
+    unsafe UnsafePointer(parameters.base + tensor.offset)
+  }
+
+  /// The weights as the engine wants them.
+  func convolutionWeights(_ tensor: TensorReference) -> UnsafePointer<Float> {
+    guard let offset = packedOffsets[tensor.index] else { return unsafe parameter(tensor) }
+    return unsafe UnsafePointer(packed.base + offset)
+  }
+
+  var workspace: UnsafeMutablePointer<Float> { unsafe work.base }
+
+  /// Where a layer writes a parameter's gradient before it emits it.
+  var parameterGradient: UnsafeMutablePointer<Float> { unsafe gradientScratch.base }
+
+  /// Hands over the gradient of `tensor`, which begins at `parameterGradient + offset`.
+  func emit(_ tensor: TensorReference, at offset: Int = 0, _ sink: GradientSink) throws {
+    try unsafe sink(tensor.index, UnsafeBufferPointer(start: gradientScratch.base + offset, count: tensor.count))
+  }
+
+  /// One of four vectors of a number a channel.
+  func channelValues(_ index: Int) -> UnsafeMutablePointer<Float> { unsafe channelScratch.base + index * slot }
+
+  /// Repeats a vector of a number a channel to its span, in one of four places.
+  func expand(_ values: UnsafePointer<Float>, _ channels: Int, _ place: Int) -> UnsafePointer<Float> {
+    let expanded = unsafe channelScratch.base + (4 + place) * slot
+    unsafe tamring_expand(values, Int64(channels), tamring_span(Int64(channels)), expanded)
+    return unsafe UnsafePointer(expanded)
+  }
+
+  /// Room for the expanded weights of all taps.
+  var tapWeights: UnsafeMutablePointer<Float> { unsafe channelScratch.base + 8 * slot }
+
+  /// Zeroed sums.
+  func clearedSums(_ count: Int) -> UnsafeMutablePointer<Double> {
+    unsafe sumScratch.base.update(repeating: 0, count: count)
+    return unsafe sumScratch.base
+  }
+}

@@ -1,0 +1,45 @@
+// What a network costs: parameters, arithmetic and memory, layer by layer.
+import Shared
+
+/// The costs of a network for one clip.
+public struct Profile: Sendable {
+  public struct Row: Sendable {
+    public let name: String
+    /// Learnt numbers.
+    public let parameters: Int
+    /// Of the forward pass.
+    public let multiplyAdds: Int
+    /// Bytes of the layer's results.
+    public let activationBytes: Int
+  }
+
+  public let rows: [Row]
+  public let parameters: Int
+  public let multiplyAdds: Int
+  public let activationBytes: Int
+  /// Bytes of the arena in which a clip is trained, gradients and reuse included.
+  public let trainingBytes: Int
+  /// Bytes of the arena in which a clip is evaluated.
+  public let evaluationBytes: Int
+
+  public init(_ network: Network) {
+    let structure = network.structure
+    var rows = structure.layers.map { layer in
+      Row(
+        name: layer.name, parameters: layer.parameterCount, multiplyAdds: layer.multiplyAdds,
+        activationBytes: layer.results.reduce(0) { $0 + 4 * structure.values[$1].count })
+    }
+    let features = structure.values[structure.features]
+    rows.append(
+      Row(
+        name: "new_fc", parameters: structure.classifierWeight.count + structure.classifierBias.count,
+        multiplyAdds: features.frames * structure.classifierWeight.count,
+        activationBytes: 4 * features.frames * features.channels))
+    self.rows = rows
+    parameters = rows.reduce(0) { $0 + $1.parameters }
+    multiplyAdds = rows.reduce(0) { $0 + $1.multiplyAdds }
+    activationBytes = rows.reduce(0) { $0 + $1.activationBytes }
+    trainingBytes = 4 * MemoryPlan(structure, training: true).count
+    evaluationBytes = 4 * MemoryPlan(structure, training: false).count
+  }
+}

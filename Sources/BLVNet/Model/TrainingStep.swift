@@ -1,0 +1,130 @@
+// One training step in isolation, from tensors to tensors: what `worker step` runs and what golden files check.
+import Shared
+
+/// Forward, loss, backward and one SGD step, the whole batch being one lane, with gradients in floating point.
+public struct TrainingStep {
+  public let network: Network
+  public let optimizer: OptimizerRecipe
+  /// In the order of the network's layout.
+  public let parameters: FloatStorage
+  public let momentum: FloatStorage
+  public let statistics: FloatStorage
+  /// [clips·T, H, W, 3]
+  public let input: FloatStorage
+  public let labels: [Int]
+
+  /// - Parameters:
+  ///   - state: the parameters, running statistics and, if present, `momentum.NAME` (else zero) by their reference
+  ///     names; `baseline_model.fc` may stand for `new_fc`, and `num_batches_tracked` is not needed.
+  ///   - batch: `input` float32 [clips, T·3, H, W] and `labels` int64 [clips].
+  /// - Throws: `BLVNetError(.badConfiguration)` if the model cannot be built; `BLVNetError(.badData)` naming a tensor
+  ///   that is missing, not part of the model, or of another format or shape, or a label that is no class.
+  public init(
+    model: ModelRecipe, optimizer: OptimizerRecipe, engine: EngineKind = .openblas, state: SafeTensors,
+    batch: SafeTensors
+  ) throws {
+    network = try Network(model, engine: engine)
+    self.optimizer = optimizer
+    let layout = network.layout
+    parameters = FloatStorage(count: layout.parameterCount)
+    momentum = FloatStorage(count: layout.parameterCount)
+    statistics = FloatStorage(count: layout.statisticCount)
+
+    var unread = Set(state.entries.keys.filter { !$0.hasSuffix("num_batches_tracked") })
+    func read(_ tensor: TensorSpec, prefix: String, into storage: FloatStorage) throws {
+      let name = prefix + Self.stored(tensor.name, in: state, prefix: prefix)
+      unread.remove(name)
+      let values = try Self.read("state") { try state.floats(name, shape: tensor.shape) }
+      for (i, value) in values.enumerated() { storage[tensor.offset + i] = value }
+    }
+    let hasMomentum = state.entries.keys.contains { $0.hasPrefix("momentum.") }
+    for tensor in layout.parameters {
+      try read(tensor, prefix: "", into: parameters)
+      if hasMomentum { try read(tensor, prefix: "momentum.", into: momentum) }
+    }
+    for tensor in layout.statistics { try read(tensor, prefix: "", into: statistics) }
+    if let name = unread.min() {
+      throw BLVNetError(
+        .badData, "state: tensor '\(name)' is not part of this model; check the recipe's model section")
+    }
+
+    let size = model.inputSize
+    let shape = [batch.entries["input"]?.shape.first ?? 0, model.groups * 3, size, size]
+    let images = try Self.read("batch") { try batch.floats("input", shape: shape) }
+    let classes = try Self.read("batch") { try batch.int64s("labels", shape: [shape[0]]) }
+    guard shape[0] > 0 else { throw BLVNetError(.badData, "batch: 'input' holds no clips") }
+    if let label = classes.first(where: { $0 < 0 || $0 >= model.classes }) {
+      throw BLVNetError(.badData, "batch: the label \(label) is not in 0..<\(model.classes) (model.classes)")
+    }
+    labels = classes.map { Int($0) }
+    input = FloatStorage(count: images.count)
+    let pixels = size * size
+    for frame in 0..<shape[0] * model.groups {
+      for channel in 0..<3 {
+        for pixel in 0..<pixels {
+          input[(frame * pixels + pixel) * 3 + channel] = images[(frame * 3 + channel) * pixels + pixel]
+        }
+      }
+    }
+  }
+
+  /// The name under which a state dict has `name`.
+  private static func stored(_ name: String, in state: SafeTensors, prefix: String) -> String {
+    guard name.hasPrefix("new_fc."), state.entries[prefix + name] == nil else { return name }
+    let other = "baseline_model.fc." + name.dropFirst("new_fc.".count)
+    return state.entries[prefix + other] == nil ? name : other
+  }
+
+  private static func read<Result>(_ what: String, _ body: () throws -> Result) throws -> Result {
+    do { return try body() } catch let error as SharedError {
+      throw BLVNetError(
+        error.status, "\(what): \(error); check that the file belongs to the recipe's model section")
+    }
+  }
+
+  /// Runs the step; `parameters`, `momentum` and `statistics` hold the state after it.
+  ///
+  /// - Returns: `logits`, `loss` (mean), `grad.NAME` (of the mean loss), and after the update `param.NAME`,
+  ///   `momentum.NAME` and `buffer.NAME`; with `evaluating` also `eval_logits` of the state before.
+  public func run(dropout: DropoutKey = DropoutKey(seed: 0, step: 0, lane: 0), evaluating: Bool = false) throws
+    -> SafeTensorsWriter
+  {
+    var out = SafeTensorsWriter()
+    let layout = network.layout
+    let clips = labels.count
+    let lane = Lane(network, maximumClips: clips)
+    if evaluating {
+      let logits = lane.evaluate(parameters: parameters, statistics: statistics, input: input, clips: clips)
+      out.add("eval_logits", .float32, shape: [clips, network.recipe.classes], logits)
+    }
+
+    let gradients = FloatStorage(count: layout.parameterCount)
+    let result = try unsafe lane.train(parameters: parameters, input: input, labels: labels, dropout: dropout) {
+      tensor, values in
+      guard let first = values.baseAddress else { return }
+      unsafe (gradients.base + layout.parameters[tensor].offset).update(from: first, count: values.count)
+    }
+    out.add("logits", .float32, shape: [clips, network.recipe.classes], result.logits)
+    let loss = result.losses.reduce(0.0) { $0 + Double($1) } / Double(clips)
+    out.add("loss", .float32, shape: [1], [Float(loss)])
+    for tensor in layout.parameters {
+      let sum = gradients.array(tensor.offset..<tensor.offset + tensor.count)
+      out.add("grad.\(tensor.name)", .float32, shape: tensor.shape, sum.map { $0 / Float(clips) })
+    }
+
+    Optimiser.apply(
+      parameters: parameters, momentum: momentum, gradients: gradients, clips: clips,
+      rate: Float(optimizer.learningRate), optimizer, layout)
+    Optimiser.updateStatistics(running: statistics, value: result.batchStatistics)
+    for tensor in layout.parameters {
+      let range = tensor.offset..<tensor.offset + tensor.count
+      out.add("param.\(tensor.name)", .float32, shape: tensor.shape, parameters.array(range))
+      out.add("momentum.\(tensor.name)", .float32, shape: tensor.shape, momentum.array(range))
+    }
+    for tensor in layout.statistics {
+      let range = tensor.offset..<tensor.offset + tensor.count
+      out.add("buffer.\(tensor.name)", .float32, shape: tensor.shape, statistics.array(range))
+    }
+    return out
+  }
+}

@@ -1,0 +1,67 @@
+// The learning rate as a pure function of where training is.
+import Shared
+
+/// What the plateau schedule remembers: updated once an epoch, saved with a checkpoint.
+public struct PlateauState: Sendable, Hashable, Codable {
+  public private(set) var best: Double?
+  /// Epochs since the best one.
+  public private(set) var waited = 0
+  public private(set) var reductions = 0
+
+  public init() {}
+
+  /// Takes an epoch's mean training loss. After more than `patience` epochs that were not better than the best by
+  /// one part in 10,000, the rate is reduced and the wait begins anew.
+  public mutating func endEpoch(loss: Double, patience: Int) {
+    if best.map({ loss < $0 * (1 - 1e-4) }) ?? !loss.isNaN {
+      best = loss
+      waited = 0
+      return
+    }
+    waited += 1
+    if waited > patience {
+      reductions += 1
+      waited = 0
+    }
+  }
+}
+
+/// Schedules of the learning rate.
+public struct LearningRate: Sendable {
+  public let schedule: ScheduleRecipe
+  /// The full rate.
+  public let base: Double
+
+  public init(_ schedule: ScheduleRecipe, base: Double) {
+    self.schedule = schedule
+    self.base = base
+  }
+
+  /// The rate of one step. It changes from epoch to epoch; during warm-up it rises linearly from step to step up to
+  /// what the schedule gives for the epoch.
+  ///
+  /// **Formula:** cosine: base · (1 + cos(π · epoch / epochs)) / 2; step: base · gamma^⌊epoch / stepEpochs⌋;
+  /// multi-step: base · gamma^(milestones reached); plateau: base · gamma^reductions. Warm-up multiplies by
+  /// (steps done + 1) / (warm-up steps).
+  /// - Parameters:
+  ///   - epoch: from 0.
+  ///   - stepInEpoch: from 0.
+  ///   - reductions: of the plateau schedule.
+  public func rate(epoch: Int, stepInEpoch: Int, stepsPerEpoch: Int, reductions: Int = 0) -> Float {
+    precondition(epoch >= 0 && stepInEpoch >= 0 && stepsPerEpoch > 0)
+    var rate = base
+    switch schedule.kind {
+    case .cosine:
+      rate *= (1 + PortableMath.cosPi(Double(min(epoch, schedule.epochs)) / Double(max(1, schedule.epochs)))) / 2
+    case .step: rate *= power(epoch / max(1, schedule.stepEpochs))
+    case .multiStep: rate *= power(schedule.milestones.count { $0 <= epoch })
+    case .plateau: rate *= power(reductions)
+    }
+    let warmupSteps = schedule.warmupEpochs * Double(stepsPerEpoch)
+    let done = Double(epoch * stepsPerEpoch + stepInEpoch + 1)
+    return Float(done < warmupSteps ? rate * (done / warmupSteps) : rate)
+  }
+
+  /// gamma^n, by multiplication, as the C library's pow may differ from machine to machine.
+  private func power(_ n: Int) -> Double { (0..<n).reduce(1.0) { product, _ in product * schedule.gamma } }
+}

@@ -1,0 +1,47 @@
+// Where each tensor of a network lies in its two flat blocks of numbers.
+
+/// A named tensor within a flat block, in the reference implementation's layout.
+public struct TensorSpec: Sendable, Hashable {
+  public let name: String
+  /// Convolutions are [outputs, inputs, height, width].
+  public let shape: [Int]
+  /// Elements before it in the block.
+  public let offset: Int
+  /// Elements.
+  public let count: Int
+}
+
+/// The two blocks of a network: parameters, and batch norm's running statistics; each sorted by name (UTF-8 bytes),
+/// which is also the order of a checkpoint.
+public struct StateLayout: Sendable, Hashable {
+  public let parameters: [TensorSpec]
+  public let statistics: [TensorSpec]
+  /// Elements of all parameters.
+  public let parameterCount: Int
+  /// Elements of all running statistics.
+  public let statisticCount: Int
+
+  init(parameters: [String: [Int]], statistics: [String: [Int]]) {
+    self.parameters = StateLayout.place(parameters)
+    self.statistics = StateLayout.place(statistics)
+    parameterCount = self.parameters.reduce(0) { $0 + $1.count }
+    statisticCount = self.statistics.reduce(0) { $0 + $1.count }
+  }
+
+  private static func place(_ shapes: [String: [Int]]) -> [TensorSpec] {
+    var offset = 0
+    return shapes.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map { name, shape in
+      let count = shape.reduce(1, *)
+      defer { offset += count }
+      return TensorSpec(name: name, shape: shape, offset: offset, count: count)
+    }
+  }
+}
+
+/// A tensor as a layer knows it.
+struct TensorReference: Sendable {
+  /// Index in the layout's list.
+  let index: Int
+  let offset: Int
+  let count: Int
+}

@@ -1,0 +1,93 @@
+// The network's elementwise kernels: everything between two convolutions, and the optimiser.
+//
+// Activations are NHWC. A channel's parameters come "expanded": repeated to `span` elements, a multiple of the
+// channel count and of 16 (tamring_span), so that one inner loop serves every channel count. `n` counts elements
+// and is a multiple of the channel count. Each kernel has a twin, tamring_NAME_generic, compiled for the lowest CPU
+// level from the same body; tests compare their bytes.
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TAMRING_KERNEL(name, parameters)                                       \
+  void tamring_##name parameters;                                              \
+  void tamring_##name##_generic parameters;
+
+/// The least multiple of `channels` and 16 that is at least 64.
+static inline int64_t tamring_span(int64_t channels) {
+  int64_t span = channels;
+  while (span % 16 != 0) span += channels;
+  const int64_t step = span;
+  while (span < 64) span += step;
+  return span;
+}
+
+/// Flushes subnormal numbers to zero on this thread; returns the former mode for tamring_leave_lane_mode.
+uint32_t tamring_enter_lane_mode(void);
+void tamring_leave_lane_mode(uint32_t mode);
+
+/// A square window that slides over NHWC images, as a convolution's or a pool's.
+typedef struct {
+  int64_t height, width, channels, kernel, stride, padding, out_height, out_width;
+} tamring_window;
+
+// net_window.c
+/// Rows `first ..< first + rows` (output pixels, all images in a row) as [rows, kernel, kernel, channels]; zero
+/// outside the image.
+TAMRING_KERNEL(im2col, (const tamring_window *window, const float *src, int64_t first, int64_t rows, float *columns))
+/// The transpose of im2col: adds into `d_src`.
+TAMRING_KERNEL(col2im, (const tamring_window *window, const float *columns, int64_t first, int64_t rows, float *d_src))
+/// Mean over the window; what lies outside the image counts as zeros.
+TAMRING_KERNEL(average_pool, (const tamring_window *window, int64_t images, const float *src, float *dst))
+/// Adds into `d_src`.
+TAMRING_KERNEL(average_pool_gradient, (const tamring_window *window, int64_t images, const float *d_dst, float *d_src))
+/// Nearest-neighbour enlargement of [images, height, width, channels] to out_height x out_width.
+TAMRING_KERNEL(enlarge, (const tamring_window *sizes, int64_t images, const float *src, float *dst))
+/// Adds into `d_src`.
+TAMRING_KERNEL(enlarge_gradient, (const tamring_window *sizes, int64_t images, const float *d_dst, float *d_src))
+/// Weights [outputs, inputs, area] to [outputs, area, inputs]; with the last two counts exchanged, the way back.
+void tamring_swap_inner(const float *src, int64_t outputs, int64_t inputs, int64_t area, float *dst);
+
+// net_norm.c
+void tamring_expand(const float *values, int64_t channels, int64_t span, float *expanded);
+/// sums[0 ..< span] += x - pivot, sums[span ..< 2 span] += (x - pivot)^2, column by column.
+TAMRING_KERNEL(norm_sums, (const float *x, int64_t n, int64_t span, const float *pivot, double *sums))
+/// y = (x - mean) * scale + shift [+ residual] [, then ReLU]; `residual` may be null or `y` itself.
+TAMRING_KERNEL(norm_forward, (const float *x, int64_t n, int64_t span, const float *mean, const float *scale,
+                              const float *shift, const float *residual, bool relu, float *y))
+/// Where `y` is given, zeroes g where y <= 0. Then sums[0 ..< span] += g, sums[span ..< 2 span] += g * (x - mean).
+TAMRING_KERNEL(norm_backward_sums, (float *g, const float *y, const float *x, int64_t n, int64_t span,
+                                    const float *mean, double *sums))
+/// d_x = a * g + b + c * (x - mean); `d_x` may be `g`.
+TAMRING_KERNEL(norm_backward, (const float *g, const float *x, int64_t n, int64_t span, const float *mean,
+                               const float *a, const float *b, const float *c, float *d_x))
+/// dst += src
+TAMRING_KERNEL(accumulate, (const float *src, int64_t n, float *dst))
+
+// net_temporal.c
+/// A temporal module: `frames` results a clip, from as many source frames or, where `paired`, from half as many,
+/// each standing for two. Where `split`, odd results go to `odd` and even ones to `even`; else all to `odd`.
+typedef struct {
+  int64_t frames, taps, frame_size, span;
+  bool paired, split;
+} tamring_temporal_shape;
+/// `weights` is [taps, span], expanded.
+TAMRING_KERNEL(temporal_forward, (const tamring_temporal_shape *shape, int64_t clips, const float *src, const float *weights,
+                                  float *odd, float *even))
+/// Zeroes the result gradients where the result is not positive, adds to sums [taps, span], and writes d_src (or
+/// adds to it). `d_src` may be null.
+TAMRING_KERNEL(temporal_backward,
+               (const tamring_temporal_shape *shape, int64_t clips, const float *src, const float *weights, const float *odd,
+                const float *even, float *d_odd, float *d_even, bool accumulate, float *d_src, double *sums))
+
+// net_optimiser.c
+typedef struct {
+  float rate, momentum, weight_decay;
+  bool nesterov;
+} tamring_sgd_rule;
+/// g = gradient / clips; d = g + wd * p; v = mu * v + d; p -= rate * (d + mu * v), or rate * v.
+TAMRING_KERNEL(sgd, (const tamring_sgd_rule *rule, int64_t n, const float *gradient, float clips, float *p, float *v))
+/// The same with gradient = (float)q * scale.
+TAMRING_KERNEL(sgd_reduced, (const tamring_sgd_rule *rule, int64_t n, const int32_t *q, float scale, float clips, float *p,
+                             float *v))
+/// running = keep * running + take * value
+TAMRING_KERNEL(blend, (int64_t n, float keep, float take, const float *value, float *running))

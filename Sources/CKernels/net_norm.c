@@ -1,0 +1,129 @@
+// Batch normalisation with ReLU and residual, and the lane's floating-point mode.
+#include <xmmintrin.h>
+
+#include "net_common.h"
+#include "network_kernels.h"
+
+uint32_t tamring_enter_lane_mode(void) {
+  const uint32_t former = _mm_getcsr();
+  _mm_setcsr(0x9FC0);  // round to nearest, exceptions masked, flush to zero, denormals are zero
+  return former;
+}
+
+void tamring_leave_lane_mode(uint32_t mode) { _mm_setcsr(mode); }
+
+void tamring_expand(const float *values, int64_t channels, int64_t span, float *expanded) {
+  for (int64_t i = 0; i < span; i += channels) memcpy(expanded + i, values, (size_t)channels * sizeof(float));
+}
+
+// Sums are kept in float over at most 32 rows of `span`, then in double: near double's accuracy at float's speed.
+BODY norm_sums_body(const float *restrict x, int64_t n, int64_t span, const float *restrict pivot,
+                    double *restrict sums) {
+  const int64_t rows = n / span;
+  for (int64_t first = 0; first < rows; first += BLOCK_ROWS) {
+    const int64_t last = smaller(rows, first + BLOCK_ROWS);
+    for (int64_t j = 0; j < span; j += 16) {
+      const float16v origin = *(const float16u *)(pivot + j);
+      float16v sum = {0}, squares = {0};
+      for (int64_t row = first; row < last; row++) {
+        const float16v d = *(const float16u *)(x + row * span + j) - origin;
+        sum += d;
+        squares += d * d;
+      }
+      for (int k = 0; k < 16; k++) {
+        sums[j + k] += (double)sum[k];
+        sums[span + j + k] += (double)squares[k];
+      }
+    }
+  }
+  for (int64_t i = rows * span, j = 0; i < n; i++, j++) {
+    const float d = x[i] - pivot[j];
+    sums[j] += (double)d;
+    sums[span + j] += (double)(d * d);
+  }
+}
+KERNEL(norm_sums, (const float *x, int64_t n, int64_t span, const float *pivot, double *sums),
+       (x, n, span, pivot, sums))
+
+BODY norm_forward_body(const float *x, int64_t n, int64_t span, const float *restrict mean,
+                       const float *restrict scale, const float *restrict shift, const float *residual, bool relu,
+                       float *y) {
+  for (int64_t i = 0; i < n; i += span) {
+    const int64_t count = smaller(span, n - i);
+    const float *from = x + i;
+    float *to = y + i;
+    if (residual) {
+      const float *other = residual + i;
+      if (relu) {
+        for (int64_t j = 0; j < count; j++) {
+          const float value = (from[j] - mean[j]) * scale[j] + shift[j] + other[j];
+          to[j] = value > 0 ? value : 0;
+        }
+      } else {
+        for (int64_t j = 0; j < count; j++) to[j] = (from[j] - mean[j]) * scale[j] + shift[j] + other[j];
+      }
+    } else if (relu) {
+      for (int64_t j = 0; j < count; j++) {
+        const float value = (from[j] - mean[j]) * scale[j] + shift[j];
+        to[j] = value > 0 ? value : 0;
+      }
+    } else {
+      for (int64_t j = 0; j < count; j++) to[j] = (from[j] - mean[j]) * scale[j] + shift[j];
+    }
+  }
+}
+KERNEL(norm_forward,
+       (const float *x, int64_t n, int64_t span, const float *mean, const float *scale, const float *shift,
+        const float *residual, bool relu, float *y),
+       (x, n, span, mean, scale, shift, residual, relu, y))
+
+BODY norm_backward_sums_body(float *restrict g, const float *restrict y, const float *restrict x, int64_t n,
+                             int64_t span, const float *restrict mean, double *restrict sums) {
+  const int64_t rows = n / span;
+  if (y)
+    for (int64_t i = rows * span; i < n; i++) g[i] = y[i] > 0 ? g[i] : 0;
+  for (int64_t first = 0; first < rows; first += BLOCK_ROWS) {
+    const int64_t last = smaller(rows, first + BLOCK_ROWS);
+    if (y)
+      for (int64_t i = first * span; i < last * span; i++) g[i] = y[i] > 0 ? g[i] : 0;
+    for (int64_t j = 0; j < span; j += 16) {
+      const float16v origin = *(const float16u *)(mean + j);
+      float16v sum = {0}, products = {0};
+      for (int64_t row = first; row < last; row++) {
+        const float16v value = *(const float16u *)(g + row * span + j);
+        sum += value;
+        products += value * (*(const float16u *)(x + row * span + j) - origin);
+      }
+      for (int k = 0; k < 16; k++) {
+        sums[j + k] += (double)sum[k];
+        sums[span + j + k] += (double)products[k];
+      }
+    }
+  }
+  for (int64_t i = rows * span, j = 0; i < n; i++, j++) {
+    sums[j] += (double)g[i];
+    sums[span + j] += (double)(g[i] * (x[i] - mean[j]));
+  }
+}
+KERNEL(norm_backward_sums,
+       (float *g, const float *y, const float *x, int64_t n, int64_t span, const float *mean, double *sums),
+       (g, y, x, n, span, mean, sums))
+
+BODY norm_backward_body(const float *g, const float *restrict x, int64_t n, int64_t span, const float *restrict mean,
+                        const float *restrict a, const float *restrict b, const float *restrict c, float *d_x) {
+  for (int64_t i = 0; i < n; i += span) {
+    const int64_t count = smaller(span, n - i);
+    const float *from = g + i, *value = x + i;
+    float *to = d_x + i;
+    for (int64_t j = 0; j < count; j++) to[j] = a[j] * from[j] + b[j] + c[j] * (value[j] - mean[j]);
+  }
+}
+KERNEL(norm_backward,
+       (const float *g, const float *x, int64_t n, int64_t span, const float *mean, const float *a, const float *b,
+        const float *c, float *d_x),
+       (g, x, n, span, mean, a, b, c, d_x))
+
+BODY accumulate_body(const float *restrict src, int64_t n, float *restrict dst) {
+  for (int64_t i = 0; i < n; i++) dst[i] += src[i];
+}
+KERNEL(accumulate, (const float *src, int64_t n, float *dst), (src, n, dst))

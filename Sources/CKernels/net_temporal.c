@@ -1,0 +1,102 @@
+// The temporal aggregation module: a depthwise convolution over a clip's frames, then ReLU, and its gradients.
+#include "net_common.h"
+#include "network_kernels.h"
+
+// Everything is done in tiles of a few rows of `span`, frame after frame, so that a tile of all frames stays in the
+// cache while each of its frames is read `taps` times.
+static inline __attribute__((always_inline)) int64_t result_offset(const tamring_temporal_shape *s, int64_t clip, int64_t t) {
+  return s->split ? (clip * (s->frames / 2) + t / 2) * s->frame_size : (clip * s->frames + t) * s->frame_size;
+}
+
+static inline __attribute__((always_inline)) int64_t source_offset(const tamring_temporal_shape *s, int64_t clip, int64_t t) {
+  return s->paired ? (clip * (s->frames / 2) + t / 2) * s->frame_size : (clip * s->frames + t) * s->frame_size;
+}
+
+/// dst = w * src, or dst += w * src, over n elements, w repeating after `span`.
+static inline __attribute__((always_inline)) void add_scaled(const float *restrict src, const float *restrict w,
+                                                             int64_t n, int64_t span, bool fresh,
+                                                             float *restrict dst) {
+  for (int64_t i = 0; i < n; i += span) {
+    const int64_t count = smaller(span, n - i);
+    if (fresh)
+      for (int64_t j = 0; j < count; j++) dst[i + j] = w[j] * src[i + j];
+    else
+      for (int64_t j = 0; j < count; j++) dst[i + j] += w[j] * src[i + j];
+  }
+}
+
+BODY temporal_forward_body(const tamring_temporal_shape *s, int64_t clips, const float *restrict src,
+                           const float *restrict weights, float *odd, float *even) {
+  const int64_t tile = BLOCK_ROWS * s->span, back = s->taps / 2;
+  for (int64_t clip = 0; clip < clips; clip++)
+    for (int64_t at = 0; at < s->frame_size; at += tile) {
+      const int64_t n = smaller(tile, s->frame_size - at);
+      for (int64_t t = 0; t < s->frames; t++) {
+        float *dst = (s->split && t % 2 == 0 ? even : odd) + result_offset(s, clip, t) + at;
+        bool fresh = true;
+        for (int64_t k = 0; k < s->taps; k++) {
+          const int64_t from = t + k - back;
+          if (from < 0 || from >= s->frames) continue;
+          add_scaled(src + source_offset(s, clip, from) + at, weights + k * s->span, n, s->span, fresh, dst);
+          fresh = false;
+        }
+        if (fresh) memset(dst, 0, (size_t)n * sizeof(float));
+        for (int64_t j = 0; j < n; j++) dst[j] = dst[j] > 0 ? dst[j] : 0;
+      }
+    }
+}
+KERNEL(temporal_forward,
+       (const tamring_temporal_shape *s, int64_t clips, const float *src, const float *weights, float *odd, float *even),
+       (s, clips, src, weights, odd, even))
+
+/// sums += column sums of a * b.
+static inline __attribute__((always_inline)) void add_products(const float *restrict a, const float *restrict b,
+                                                               int64_t n, int64_t span, double *restrict sums) {
+  const int64_t rows = n / span;
+  for (int64_t j = 0; rows > 0 && j < span; j += 16) {
+    float16v sum = {0};
+    for (int64_t row = 0; row < rows; row++)
+      sum += *(const float16u *)(a + row * span + j) * *(const float16u *)(b + row * span + j);
+    for (int k = 0; k < 16; k++) sums[j + k] += (double)sum[k];
+  }
+  for (int64_t i = rows * span, j = 0; i < n; i++, j++) sums[j] += (double)(a[i] * b[i]);
+}
+
+BODY temporal_backward_body(const tamring_temporal_shape *s, int64_t clips, const float *restrict src,
+                            const float *restrict weights, const float *odd, const float *even, float *d_odd,
+                            float *d_even, bool accumulate, float *d_src, double *restrict sums) {
+  const int64_t tile = BLOCK_ROWS * s->span, back = s->taps / 2;
+  for (int64_t clip = 0; clip < clips; clip++)
+    for (int64_t at = 0; at < s->frame_size; at += tile) {
+      const int64_t n = smaller(tile, s->frame_size - at);
+      for (int64_t t = 0; t < s->frames; t++) {
+        const bool other = s->split && t % 2 == 0;
+        const int64_t offset = result_offset(s, clip, t) + at;
+        const float *result = (other ? even : odd) + offset;
+        float *g = (other ? d_even : d_odd) + offset;
+        for (int64_t j = 0; j < n; j++) g[j] = result[j] > 0 ? g[j] : 0;
+        for (int64_t k = 0; k < s->taps; k++) {
+          const int64_t from = t + k - back;
+          if (from < 0 || from >= s->frames) continue;
+          add_products(g, src + source_offset(s, clip, from) + at, n, s->span, sums + k * s->span);
+        }
+      }
+      if (!d_src) continue;
+      for (int64_t from = 0; from < s->frames; from++) {
+        float *dst = d_src + source_offset(s, clip, from) + at;
+        bool fresh = !accumulate && !(s->paired && from % 2 == 1);
+        for (int64_t k = 0; k < s->taps; k++) {
+          const int64_t t = from - k + back;
+          if (t < 0 || t >= s->frames) continue;
+          const float *g = (s->split && t % 2 == 0 ? d_even : d_odd) + result_offset(s, clip, t) + at;
+          add_scaled(g, weights + k * s->span, n, s->span, fresh, dst);
+          fresh = false;
+        }
+        if (fresh) memset(dst, 0, (size_t)n * sizeof(float));
+      }
+    }
+}
+KERNEL(temporal_backward,
+       (const tamring_temporal_shape *s, int64_t clips, const float *src, const float *weights, const float *odd,
+        const float *even, float *d_odd, float *d_even, bool accumulate, float *d_src, double *sums),
+       (s, clips, src, weights, odd, even, d_odd, d_even, accumulate, d_src, sums))

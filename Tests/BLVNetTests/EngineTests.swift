@@ -1,0 +1,88 @@
+// The engine's three products against convolutions written as loops.
+import Shared
+import Testing
+
+@testable import BLVNet
+
+@Suite struct EngineTests {
+  static let shapes: [ConvolutionShape] = [
+    (3, 5, 7, 2, 3, 11, 9), (5, 7, 3, 1, 1, 7, 5), (5, 4, 3, 2, 1, 6, 7), (6, 3, 1, 1, 0, 5, 3), (4, 3, 1, 2, 0, 5, 6),
+    // Enough output pixels for several tiles, and an image smaller than the window.
+    (16, 3, 3, 1, 1, 40, 33), (2, 3, 7, 2, 3, 2, 1),
+  ].map {
+    ConvolutionShape(
+      inputChannels: $0.0, outputChannels: $0.1, kernel: $0.2, stride: $0.3, padding: $0.4, height: $0.5, width: $0.6)
+  }
+
+  /// Every (output, input, weight) index triple that a convolution multiplies.
+  private func forEachProduct(_ s: ConvolutionShape, _ images: Int, _ body: (Int, Int, Int) -> Void) {
+    for n in 0..<images {
+      for y in 0..<s.outputHeight {
+        for x in 0..<s.outputWidth {
+          for a in 0..<s.kernel {
+            for b in 0..<s.kernel {
+              let (row, column) = (y * s.stride + a - s.padding, x * s.stride + b - s.padding)
+              guard row >= 0, row < s.height, column >= 0, column < s.width else { continue }
+              for o in 0..<s.outputChannels {
+                for i in 0..<s.inputChannels {
+                  body(
+                    ((n * s.outputHeight + y) * s.outputWidth + x) * s.outputChannels + o,
+                    ((n * s.height + row) * s.width + column) * s.inputChannels + i,
+                    ((o * s.inputChannels + i) * s.kernel + a) * s.kernel + b)
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+
+  private func expectEqual(_ actual: FloatStorage, _ expected: [Double], _ what: String) {
+    var deviation = Deviation()
+    deviation.compare(what, actual.array, expected.map(Float.init))
+    #expect(deviation.worst < 5e-6, "\(what)")
+  }
+
+  @Test("forward, data gradient and weight gradient are those of plain loops", arguments: shapes, EngineKind.allCases)
+  func engine(_ shape: ConvolutionShape, _ kind: EngineKind) {
+    let engine = kind.make()
+    let images = 3
+    engine.prepare(shape, images: images)
+    let src = randomNumbers(images * shape.height * shape.width * shape.inputChannels, seed: 1)
+    let dDst = randomNumbers(images * shape.outputHeight * shape.outputWidth * shape.outputChannels, seed: 2)
+    let weights = randomNumbers(shape.weightCount, seed: 3)
+    let packed = FloatStorage(count: engine.packedCount(shape))
+    let workspace = FloatStorage(count: engine.workspaceCount(shape, images: images))
+    if packed.count > 0 { engine.pack(shape, weights: weights.base, into: packed.base) }
+    let used = packed.count > 0 ? packed.base : weights.base
+
+    var (dst, dSrc, dWeights) = (
+      [Double](repeating: 0, count: dDst.count), [Double](repeating: 0, count: src.count),
+      [Double](repeating: 0, count: weights.count)
+    )
+    forEachProduct(shape, images) { o, i, w in
+      dst[o] += Double(src.base[i]) * Double(weights.base[w])
+      dSrc[i] += Double(dDst.base[o]) * Double(weights.base[w])
+      dWeights[w] += Double(dDst.base[o]) * Double(src.base[i])
+    }
+
+    let result = FloatStorage(repeatElement(.nan, count: dDst.count))
+    engine.forward(
+      shape, images: images, src: src.base, weights: used, dst: result.base, workspace: workspace.base)
+    expectEqual(result, dst, "forward")
+
+    let slope = FloatStorage(repeatElement(.nan, count: src.count))
+    for accumulate in [false, true] {
+      engine.dataGradient(
+        shape, images: images, dDst: dDst.base, weights: used, accumulate: accumulate, dSrc: slope.base,
+        workspace: workspace.base)
+      expectEqual(slope, dSrc.map { accumulate ? 2 * $0 : $0 }, "data gradient, accumulate \(accumulate)")
+    }
+
+    let weightSlope = FloatStorage(repeatElement(.nan, count: weights.count))
+    engine.weightGradient(
+      shape, images: images, src: src.base, dDst: dDst.base, dWeights: weightSlope.base, workspace: workspace.base)
+    expectEqual(weightSlope, dWeights, "weight gradient")
+  }
+}

@@ -1,0 +1,172 @@
+// Each layer at odd sizes, inside the smallest network that holds it: results against the naive reference, gradients
+// against finite differences of it in double precision.
+import Shared
+import Testing
+
+@testable import BLVNet
+
+/// A small network around a layer: an input of 4 frames (7 high, 5 wide), and a first convolution whose weights'
+/// gradient shows the layer's data gradient.
+struct LayerCase: Sendable, CustomTestStringConvertible {
+  let testDescription: String
+  var blendingFrames = 3
+  let build: @Sendable (inout StructureBuilder, Int) -> Int
+
+  static let all: [LayerCase] = [
+    LayerCase(testDescription: "convolution 3x3") { b, x in b.convolution("c", x, 3, kernel: 3) },
+    LayerCase(testDescription: "convolution 3x3, stride 2") { b, x in b.convolution("c", x, 3, kernel: 3, stride: 2) },
+    LayerCase(testDescription: "convolution 7x7, stride 2") { b, x in b.convolution("c", x, 2, kernel: 7, stride: 2) },
+    LayerCase(testDescription: "convolution 1x1") { b, x in b.convolution("c", x, 7) },
+    LayerCase(testDescription: "average pool") { b, x in b.averagePool("p", x) },
+    LayerCase(testDescription: "batch norm") { b, x in
+      // Its mean over space is its bias, whatever comes in: a further convolution lets the gradient through.
+      let y = b.norm("n", x, relu: false)
+      return b.convolution("after", y, 3, kernel: 3)
+    },
+    LayerCase(testDescription: "batch norm, ReLU") { b, x in b.norm("n", x, relu: true) },
+    LayerCase(testDescription: "batch norm, ReLU, residual") { b, x in
+      b.norm("n", b.convolution("c", x, 5), relu: true, residual: x)
+    },
+    LayerCase(testDescription: "batch norm, residual read twice") { b, x in
+      let y = b.norm("n", b.convolution("c", x, 5), relu: true, residual: x)
+      return b.norm("m", b.convolution("d", y, 5), relu: false, residual: x)
+    },
+    LayerCase(testDescription: "batch norm, enlarged residual") { b, x in
+      b.norm("n", b.convolution("c", x, 5), relu: true, residual: b.averagePool("p", x))
+    },
+    LayerCase(testDescription: "temporal module") { b, x in b.temporal("t", x, frames: 4, split: false).big },
+    LayerCase(testDescription: "temporal module, one tap", blendingFrames: 1) { b, x in
+      b.temporal("t", x, frames: 4, split: false).big
+    },
+    LayerCase(testDescription: "temporal module, four taps", blendingFrames: 4) { b, x in
+      b.temporal("t", x, frames: 4, split: false).big
+    },
+    LayerCase(testDescription: "temporal module, parted", blendingFrames: 5) { b, x in
+      let (big, little) = b.temporal("t", x, frames: 4, split: true)
+      return b.norm("n", b.convolution("c", big, 5), relu: false, residual: little)
+    },
+    LayerCase(testDescription: "temporal modules over pairs, parted") { b, x in
+      let (big, little) = b.temporal("t", x, frames: 4, split: true)
+      let sum = b.norm("n", b.convolution("c", big, 5), relu: true, residual: little)
+      let (after, even) = b.temporal("u", sum, frames: 4, split: true)
+      return b.norm("m", b.convolution("d", after, 5), relu: false, residual: even)
+    },
+    LayerCase(testDescription: "parted frames") { b, x in
+      let (big, little) = b.split("s", x)
+      return b.norm("n", b.convolution("c", big, 5), relu: false, residual: little)
+    },
+  ]
+
+  func network() -> Network {
+    var recipe = ModelRecipe()
+    recipe.groups = 4
+    recipe.classes = 3
+    recipe.dropout = 0
+    recipe.blendingFrames = blendingFrames
+    let structure = Structure(recipe) { builder in
+      let input = builder.value(frames: 4, height: 7, width: 5, channels: 3)
+      let x = builder.convolution("first", input, 5)
+      builder.classifier(build(&builder, x))
+    }
+    return Network(recipe, structure, engine: OpenBLASEngine())
+  }
+}
+
+func randomNumbers(_ count: Int, seed: UInt64) -> FloatStorage {
+  var random = Philox(seed: seed, .selfTest)
+  return FloatStorage((0..<count).map { _ in Float(2 * random.unit() - 1) })
+}
+
+/// The gradients of one training pass, in the order of the layout, and its result.
+func trainOnce(
+  _ network: Network, _ parameters: FloatStorage, _ input: FloatStorage, _ labels: [Int], maximumClips: Int? = nil,
+  dropout: DropoutKey = DropoutKey(seed: 0, step: 0, lane: 0)
+) throws -> (gradients: [Float], result: LaneResult) {
+  let lane = Lane(network, maximumClips: maximumClips ?? labels.count)
+  var gradients = [Float](repeating: .nan, count: network.layout.parameterCount)
+  let result = try lane.train(parameters: parameters, input: input, labels: labels, dropout: dropout) {
+    tensor, values in
+    let spec = network.layout.parameters[tensor]
+    precondition(values.count == spec.count)
+    for (i, value) in values.enumerated() { gradients[spec.offset + i] = value }
+  }
+  return (gradients, result)
+}
+
+@Suite struct LayerTests {
+  @Test("results are the naive reference's, gradients the finite differences of its loss", arguments: LayerCase.all)
+  func layer(_ layerCase: LayerCase) throws {
+    let network = layerCase.network()
+    let labels = [2, 0, 1]
+    let parameters = randomNumbers(network.layout.parameterCount, seed: 3)
+    let input = randomNumbers(labels.count * network.inputCount, seed: 4)
+    let (gradients, result) = try trainOnce(network, parameters, input, labels)
+
+    let naive = NaiveNetwork(structure: network.structure, input: input.array.map(Double.init), labels: labels)
+    var point = parameters.array.map(Double.init)
+    let logits = naive.logits(point).flatMap { $0.map(Float.init) }
+    var deviation = Deviation()
+    deviation.compare("logits", result.logits, logits)
+    #expect(deviation.worst < 1e-5)
+    #expect(abs(result.losses.reduce(0) { $0 + Double($1) } - naive.loss(point)) < 1e-5)
+
+    let step = 1e-5
+    for tensor in network.layout.parameters {
+      let range = tensor.offset..<tensor.offset + tensor.count
+      let slopes = range.map { i in
+        let middle = point[i]
+        point[i] = middle + step
+        let above = naive.loss(point)
+        point[i] = middle - step
+        let below = naive.loss(point)
+        point[i] = middle
+        return Float((above - below) / (2 * step))
+      }
+      let actual = Array(gradients[range])
+      // Where the true gradient is zero (a bias ahead of a batch norm), only rounding is left on both sides.
+      for (a, b) in zip(actual, slopes) {
+        let scale = max(slopes.reduce(0) { max($0, abs($1)) }, 1e-2)
+        #expect(abs(a - b) <= 2e-4 * scale, "\(tensor.name): \(a), finite difference \(b)")
+      }
+    }
+  }
+
+  @Test("dropout zeroes the share it should, keeps the mean, and its gradient is the loss's slope")
+  func dropout() throws {
+    var recipe = ModelRecipe()
+    recipe.groups = 4
+    recipe.classes = 3
+    recipe.dropout = 0.4
+    let structure = Structure(recipe) { builder in
+      let input = builder.value(frames: 4, height: 3, width: 3, channels: 3)
+      builder.classifier(builder.convolution("first", input, 5))
+    }
+    let network = Network(recipe, structure, engine: OpenBLASEngine())
+    let parameters = randomNumbers(network.layout.parameterCount, seed: 5)
+    let input = randomNumbers(network.inputCount, seed: 6)
+    func run(_ step: UInt64) throws -> (gradients: [Float], result: LaneResult) {
+      try trainOnce(network, parameters, input, [1], dropout: DropoutKey(seed: 7, step: step, lane: 1))
+    }
+    #expect(try run(1).result.logits == run(1).result.logits)
+    #expect(try run(1).result.logits != run(2).result.logits)
+
+    var mean = [Float](repeating: 0, count: 3)
+    for step in 0..<4000 {
+      for (c, logit) in try run(UInt64(step)).result.logits.enumerated() { mean[c] += logit / 4000 }
+    }
+    let expected = Lane(network, maximumClips: 1, training: false).evaluate(
+      parameters: parameters, statistics: FloatStorage(count: 0), input: input, clips: 1)
+    for (a, b) in zip(mean, expected) { #expect(abs(a - b) < 0.02) }
+
+    let gradients = try run(1).gradients
+    for i in 0..<network.layout.parameterCount {
+      let middle = parameters[i]
+      parameters[i] = middle + 0x1p-7
+      let above = try run(1).result.losses[0]
+      parameters[i] = middle - 0x1p-7
+      let below = try run(1).result.losses[0]
+      parameters[i] = middle
+      #expect(abs((above - below) * 64 - gradients[i]) < 1e-3)
+    }
+  }
+}
