@@ -15,10 +15,13 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CXXHash"),
     .systemLibrary(name: "CSodium"),
+    .systemLibrary(name: "CFFmpeg"),
 
     .target(name: "CKernels", cSettings: kernels),
     .target(name: "Shared", dependencies: ["CKernels", "CXXHash", "CSodium", "Yams"], swiftSettings: strict),
+    .target(name: "VideoIndex", dependencies: ["Shared"], swiftSettings: strict),
 
+    .testTarget(name: "VideoIndexTests", dependencies: ["VideoIndex", "Shared"], swiftSettings: plain),
     .testTarget(name: "SharedTests", dependencies: ["Shared"], swiftSettings: plain),
   ],
   swiftLanguageModes: [.v6]
