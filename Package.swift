@@ -20,8 +20,10 @@ let package = Package(
     .target(name: "CKernels", cSettings: kernels),
     .target(name: "Shared", dependencies: ["CKernels", "CXXHash", "CSodium", "Yams"], swiftSettings: strict),
     .target(name: "VideoIndex", dependencies: ["Shared"], swiftSettings: strict),
+    .target(name: "VideoData", dependencies: ["VideoIndex", "CFFmpeg", "Shared"], swiftSettings: strict),
 
     .testTarget(name: "VideoIndexTests", dependencies: ["VideoIndex", "Shared"], swiftSettings: plain),
+    .testTarget(name: "VideoDataTests", dependencies: ["VideoData", "VideoIndex", "Shared"], swiftSettings: plain),
     .testTarget(name: "SharedTests", dependencies: ["Shared"], swiftSettings: plain),
   ],
   swiftLanguageModes: [.v6]

@@ -28,8 +28,10 @@ private func scan(
   let identity = FolderIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
   if ancestors.contains(identity) { return }
 
-  errno = 0
-  while let entry = unsafe readdir(stream) {
+  while true {
+    // The only way to tell the end from an error.
+    errno = 0
+    guard let entry = unsafe readdir(stream) else { break }
     let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
       unsafe String(validating: bytes.prefix { $0 != 0 }, as: UTF8.self)
     }
@@ -44,7 +46,6 @@ private func scan(
     } else if ClipLayout.videoExtension(of: name) != nil {
       paths.append(prefix + name)
     }
-    errno = 0
   }
   if errno != 0 {
     throw VideoIndexError(.ioError, "\(folder): reading it failed (\(unsafe String(cString: strerror(errno))))")
