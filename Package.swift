@@ -10,7 +10,8 @@ let kernels: [CSetting] = [.treatAllWarnings(as: .error), .unsafeFlags(["-O3", "
 let package = Package(
   name: "tamring",
   dependencies: [
-    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2")
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
   ],
   targets: [
     .systemLibrary(name: "CXXHash"),
@@ -19,6 +20,15 @@ let package = Package(
     .target(name: "CKernels", cSettings: kernels),
     .target(name: "Shared", dependencies: ["CKernels", "CXXHash", "CSodium", "Yams"], swiftSettings: strict),
 
+    .target(name: "Checkpoint", dependencies: ["Shared", "CSodium"], swiftSettings: strict),
+    .target(
+      name: "RunJournal", dependencies: ["Shared", .product(name: "GRDB", package: "GRDB.swift")],
+      swiftSettings: strict),
+
+    .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Shared"], swiftSettings: plain),
+    .testTarget(
+      name: "RunJournalTests",
+      dependencies: ["RunJournal", "Shared", .product(name: "GRDB", package: "GRDB.swift")], swiftSettings: plain),
     .testTarget(name: "SharedTests", dependencies: ["Shared"], swiftSettings: plain),
   ],
   swiftLanguageModes: [.v6]
