@@ -1,0 +1,182 @@
+// The directory of a run's checkpoints: finding, verifying and pruning them. Writing is `CheckpointWriter`'s.
+import Foundation
+import Shared
+import Synchronization
+
+/// The checkpoints below one directory, `step-NNNNNNNN` each.
+///
+/// One process writes at a time (the run's lock sees to it); any number may read.
+public final class CheckpointStore: Sendable {
+  public enum Access: Sendable {
+    /// For looking on: changes nothing.
+    case reading
+    /// For the run's owner: the directory is made if missing, and what an interrupted write left is removed.
+    case writing
+  }
+
+  /// A checkpoint that was passed over.
+  public struct Rejected: Hashable, Sendable {
+    public let name: String
+    public let reason: String
+  }
+
+  /// The outcome of looking for the newest valid checkpoint.
+  public struct Search: Sendable {
+    /// Verified; nil if there is none.
+    public let newest: StoredCheckpoint?
+    /// The newer ones that are not valid, newest first.
+    public let rejected: [Rejected]
+  }
+
+  public let directory: String
+  /// Steps whose files this process has read back and found right.
+  private let verified = Mutex<Set<Int>>([])
+
+  /// - Throws: `CheckpointError` if the directory cannot be made, read or tidied.
+  public init(_ directory: String, access: Access) throws {
+    self.directory = directory
+    guard access == .writing else { return }
+    try Directory.create(directory)
+    for name in try Directory.names(directory) where name.hasPrefix(Self.temporaryPrefix) {
+      try Directory.remove("\(directory)/\(name)")
+    }
+  }
+
+  /// The steps of which there is a checkpoint, ascending; nothing is verified.
+  /// - Throws: `CheckpointError` if the directory cannot be read.
+  public func list() throws -> [Int] {
+    guard Directory.exists(directory) else { return [] }
+    return try Directory.names(directory).compactMap(Self.step(ofName:)).sorted()
+  }
+
+  /// Reads every byte of a checkpoint and compares it with the manifest.
+  /// - Throws: `CheckpointError`, bad data that says which file differs, or the failure to read it.
+  public func verify(_ step: Int) throws -> StoredCheckpoint {
+    var bytes = 0
+    let (path, manifest) = try self.manifest(of: step)
+    for (name, expected) in manifest.digests.sorted(by: { $0.key < $1.key }) {
+      let file = try DiskFile.read("\(path)/\(name)")
+      var hash = SHA256Stream()
+      while case let piece = try file.read(1 << 20), !piece.isEmpty {
+        hash.update(piece)
+        bytes += piece.count
+      }
+      try check(hash.finish(), expected, "\(path)/\(name)")
+    }
+    verified.withLock { _ = $0.insert(step) }
+    return StoredCheckpoint(step: step, path: path, manifestDigest: sha256Hex(manifest.data), bytes: bytes)
+  }
+
+  /// The files of a checkpoint, verified as they are read.
+  /// - Throws: as `verify`.
+  public func read(_ step: Int) throws -> CheckpointFiles {
+    let (path, manifest) = try self.manifest(of: step)
+    func contents(_ name: String) throws -> Data {
+      let data = try Self.contents("\(path)/\(name)")
+      try check(sha256Hex(data), manifest.digests[name], "\(path)/\(name)")
+      return data
+    }
+    return try CheckpointFiles(
+      model: contents(CheckpointFiles.modelName), trainer: contents(CheckpointFiles.trainerName))
+  }
+
+  /// Looks from the newest checkpoint downward for one that is whole.
+  /// - Throws: `CheckpointError` if the directory itself cannot be read.
+  public func newestValid() throws -> Search {
+    var rejected: [Rejected] = []
+    for step in try list().reversed() {
+      do { return Search(newest: try verify(step), rejected: rejected) } catch let error as CheckpointError {
+        rejected.append(Rejected(name: Self.name(ofStep: step), reason: error.description))
+      }
+    }
+    return Search(newest: nil, rejected: rejected)
+  }
+
+  /// Writes a checkpoint whose bytes are at hand; one that exists with the same bytes is left alone.
+  /// - Throws: as `CheckpointWriter.commit`.
+  @discardableResult
+  public func write(_ step: Int, _ files: CheckpointFiles) throws -> StoredCheckpoint {
+    let writer = try begin(step, files.declarations)
+    try writer.append(CheckpointFiles.modelName, at: 0, files.model)
+    try writer.append(CheckpointFiles.trainerName, at: 0, files.trainer)
+    return try writer.commit()
+  }
+
+  /// Starts a checkpoint whose bytes arrive piece by piece.
+  /// - Throws: `CheckpointError` if the declarations are not those of a checkpoint, or a file cannot be made.
+  public func begin(_ step: Int, _ files: [CheckpointFile]) throws -> CheckpointWriter {
+    try CheckpointWriter(store: self, step: step, files: files)
+  }
+
+  /// Removes all checkpoints older than the newest `count` valid ones, and returns their steps.
+  ///
+  /// Damaged ones among the newest do not count and are left for inspection.
+  /// - Throws: `CheckpointError` if one cannot be removed.
+  @discardableResult
+  public func prune(keep count: Int) throws -> [Int] {
+    precondition(count >= 1, "pruning to \(count) checkpoints")
+    let steps = try list()
+    var valid = 0
+    var oldestKept = 0
+    for step in steps.reversed() where valid < count && isValid(step) {
+      valid += 1
+      oldestKept = step
+    }
+    guard valid == count else { return [] }
+    let old = steps.filter { $0 < oldestKept }
+    for step in old { try remove(step) }
+    return old
+  }
+
+  /// Renamed first, so that a crash while removing leaves no half checkpoint under a good name.
+  func remove(_ step: Int) throws {
+    let doomed = "\(directory)/\(Self.temporaryPrefix)old-\(Self.name(ofStep: step))"
+    verified.withLock { _ = $0.remove(step) }
+    try Directory.rename(path(ofStep: step), to: doomed)
+    try Directory.remove(doomed)
+  }
+
+  private func isValid(_ step: Int) -> Bool {
+    verified.withLock { $0.contains(step) } || (try? verify(step)) != nil
+  }
+
+  /// The manifest of a checkpoint and the directory that it is in.
+  private func manifest(of step: Int) throws -> (path: String, manifest: Manifest) {
+    let path = path(ofStep: step)
+    let manifestPath = "\(path)/\(Manifest.name)"
+    return (path, try Manifest(Self.contents(manifestPath), path: manifestPath))
+  }
+
+  private func check(_ actual: String, _ expected: String?, _ path: String) throws {
+    guard actual == expected else {
+      throw CheckpointError(
+        badData: "is damaged: its SHA-256 is not the manifest's; use an older checkpoint", path: path)
+    }
+  }
+
+  private static func contents(_ path: String) throws -> Data {
+    let file = try DiskFile.read(path)
+    var data = Data(capacity: try file.size())
+    while case let piece = try file.read(1 << 20), !piece.isEmpty { data.append(piece) }
+    return data
+  }
+}
+
+extension CheckpointStore {
+  static let temporaryPrefix = ".tmp-"
+
+  func path(ofStep step: Int) -> String { "\(directory)/\(Self.name(ofStep: step))" }
+
+  /// `step-NNNNNNNN`, at least eight digits.
+  public static func name(ofStep step: Int) -> String {
+    let digits = String(step)
+    return "step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
+  }
+
+  static func step(ofName name: String) -> Int? {
+    guard name.hasPrefix("step-"), let step = Int(name.dropFirst(5)), self.name(ofStep: step) == name else {
+      return nil
+    }
+    return step
+  }
+}

@@ -1,0 +1,55 @@
+// MANIFEST.sha256: which files a checkpoint consists of, in the format of `sha256sum`.
+import Foundation
+import Shared
+
+/// A file of a checkpoint as it must be: what a sender declares, and what the manifest keeps.
+public struct CheckpointFile: Hashable, Sendable, Codable {
+  public let name: String
+  /// Bytes.
+  public let size: Int
+  /// SHA-256, 64 hexadecimal digits.
+  public let sha256: String
+
+  public init(name: String, size: Int, sha256: String) {
+    self.name = name
+    self.size = size
+    self.sha256 = sha256
+  }
+
+  public init(name: String, _ contents: Data) {
+    self.init(name: name, size: contents.count, sha256: sha256Hex(contents))
+  }
+}
+
+/// The lines of a manifest.
+struct Manifest: Equatable {
+  static let name = "MANIFEST.sha256"
+
+  let digests: [String: String]
+
+  init(_ files: [CheckpointFile]) {
+    digests = Dictionary(files.map { ($0.name, $0.sha256) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  /// - Throws: `CheckpointError` if a line is not "DIGEST  NAME", or the files are not those of a checkpoint.
+  init(_ data: Data, path: String) throws {
+    var digests: [String: String] = [:]
+    for line in String(decoding: data, as: UTF8.self).split(separator: "\n") {
+      let digest = line.prefix(64)
+      guard digest.utf8.count == 64, digest.allSatisfy({ "0123456789abcdef".contains($0) }),
+        line.dropFirst(64).hasPrefix("  ")
+      else { throw CheckpointError(badData: "'\(line)' is not a line of sha256sum", path: path) }
+      digests[String(line.dropFirst(66))] = String(digest)
+    }
+    self.digests = digests
+    guard Set(digests.keys) == Set(CheckpointFiles.names), self.data == data else {
+      throw CheckpointError(
+        badData: "is damaged: it must list \(CheckpointFiles.names.joined(separator: " and "))", path: path)
+    }
+  }
+
+  /// The manifest's bytes: sorted by name, so that equal checkpoints have equal manifests.
+  var data: Data {
+    Data(digests.sorted { $0.key < $1.key }.map { "\($0.value)  \($0.key)\n" }.joined().utf8)
+  }
+}

@@ -1,0 +1,108 @@
+// Whether the journal can be believed: checks at opening, and the thorough ones of `coordinator audit`.
+import Foundation
+import GRDB
+import Shared
+
+extension Journal {
+  /// What opening checks: SQLite's own integrity, the layout's version, the chain, and the newest checkpoint.
+  func check(_ access: Access) throws {
+    let quick = try read("checking the journal") { try String.fetchAll($0, sql: "PRAGMA quick_check(1)") }
+    guard quick == ["ok"] else { throw JournalError.damaged(path, "is damaged: \(quick.joined(separator: "; "))") }
+    let version = try read("checking the journal") { try Int.fetchOne($0, sql: "PRAGMA user_version") ?? 0 }
+    guard version <= Schema.version else {
+      throw JournalError(
+        .badData, path, "has layout \(version), and this program knows \(Schema.version); use a newer Tamring")
+    }
+    guard access == .create || version > 0 else { throw JournalError.damaged(path, "is not a run's journal") }
+    if access == .reading {
+      guard version == Schema.version else {
+        throw JournalError(.badData, path, "has the older layout \(version); resume the run once to update it")
+      }
+    } else {
+      try migrate()
+    }
+    try checkChain()
+  }
+
+  /// The chain over all commits, and that no step is missing up to the last one and the newest checkpoint.
+  private func checkChain() throws {
+    try read("checking the chain") { database in
+      var previous = ""
+      var live = 0
+      let rows = try Row.fetchCursor(database, sql: "SELECT * FROM steps ORDER BY id")
+      while let row = try rows.next() {
+        let step = try StepRecord(row: row)
+        guard step.chain == step.chain(after: previous) else {
+          throw JournalError.damaged(path, "the row of step \(step.step) is not the one that was written")
+        }
+        previous = step.chain
+        let rolledBack: Bool = row["rolled_back"]
+        guard !rolledBack else { continue }
+        guard step.step == live else { throw JournalError.damaged(path, "step \(live) is missing before \(step.step)") }
+        live += 1
+      }
+      let newest = try Int.fetchOne(database, sql: "SELECT max(step) FROM checkpoints WHERE removed_at IS NULL") ?? 0
+      guard newest <= live else {
+        throw JournalError.damaged(path, "it ends after \(live) steps, but knows a checkpoint of \(newest)")
+      }
+    }
+  }
+
+  /// Compares with what others remember: a journal that was replaced by an older copy is missing steps.
+  /// - Parameters:
+  ///   - steps: applied steps, of a checkpoint on disk or of a worker that was told that they are durable.
+  ///   - witness: whose they are, for the error.
+  /// - Throws: `JournalError` if the journal holds fewer.
+  public func requireSteps(_ steps: Int, witness: String) throws {
+    let live = try nextStep()
+    guard steps <= live else {
+      throw JournalError.damaged(path, "it ends after \(live) steps, but \(witness) has \(steps)")
+    }
+  }
+
+  /// Goes over everything, the ledger row by row, and returns what is wrong; empty if nothing is.
+  ///
+  /// Takes about a second for a million clips consumed.
+  /// - Throws: `JournalError` if the database cannot be read.
+  public func audit() throws -> [String] {
+    let damage = try read("auditing the journal") { try String.fetchAll($0, sql: "PRAGMA integrity_check(10)") }
+    guard damage == ["ok"] else { return damage }
+    do { try checkChain() } catch let error as JournalError { return [error.description] }
+    return try read("auditing the ledger") { database in
+      var problems: [String] = []
+      let last = try Int.fetchOne(database, sql: "SELECT max(epoch) FROM steps WHERE rolled_back = 0") ?? -1
+      let lastConsumed = try Int.fetchOne(database, sql: "SELECT max(epoch) FROM consumed") ?? -1
+      for epoch in stride(from: 0, through: max(last, lastConsumed), by: 1) {
+        problems += try auditEpoch(epoch, isOver: epoch < last, database)
+      }
+      return problems
+    }
+  }
+
+  private func auditEpoch(_ epoch: Int, isOver: Bool, _ database: Database) throws -> [String] {
+    var consumed: [Int: [ConsumedClip]] = [:]
+    var count = 0
+    let rows = try Row.fetchCursor(
+      database, sql: "SELECT step, lane, clip FROM consumed WHERE epoch = ?", arguments: [epoch])
+    while let row = try rows.next() {
+      consumed[row[0], default: []].append(ConsumedClip(lane: row[1], clip: row[2]))
+      count += 1
+    }
+    var problems: [String] = []
+    let steps = try StepRecord.filter(sql: "rolled_back = 0 AND epoch = ?", arguments: [epoch]).fetchAll(database)
+    for step in steps {
+      if ConsumedClip.digest(consumed.removeValue(forKey: step.step) ?? []) != step.clipsDigest {
+        problems.append("epoch \(epoch), step \(step.step): the clips consumed are not those that were recorded")
+      }
+    }
+    for step in consumed.keys.sorted() {
+      problems.append("epoch \(epoch): clips of step \(step), which is not committed")
+    }
+    let clips = try Int.fetchOne(database, sql: "SELECT clips FROM runs") ?? 0
+    let stepsPerEpoch = try Int.fetchOne(database, sql: "SELECT steps_per_epoch FROM runs") ?? 0
+    if count != clips, isOver || steps.count == stepsPerEpoch {
+      problems.append("epoch \(epoch): \(count) of \(clips) clips were consumed")
+    }
+    return problems
+  }
+}

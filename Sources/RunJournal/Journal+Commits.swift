@@ -1,0 +1,154 @@
+// The ledger: steps that were committed and the clips that they consumed, each exactly once.
+import Foundation
+import GRDB
+import Shared
+
+extension Journal {
+  /// What became of a batch of commit records.
+  public struct CommitOutcome: Hashable, Sendable {
+    public var recorded = 0
+    /// Records of steps that were known with the same digests.
+    public var duplicates = 0
+
+    public init() {}
+  }
+
+  /// Records commits, of which some may be known: several ranks report the same step.
+  ///
+  /// All of them or none become durable.
+  /// - Throws: `JournalError`, bad data, if a step is known with another digest, if steps before it are missing, or
+  ///   if it consumes a clip that the epoch has consumed already: the run must stop then.
+  @discardableResult
+  public func recordCommits(_ commits: [CommitRecord]) throws -> CommitOutcome {
+    try write("recording a commit") { database in
+      var outcome = CommitOutcome()
+      for commit in commits.sorted(by: { $0.step.step < $1.step.step }) {
+        if try isDuplicate(commit.step, database) {
+          outcome.duplicates += 1
+        } else {
+          try insert(commit, database)
+          outcome.recorded += 1
+        }
+      }
+      return outcome
+    }
+  }
+
+  /// The number of the next step to commit, which is also how many are live.
+  public func nextStep() throws -> Int { try read("reading the steps") { try Self.liveSteps($0) } }
+
+  public func lastCommit() throws -> StepRecord? {
+    try read("reading the steps") { try StepRecord.filter(sql: "rolled_back = 0").order(sql: "step DESC").fetchOne($0) }
+  }
+
+  /// The live commit of a step; nil if it was not committed.
+  public func commit(step: Int) throws -> StepRecord? {
+    try read("reading a step") { try Self.live(step, $0) }
+  }
+
+  /// Live commits, ascending.
+  public func commits(_ steps: Range<Int>) throws -> [StepRecord] {
+    try read("reading the steps") { database in
+      try StepRecord.filter(
+        sql: "rolled_back = 0 AND step >= ? AND step < ?", arguments: [steps.lowerBound, steps.upperBound]
+      ).order(sql: "step").fetchAll(database)
+    }
+  }
+
+  /// Clips that the live steps of an epoch have consumed.
+  public func consumedClips(epoch: Int) throws -> Int {
+    try read("reading the ledger") {
+      try Int.fetchOne($0, sql: "SELECT count(*) FROM consumed WHERE epoch = ?", arguments: [epoch]) ?? 0
+    }
+  }
+
+  /// Returns to the state before step `step`, as when the run resumes from the checkpoint of that number.
+  ///
+  /// Later commits stay as history (`rolled_back`), their clips count as not consumed, and later checkpoints as
+  /// removed. Returns how many commits were rolled back.
+  @discardableResult
+  public func rollBack(to step: Int, reason: String, at time: Date) throws -> Int {
+    try write("rolling back") { database in
+      let live = try Self.liveSteps(database)
+      guard step <= live else {
+        throw JournalError.damaged(path, "it holds \(live) steps, and cannot go back to step \(step)")
+      }
+      guard step < live else { return 0 }
+      // The epoch bounds the search to the end of the ledger's key.
+      let epoch = try Self.live(step, database)?.epoch ?? 0
+      try database.execute(sql: "DELETE FROM consumed WHERE epoch >= ? AND step >= ?", arguments: [epoch, step])
+      try database.execute(
+        sql: "UPDATE steps SET rolled_back = 1 WHERE rolled_back = 0 AND step >= ?", arguments: [step])
+      try database.execute(
+        sql: "UPDATE checkpoints SET removed_at = ?, reason = ? WHERE step > ? AND removed_at IS NULL",
+        arguments: [time, "rolled back: \(reason)", step])
+      let text = "rolled back from step \(live) to step \(step): \(reason)"
+      try EventRecord(at: time, level: .warning, source: "journal", text: text).insert(database)
+      return live - step
+    }
+  }
+
+  // MARK: - Within a transaction
+
+  static func live(_ step: Int, _ database: Database) throws -> StepRecord? {
+    try StepRecord.filter(sql: "rolled_back = 0 AND step = ?", arguments: [step]).fetchOne(database)
+  }
+
+  static func liveSteps(_ database: Database) throws -> Int {
+    try Int.fetchOne(database, sql: "SELECT max(step) + 1 FROM steps WHERE rolled_back = 0") ?? 0
+  }
+
+  private func isDuplicate(_ step: StepRecord, _ database: Database) throws -> Bool {
+    guard let known = try Self.live(step.step, database) else { return false }
+    guard known.agrees(with: step) else {
+      throw JournalError(
+        .badData, path,
+        "step \(step.step) was committed with digest \(known.digest) (rank \(known.reporter)), but rank \(step.reporter) "
+          + "reports \(step.digest); the run stops: resume it from the last checkpoint and check these hosts' memory")
+    }
+    try database.execute(
+      sql: "UPDATE steps SET duplicates = duplicates + 1 WHERE rolled_back = 0 AND step = ?", arguments: [step.step])
+    return true
+  }
+
+  private func insert(_ commit: CommitRecord, _ database: Database) throws {
+    var step = commit.step
+    let next = try Self.liveSteps(database)
+    guard step.step == next else {
+      throw JournalError(
+        .badData, path, "step \(step.step) is reported, but step \(next) was not; resume the run from its checkpoint")
+    }
+    guard step.clips == commit.consumed.count, step.loss.isFinite, step.learningRate.isFinite else {
+      throw JournalError(
+        .badData, path,
+        "step \(step.step) of rank \(step.reporter) contradicts itself: \(step.clips) clips, "
+          + "\(commit.consumed.count) listed, loss \(step.loss); run `coordinator audit`")
+    }
+    step.chain = step.chain(after: try Self.lastChain(database))
+    try noteDifference(step, database)
+    try step.insert(database)
+    let ledger = try database.cachedStatement(sql: "INSERT INTO consumed (epoch, clip, step, lane) VALUES (?, ?, ?, ?)")
+    for entry in commit.consumed {
+      do { try ledger.execute(arguments: [step.epoch, entry.clip, step.step, entry.lane]) } catch let error
+        as DatabaseError where error.resultCode == .SQLITE_CONSTRAINT
+      {
+        throw JournalError(
+          .badData, path,
+          "step \(step.step) consumes clip \(entry.clip) a second time in epoch \(step.epoch); the run stops")
+      }
+    }
+  }
+
+  /// A step that was rolled back and computed again should have the same digest; if not, somebody should know.
+  private func noteDifference(_ step: StepRecord, _ database: Database) throws {
+    let before = try StepRecord.filter(sql: "rolled_back = 1 AND step = ?", arguments: [step.step])
+      .order(sql: "id DESC").fetchOne(database)
+    guard let before, !before.agrees(with: step) else { return }
+    let text = "step \(step.step), computed again, has digest \(step.digest); before it had \(before.digest)"
+    try EventRecord(at: step.committedAt, level: .warning, source: "journal", text: text).insert(database)
+  }
+
+  private static func lastChain(_ database: Database) throws -> String {
+    try String.fetchOne(database, sql: "SELECT chain FROM steps ORDER BY id DESC LIMIT 1") ?? ""
+  }
+}

@@ -1,0 +1,50 @@
+// Where a run is, in one value, for `coordinator status` and the summary at the end.
+import Foundation
+import GRDB
+
+/// Where a run is.
+public struct JournalStatus: Hashable, Sendable {
+  public var run: RunRecord?
+  /// Committed steps.
+  public var steps: Int
+  public var lastCommit: StepRecord?
+  public var lastGeneration: GenerationRecord?
+  public var presentMembers: [MemberRecord]
+  /// Of those that have not been removed.
+  public var newestCheckpoint: CheckpointRecord?
+  public var lastEvaluation: EvaluationRecord?
+  public var rejectedClips: Int
+  /// Commits that were reported again, and that were rolled back.
+  public var duplicates: Int
+  public var rolledBack: Int
+  /// Over all live steps.
+  public var rawBytes: Int
+  public var wireBytes: Int
+  public var ringSeconds: Double
+}
+
+extension Journal {
+  /// - Throws: `JournalError` if the database cannot be read.
+  public func status() throws -> JournalStatus {
+    try read("reading the status") { database in
+      let sums = try Row.fetchOne(
+        database,
+        sql: """
+          SELECT ifnull(sum(duplicates), 0), ifnull(sum(rolled_back), 0),
+            ifnull(sum(raw_bytes) FILTER (WHERE rolled_back = 0), 0),
+            ifnull(sum(wire_bytes) FILTER (WHERE rolled_back = 0), 0),
+            ifnull(sum(ring_seconds) FILTER (WHERE rolled_back = 0), 0.0) FROM steps
+          """)
+      return JournalStatus(
+        run: try RunRecord.fetchOne(database), steps: try Self.liveSteps(database),
+        lastCommit: try StepRecord.filter(sql: "rolled_back = 0").order(sql: "step DESC").fetchOne(database),
+        lastGeneration: try GenerationRecord.order(sql: "number DESC").fetchOne(database),
+        presentMembers: try MemberRecord.filter(sql: "left_at IS NULL").order(sql: "rank").fetchAll(database),
+        newestCheckpoint: try CheckpointRecord.filter(sql: "removed_at IS NULL").order(sql: "step DESC")
+          .fetchOne(database),
+        lastEvaluation: try EvaluationRecord.order(sql: "id DESC").fetchOne(database),
+        rejectedClips: try RejectedRecord.fetchCount(database), duplicates: sums?[0] ?? 0, rolledBack: sums?[1] ?? 0,
+        rawBytes: sums?[2] ?? 0, wireBytes: sums?[3] ?? 0, ringSeconds: sums?[4] ?? 0)
+    }
+  }
+}

@@ -1,0 +1,194 @@
+// Opening a run's journal, and the records that are simply added. Commits are in `Journal+Commits.swift`.
+import Foundation
+import GRDB
+import Shared
+
+/// The run's durable memory: `run.db`, an SQLite database that people may also read by hand.
+///
+/// Each call is one transaction, durable when it returns (write-ahead log, `synchronous=FULL`). Calls block for the
+/// disk, so they belong on a thread, not on the cooperative pool. One process writes (see `RunLock`); others may read.
+public final class Journal: Sendable {
+  public enum Access: Sendable {
+    /// A new journal; the file must not exist.
+    case create
+    /// An existing one: integrity and chain are checked, an older layout is brought up to date.
+    case resume
+    /// For looking on: checked as `resume` does, changed in nothing.
+    case reading
+  }
+
+  public let path: String
+  private let queue: DatabaseQueue
+
+  /// - Throws: `JournalError`: bad data if the journal is damaged, is missing or is there already; I/O otherwise.
+  public init(_ path: String, _ access: Access) throws {
+    self.path = path
+    let exists = FileManager.default.fileExists(atPath: path)
+    guard exists == (access != .create) else {
+      throw JournalError(
+        .badData, path,
+        exists ? "a journal is there already; resume it or choose another run directory" : "there is no journal here")
+    }
+    var configuration = Configuration()
+    configuration.readonly = access == .reading
+    configuration.busyMode = .timeout(5)
+    configuration.prepareDatabase { database in
+      if access != .reading { try database.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL") }
+    }
+    queue = try Self.reporting("opening the journal", path) {
+      try DatabaseQueue(path: path, configuration: configuration)
+    }
+    if access == .create { try syncParent() }
+    try check(access)
+  }
+
+  /// Closes the database; nothing may be called after.
+  /// - Throws: `JournalError` if it cannot be closed.
+  public func close() throws { try Self.reporting("closing the journal", path) { try queue.close() } }
+
+  // MARK: - The run
+
+  /// Writes the run's one row, its clips and the rejected ones, all or none.
+  /// - Throws: `JournalError` if the run has begun already.
+  public func beginRun(_ run: RunRecord, clips: [ClipRecord], rejected: [RejectedRecord]) throws {
+    try write("beginning the run") { database in
+      try run.insert(database)
+      for clip in clips { try clip.insert(database) }
+      for clip in rejected { try clip.insert(database) }
+    }
+  }
+
+  /// The run; nil if it has not begun.
+  /// - Throws: `JournalError`, as all readers here, if the database fails.
+  public func run() throws -> RunRecord? { try read("reading the run") { try RunRecord.fetchOne($0) } }
+
+  public func rejectedClips() throws -> [RejectedRecord] {
+    try read("reading the rejected clips") { try RejectedRecord.order(sql: "list, id, path").fetchAll($0) }
+  }
+
+  // MARK: - Members and generations
+
+  public func memberJoined(_ member: MemberRecord) throws {
+    try write("recording a member") { try member.insert($0) }
+  }
+
+  /// - Parameter reason: why it left.
+  public func memberLeft(rank: Int, incarnation: String, reason: String, at time: Date) throws {
+    try write("recording a member's leaving") { database in
+      try database.execute(
+        sql: "UPDATE members SET left_at = ?, reason = ? WHERE rank = ? AND incarnation = ? AND left_at IS NULL",
+        arguments: [time, reason, rank, incarnation])
+    }
+  }
+
+  /// Those that have not left, by rank.
+  public func presentMembers() throws -> [MemberRecord] {
+    try read("reading the members") { try MemberRecord.filter(sql: "left_at IS NULL").order(sql: "rank").fetchAll($0) }
+  }
+
+  /// To be called before the generation is announced.
+  public func record(_ generation: GenerationRecord) throws {
+    try write("recording a generation") { try generation.insert($0) }
+  }
+
+  public func lastGeneration() throws -> GenerationRecord? {
+    try read("reading the generations") { try GenerationRecord.order(sql: "number DESC").fetchOne($0) }
+  }
+
+  // MARK: - Checkpoints
+
+  /// To be called when the checkpoint is in place and verified. The same one again is ignored.
+  /// - Throws: `JournalError` if it holds more steps than the journal, or the step has another one.
+  public func record(_ checkpoint: CheckpointRecord) throws {
+    try write("recording a checkpoint") { database in
+      let steps = try Self.liveSteps(database)
+      guard checkpoint.step <= steps else {
+        throw JournalError.damaged(path, "it holds \(steps) steps, but a checkpoint has \(checkpoint.step)")
+      }
+      let known = try CheckpointRecord.filter(sql: "step = ? AND removed_at IS NULL", arguments: [checkpoint.step])
+        .fetchOne(database)
+      if let known, known.manifestSha256 == checkpoint.manifestSha256 { return }
+      try checkpoint.insert(database)
+    }
+  }
+
+  /// - Parameter reason: "pruned", or what was wrong with it.
+  public func checkpointRemoved(step: Int, reason: String, at time: Date) throws {
+    try write("recording a checkpoint's removal") { database in
+      try database.execute(
+        sql: "UPDATE checkpoints SET removed_at = ?, reason = ? WHERE step = ? AND removed_at IS NULL",
+        arguments: [time, reason, step])
+    }
+  }
+
+  /// Those that have not been removed, ascending.
+  public func checkpoints() throws -> [CheckpointRecord] {
+    try read("reading the checkpoints") {
+      try CheckpointRecord.filter(sql: "removed_at IS NULL").order(sql: "step").fetchAll($0)
+    }
+  }
+
+  // MARK: - Evaluations, directives, events
+
+  public func record(_ evaluation: EvaluationRecord) throws {
+    try write("recording an evaluation") { try evaluation.insert($0) }
+  }
+
+  public func evaluations() throws -> [EvaluationRecord] {
+    try read("reading the evaluations") { try EvaluationRecord.order(sql: "id").fetchAll($0) }
+  }
+
+  public func record(_ directive: DirectiveRecord) throws {
+    try write("recording a directive") { try directive.insert($0) }
+  }
+
+  public func lastDirective() throws -> DirectiveRecord? {
+    try read("reading the directives") { try DirectiveRecord.order(sql: "seq DESC").fetchOne($0) }
+  }
+
+  public func record(_ event: EventRecord) throws {
+    try write("recording an event") { try event.insert($0) }
+  }
+
+  /// The newest events, oldest first.
+  public func events(last count: Int) throws -> [EventRecord] {
+    try read("reading the events") { try EventRecord.order(sql: "id DESC").limit(count).fetchAll($0).reversed() }
+  }
+}
+
+// MARK: - The gateway
+
+extension Journal {
+  func write<Result>(_ operation: String, _ body: (Database) throws -> Result) throws -> Result {
+    try Self.reporting(operation, path) { try queue.write(body) }
+  }
+
+  func read<Result>(_ operation: String, _ body: (Database) throws -> Result) throws -> Result {
+    try Self.reporting(operation, path) { try queue.read(body) }
+  }
+
+  /// Brings the layout up to date, all at once: `user_version` belongs to the transaction.
+  func migrate() throws {
+    try write("updating the layout") { database in
+      let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
+      for migration in Schema.migrations.dropFirst(version) { try database.execute(sql: migration) }
+      try database.execute(sql: "PRAGMA user_version = \(Schema.version)")
+    }
+  }
+
+  /// The one place where SQLite's errors become the journal's.
+  private static func reporting<Result>(_ operation: String, _ path: String, _ body: () throws -> Result) throws
+    -> Result
+  {
+    do { return try body() } catch let error as DatabaseError { throw JournalError.database(error, operation, path) }
+  }
+
+  /// The database's name must survive a crash, not only its contents.
+  private func syncParent() throws {
+    let parent = URL(fileURLWithPath: path).deletingLastPathComponent().path
+    let directory = unsafe open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard directory >= 0 else { throw JournalError.system("open", parent, errno: errno) }
+    defer { _ = Foundation.close(directory) }
+    guard fsync(directory) == 0 else { throw JournalError.system("fsync", parent, errno: errno) }
+  }
+}

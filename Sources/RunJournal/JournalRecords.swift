@@ -1,0 +1,216 @@
+// The rows of the journal's smaller tables, as values. Columns are the properties' names in snake case.
+import Foundation
+import GRDB
+
+/// What every row type shares: its columns are its properties' names in snake case.
+public protocol JournalRecord: Codable, Hashable, Sendable, FetchableRecord, PersistableRecord {}
+
+extension JournalRecord {
+  public static var databaseColumnEncodingStrategy: DatabaseColumnEncodingStrategy { .convertToSnakeCase }
+  public static var databaseColumnDecodingStrategy: DatabaseColumnDecodingStrategy { .convertFromSnakeCase }
+}
+
+/// The run itself: one row, written when the run begins and never changed.
+public struct RunRecord: JournalRecord {
+  public static let databaseTableName = "runs"
+  private var id = 1
+  public var name: String
+  /// Decimal, since SQLite's integers are signed.
+  public var seed: String
+  public var recipeDigest: String
+  public var indexDigest: String
+  /// Library versions, kernel variant and all else that the bits depend on.
+  public var fingerprint: String
+  /// Training clips of an epoch.
+  public var clips: Int
+  public var stepsPerEpoch: Int
+  public var epochs: Int
+  public var createdAt: Date
+
+  public init(
+    name: String, seed: UInt64, recipeDigest: String, indexDigest: String, fingerprint: String, clips: Int,
+    stepsPerEpoch: Int, epochs: Int, createdAt: Date
+  ) {
+    self.name = name
+    self.seed = String(seed)
+    self.recipeDigest = recipeDigest
+    self.indexDigest = indexDigest
+    self.fingerprint = fingerprint
+    self.clips = clips
+    self.stepsPerEpoch = stepsPerEpoch
+    self.epochs = epochs
+    self.createdAt = createdAt
+  }
+}
+
+/// A worker's stay in the run.
+public struct MemberRecord: JournalRecord {
+  public static let databaseTableName = "members"
+  public var rank: Int
+  /// Tells a worker from its replacement under the same rank.
+  public var incarnation: String
+  public var host: String
+  public var pid: Int
+  public var threads: Int
+  public var joinedAt: Date
+  public var leftAt: Date?
+  /// Why it left.
+  public var reason: String?
+
+  public init(rank: Int, incarnation: String, host: String, pid: Int, threads: Int, joinedAt: Date) {
+    self.rank = rank
+    self.incarnation = incarnation
+    self.host = host
+    self.pid = pid
+    self.threads = threads
+    self.joinedAt = joinedAt
+  }
+}
+
+/// One membership with one lane plan and one ring order.
+public struct GenerationRecord: JournalRecord {
+  public static let databaseTableName = "generations"
+  public var number: Int
+  /// The first step that it may compute.
+  public var startStep: Int
+  public var reason: String
+  /// Lanes by rank; a JSON object in the table.
+  public var lanes: [String: [Int]]
+  /// Ranks in ring order; a JSON array in the table.
+  public var ring: [Int]
+  public var createdAt: Date
+
+  public init(number: Int, startStep: Int, reason: String, lanes: [Int: [Int]], ring: [Int], createdAt: Date) {
+    self.number = number
+    self.startStep = startStep
+    self.reason = reason
+    self.lanes = Dictionary(lanes.map { (String($0.key), $0.value) }, uniquingKeysWith: { first, _ in first })
+    self.ring = ring
+    self.createdAt = createdAt
+  }
+}
+
+/// A training clip of the run's index.
+public struct ClipRecord: JournalRecord {
+  public static let databaseTableName = "clips"
+  /// Its number in the index, which is sorted by id.
+  public var clip: Int
+  public var id: String
+  public var path: String
+  public var label: String
+  /// Of the file.
+  public var bytes: Int
+  /// XXH3-128 of the file.
+  public var hash: String
+
+  public init(clip: Int, id: String, path: String, label: String, bytes: Int, hash: String) {
+    self.clip = clip
+    self.id = id
+    self.path = path
+    self.label = label
+    self.bytes = bytes
+    self.hash = hash
+  }
+}
+
+/// A clip that was left out, and why.
+public struct RejectedRecord: JournalRecord {
+  public static let databaseTableName = "rejected"
+  /// "train" or "validation".
+  public var list: String
+  public var id: String
+  public var path: String
+  public var reason: String
+
+  public init(list: String, id: String, path: String, reason: String) {
+    self.list = list
+    self.id = id
+    self.path = path
+    self.reason = reason
+  }
+}
+
+/// A checkpoint that was written.
+public struct CheckpointRecord: JournalRecord {
+  public static let databaseTableName = "checkpoints"
+  /// Steps that were applied before it was taken.
+  public var step: Int
+  public var path: String
+  public var manifestSha256: String
+  public var bytes: Int
+  public var createdAt: Date
+  /// Whether it was read back and found right.
+  public var verified: Bool
+  public var removedAt: Date?
+  /// Why it was removed.
+  public var reason: String?
+
+  public init(step: Int, path: String, manifestSha256: String, bytes: Int, createdAt: Date, verified: Bool = true) {
+    self.step = step
+    self.path = path
+    self.manifestSha256 = manifestSha256
+    self.bytes = bytes
+    self.createdAt = createdAt
+    self.verified = verified
+  }
+}
+
+/// Something that the ranks were told to do together.
+public struct DirectiveRecord: JournalRecord {
+  public static let databaseTableName = "directives"
+  public var seq: Int
+  public var kind: String
+  public var argument: String
+  public var issuedAt: Date
+
+  public init(seq: Int, kind: String, argument: String, issuedAt: Date) {
+    self.seq = seq
+    self.kind = kind
+    self.argument = argument
+    self.issuedAt = issuedAt
+  }
+}
+
+/// One pass over the validation clips.
+public struct EvaluationRecord: JournalRecord {
+  public static let databaseTableName = "evaluations"
+  /// Steps that were applied before it.
+  public var step: Int
+  public var clips: Int
+  /// Clips whose class was the first, or among the first five.
+  public var top1: Int
+  public var top5: Int
+  /// Mean over the clips.
+  public var loss: Double
+  public var at: Date
+
+  public init(step: Int, clips: Int, top1: Int, top5: Int, loss: Double, at: Date) {
+    self.step = step
+    self.clips = clips
+    self.top1 = top1
+    self.top5 = top5
+    self.loss = loss
+    self.at = at
+  }
+}
+
+/// A fault or a decision, for people.
+public struct EventRecord: JournalRecord {
+  public enum Level: String, Codable, Sendable, DatabaseValueConvertible {
+    case info, warning, error
+  }
+
+  public static let databaseTableName = "events"
+  public var at: Date
+  public var level: Level
+  /// Who says so: "coordinator", "rank 3".
+  public var source: String
+  public var text: String
+
+  public init(at: Date, level: Level, source: String, text: String) {
+    self.at = at
+    self.level = level
+    self.source = source
+    self.text = text
+  }
+}

@@ -1,0 +1,48 @@
+// The lock that lets one coordinator at a time own a run directory.
+import Foundation
+
+/// An exclusive lock on `DIRECTORY/run.lock`, held until it is released or the process ends, however it ends.
+///
+/// Sendable because nothing in it changes after `init`.
+public final class RunLock: Sendable {
+  private let descriptor: Int32
+
+  /// - Parameter owner: what the file says about the owner, for whoever is refused.
+  /// - Throws: `JournalError`: unavailable if another process has the lock, I/O if the file cannot be made.
+  public init(_ directory: String, owner: String = RunLock.thisProcess) throws {
+    let path = "\(directory)/run.lock"
+    // Closed on exec: a worker that outlives its coordinator must not keep the lock.
+    let file = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+    guard file >= 0 else { throw JournalError.system("open", path, errno: errno) }
+    while flock(file, LOCK_EX | LOCK_NB) != 0 {
+      let code = errno
+      if code == EINTR { continue }
+      defer { close(file) }
+      guard code == EWOULDBLOCK else { throw JournalError.system("flock", path, errno: code) }
+      throw JournalError(
+        .unavailable, path,
+        "another coordinator (\(Self.contents(file))) uses this run directory; stop it or choose another --run-dir")
+    }
+    let text = Array("\(owner)\n".utf8)
+    guard ftruncate(file, 0) == 0, unsafe pwrite(file, text, text.count, 0) == text.count else {
+      let code = errno
+      close(file)
+      throw JournalError.system("write", path, errno: code)
+    }
+    descriptor = file
+  }
+
+  deinit { close(descriptor) }
+
+  /// "pid N on HOST".
+  public static var thisProcess: String {
+    "pid \(ProcessInfo.processInfo.processIdentifier) on \(ProcessInfo.processInfo.hostName)"
+  }
+
+  private static func contents(_ file: Int32) -> String {
+    var bytes = [UInt8](repeating: 0, count: 256)
+    let count = unsafe pread(file, &bytes, bytes.count, 0)
+    guard count > 0 else { return "unknown" }
+    return String(decoding: bytes.prefix(count), as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+}

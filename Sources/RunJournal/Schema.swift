@@ -1,0 +1,63 @@
+// The tables of run.db, as SQL. docs/journal.md explains them to people.
+
+/// The database's layout and how it came about: entry N takes a database from `user_version` N to N + 1.
+///
+/// Entries are never changed once released; a new layout is a new entry.
+enum Schema {
+  static var version: Int { migrations.count }
+
+  static let migrations = [
+    """
+    CREATE TABLE runs (
+      id INTEGER PRIMARY KEY CHECK (id = 1), name TEXT NOT NULL, seed TEXT NOT NULL, recipe_digest TEXT NOT NULL,
+      index_digest TEXT NOT NULL, fingerprint TEXT NOT NULL, clips INTEGER NOT NULL, steps_per_epoch INTEGER NOT NULL,
+      epochs INTEGER NOT NULL, created_at TEXT NOT NULL
+    );
+    CREATE TABLE members (
+      rank INTEGER NOT NULL, incarnation TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL,
+      threads INTEGER NOT NULL, joined_at TEXT NOT NULL, left_at TEXT, reason TEXT,
+      PRIMARY KEY (rank, incarnation)
+    );
+    CREATE TABLE generations (
+      number INTEGER PRIMARY KEY, start_step INTEGER NOT NULL, reason TEXT NOT NULL,
+      lanes TEXT NOT NULL, ring TEXT NOT NULL, created_at TEXT NOT NULL
+    );
+    CREATE TABLE steps (
+      id INTEGER PRIMARY KEY, step INTEGER NOT NULL, epoch INTEGER NOT NULL, generation INTEGER NOT NULL,
+      attempt INTEGER NOT NULL, digest TEXT NOT NULL, weights_digest TEXT NOT NULL, loss REAL NOT NULL,
+      top1 INTEGER NOT NULL, top5 INTEGER NOT NULL, clips INTEGER NOT NULL, learning_rate REAL NOT NULL,
+      gradient_bits INTEGER NOT NULL, clips_digest TEXT NOT NULL, raw_bytes INTEGER NOT NULL,
+      wire_bytes INTEGER NOT NULL, ring_seconds REAL NOT NULL, compute_seconds REAL NOT NULL,
+      decode_wait_seconds REAL NOT NULL, reporter INTEGER NOT NULL, committed_at TEXT NOT NULL,
+      chain TEXT NOT NULL, duplicates INTEGER NOT NULL DEFAULT 0, rolled_back INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE UNIQUE INDEX live_steps ON steps (step) WHERE rolled_back = 0;
+    CREATE TABLE consumed (
+      epoch INTEGER NOT NULL, clip INTEGER NOT NULL, step INTEGER NOT NULL, lane INTEGER NOT NULL,
+      PRIMARY KEY (epoch, clip)
+    ) WITHOUT ROWID;
+    CREATE TABLE clips (
+      clip INTEGER PRIMARY KEY, id TEXT NOT NULL, path TEXT NOT NULL, label TEXT NOT NULL, bytes INTEGER NOT NULL,
+      hash TEXT NOT NULL
+    );
+    CREATE TABLE rejected (
+      list TEXT NOT NULL, id TEXT NOT NULL, path TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (list, id, path)
+    );
+    CREATE TABLE checkpoints (
+      id INTEGER PRIMARY KEY, step INTEGER NOT NULL, path TEXT NOT NULL, manifest_sha256 TEXT NOT NULL,
+      bytes INTEGER NOT NULL, created_at TEXT NOT NULL, verified INTEGER NOT NULL, removed_at TEXT, reason TEXT
+    );
+    CREATE UNIQUE INDEX live_checkpoints ON checkpoints (step) WHERE removed_at IS NULL;
+    CREATE TABLE directives (
+      seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, argument TEXT NOT NULL, issued_at TEXT NOT NULL
+    );
+    CREATE TABLE evaluations (
+      id INTEGER PRIMARY KEY, step INTEGER NOT NULL, clips INTEGER NOT NULL, top1 INTEGER NOT NULL,
+      top5 INTEGER NOT NULL, loss REAL NOT NULL, at TEXT NOT NULL
+    );
+    CREATE TABLE events (
+      id INTEGER PRIMARY KEY, at TEXT NOT NULL, level TEXT NOT NULL, source TEXT NOT NULL, text TEXT NOT NULL
+    );
+    """
+  ]
+}

@@ -1,0 +1,121 @@
+// A committed step, the clips that it consumed, and the hash chain over the commits.
+import Foundation
+import Shared
+
+/// A clip that a lane consumed.
+public struct ConsumedClip: Hashable, Sendable, Codable, Comparable {
+  public var lane: Int
+  /// Its number in the index.
+  public var clip: Int
+
+  public init(lane: Int, clip: Int) {
+    self.lane = lane
+    self.clip = clip
+  }
+
+  public static func < (a: ConsumedClip, b: ConsumedClip) -> Bool { (a.lane, a.clip) < (b.lane, b.clip) }
+
+  /// SHA-256 of "LANE:CLIP" for each clip, sorted by lane, then clip, joined by commas.
+  static func digest(_ consumed: [ConsumedClip]) -> String {
+    sha256Hex(Data(consumed.sorted().map { "\($0.lane):\($0.clip)" }.joined(separator: ",").utf8))
+  }
+}
+
+/// A committed step.
+public struct StepRecord: JournalRecord {
+  public static let databaseTableName = "steps"
+  /// Counts from 0: the step of this number turns the state after `step` steps into the next.
+  public var step: Int
+  public var epoch: Int
+  public var generation: Int
+  public var attempt: Int
+  /// XXH3-128 of the reduced sum, 32 hexadecimal digits.
+  public var digest: String
+  /// XXH3-128 of the weights that the step started from.
+  public var weightsDigest: String
+  /// Mean over the step's clips.
+  public var loss: Double
+  /// Clips whose class was the first, or among the first five.
+  public var top1: Int
+  public var top5: Int
+  /// Clips consumed.
+  public var clips: Int
+  public var learningRate: Double
+  public var gradientBits: Int
+  /// Of the clips consumed; filled in by the journal.
+  public internal(set) var clipsDigest = ""
+  /// Bytes that the ring would have carried uncompressed, and those it did carry, over all ranks.
+  public var rawBytes: Int
+  public var wireBytes: Int
+  public var ringSeconds: Double
+  public var computeSeconds: Double
+  public var decodeWaitSeconds: Double
+  /// The rank whose record this is.
+  public var reporter: Int
+  public var committedAt: Date
+  /// SHA-256 of the previous row's chain and this row's text; filled in by the journal.
+  public internal(set) var chain = ""
+
+  public init(
+    step: Int, epoch: Int, generation: Int, attempt: Int, digest: String, weightsDigest: String, loss: Double,
+    top1: Int, top5: Int, clips: Int, learningRate: Double, gradientBits: Int, rawBytes: Int, wireBytes: Int,
+    ringSeconds: Double, computeSeconds: Double, decodeWaitSeconds: Double, reporter: Int, committedAt: Date
+  ) {
+    self.step = step
+    self.epoch = epoch
+    self.generation = generation
+    self.attempt = attempt
+    self.digest = digest
+    self.weightsDigest = weightsDigest
+    self.loss = loss
+    self.top1 = top1
+    self.top5 = top5
+    self.clips = clips
+    self.learningRate = learningRate
+    self.gradientBits = gradientBits
+    self.rawBytes = rawBytes
+    self.wireBytes = wireBytes
+    self.ringSeconds = ringSeconds
+    self.computeSeconds = computeSeconds
+    self.decodeWaitSeconds = decodeWaitSeconds
+    self.reporter = reporter
+    self.committedAt = committedAt
+  }
+
+  /// What the chain covers: all but times and byte counts. Numbers with a fraction are the 16 hexadecimal digits of
+  /// their IEEE 754 bits, so that any language writes the same text.
+  var chainText: String {
+    [
+      String(step), String(epoch), String(generation), String(attempt), digest, weightsDigest, bits(loss),
+      String(top1), String(top5), String(clips), bits(learningRate), String(gradientBits), clipsDigest,
+    ].joined(separator: "|")
+  }
+
+  /// The chain's next link: SHA-256 of the previous link (64 digits; empty before the first row), a newline and
+  /// `chainText`.
+  func chain(after previous: String) -> String { sha256Hex(Data("\(previous)\n\(chainText)".utf8)) }
+
+  /// Whether `other` is the same step with the same outcome.
+  func agrees(with other: StepRecord) -> Bool {
+    step == other.step && epoch == other.epoch && digest == other.digest && weightsDigest == other.weightsDigest
+      && clipsDigest == other.clipsDigest
+  }
+
+  private func bits(_ value: Double) -> String {
+    let digits = String(value.bitPattern, radix: 16)
+    return String(repeating: "0", count: 16 - digits.count) + digits
+  }
+}
+
+/// A step with the clips that it consumed: what a rank reports and the journal keeps.
+public struct CommitRecord: Hashable, Sendable, Codable {
+  public var step: StepRecord
+  public var consumed: [ConsumedClip]
+
+  /// - Parameter consumed: as many as the step's clips.
+  public init(step: StepRecord, consumed: [ConsumedClip]) {
+    self.step = step
+    self.consumed = consumed
+    self.step.clipsDigest = ConsumedClip.digest(consumed)
+  }
+}

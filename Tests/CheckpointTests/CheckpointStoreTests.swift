@@ -1,0 +1,246 @@
+// Checkpoints on disk: what is written is found, what is damaged is not, and nothing else is touched.
+import Foundation
+import Shared
+import Testing
+
+@testable import Checkpoint
+
+func files(_ byte: UInt8, size: Int = 3000) -> CheckpointFiles {
+  CheckpointFiles(model: Data(repeating: byte, count: size), trainer: Data(repeating: byte &+ 1, count: size / 2))
+}
+
+@Suite struct CheckpointStoreTests {
+  let directory: TemporaryDirectory
+  let store: CheckpointStore
+
+  init() throws {
+    directory = try TemporaryDirectory()
+    store = try CheckpointStore("\(directory.path)/run/checkpoints", access: .writing)
+  }
+
+  @Test("what was written is read back, listed and newest")
+  func roundTrip() throws {
+    let written = try store.write(7, files(1))
+    try store.write(123_456_789, files(2))
+    #expect(try store.list() == [7, 123_456_789])
+    #expect(try store.read(7) == files(1))
+    #expect(written.path.hasSuffix("/step-00000007"))
+    #expect(written.bytes == 4500)
+    let search = try store.newestValid()
+    #expect(search.newest?.step == 123_456_789)
+    #expect(search.rejected.isEmpty)
+  }
+
+  @Test("sha256sum accepts the manifest", .enabled(if: FileManager.default.fileExists(atPath: "/usr/bin/sha256sum")))
+  func sha256sum() throws {
+    let written = try store.write(3, files(9))
+    let check = ["-c", "--strict", "MANIFEST.sha256"]
+    #expect(try run("/usr/bin/sha256sum", check, in: written.path) == 0)
+    try Data([0]).write(to: URL(fileURLWithPath: written.modelPath))
+    #expect(try run("/usr/bin/sha256sum", check, in: written.path) != 0)
+  }
+
+  @Test("the same bytes give the same directory, byte for byte, and the same manifest digest")
+  func equalStates() throws {
+    let other = try TemporaryDirectory()
+    let second = try CheckpointStore(other.path, access: .writing)
+    #expect(try store.write(5, files(4)).manifestDigest == second.write(5, files(4)).manifestDigest)
+    let here = try directory.contents().map {
+      ($0.key.replacingOccurrences(of: "run/checkpoints/", with: ""), $0.value)
+    }
+    #expect(try Dictionary(uniqueKeysWithValues: here) == other.contents())
+  }
+
+  @Test("writing a checkpoint again leaves it alone; another state under its step is refused")
+  func idempotent() throws {
+    let path = try store.write(5, files(4)).modelPath
+    let inode = try FileManager.default.attributesOfItem(atPath: path)[.systemFileNumber] as? Int
+    try store.write(5, files(4))
+    #expect(try FileManager.default.attributesOfItem(atPath: path)[.systemFileNumber] as? Int == inode)
+    let error = #expect(throws: CheckpointError.self) { try store.write(5, files(6)) }
+    #expect(error?.status == .badData)
+    #expect(try store.read(5) == files(4))
+    #expect(try Directory.names(store.directory) == ["step-00000005"])
+  }
+
+  @Test("a damaged checkpoint is replaced by the same state written again")
+  func repair() throws {
+    let path = try store.write(5, files(4)).modelPath
+    try Data([1, 2, 3]).write(to: URL(fileURLWithPath: path))
+    try store.write(5, files(4))
+    #expect(try store.read(5) == files(4))
+    #expect(try Directory.names(store.directory) == ["step-00000005"])
+  }
+
+  @Test(
+    "truncation at any length is found, and the older checkpoint chosen",
+    arguments: ["model.safetensors", "trainer.safetensors", "MANIFEST.sha256"])
+  func truncation(name: String) throws {
+    try store.write(1, files(1))
+    let path = try store.write(2, files(2)).path + "/\(name)"
+    let whole = try #require(FileManager.default.contents(atPath: path))
+    for length in [0, 1, 7, 64, 66, whole.count / 2, whole.count - 1] {
+      try whole.prefix(length).write(to: URL(fileURLWithPath: path))
+      let search = try store.newestValid()
+      #expect(search.newest?.step == 1)
+      #expect(search.rejected.map(\.name) == ["step-00000002"])
+      #expect(search.rejected.first?.reason.contains(name) == true)
+    }
+    try FileManager.default.removeItem(atPath: path)
+    #expect(try store.newestValid().newest?.step == 1)
+    try whole.write(to: URL(fileURLWithPath: path))
+    #expect(try store.newestValid().newest?.step == 2)
+  }
+
+  @Test("a flipped bit anywhere is found", arguments: ["model.safetensors", "trainer.safetensors", "MANIFEST.sha256"])
+  func bitFlips(name: String) throws {
+    let path = try store.write(2, files(2)).path + "/\(name)"
+    let whole = try #require(FileManager.default.contents(atPath: path))
+    var random = Philox(seed: 1, .selfTest)
+    for _ in 0..<40 {
+      var damaged = whole
+      damaged[random.below(whole.count)] ^= 1 << random.below(8)
+      try damaged.write(to: URL(fileURLWithPath: path))
+      #expect(throws: CheckpointError.self) { try store.verify(2) }
+      #expect(throws: CheckpointError.self) { try store.read(2) }
+    }
+  }
+
+  @Test("what an interrupted write left is removed at the next start, but not by somebody who looks on")
+  func leftovers() throws {
+    try store.write(1, files(1))
+    let leftover = "\(store.directory)/.tmp-step-00000002"
+    try Directory.create(leftover)
+    try Data([1]).write(to: URL(fileURLWithPath: "\(leftover)/model.safetensors"))
+    _ = try CheckpointStore(store.directory, access: .reading)
+    #expect(Directory.exists(leftover))
+    _ = try CheckpointStore(store.directory, access: .writing)
+    #expect(try Directory.names(store.directory) == ["step-00000001"])
+  }
+
+  @Test("pruning keeps the newest valid ones, counts no damaged one, and never removes the last good one")
+  func prune() throws {
+    for step in 1...5 { try store.write(step, files(UInt8(step))) }
+    let fresh = try CheckpointStore(store.directory, access: .writing)
+    try Data().write(to: URL(fileURLWithPath: "\(store.directory)/step-00000005/model.safetensors"))
+    #expect(try fresh.prune(keep: 2) == [1, 2])
+    #expect(try fresh.list() == [3, 4, 5])
+    for step in 3...4 {
+      try Data().write(to: URL(fileURLWithPath: "\(store.directory)/step-0000000\(step)/MANIFEST.sha256"))
+    }
+    #expect(try CheckpointStore(store.directory, access: .writing).prune(keep: 1).isEmpty)
+  }
+
+  @Test("other names in the directory are not checkpoints")
+  func otherNames() throws {
+    for name in ["step-1", "step-000000001", "step-0000000x", "step--0000001", "notes"] {
+      try Directory.create("\(store.directory)/\(name)")
+    }
+    #expect(try store.list().isEmpty)
+    #expect(try store.newestValid().newest == nil)
+  }
+}
+
+@Suite struct CheckpointWriterTests {
+  let directory: TemporaryDirectory
+  let store: CheckpointStore
+
+  init() throws {
+    directory = try TemporaryDirectory()
+    store = try CheckpointStore(directory.path, access: .writing)
+  }
+
+  @Test("pieces in order, repeated and overlapping give the file; a gap is dropped", arguments: [1, 7, 1000, 5000])
+  func pieces(size: Int) throws {
+    let files = files(3)
+    let writer = try store.begin(9, files.declarations)
+    for (name, bytes) in [("trainer.safetensors", files.trainer), ("model.safetensors", files.model)] {
+      #expect(try writer.append(name, at: bytes.count, Data()) == 0)
+      #expect(try writer.append(name, at: 1, bytes[1..<3]) == 0)
+      var offset = 0
+      while offset < bytes.count {
+        let piece = bytes[max(0, offset - 2)..<min(bytes.count, offset + size)]
+        offset = try writer.append(name, at: piece.startIndex, piece)
+        #expect(try writer.append(name, at: piece.startIndex, piece) == offset)
+      }
+    }
+    #expect(writer.isComplete)
+    _ = try writer.commit()
+    #expect(try store.read(9) == files)
+  }
+
+  @Test("missing, surplus, foreign and altered bytes abandon the checkpoint and leave nothing behind")
+  func refusals() throws {
+    let files = files(3)
+    func attempt(_ body: (CheckpointWriter) throws -> Void) throws {
+      let writer = try store.begin(9, files.declarations)
+      let error = #expect(throws: CheckpointError.self) {
+        try body(writer)
+        _ = try writer.commit()
+      }
+      #expect(error?.status == .badData)
+      #expect(try Directory.names(store.directory).isEmpty)
+    }
+    try attempt { _ in }
+    try attempt { try $0.append("model.safetensors", at: 0, files.model + [0]) }
+    try attempt { try $0.append("model.safetensors", at: -1, files.model) }
+    try attempt { try $0.append("other", at: 0, files.model) }
+    try attempt {
+      try $0.append("model.safetensors", at: 0, files.model)
+      try $0.append("trainer.safetensors", at: 0, Data(repeating: 0, count: files.trainer.count))
+    }
+    #expect(throws: CheckpointError.self) { try store.begin(1, [CheckpointFile(name: "../x", Data())]) }
+  }
+
+  @Test("a writer that is dropped removes its temporary directory")
+  func dropped() throws {
+    do { _ = try store.begin(9, files(3).declarations) }
+    #expect(try Directory.names(store.directory).isEmpty)
+  }
+}
+
+@Suite struct DiskFailureTests {
+  static let isRoot = geteuid() == 0
+
+  @Test(
+    "a full disk is reported, leaves no temporary directory and the older checkpoint valid",
+    .enabled(if: isRoot, "needs root, to mount a small tmpfs"))
+  func diskFull() throws {
+    let directory = try TemporaryDirectory()
+    guard try run("/bin/mount", ["-t", "tmpfs", "-o", "size=256k", "tmpfs", directory.path]) == 0 else { return }
+    defer { _ = try? run("/bin/umount", [directory.path]) }
+    let store = try CheckpointStore(directory.path, access: .writing)
+    try store.write(1, files(1))
+    let error = #expect(throws: CheckpointError.self) { try store.write(2, files(2, size: 1 << 20)) }
+    #expect(error?.code == ENOSPC)
+    #expect(error?.status == .ioError)
+    #expect(error?.description.contains("free some space") == true)
+    #expect(try Directory.names(store.directory) == ["step-00000001"])
+    #expect(try store.newestValid().newest?.step == 1)
+    try store.write(2, files(2))
+    #expect(try store.newestValid().newest?.step == 2)
+  }
+
+  @Test("a read-only file system is reported with its path", .enabled(if: isRoot, "needs root, to mount a small tmpfs"))
+  func readOnly() throws {
+    let directory = try TemporaryDirectory()
+    guard try run("/bin/mount", ["-t", "tmpfs", "-o", "size=256k,ro", "tmpfs", directory.path]) == 0 else { return }
+    defer { _ = try? run("/bin/umount", [directory.path]) }
+    let error = #expect(throws: CheckpointError.self) {
+      try CheckpointStore(directory.path, access: .writing).write(1, files(1))
+    }
+    #expect(error?.code == EROFS)
+    #expect(error?.operation == "mkdir")
+    #expect(error?.description.hasPrefix(directory.path) == true)
+  }
+
+  @Test("a directory without write permission is reported", .enabled(if: !isRoot, "root may write anywhere"))
+  func permission() throws {
+    let directory = try TemporaryDirectory()
+    try FileManager.default.setAttributes([.posixPermissions: 0o500], ofItemAtPath: directory.path)
+    let error = #expect(throws: CheckpointError.self) {
+      try CheckpointStore(directory.path, access: .writing).write(1, files(1))
+    }
+    #expect(error?.code == EACCES)
+  }
+}
