@@ -1,0 +1,141 @@
+// The sockets between workers: one that peers reach this one at, and one to the right neighbour for each generation.
+import Foundation
+import Messaging
+import Shared
+
+/// What arrives from peers, and what goes to them.
+final class PeerLinks {
+  /// The first byte of a message between peers.
+  private static let ringTag = Data([0x52])
+  private static let blobTag = Data([0x42])
+
+  enum Arrival {
+    /// From the left neighbour of the present generation.
+    case fromLeft(Data)
+    /// From the right one: an acknowledgement.
+    case fromRight(Data)
+    case request(BlobRequest, from: Data)
+    case piece(BlobPiece, Data?)
+  }
+
+  let endpoint: Endpoint
+  private let messaging: MessagingContext
+  private let inbound: Socket
+  private var right: Socket?
+  private var donor: Socket?
+  private var left = Data()
+  /// Ring messages of neighbours that began a generation before this worker did.
+  private var early: [(from: Data, bytes: Data)] = []
+
+  /// - Parameter listen: where peers reach this worker; port 0 for any.
+  init(_ messaging: MessagingContext, listen: Endpoint) throws {
+    self.messaging = messaging
+    var options = Socket.Options()
+    options.handover = true
+    inbound = try Socket(messaging, .router, options)
+    endpoint = try inbound.bind(listen)
+  }
+
+  /// Sockets to wait for.
+  var pollItems: [PollItem] { [PollItem(inbound)] + [right, donor].compactMap { $0 }.map { PollItem($0) } }
+
+  // MARK: Generations
+
+  private func name(_ identity: WorkerIdentity, _ generation: UInt32) -> Data {
+    Data("g.\(generation).\(identity.rank).\(identity.incarnation)".utf8)
+  }
+
+  /// Connects to the right neighbour and listens to the left one.
+  func open(_ generation: Generation, position: Int) throws {
+    close()
+    let members = generation.members
+    let me = members[position]
+    left = name(members[(position + members.count - 1) % members.count].identity, generation.number)
+    early.removeAll { $0.from != left }
+    guard members.count > 1 else { return }
+    var options = Socket.Options()
+    options.routingID = Array(name(me.identity, generation.number))
+    let socket = try Socket(messaging, .dealer, options)
+    try socket.connect(try Endpoint(members[(position + 1) % members.count].endpoint))
+    right = socket
+  }
+
+  func close() {
+    right = nil
+    left = Data()
+  }
+
+  /// - Returns: false if the message must wait.
+  func sendRight(_ bytes: [UInt8]) throws -> Bool {
+    guard let right else { return true }
+    return try right.send([Self.ringTag, Data(bytes)], dontWait: true)
+  }
+
+  func sendLeft(_ bytes: [UInt8]) throws { try reply(to: left, [Self.ringTag, Data(bytes)]) }
+
+  // MARK: Blobs
+
+  /// Asks a peer for a piece of a blob.
+  func ask(_ endpoint: String, _ request: BlobRequest) throws {
+    if donor == nil || donor?.place != endpoint {
+      let socket = try Socket(messaging, .dealer)
+      try socket.connect(try Endpoint(endpoint))
+      donor = socket
+    }
+    _ = try donor?.send([Self.blobTag] + ControlCodec.encode(WorkerMessage.blobRequest(request)), dontWait: true)
+  }
+
+  func doneAsking() { donor = nil }
+
+  func answer(_ peer: Data, _ piece: BlobPiece, _ payload: Data?) throws {
+    try reply(to: peer, [Self.blobTag] + ControlCodec.encode(WorkerMessage.blobPiece(piece), payload: payload))
+  }
+
+  private func reply(to peer: Data, _ parts: [Data]) throws {
+    do { _ = try inbound.send([peer] + parts, dontWait: true) } catch let error as MessagingError where error.isUnreachable {
+      // The peer is gone; whoever needs to know hears it from the coordinator.
+    }
+  }
+
+  // MARK: Arrivals
+
+  /// The next thing that arrived, or nil. What cannot be understood is reported to `drop` and passed over.
+  func next(drop: (String) -> Void) throws -> Arrival? {
+    if let place = early.firstIndex(where: { $0.from == left }) { return .fromLeft(early.remove(at: place).bytes) }
+    while let parts = try inbound.receive(dontWait: true) {
+      if parts.count == 3, parts[1] == Self.ringTag {
+        if parts[0] == left { return .fromLeft(parts[2]) }
+        keep(parts[0], parts[2])
+      } else if parts.count >= 3, parts[1] == Self.blobTag, let message = control(parts, from: 2, drop) {
+        if case (.blobRequest(let request), _) = message { return .request(request, from: parts[0]) }
+      } else {
+        drop("a message of \(parts.count) parts from a peer that is no member")
+      }
+    }
+    while let parts = try right?.receive(dontWait: true) {
+      if parts.count == 2, parts[0] == Self.ringTag { return .fromRight(parts[1]) }
+      drop("a message of \(parts.count) parts from the right neighbour")
+    }
+    while let parts = try donor?.receive(dontWait: true) {
+      if parts.first == Self.blobTag, case (.blobPiece(let piece), let payload)? = control(parts, from: 1, drop) {
+        return .piece(piece, payload)
+      }
+    }
+    return nil
+  }
+
+  private func control(_ parts: [Data], from start: Int, _ drop: (String) -> Void) -> (WorkerMessage, Data?)? {
+    do {
+      let (message, payload) = try ControlCodec.decode(WorkerMessage.self, Array(parts.dropFirst(start)))
+      return (message, payload)
+    } catch {
+      drop("\(error)")
+      return nil
+    }
+  }
+
+  private func keep(_ from: Data, _ bytes: Data) {
+    early.append((from, bytes))
+    if early.count > 256 { early.removeFirst() }
+  }
+}

@@ -1,0 +1,139 @@
+// One training step, in the order in which it happens.
+import Foundation
+import Ring
+import Shared
+
+/// Where a step's time goes.
+struct StepClock {
+  var started = ContinuousClock.now
+  var lanesDone = ContinuousClock.now
+  var voted = ContinuousClock.now
+  /// The ring's counters when the step began.
+  var before = RingCounters()
+}
+
+extension WorkerLoop {
+  func openRing(_ generation: Generation) throws {
+    guard let context, let work,
+      let position = generation.members.firstIndex(where: { $0.identity == settings.identity })
+    else { return }
+    try peers.open(generation, position: position)
+    var ringSettings = RingSettings()
+    ringSettings.bucketValues = context.recipe.exchange.bucketValues
+    ringSettings.chunkValues = context.recipe.exchange.chunkValues
+    let plan = RingPlan(
+      size: generation.members.count, position: position, gradientCount: work.sums.gradients.count,
+      statisticCount: work.sums.statistics.count, settings: ringSettings)
+    ring = RingSession(generation: generation.number, plan: plan, settings: ringSettings)
+    log.info("generation \(generation.number): lanes \(session.lanes) from step \(generation.startStep)")
+  }
+
+  func compute(_ step: UInt64, _ attempt: UInt8, _ lanes: [Int]) throws {
+    guard let context, let work, let pool, let state, let feed else { return }
+    shelf.removeAll { name in !pendingCheckpoints.keys.contains { name.hasPrefix(StateBlobs.prefix($0)) } }
+    let exponents = attempt == 0 ? state.exponents : raised
+    clock = StepClock()
+    clock.before = ring?.counters ?? RingCounters()
+    feed.want([step] + (step + 1 < context.lastStep ? [step + 1] : []), lanes: lanes)
+    work.compute(lanes, step: step, attempt: attempt, exponents: exponents, on: pool, context)
+    try ring?.begin(step: step, attempt: attempt, partials: work.accumulator.partial, sums: work.sums)
+    if work.isComplete(lanes) { try lanesComplete() }
+  }
+
+  /// All lanes of this rank are summed up.
+  func lanesComplete() throws {
+    guard let step = work?.step, let attempt = work?.attempt else { return }
+    clock.lanesDone = .now
+    try perform(session.computed(step: step, attempt: attempt))
+  }
+
+  func reduce() throws {
+    try ring?.startAll()
+    try pump()
+  }
+
+  func vote(_ directive: UInt64) throws {
+    guard let work, let state else { return }
+    ring?.offer(work.ballot(rank: settings.identity.rank, weights: state.digest, directive: directive))
+    try pump()
+  }
+
+  /// Moves the ring as far as it goes without waiting.
+  func pump() throws {
+    guard let ring else { return }
+    if let bytes = ring.nextToLeft() { try peers.sendLeft(bytes) }
+    while let bytes = ring.nextToRight(now: .now) {
+      if try !peers.sendRight(bytes) { break }
+    }
+    let counters = ring.counters
+    heartbeat.update { progress in
+      progress.ringFrames = UInt64(counters.bytesReceived)
+      progress.waitingFor = nil
+    }
+    if session.phase == .reducing, ring.isReduced { try perform(session.reduced()) }
+    if session.phase == .voting, let ballots = ring.ballots { try decide(ballots) }
+  }
+
+  private func decide(_ ballots: [Ballot]) throws {
+    guard let context, let work, let step = session.next else { return }
+    clock.voted = .now
+    switch work.verdict(ballots) {
+    case .commit(let directive): try perform(session.agreed(directive: directive, skipping: false))
+    case .repeatStep(let entries):
+      raised = work.raise(entries)
+      log.info("step \(step): \(entries.count) scales were too small, once more")
+      try perform(session.repeatStep())
+    case .nonFinite(let found) where context.recipe.exchange.nonFinite == .skip:
+      log.warning("step \(step) is skipped: \(describe(found, step))")
+      try perform(session.agreed(directive: ballots.map(\.directive).min() ?? 0, skipping: true))
+    case .nonFinite(let found):
+      try fail(.nonFiniteGradient, step, describe(found, step))
+    case .corrupt(let suspects, let reason):
+      let ranks = suspects.map { Int(ballots[$0].rank) }
+      try fail(.corruption(ranks: ranks), step, "step \(step): \(reason); suspected: ranks \(ranks)")
+    }
+  }
+
+  private func fail(_ kind: Fault.Kind, _ step: UInt64, _ text: String) throws {
+    log.error("\(text)")
+    try perform(session.failed(Fault(kind: kind, generation: session.number, step: step, text: text, status: .badData)))
+  }
+
+  private func describe(_ found: [NonFiniteGradient], _ step: UInt64) -> String {
+    guard let first = found.first, let context else { return "a gradient is not finite" }
+    let layout = context.network.layout
+    let name =
+      first.tensor == NonFiniteGradient.statistics ? "the loss or a statistic" : layout.parameters[Int(first.tensor)].name
+    let clips = context.clips(step: step, lane: Int(first.lane)).map { context.train.clips[$0].id }
+    return "step \(step): the gradient of \(name) is not finite in lane \(first.lane) (clips \(clips.joined(separator: " "))"
+      + (found.count > 1 ? ", and \(found.count - 1) more tensors)" : ")")
+      + "; lower optimizer.learning_rate, or set exchange.non_finite: skip"
+  }
+
+  func apply(_ step: UInt64, skipping: Bool) throws {
+    guard let state, let work, state.step == step, let context else { return }
+    let weights = state.digest
+    let rate = state.rate
+    let tally = LaneStatistics.tally(of: work.sums)
+    let digest = work.sums.digest()
+    let begun = ContinuousClock.now
+    state.apply(work.sums, exponents: work.exponents, skipping: skipping)
+    let counters = ring?.counters ?? clock.before
+    let wait = work.decodeWait / Double(settings.threads)
+    let share = CommitRecord.Share(
+      lanes: work.summed.sorted(), rawBytes: UInt64(counters.rawBytes - clock.before.rawBytes),
+      wireBytes: UInt64(counters.bytesSent - clock.before.bytesSent), decodeWait: wait,
+      compute: max(0, (clock.lanesDone - clock.started).seconds - wait), ring: (clock.voted - clock.lanesDone).seconds,
+      apply: (ContinuousClock.now - begun).seconds)
+    let record = CommitRecord(
+      generation: session.generation?.number ?? 0, step: step, attempt: work.attempt, digest: digest, weights: weights,
+      loss: tally.loss, top1: tally.top1, top5: tally.top5, clips: shards(context, step), learningRate: Double(rate),
+      skipped: skipping, share: share)
+    work.forget()
+    try perform(session.applied(record))
+  }
+
+  private func shards(_ context: RunContext, _ step: UInt64) -> Int {
+    context.shards.clips(inStep: context.stepInEpoch(step))
+  }
+}

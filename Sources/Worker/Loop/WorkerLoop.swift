@@ -1,0 +1,238 @@
+// The worker's event loop: waits for messages, lanes and time, passes them to the session, carries out what it says.
+import BLVNet
+import Checkpoint
+import Foundation
+import Logging
+import Messaging
+import Ring
+import Shared
+
+/// One worker process's life. Everything here belongs to the thread that calls `run`.
+final class WorkerLoop {
+  struct Settings {
+    var identity: WorkerIdentity
+    var coordinator: Endpoint
+    var listen: Endpoint
+    /// What peers are told to connect to, if not where this worker listens.
+    var advertise: String?
+    var threads: Int
+    var dataPath: String?
+  }
+
+  let settings: Settings
+  let log: Logger
+  var session: WorkerSession
+  let link: CoordinatorLink
+  let peers: PeerLinks
+  let heartbeat: Heartbeat
+  private let wakeup: Wakeup
+  private var leaving: (reason: String, clean: Bool)?
+  private var heard = ContinuousClock.now
+  private var inputClosed = false
+  private var orphanAfter = Duration.seconds(60)
+  private var dropped = 0
+
+  // What exists once the coordinator has welcomed this worker.
+  var context: RunContext?
+  var state: TrainingState?
+  var work: GradientWork?
+  var pool: LanePool?
+  var feed: ClipFeed?
+  // What exists while a generation runs.
+  var ring: RingSession?
+  var clock = StepClock()
+  /// The scales of the next attempt at the step in flight.
+  var raised: [Int32] = []
+
+  // Blobs that are being fetched, and those that are served.
+  var fetch: Fetch?
+  var welcome: Welcome?
+  var shelf = BlobShelf()
+  var pendingCheckpoints: [UInt64: [BlobDescription]] = [:]
+
+  init(_ settings: Settings, log: Logger) throws {
+    self.settings = settings
+    self.log = log
+    session = WorkerSession(identity: settings.identity)
+    let messaging = try MessagingContext()
+    wakeup = try Wakeup()
+    link = try CoordinatorLink(messaging, settings.coordinator, settings.identity)
+    peers = try PeerLinks(messaging, listen: settings.listen)
+    heartbeat = Heartbeat(messaging, settings.coordinator, settings.identity)
+  }
+
+  /// Works until the coordinator dismisses this worker.
+  /// - Throws: what made it leave otherwise: no coordinator, a refusal, a broken socket.
+  func run() throws {
+    var tick = ContinuousClock.now
+    while leaving == nil {
+      let now = ContinuousClock.now
+      if now >= tick {
+        try repeatUnanswered()
+        try checkOrphaned(now)
+        tick = now + .seconds(1)
+      }
+      var items = [PollItem(link.socket), PollItem(wakeup)]
+      if !inputClosed { items.append(PollItem(descriptor: STDIN_FILENO)) }
+      items += peers.pollItems
+      let until = min(tick, ring?.deadline ?? tick)
+      let events = try Poller.wait(for: items, timeout: max(.zero, until - ContinuousClock.now))
+      if !inputClosed, !events[2].isEmpty { readInput() }
+      wakeup.clear()
+      try takeControl()
+      try takePeers()
+      try takeLanes()
+      try pump()
+    }
+    guard let leaving, leaving.clean else {
+      throw SharedError(.unavailable, "worker \(settings.identity.rank): \(leaving?.reason ?? "left")")
+    }
+    log.info("leaving: \(leaving.reason)")
+  }
+
+  // MARK: What arrives
+
+  private func takeControl() throws {
+    while let (message, payload) = try link.receive(drop: drop) {
+      heard = .now
+      switch message {
+      case .blobPiece(let piece): try took(piece, payload)
+      case .blobRequest(let request):
+        let (piece, bytes) = shelf.answer(request)
+        try link.send(.blobPiece(piece), payload: bytes)
+      default: try perform(session.receive(message))
+      }
+    }
+  }
+
+  private func takePeers() throws {
+    while let arrival = try peers.next(drop: drop) {
+      switch arrival {
+      case .fromLeft(let bytes):
+        try unsafe bytes.withUnsafeBytes { try unsafe ring?.receiveFromLeft($0, now: .now) }
+      case .fromRight(let bytes): unsafe bytes.withUnsafeBytes { unsafe ring?.receiveFromRight($0, now: .now) }
+      case .request(let request, let peer):
+        try shelveForPeers(request.name)
+        let (piece, bytes) = shelf.answer(request)
+        try peers.answer(peer, piece, bytes)
+      case .piece(let piece, let payload): try took(piece, payload)
+      }
+    }
+  }
+
+  private func takeLanes() throws {
+    for event in pool?.events() ?? [] {
+      switch event {
+      case .finished(let job, let decodeWait):
+        work?.finished(job, decodeWait: decodeWait)
+        heartbeat.update { $0.lanesDone = work?.summed.count ?? 0 }
+        if let work, work.step == job.step, work.isComplete(session.lanes) { try lanesComplete() }
+      case .failed(let job, let text, let isClip):
+        guard job.step == session.next else { continue }
+        try perform(
+          session.failed(
+            Fault(
+              kind: isClip ? .clip : .other, generation: session.number, step: job.step, text: text,
+              status: isClip ? .badData : .failed)))
+      case .evaluated(let task, let result): try link.send(.evaluated(task: task, result))
+      }
+    }
+  }
+
+  private func drop(_ reason: String) {
+    dropped += 1
+    log.warning("dropped message \(dropped): \(reason)")
+  }
+
+  // MARK: Time
+
+  private func repeatUnanswered() throws {
+    if session.phase == .joining { try sendHello() }
+    for message in session.unanswered() { try link.send(message) }
+    for (step, blobs) in pendingCheckpoints { try link.send(.checkpointReady(step: step, blobs: blobs)) }
+    if let fetch { try ask(fetch) }
+  }
+
+  private func readInput() {
+    var bytes = [UInt8](repeating: 0, count: 256)
+    if unsafe read(STDIN_FILENO, &bytes, bytes.count) <= 0 { inputClosed = true }
+  }
+
+  private func checkOrphaned(_ now: ContinuousClock.Instant) throws {
+    guard inputClosed, now - heard > orphanAfter else { return }
+    throw SharedError(
+      .unavailable,
+      "worker \(settings.identity.rank): no coordinator was heard at \(settings.coordinator) for \(orphanAfter); "
+        + "check that it runs and can be reached")
+  }
+
+  private func sendHello() throws {
+    try link.send(
+      .hello(
+        Hello(
+          host: ProcessInfo.processInfo.hostName, pid: ProcessInfo.processInfo.processIdentifier,
+          threads: settings.threads, endpoint: settings.advertise ?? peers.endpoint.description,
+          fingerprint: Fingerprint.own)))
+  }
+
+  // MARK: What the session wants
+
+  func perform(_ actions: [WorkerSession.Action]) throws {
+    for action in actions {
+      switch action {
+      case .send(let message): try link.send(message)
+      case .fetchIndexes(let welcome): try fetchIndexes(welcome)
+      case .openRing(let generation): try openRing(generation)
+      case .closeRing:
+        ring?.abort()
+        ring = nil
+        peers.close()
+      case .compute(let step, let attempt, let lanes): try compute(step, attempt, lanes)
+      case .reduce: try reduce()
+      case .vote(let directive): try vote(directive)
+      case .apply(let step, let skipping): try apply(step, skipping: skipping)
+      case .obtain(let source, let generation, let step): try obtain(source, generation, step)
+      case .shelve(let step): try shelveCheckpoint(step)
+      case .takenCheckpoint(let step): takenCheckpoint(step)
+      case .evaluate(let task): if let state { pool?.submit(task, statistics: state.statistics) }
+      case .leave(let reason, let clean): leaving = (reason, clean)
+      }
+    }
+    heartbeat.update { progress in
+      progress.generation = session.generation?.number ?? 0
+      progress.step = session.next ?? 0
+      progress.attempt = session.attempt
+      progress.phase = session.phase.progress
+    }
+  }
+
+  /// The indexes are here: everything that a run needs is made.
+  func begin(_ recipe: Recipe, train: Data, validation: Data, lastStep: UInt64) throws {
+    let context = try RunContext(
+      recipe: recipe, train: train, validation: validation, lastStep: lastStep, dataPath: settings.dataPath)
+    let state = TrainingState(context)
+    let work = GradientWork(context)
+    let feed = ClipFeed(context, threads: recipe.data.decodeThreads)
+    (self.context, self.state, self.work, self.feed) = (context, state, work, feed)
+    pool = LanePool(
+      context, threads: settings.threads, accumulator: work.accumulator, parameters: state.parameters, feed: feed
+    ) { [wakeup] in wakeup.signal() }
+    orphanAfter = .seconds(recipe.faults.orphanSeconds)
+    heartbeat.set(.seconds(recipe.faults.heartbeatSeconds))
+    log.info("\(train.count + validation.count) bytes of indexes, \(context.network.layout.parameterCount) parameters")
+    try perform(session.indexed { context.isCheckpoint($0) })
+  }
+}
+
+extension WorkerSession.Phase {
+  /// What heartbeats call it.
+  var progress: Progress.Phase {
+    switch self {
+    case .joining, .waiting, .halted, .standing, .faulted: .idle
+    case .preparing, .prepared: .preparing
+    case .computing: .computing
+    case .reducing: .reducing
+    case .voting: .voting
+    }
+  }
+}

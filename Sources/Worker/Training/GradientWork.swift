@@ -1,0 +1,88 @@
+// One step's sums: which lanes are in, the reduction's in- and output, the ballot.
+import Foundation
+import Ring
+import Shared
+
+/// The partial sum of this worker and the reduced sum, for one attempt of a step at a time.
+final class GradientWork {
+  let accumulator: GradientAccumulator
+  /// The reduced sum: frozen from the vote on until it is applied or forgotten.
+  let sums: IntegerVectors
+  /// What the present attempt is quantised with.
+  private(set) var exponents: [Int32] = []
+  private(set) var step: UInt64?
+  private(set) var attempt: UInt8 = 0
+  /// Lanes that are summed up, and those that are submitted and not finished.
+  private(set) var summed: Set<Int> = []
+  private var running: Set<Int> = []
+  private(set) var decodeWait = 0.0
+  private let seed: UInt64
+  private let laneCount: Int
+
+  init(_ context: RunContext) {
+    let layout = context.network.layout
+    seed = context.recipe.seed
+    laneCount = context.recipe.batch.lanes
+    accumulator = GradientAccumulator(
+      tensorCounts: layout.parameters.map(\.count), statisticCount: layout.statisticCount + LaneStatistics.extra,
+      laneCount: laneCount)
+    sums = IntegerVectors(
+      gradientCount: layout.parameterCount, statisticCount: layout.statisticCount + LaneStatistics.extra)
+  }
+
+  /// Makes sure that `lanes` get computed for this attempt: finished ones are kept if all that is summed is wanted,
+  /// else everything starts anew.
+  func compute(_ lanes: [Int], step: UInt64, attempt: UInt8, exponents: [Int32], on pool: LanePool, _ context: RunContext) {
+    let wanted = Set(lanes)
+    if self.step != step || self.attempt != attempt || self.exponents != exponents
+      || !summed.union(running).isSubset(of: wanted)
+    {
+      pool.giveUp()
+      accumulator.reset()
+      (summed, running, decodeWait) = ([], [], 0)
+      (self.step, self.attempt, self.exponents) = (step, attempt, exponents)
+    }
+    let scales = GradientAccumulator.Attempt(seed: seed, step: step, exponents: exponents)
+    for lane in lanes where !summed.contains(lane) && !running.contains(lane) {
+      if context.clips(step: step, lane: lane).isEmpty {
+        summed.insert(lane)
+      } else {
+        running.insert(lane)
+        pool.submit(LaneJob(step: step, attempt: attempt, lane: lane, scales: scales, round: pool.currentRound))
+      }
+    }
+  }
+
+  /// A lane's sums are in.
+  func finished(_ job: LaneJob, decodeWait: Double) {
+    guard job.step == step, job.attempt == attempt, running.remove(job.lane) != nil else { return }
+    summed.insert(job.lane)
+    self.decodeWait += decodeWait
+  }
+
+  /// Nothing of the present attempt is of use any more.
+  func forget() { step = nil }
+
+  func isComplete(_ lanes: [Int]) -> Bool { summed == Set(lanes) }
+
+  /// This rank's word on the reduced sum.
+  func ballot(rank: Int, weights: Digest128, directive: UInt64) -> Ballot {
+    Ballot(
+      rank: UInt32(rank), sumDigest: sums.digest(), weightsDigest: weights,
+      scalesDigest: unsafe exponents.withUnsafeBytes { unsafe Digest128(of: $0).low },
+      partialChecksum: accumulator.partial.linearChecksum(), lanes: LaneSet(summed), directive: directive,
+      raised: accumulator.raised, nonFinite: accumulator.nonFinite)
+  }
+
+  /// The outcome that all ranks come to.
+  func verdict(_ ballots: [Ballot]) -> Verdict {
+    Verdict.of(ballots, laneCount: laneCount, sumChecksum: sums.linearChecksum())
+  }
+
+  /// The exponents of the next attempt.
+  func raise(_ raised: [RaisedExponent]) -> [Int32] {
+    var result = exponents
+    for entry in raised { result[Int(entry.tensor)] = entry.exponent }
+    return result
+  }
+}

@@ -1,0 +1,190 @@
+// The threads that compute: each owns the memory of one lane and takes jobs from a common queue.
+import BLVNet
+import Foundation
+import Ring
+import Shared
+import Synchronization
+import VideoData
+
+/// One lane of one attempt of a step.
+struct LaneJob: Sendable {
+  let step: UInt64
+  let attempt: UInt8
+  let lane: Int
+  /// What the gradients are quantised with.
+  let scales: GradientAccumulator.Attempt
+  /// Jobs of an earlier round are given up.
+  let round: UInt64
+}
+
+/// What came of a job.
+enum LaneEvent: Sendable {
+  case finished(LaneJob, decodeWait: Double)
+  case failed(LaneJob, text: String, isClip: Bool)
+  case evaluated(task: Int, EvaluationResult)
+}
+
+/// Computes lanes and evaluation tasks; tells of each by `wake`, after which `events` has it.
+final class LanePool: Sendable {
+  private enum Job: Sendable {
+    case lane(LaneJob)
+    case evaluation(EvaluationTask, parameters: FloatStorage, statistics: FloatStorage)
+  }
+
+  private struct Given: Error {}
+
+  private let context: RunContext
+  private let accumulator: GradientAccumulator
+  private let parameters: FloatStorage
+  private let feed: ClipFeed
+  private let wake: @Sendable () -> Void
+  private let condition = NSCondition()
+  private let queue = Mutex<[Job]>([])
+  private let busy = Atomic<Int>(0)
+  private let round = Atomic<UInt64>(0)
+  private let outcome = Mutex<[LaneEvent]>([])
+  private let loader = ClipLoader()
+
+  init(
+    _ context: RunContext, threads: Int, accumulator: GradientAccumulator, parameters: FloatStorage, feed: ClipFeed,
+    wake: @escaping @Sendable () -> Void
+  ) {
+    self.context = context
+    self.accumulator = accumulator
+    self.parameters = parameters
+    self.feed = feed
+    self.wake = wake
+    for number in 0..<threads {
+      let thread = Thread { self.work() }
+      thread.name = "lane \(number)"
+      thread.stackSize = 8 << 20
+      thread.start()
+    }
+  }
+
+  /// What happened since the last call.
+  func events() -> [LaneEvent] {
+    outcome.withLock { list in
+      defer { list = [] }
+      return list
+    }
+  }
+
+  var currentRound: UInt64 { round.load(ordering: .acquiring) }
+
+  func submit(_ job: LaneJob) { enqueue(.lane(job)) }
+
+  func submit(_ task: EvaluationTask, statistics: FloatStorage) {
+    enqueue(.evaluation(task, parameters: parameters, statistics: statistics))
+  }
+
+  /// Gives up everything that is queued or runs; returns when no thread touches weights or sums any more.
+  func giveUp() {
+    round.add(1, ordering: .acquiringAndReleasing)
+    queue.withLock { $0 = [] }
+    condition.lock()
+    while busy.load(ordering: .acquiring) > 0 { condition.wait() }
+    condition.unlock()
+    _ = events()
+  }
+
+  private func enqueue(_ job: Job) {
+    condition.lock()
+    queue.withLock { $0.append(job) }
+    condition.broadcast()
+    condition.unlock()
+  }
+
+  private func work() {
+    let lane = Lane(context.network, maximumClips: context.recipe.batch.clipsPerLane)
+    while true {
+      condition.lock()
+      var next: Job?
+      while next == nil {
+        next = queue.withLock { $0.isEmpty ? nil : $0.removeFirst() }
+        if next == nil { condition.wait() }
+      }
+      busy.add(1, ordering: .acquiringAndReleasing)
+      condition.unlock()
+      if let next { perform(next, on: lane) }
+      condition.lock()
+      busy.subtract(1, ordering: .acquiringAndReleasing)
+      condition.broadcast()
+      condition.unlock()
+      wake()
+    }
+  }
+
+  private func perform(_ job: Job, on lane: Lane) {
+    let event: LaneEvent
+    switch job {
+    case .lane(let job):
+      do { event = .finished(job, decodeWait: try train(job, on: lane)) } catch is Given { return } catch {
+        event = .failed(job, text: "\(error)", isClip: error is VideoError)
+      }
+    case .evaluation(let task, let parameters, let statistics):
+      event = .evaluated(task: task.task, evaluate(task, on: lane, parameters, statistics))
+    }
+    outcome.withLock { $0.append(event) }
+  }
+
+  /// - Returns: seconds spent waiting for the clips.
+  private func train(_ job: LaneJob, on lane: Lane) throws -> Double {
+    guard job.round == currentRound else { throw Given() }
+    let start = ContinuousClock.now
+    let batch = try feed.take(step: job.step, lane: job.lane)
+    let wait = (ContinuousClock.now - start).seconds
+    let result = try lane.train(
+      parameters: parameters, input: batch.input, labels: batch.labels,
+      dropout: DropoutKey(seed: context.recipe.seed, step: job.step, lane: job.lane)
+    ) { tensor, gradient in
+      guard job.round == currentRound else { throw Given() }
+      unsafe accumulator.add(tensor: tensor, lane: job.lane, gradient: gradient, in: job.scales)
+    }
+    let entries = LaneStatistics.entries(result, clips: batch.labels.count, lanes: context.recipe.batch.lanes)
+    accumulator.addStatistics(entries, at: 0, lane: job.lane)
+    return wait
+  }
+
+  // MARK: Evaluation
+
+  private func evaluate(
+    _ task: EvaluationTask, on lane: Lane, _ parameters: FloatStorage, _ statistics: FloatStorage
+  ) -> EvaluationResult {
+    var result = EvaluationResult()
+    let classes = context.recipe.model.classes
+    for clip in task.clips {
+      let request = context.validationRequest(clip)
+      do {
+        let views = self.views()
+        var sum = [Float](repeating: 0, count: classes)
+        for view in views {
+          let form = context.form(training: false, view: view)
+          let input = FloatStorage(count: form.clipElements)
+          unsafe try loader.load(request, form, epoch: 0, into: input.buffer)
+          let logits = lane.evaluate(parameters: parameters, statistics: statistics, input: input, clips: 1)
+          for i in 0..<classes { sum[i] += logits[i] }
+        }
+        let rank = sum.indices.count { sum[$0] > sum[request.label] || (sum[$0] == sum[request.label] && $0 < request.label) }
+        result.clips += 1
+        result.top1 += rank == 0 ? 1 : 0
+        result.top5 += rank < 5 ? 1 : 0
+      } catch { result.failed.append("\(error)") }
+    }
+    return result
+  }
+
+  private func views() -> [ClipView] {
+    let data = context.recipe.data
+    return (0..<data.evaluationClips).flatMap { clip in
+      (0..<data.evaluationCrops).map { crop in
+        ClipView(clip: clip, clips: data.evaluationClips, crop: crop, crops: data.evaluationCrops)
+      }
+    }
+  }
+}
+
+extension Duration {
+  /// The duration in seconds.
+  var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+}

@@ -1,0 +1,43 @@
+// The Int64 vector that travels beside the gradients: batch-norm statistics, loss and counts of the lanes.
+import BLVNet
+import Ring
+import Shared
+
+/// Its layout: the clip-weighted statistics of every batch norm, then the loss, then correct clips, then clips.
+enum LaneStatistics {
+  /// Entries after the batch-norm statistics.
+  static let extra = 4
+
+  struct Tally {
+    /// Sum over the clips, in units of 2^-32.
+    var fixedLoss: Int64
+    var top1: Int
+    var top5: Int
+    var clips: Int
+
+    /// Mean over the clips.
+    var loss: Double { clips == 0 ? 0 : FixedPoint.decode(fixedLoss) / Double(clips) }
+  }
+
+  /// A lane's contribution; nil entries could not be represented.
+  static func entries(_ result: LaneResult, clips: Int, lanes: Int) -> [Int64?] {
+    var entries = result.batchStatistics.array.map { FixedPoint.encode(Double($0), weight: clips, lanes: lanes) }
+    let loss = result.losses.reduce(0.0) { $0 + Double($1) }
+    entries += [
+      FixedPoint.encode(loss, weight: 1, lanes: lanes), Int64(result.top1), Int64(result.top5), Int64(clips),
+    ]
+    return entries
+  }
+
+  static func tally(of sums: IntegerVectors) -> Tally {
+    let first = sums.statistics.count - extra
+    return Tally(
+      fixedLoss: sums.statistics[first], top1: Int(sums.statistics[first + 1]), top5: Int(sums.statistics[first + 2]),
+      clips: Int(sums.statistics[first + 3]))
+  }
+
+  /// The clip-weighted means over the lanes.
+  static func average(_ sums: IntegerVectors, clips: Int, into averages: FloatStorage) {
+    for i in 0..<averages.count { averages[i] = Float(FixedPoint.decode(sums.statistics[i]) / Double(clips)) }
+  }
+}

@@ -1,0 +1,84 @@
+// What stays the same over a worker's whole run: the recipe, the network, the clips, and what follows from them.
+import BLVNet
+import Foundation
+import Ring
+import Shared
+import Synchronization
+import VideoData
+import VideoIndex
+
+/// Everything about a run that no step changes.
+final class RunContext: Sendable {
+  let recipe: Recipe
+  let network: Network
+  let train: ClipIndex
+  let validation: ClipIndex
+  let shards: StepShards
+  let lastStep: UInt64
+  /// This host's copy of the data.
+  let dataPath: String
+  let learningRate: LearningRate
+  private let order = Mutex<(epoch: Int, order: EpochOrder)?>(nil)
+
+  /// - Parameter dataPath: replaces the recipe's on this host.
+  /// - Throws: `BLVNetError` where the recipe's model is impossible, `VideoIndexError` where an index is damaged.
+  init(recipe: Recipe, train: Data, validation: Data, lastStep: UInt64, dataPath: String?) throws {
+    self.recipe = recipe
+    self.lastStep = lastStep
+    self.dataPath = dataPath ?? recipe.data.path
+    self.train = try ClipIndex(decoding: train, name: "training index")
+    self.validation = try ClipIndex(decoding: validation, name: "validation index")
+    network = try Network(recipe.model, engine: .openblas)
+    learningRate = LearningRate(recipe.schedule, base: recipe.optimizer.learningRate)
+    shards = StepShards(
+      count: self.train.clips.count, lanes: recipe.batch.lanes, clipsPerLane: recipe.batch.clipsPerLane)
+  }
+
+  func epoch(of step: UInt64) -> Int { Int(step) / shards.stepsPerEpoch }
+  func stepInEpoch(_ step: UInt64) -> Int { Int(step) % shards.stepsPerEpoch }
+
+  /// Whether the state before `step` is kept as a checkpoint.
+  func isCheckpoint(_ step: UInt64) -> Bool {
+    let every = recipe.checkpoint.everySteps > 0 ? recipe.checkpoint.everySteps : shards.stepsPerEpoch
+    return Int(step) % every == 0
+  }
+
+  /// The clips of a lane, as positions in the training index. Empty in an epoch's short last step.
+  func clips(step: UInt64, lane: Int) -> [Int] {
+    let epoch = epoch(of: step)
+    let known = order.withLock { cached in
+      if let cached, cached.epoch == epoch { return cached.order }
+      let made = EpochOrder(seed: recipe.seed, epoch: epoch, count: train.clips.count)
+      cached = (epoch, made)
+      return made
+    }
+    return known.clips(step: stepInEpoch(step), lane: lane, in: shards)
+  }
+
+  /// What must be decoded for a lane.
+  func requests(step: UInt64, lane: Int) -> [ClipRequest] {
+    clips(step: step, lane: lane).map { request($0, of: train, in: recipe.data.trainVideos) }
+  }
+
+  func validationRequest(_ clip: Int) -> ClipRequest { request(clip, of: validation, in: recipe.data.validationVideos) }
+
+  private func request(_ clip: Int, of index: ClipIndex, in videos: String) -> ClipRequest {
+    let entry = index.clips[clip]
+    return ClipRequest(
+      path: "\(dataPath)/\(videos)/\(entry.path)", clip: clip, label: entry.label, expectedBytes: entry.bytes,
+      expectedHash: entry.hash)
+  }
+
+  /// How frames are taken from a clip.
+  func form(training: Bool, view: ClipView = ClipView()) -> ClipForm {
+    let sampling: FrameSampling = recipe.data.sampling == .dense ? .dense(stride: recipe.data.denseStride) : .uniform
+    return ClipForm(
+      frames: recipe.model.groups, size: recipe.model.inputSize, sampling: sampling, training: training,
+      flip: recipe.data.flip, shuffleFrames: recipe.data.shuffleFrames, seed: recipe.seed,
+      scales: recipe.data.multiScale ? [1, 0.875, 0.75, 0.66] : [1], view: view)
+  }
+
+  /// Of the recipe's essence: a state only continues with the same one.
+  var recipeDigest: String { recipe.digest.description }
+  var indexDigest: String { train.digest.description }
+}
