@@ -8,10 +8,15 @@ let plain: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 let kernels: [CSetting] = [.treatAllWarnings(as: .error), .unsafeFlags(["-O3", "-ffp-contract=off"])]
 
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let database: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
 let package = Package(
   name: "tamring",
+  products: [
+    .executable(name: "coordinator", targets: ["Coordinator"]),
+    .executable(name: "worker", targets: ["Worker"])
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -19,17 +24,52 @@ let package = Package(
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
-    .systemLibrary(name: "CXXHash"),
+    .systemLibrary(name: "CFFmpeg"),
+    .systemLibrary(name: "CLZ4"),
+    .systemLibrary(name: "CLinux"),
+    .systemLibrary(name: "COpenBLAS"),
     .systemLibrary(name: "CSodium"),
+    .systemLibrary(name: "CXXHash"),
+    .systemLibrary(name: "CZMQ"),
 
     .target(name: "CKernels", cSettings: kernels),
     .target(name: "Shared", dependencies: ["CKernels", "CXXHash", "CSodium", "Yams"], swiftSettings: strict),
-    .executableTarget(name: "Coordinator", dependencies: ["Shared", arguments, logging], swiftSettings: strict),
-    .executableTarget(name: "Worker", dependencies: ["Shared", arguments, logging], swiftSettings: strict),
+    .target(name: "Messaging", dependencies: ["CLinux", "CZMQ", "Shared"], swiftSettings: strict),
+    .target(name: "VideoIndex", dependencies: ["Shared"], swiftSettings: strict),
+    .target(
+      name: "VideoData", dependencies: ["CFFmpeg", "CKernels", "Shared", "VideoIndex"], swiftSettings: strict),
+    .target(name: "BLVNet", dependencies: ["CKernels", "COpenBLAS", "Shared"], swiftSettings: strict),
+    .target(name: "Ring", dependencies: ["CKernels", "CLZ4", "CXXHash", "Shared"], swiftSettings: strict),
+    .target(name: "Checkpoint", dependencies: ["CSodium", "Shared"], swiftSettings: strict),
+    .target(name: "RunJournal", dependencies: ["Shared", database], swiftSettings: strict),
+    .executableTarget(
+      name: "Coordinator",
+      dependencies: [
+        "CLinux", "Checkpoint", "Messaging", "RunJournal", "Shared", "VideoData", "VideoIndex", arguments, logging
+      ], swiftSettings: strict),
+    .executableTarget(
+      name: "Worker",
+      dependencies: [
+        "BLVNet", "Checkpoint", "Messaging", "Ring", "Shared", "VideoData", "VideoIndex", arguments, logging
+      ], swiftSettings: strict),
 
+    .target(name: "TestSupport", dependencies: ["Shared"], path: "Tests/TestSupport", swiftSettings: plain),
     .testTarget(name: "SharedTests", dependencies: ["Shared"], swiftSettings: plain),
-    .testTarget(name: "CoordinatorTests", dependencies: ["Coordinator", "Shared"], swiftSettings: plain),
+    .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Shared"], swiftSettings: plain),
+    .testTarget(name: "VideoIndexTests", dependencies: ["VideoIndex", "Shared"], swiftSettings: plain),
+    .testTarget(
+      name: "VideoDataTests", dependencies: ["CFFmpeg", "Shared", "VideoData", "VideoIndex"], swiftSettings: plain),
+    .testTarget(name: "BLVNetTests", dependencies: ["BLVNet", "CKernels", "Shared", "Yams"], swiftSettings: plain),
+    .testTarget(
+      name: "RingTests", dependencies: ["CKernels", "Ring", "Shared"], resources: [.copy("Fixtures")],
+      swiftSettings: plain),
+    .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Shared"], swiftSettings: plain),
+    .testTarget(name: "RunJournalTests", dependencies: ["RunJournal", "Shared", database], swiftSettings: plain),
+    .testTarget(
+      name: "CoordinatorTests", dependencies: ["Coordinator", "Messaging", "Shared", "TestSupport"],
+      swiftSettings: plain),
     .testTarget(name: "WorkerTests", dependencies: ["Worker", "Shared"], swiftSettings: plain),
+    .testTarget(name: "ClusterTests", dependencies: ["Shared", "TestSupport", database], swiftSettings: plain)
   ],
   swiftLanguageModes: [.v6]
 )

@@ -69,7 +69,7 @@ struct Membership {
   private(set) var generation: Generation?
   private(set) var directives: [Directive] = []
   /// The number of the generation that runs or is being made.
-  private var number: UInt32
+  private(set) var number: UInt32
   private var sequence: UInt64 = 0
   private var reason = "start"
   private var wantsStop = false
@@ -95,6 +95,13 @@ struct Membership {
   }
 
   var members: [Worker] { workers.keys.sorted().compactMap { workers[$0] }.filter { isMember($0.identity) } }
+
+  /// Those who hold the final state and can evaluate with it.
+  var evaluators: [WorkerIdentity] {
+    guard case .stopped = phase else { return [] }
+    return workers.keys.sorted().compactMap { workers[$0] }.filter { isMember($0.identity) || $0.prepared != nil }
+      .map(\.identity)
+  }
 
   private var taking: [Worker] { participants.compactMap { workers[$0] } }
 

@@ -30,6 +30,13 @@ final class ProgressDisplay {
     }
   }
 
+  /// Lets the living line stay, and begins a new one.
+  func keep() {
+    guard livingLength > 0 else { return }
+    write("\n")
+    livingLength = 0
+  }
+
   func clear() {
     guard livingLength > 0 else { return }
     write("\r" + String(repeating: " ", count: livingLength) + "\r")

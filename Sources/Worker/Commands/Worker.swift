@@ -1,7 +1,22 @@
 // The `worker` command.
 import ArgumentParser
+import Foundation
+import Shared
 
 @main
 struct WorkerCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "worker", abstract: "Trains bLVNet-TAM")
+  static let configuration = CommandConfiguration(
+    commandName: "worker", abstract: "Computes lanes of a training run, or one thing by itself.",
+    subcommands: [JoinCommand.self, StepCommand.self, ProfileCommand.self], defaultSubcommand: JoinCommand.self)
+
+  /// Reports failures in one line with the exit code that belongs to them.
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      do { try command.run() } catch let failure as any Failure {
+        FileHandle.standardError.write(Data("worker: \(failure.description)\n".utf8))
+        Foundation.exit(failure.status.rawValue)
+      }
+    } catch { exit(withError: error) }
+  }
 }

@@ -36,7 +36,7 @@ final class CoordinatorLink {
 
 /// Sends heartbeats from a thread of its own until the process ends.
 final class Heartbeat: Sendable {
-  private let progress = Mutex(Progress())
+  private let progress = Mutex(Shared.Progress())
   private let interval = Mutex(Duration.milliseconds(250))
 
   init(_ messaging: MessagingContext, _ coordinator: Endpoint, _ identity: WorkerIdentity) {
@@ -51,7 +51,7 @@ final class Heartbeat: Sendable {
 
   func set(_ interval: Duration) { self.interval.withLock { $0 = interval } }
 
-  func update(_ change: (inout Progress) -> Void) { progress.withLock { change(&$0) } }
+  func update(_ change: (inout Shared.Progress) -> Void) { progress.withLock { change(&$0) } }
 
   private func beat(_ messaging: MessagingContext, _ coordinator: Endpoint, _ identity: WorkerIdentity) throws {
     var options = Socket.Options()

@@ -226,7 +226,7 @@ final class WorkerLoop {
 
 extension WorkerSession.Phase {
   /// What heartbeats call it.
-  var progress: Progress.Phase {
+  var progress: Shared.Progress.Phase {
     switch self {
     case .joining, .waiting, .halted, .standing, .faulted: .idle
     case .preparing, .prepared: .preparing

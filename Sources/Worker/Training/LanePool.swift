@@ -134,7 +134,7 @@ final class LanePool: Sendable {
     let start = ContinuousClock.now
     let batch = try feed.take(step: job.step, lane: job.lane)
     let wait = (ContinuousClock.now - start).seconds
-    let result = try lane.train(
+    let result = try unsafe lane.train(
       parameters: parameters, input: batch.input, labels: batch.labels,
       dropout: DropoutKey(seed: context.recipe.seed, step: job.step, lane: job.lane)
     ) { tensor, gradient in

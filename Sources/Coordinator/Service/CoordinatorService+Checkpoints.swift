@@ -1,0 +1,91 @@
+// Checkpoints: copies that workers hold ready are pulled over, written, verified and told of; and served to workers.
+import Checkpoint
+import Foundation
+import RunJournal
+import Shared
+
+/// A checkpoint on its way from a worker.
+struct CheckpointFetch {
+  let step: UInt64
+  let from: WorkerIdentity
+  var waiting: [BlobFetch]
+  var done: [Data] = []
+  var asked: Duration
+}
+
+extension CoordinatorService {
+  /// A worker holds a copy ready: the newest one is fetched, older ones are let go.
+  func checkpointReady(_ step: UInt64, _ blobs: [BlobDescription], from worker: WorkerIdentity) throws {
+    if let known = newestCheckpoint, UInt64(known.step) >= step {
+      return try send(.checkpointTaken(step: step), to: worker)
+    }
+    guard checkpointFetch == nil || (checkpointFetch.map { $0.step < step } ?? false), blobs.count == 2 else { return }
+    checkpointFetch = CheckpointFetch(step: step, from: worker, waiting: blobs.map { BlobFetch($0.name) }, asked: now)
+    try askForPiece()
+  }
+
+  /// Asks again where an answer was lost; writes what is complete and may be written.
+  func askForCheckpoint() throws {
+    guard let fetch = checkpointFetch else { return }
+    if fetch.waiting.isEmpty { return try writeCheckpoint() }
+    if now - fetch.asked > .seconds(2) { try askForPiece() }
+  }
+
+  private func askForPiece() throws {
+    guard let request = checkpointFetch?.waiting.first?.request, let worker = checkpointFetch?.from else { return }
+    checkpointFetch?.asked = now
+    try send(.blobRequest(request), to: worker)
+  }
+
+  func tookCheckpoint(_ piece: BlobPiece, _ payload: Data?, from worker: WorkerIdentity) throws {
+    guard var fetch = checkpointFetch, fetch.from == worker, !fetch.waiting.isEmpty else { return }
+    let outcome = fetch.waiting[0].take(piece, payload)
+    checkpointFetch = fetch
+    switch outcome {
+    case .more: try askForPiece()
+    case .ignored, .notYet: return
+    case .failed(let reason):
+      note("checkpoint of step \(fetch.step): \(reason)", level: .warning)
+      checkpointFetch = nil
+    case .done(let data):
+      checkpointFetch?.waiting.removeFirst()
+      checkpointFetch?.done.append(data)
+      if fetch.waiting.count == 1 { try writeCheckpoint() } else { try askForPiece() }
+    }
+  }
+
+  /// Writes the fetched checkpoint once the journal holds every step below it. A failure leaves the older ones.
+  private func writeCheckpoint() throws {
+    guard let fetch = checkpointFetch, let store, fetch.done.count == 2, collector.next >= fetch.step else { return }
+    checkpointFetch = nil
+    do {
+      let stored = try store.write(Int(fetch.step), CheckpointFiles(model: fetch.done[0], trainer: fetch.done[1]))
+      try journal?.record(
+        CheckpointRecord(
+          step: stored.step, path: stored.path, manifestSha256: stored.manifestDigest, bytes: stored.bytes,
+          createdAt: .now))
+      newestCheckpoint = stored
+      membership.checkpointed(fetch.step)
+      for step in try store.prune(keep: plan.recipe.checkpoint.keep) {
+        try journal?.checkpointRemoved(step: step, reason: "pruned", at: .now)
+      }
+      try send(.checkpointTaken(step: fetch.step), to: fetch.from)
+    } catch let error as CheckpointError {
+      note("the checkpoint of step \(fetch.step) was not written: \(error); training goes on", level: .error)
+      if case .stopped = membership.phase {
+        throw SharedError(error.status, "the last checkpoint was not written: \(error)")
+      }
+      try send(.checkpointTaken(step: fetch.step), to: fetch.from)
+    }
+  }
+
+  /// Makes the checkpoint of `step` available to workers.
+  func shelveCheckpoint(_ step: UInt64) throws {
+    let prefix = "state/\(step)/"
+    guard shelf.description(prefix + CheckpointFiles.modelName) == nil, let store else { return }
+    let files = try store.read(Int(step))
+    shelf.removeAll { $0.hasPrefix("state/") }
+    shelf.put(prefix + CheckpointFiles.modelName, files.model)
+    shelf.put(prefix + CheckpointFiles.trainerName, files.trainer)
+  }
+}

@@ -1,0 +1,364 @@
+// The coordinator's event loop: waits for messages, signals and time, asks the membership, carries out its actions.
+import Checkpoint
+import Foundation
+import Glibc
+import Messaging
+import RunJournal
+import Shared
+import VideoIndex
+
+/// One run of the coordinator: a training, or an evaluation alone. Everything here belongs to the thread of `run`.
+final class CoordinatorService {
+  /// What is to be done.
+  struct Plan {
+    var recipe: Recipe
+    var indexes: Indexes
+    var lastStep: UInt64
+    /// Evaluates this model and trains nothing.
+    var evaluateOnly: Data?
+    var evictAfter: Duration { .seconds(recipe.faults.evictSeconds) }
+    var shards: StepShards {
+      StepShards(
+        count: indexes.train.clips.count, lanes: recipe.batch.lanes, clipsPerLane: recipe.batch.clipsPerLane)
+    }
+  }
+
+  let plan: Plan
+  let fleet: WorkerFleet
+  let display: ProgressDisplay
+  /// Nil where only an evaluation is wanted.
+  let journal: Journal?
+  let store: CheckpointStore?
+  var membership: Membership
+  var collector: CommitCollector
+  var progress: TrainingProgress
+  var evaluation: EvaluationQueue?
+  var evaluationStarted = false
+  var shelf = BlobShelf()
+  var checkpointFetch: CheckpointFetch?
+  var newestCheckpoint: StoredCheckpoint?
+  /// Why the run ends early: a fault's text and code.
+  var failure: SharedError?
+  var interrupted = false
+  private let socket: Socket
+  private let signals: SignalSource
+  private let start = ContinuousClock.now
+  private var malformed = 0
+  private var finished = false
+  /// Steps of this loop's round, to be written down together.
+  private var committed: [CommittedStep] = []
+
+  var now: Duration { ContinuousClock.now - start }
+
+  init(
+    _ plan: Plan, socket: Socket, fleet: WorkerFleet, display: ProgressDisplay, journal: Journal?,
+    store: CheckpointStore?, resumeFrom checkpoint: StoredCheckpoint?
+  ) throws {
+    self.plan = plan
+    self.socket = socket
+    self.fleet = fleet
+    self.display = display
+    self.journal = journal
+    self.store = store
+    newestCheckpoint = checkpoint
+    signals = try SignalSource([SIGINT, SIGTERM, SIGCHLD])
+    let resumed = checkpoint.map { UInt64($0.step) } ?? (plan.evaluateOnly == nil ? nil : 0)
+    membership = Membership(
+      .init(
+        ranks: fleet.slots.map(\.rank), lanes: plan.recipe.batch.lanes, lastStep: plan.lastStep,
+        joinWindow: .seconds(plan.recipe.faults.joinSeconds), evictAfter: plan.evictAfter),
+      lastGeneration: UInt32(try journal?.lastGeneration()?.number ?? 0), checkpoint: resumed)
+    collector = CommitCollector(next: resumed ?? 0)
+    progress = TrainingProgress(lastStep: plan.lastStep, stepsPerEpoch: UInt64(plan.shards.stepsPerEpoch))
+    shelf.put("index/train", plan.indexes.train.encoded())
+    shelf.put("index/validation", plan.indexes.validation.encoded())
+    if let model = plan.evaluateOnly {
+      shelf.put("state/0/\(CheckpointFiles.modelName)", model)
+      shelf.put("state/0/\(CheckpointFiles.trainerName)", Data())
+    }
+  }
+
+  /// Works until the plan is carried out, the run cannot go on, or a person stops it.
+  /// - Returns: the sums of the evaluation at the end, if there was one.
+  /// - Throws: `SharedError` where the run could not be finished.
+  func run() throws -> EvaluationResult? {
+    for slot in fleet.slots { _ = try fleet.start(slot.rank) }
+    var tick = now
+    while !finished {
+      _ = try Poller.wait(
+        for: [PollItem(socket), PollItem(signals)], timeout: max(.zero, tick - now))
+      try takeSignals()
+      try takeMessages()
+      try writeDown()
+      if now >= tick {
+        try perform(membership.tick(at: now))
+        try askForCheckpoint()
+        try offerEvaluation()
+        tick = now + .milliseconds(200)
+      }
+      try advance()
+    }
+    try disband()
+    display.clear()
+    if let failure { throw failure }
+    return evaluation?.total
+  }
+
+  // MARK: What arrives
+
+  private func takeMessages() throws {
+    while let parts = try socket.receive(dontWait: true) {
+      do {
+        guard let name = parts.first.flatMap({ String(bytes: $0, encoding: .utf8) }), let sender = identity(name) else {
+          throw SharedError(.badData, "a message from a stranger")
+        }
+        let (message, payload) = try ControlCodec.decode(WorkerMessage.self, Array(parts.dropFirst()))
+        try receive(message, payload, from: sender)
+      } catch let error as SharedError where error.status == .badData && !(error.description.hasPrefix("step ")) {
+        malformed += 1
+        note("dropped message \(malformed): \(error)", level: .warning)
+      }
+    }
+  }
+
+  /// `c.RANK.INCARNATION`, or `h.` for heartbeats.
+  private func identity(_ name: String) -> WorkerIdentity? {
+    let parts = name.split(separator: ".")
+    guard parts.count == 3, parts[0] == "c" || parts[0] == "h", let rank = Int(parts[1]), let life = UInt64(parts[2])
+    else { return nil }
+    return WorkerIdentity(rank: rank, incarnation: life)
+  }
+
+  private func receive(_ message: WorkerMessage, _ payload: Data?, from sender: WorkerIdentity) throws {
+    if case .hello(let hello) = message { return try perform(membership.hello(sender, hello, at: now)) }
+    guard membership.isKnown(sender) else {
+      // A worker of an earlier coordinator, or one that was given up; a newcomer's first heartbeat is neither.
+      if case .heartbeat(let progress) = message, progress.generation == 0 { return }
+      return try send(.dismiss(reason: "it is no member of this run any more", clean: false), to: sender)
+    }
+    switch message {
+    case .hello: break
+    case .heartbeat(let progress): try perform(membership.heartbeat(sender, progress, at: now))
+    case .standing(let standing): try perform(membership.standing(sender, standing, at: now))
+    case .prepared(let generation, let step, let weights):
+      try perform(membership.prepared(sender, generation: generation, step: step, weights: weights, at: now))
+    case .committed(let record):
+      membership.committed(record.step, skipped: record.skipped)
+      if record.step < collector.next { return try send(.acknowledged(step: collector.next), to: sender) }
+      committed += try collector.take(record, from: sender.rank)
+    case .checkpointReady(let step, let blobs): try checkpointReady(step, blobs, from: sender)
+    case .evaluated(let task, let result):
+      evaluation?.take(task, result, from: sender)
+      try offerEvaluation()
+    case .fault(let fault): try faulted(fault, sender)
+    case .blobRequest(let request):
+      let (piece, bytes) = shelf.answer(request)
+      try send(.blobPiece(piece), payload: bytes, to: sender)
+    case .blobPiece(let piece): try tookCheckpoint(piece, payload, from: sender)
+    }
+  }
+
+  private func takeSignals() throws {
+    for signal in signals.take() where signal != SIGCHLD {
+      if interrupted {
+        fleet.killAll()
+        throw SharedError(.interrupted, "stopped at once; the newest checkpoint stays")
+      }
+      interrupted = true
+      display.line("stopping at the next step with a checkpoint; once more to stop at once")
+      if membership.phase == .gathering || evaluationStarted { finished = true }
+      try perform(membership.stop())
+    }
+    for (worker, isRemote, reason) in fleet.reap() {
+      let member = membership.workers[worker.rank]
+      note("worker \(worker.rank)'s process ended: \(reason) (log: \(worker.log))", level: .warning)
+      if let member, !isRemote, member.hello.pid == worker.processID {
+        try perform(membership.lost(member.identity, reason: "\(reason)", at: now))
+      } else if member == nil, !finished {
+        try perform([.launch(rank: worker.rank)])
+      }
+    }
+  }
+
+  private func faulted(_ fault: Fault, _ sender: WorkerIdentity) throws {
+    guard fault.generation == membership.number else { return }
+    note("\(sender): \(fault.text)", level: .error)
+    if case .corruption(let ranks) = fault.kind, ranks.count < membership.members.count {
+      for rank in ranks {
+        guard let worker = membership.workers[rank] else { continue }
+        try perform(membership.lost(worker.identity, reason: fault.text, at: now))
+      }
+      return
+    }
+    failure = SharedError(ExitStatus(rawValue: fault.status) ?? .failed, fault.text)
+    try perform(membership.stopHere(fault.text, at: now))
+  }
+
+  // MARK: What is done
+
+  func send(_ message: CoordinatorMessage, payload: Data? = nil, to worker: WorkerIdentity) throws {
+    let name = Data("c.\(worker.rank).\(worker.incarnation)".utf8)
+    do { _ = try socket.send([name] + ControlCodec.encode(message, payload: payload), dontWait: true) } catch
+      let error as MessagingError where error.isUnreachable
+    {
+      // It is gone, or not connected again yet: what matters is said again.
+    }
+  }
+
+  func perform(_ actions: [Membership.Action]) throws {
+    for action in actions {
+      switch action {
+      case .send(let worker, let message):
+        if case .prepare(_, let step, .coordinator) = message { try shelveCheckpoint(step) }
+        try send(message, to: worker)
+      case .welcome(let worker):
+        let blobs = ["index/train", "index/validation"].compactMap { shelf.description($0) }
+        try send(
+          .welcome(Welcome(recipe: plan.recipe.yaml(), blobs: blobs, lastStep: plan.lastStep)), to: worker)
+      case .kill(let worker, let reason):
+        try send(.dismiss(reason: reason, clean: false), to: worker)
+        fleet.kill(worker.rank)
+      case .launch(let rank):
+        if !interrupted, failure == nil, try !fleet.start(rank), fleet.isExhausted, membership.workers.isEmpty {
+          throw SharedError(
+            .unavailable, "no worker stays alive; see the logs of the run directory, the last is rank \(rank)'s")
+        }
+      case .joined(let worker, let hello):
+        try journal?.memberJoined(
+          MemberRecord(
+            rank: worker.rank, incarnation: String(worker.incarnation), host: hello.host, pid: Int(hello.pid),
+            threads: hello.threads, joinedAt: .now))
+      case .left(let worker, let reason):
+        note("\(worker) left: \(reason)", level: .warning)
+        try journal?.memberLeft(
+          rank: worker.rank, incarnation: String(worker.incarnation), reason: reason, at: .now)
+        evaluation?.lost(worker)
+        if checkpointFetch?.from == worker { checkpointFetch = nil }
+      case .rollBack(let step):
+        committed = []
+        collector.rollBack(to: step)
+        try journal?.rollBack(to: Int(step), reason: "nobody held a later state", at: .now)
+        note("the steps from \(step) on are computed again", level: .warning)
+      case .begin(let generation, let reason): try record(generation, reason)
+      case .note(let text): note(text)
+      }
+    }
+  }
+
+  private func record(_ generation: Generation, _ reason: String) throws {
+    committed += collector.begin(generation)
+    try writeDown()
+    let lanes = Dictionary(uniqueKeysWithValues: generation.members.map { ($0.identity.rank, $0.lanes) })
+    try journal?.record(
+      GenerationRecord(
+        number: Int(generation.number), startStep: Int(generation.startStep), reason: reason, lanes: lanes,
+        ring: generation.members.map(\.identity.rank), createdAt: .now))
+    if generation.number > 1 || reason != "start" {
+      note("generation \(generation.number) from step \(generation.startStep): \(reason)")
+    }
+  }
+
+  /// Writes the steps that have come to the journal, tells the workers, shows them.
+  private func writeDown() throws {
+    guard !committed.isEmpty else { return }
+    let steps = committed
+    committed = []
+    try journal?.recordCommits(steps.map { journaled($0) })
+    fleet.stepped()
+    for worker in membership.members { try send(.acknowledged(step: collector.next), to: worker.identity) }
+    for step in steps {
+      let (line, endsEpoch) = progress.line(step, workers: membership.members.count, at: now)
+      display.living(line, at: now, matters: endsEpoch)
+      if endsEpoch { display.keep() }
+    }
+  }
+
+  private func journaled(_ step: CommittedStep) -> RunJournal.CommitRecord {
+    let record = step.record
+    let shards = plan.shards
+    let epoch = Int(record.step) / shards.stepsPerEpoch
+    let order = epochOrder(epoch)
+    let consumed = (0..<shards.lanes).flatMap { lane in
+      order.clips(step: Int(record.step) % shards.stepsPerEpoch, lane: lane, in: shards).map {
+        ConsumedClip(lane: lane, clip: $0)
+      }
+    }
+    let row = StepRecord(
+      step: Int(record.step), epoch: epoch, generation: Int(record.generation), attempt: Int(record.attempt),
+      digest: record.digest.description, weightsDigest: record.weights.description, loss: record.loss,
+      top1: record.top1, top5: record.top5, clips: record.clips, learningRate: record.learningRate,
+      gradientBits: plan.recipe.exchange.gradientBits, rawBytes: Int(step.rawBytes), wireBytes: Int(step.wireBytes),
+      ringSeconds: step.slowest(\.ring), computeSeconds: step.slowest(\.compute),
+      decodeWaitSeconds: step.slowest(\.decodeWait), reporter: step.shares.keys.min() ?? 0, committedAt: .now)
+    return RunJournal.CommitRecord(step: row, consumed: consumed)
+  }
+
+  private var cachedOrder: (epoch: Int, order: EpochOrder)?
+
+  private func epochOrder(_ epoch: Int) -> EpochOrder {
+    if let cachedOrder, cachedOrder.epoch == epoch { return cachedOrder.order }
+    let order = EpochOrder(seed: plan.recipe.seed, epoch: epoch, count: plan.indexes.train.clips.count)
+    cachedOrder = (epoch, order)
+    return order
+  }
+
+  func note(_ text: String, level: EventRecord.Level = .info) {
+    display.line(level == .info ? text : "\(level): \(text)")
+    do { try journal?.record(EventRecord(at: .now, level: level, source: "coordinator", text: text)) } catch {
+      display.line("the journal could not take an event: \(error)")
+    }
+  }
+
+  // MARK: The end
+
+  /// Goes on to what comes after training.
+  private func advance() throws {
+    guard case .stopped(let next) = membership.phase, !finished else { return }
+    committed += collector.flush()
+    try writeDown()
+    guard newestCheckpoint.map({ UInt64($0.step) }) == next || plan.evaluateOnly != nil else { return }
+    if interrupted || failure != nil || plan.indexes.validation.clips.isEmpty {
+      finished = true
+      return
+    }
+    if !evaluationStarted {
+      evaluationStarted = true
+      evaluation = EvaluationQueue(clips: plan.indexes.validation.clips.count, clipsPerTask: 8)
+      try offerEvaluation()
+    }
+    if evaluation?.isDone == true { finished = true }
+  }
+
+  private func offerEvaluation() throws {
+    guard evaluationStarted else { return }
+    for worker in membership.evaluators {
+      guard let task = evaluation?.task(for: worker) else { continue }
+      try send(.evaluate(task), to: worker)
+    }
+    if let total = evaluation?.total {
+      display.living("validation  \(total.clips)/\(plan.indexes.validation.clips.count) clips", at: now)
+    }
+  }
+
+  /// Sends everybody home and waits until they are gone.
+  private func disband() throws {
+    for worker in membership.workers.values {
+      try send(.dismiss(reason: "the run is over", clean: true), to: worker.identity)
+    }
+    let deadline = now + .seconds(10)
+    while !fleet.isEmpty, now < deadline {
+      _ = try Poller.wait(for: [PollItem(signals)], timeout: .milliseconds(500))
+      _ = signals.take()
+      _ = fleet.reap()
+      for worker in membership.workers.values {
+        try send(.dismiss(reason: "the run is over", clean: true), to: worker.identity)
+      }
+    }
+    fleet.killAll()
+    for worker in membership.workers.values {
+      try journal?.memberLeft(
+        rank: worker.identity.rank, incarnation: String(worker.identity.incarnation), reason: "the run is over",
+        at: .now)
+    }
+  }
+}

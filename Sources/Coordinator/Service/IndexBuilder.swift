@@ -1,0 +1,81 @@
+// From annotation lists to indexes: every file is opened once, what cannot be used is listed with its reason.
+import Foundation
+import Shared
+import Synchronization
+import VideoData
+import VideoIndex
+
+/// Builds the indexes of a recipe's data.
+struct IndexBuilder {
+  let recipe: Recipe
+  /// Decode every frame of every clip, instead of reading packets only.
+  var deep = false
+  let progress: @Sendable (_ done: Int, _ total: Int, _ rejected: Int) -> Void
+
+  /// - Throws: `VideoIndexError` where a list cannot be read or understood; `SharedError(.badData)` where no training
+  ///   clip is usable, or the classes do not fit the model.
+  func build() throws -> Indexes {
+    let data = recipe.data
+    let format: AnnotationFormat = data.format == .kinetics ? .kinetics : .moments
+    let annotations = try Annotations(contentsOf: "\(data.path)/\(data.trainList)", format: format)
+    let classes =
+      try data.labels.isEmpty
+      ? ClassList(labelsOf: annotations) : ClassList(contentsOf: "\(data.path)/\(data.labels)")
+    guard classes.names.count <= recipe.model.classes else {
+      throw SharedError(
+        .badConfiguration,
+        "'model.classes' is \(recipe.model.classes), but \(data.trainList) has \(classes.names.count) classes")
+    }
+    let (train, badTrain) = try index(annotations, classes, in: data.trainVideos)
+    guard !train.clips.isEmpty else {
+      throw SharedError(
+        .badData,
+        "\(data.path)/\(data.trainList): no training clip can be used; the first reason: "
+          + (badTrain.first.map { "\($0.id): \($0.reason)" } ?? "the list is empty"))
+    }
+    guard FileManager.default.fileExists(atPath: "\(data.path)/\(data.validationList)") else {
+      return Indexes(
+        train: train, validation: try ClipIndex(classes: classes.names, clips: []), rejectedTrain: badTrain,
+        rejectedValidation: [])
+    }
+    let validationList = try Annotations(contentsOf: "\(data.path)/\(data.validationList)", format: format)
+    let (validation, badValidation) = try index(validationList, classes, in: data.validationVideos)
+    return Indexes(train: train, validation: validation, rejectedTrain: badTrain, rejectedValidation: badValidation)
+  }
+
+  private func index(
+    _ annotations: Annotations, _ classes: ClassList, in videos: String
+  ) throws -> (ClipIndex, [RejectedClip]) {
+    let root = "\(recipe.data.path)/\(videos)"
+    let candidates = ClipCandidates(of: annotations, classes: classes, layout: try ClipLayout(scanning: root))
+    struct Found {
+      var entries: [ClipEntry] = []
+      var rejected: [RejectedClip]
+    }
+    let found = Mutex(Found(rejected: candidates.rejected))
+    let deep = deep
+    let progress = progress
+    let total = annotations.clips.count
+    DispatchQueue.concurrentPerform(iterations: candidates.found.count) { number in
+      let clip = candidates.found[number]
+      let result = Result { try ClipProbe.probe("\(root)/\(clip.path)", deep: deep) }
+      let (done, bad) = found.withLock { found in
+        switch result {
+        case .success(let probed):
+          found.entries.append(
+            ClipEntry(
+              id: clip.id, path: clip.path, label: clip.label, bytes: probed.bytes, hash: probed.hash,
+              frames: probed.frames))
+        case .failure(let error):
+          found.rejected.append(RejectedClip(id: clip.id, path: clip.path, reason: "\(error)"))
+        }
+        return (found.entries.count + found.rejected.count, found.rejected.count)
+      }
+      progress(done, total, bad)
+    }
+    let all = found.withLock { $0 }
+    return (
+      try ClipIndex(classes: classes.names, clips: all.entries), all.rejected.sorted { ($0.id, $0.path) < ($1.id, $1.path) }
+    )
+  }
+}

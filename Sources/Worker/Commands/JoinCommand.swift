@@ -1,0 +1,78 @@
+// `worker --rank N`: joins a run.
+import ArgumentParser
+import Foundation
+import Logging
+import Messaging
+import Shared
+
+struct JoinCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "join", abstract: "Joins a run and computes lanes until the coordinator says that it is over.")
+
+  @Option(help: "The slot that this worker fills; RANK, SLURM_PROCID or JOB_COMPLETION_INDEX where it is missing.")
+  var rank: Int?
+
+  @Option(help: "Where the coordinator listens; TAMRING_COORDINATOR, else tcp://127.0.0.1:5577.")
+  var coordinator: String?
+
+  @Option(help: "The address to be reached at by other workers: HOST or HOST:PORT; where the route to the coordinator leaves from.")
+  var listen: String?
+
+  @Option(help: "The address that other workers are told, as HOST or HOST:PORT, if it is not the one listened at.")
+  var advertise: String?
+
+  @Option(help: "Lanes that are computed at once.")
+  var threads = 1
+
+  @Option(help: "This host's copy of the data, instead of the recipe's.")
+  var data: String?
+
+  @Flag(help: "Listen beyond this machine without encryption.")
+  var insecureListen = false
+
+  func validate() throws {
+    guard threads >= 1 && threads <= 1024 else { throw ValidationError("--threads must be from 1 to 1024") }
+  }
+
+  func run() throws {
+    // A closed terminal or a broken pipe must not take a worker along.
+    try ignore(signals: [SIGPIPE, SIGHUP])
+    let environment = ProcessInfo.processInfo.environment
+    let given = rank ?? ["RANK", "SLURM_PROCID", "JOB_COMPLETION_INDEX"].lazy.compactMap { environment[$0] }.compactMap { Int($0) }.first
+    guard let rank = given, rank >= 0 else {
+      throw SharedError(.usage, "no rank: give --rank N, or set RANK, SLURM_PROCID or JOB_COMPLETION_INDEX")
+    }
+    let target = try Endpoint(coordinator ?? environment["TAMRING_COORDINATOR"] ?? "tcp://127.0.0.1:5577")
+    let address = try listen ?? routeAddress(to: target.host)
+    let own = try Endpoint("tcp://" + withPort(address))
+    guard own.isLoopback || insecureListen else {
+      throw SharedError(
+        .badConfiguration,
+        "listening at \(own) would let anybody on that network take part: give --insecure-listen if that is acceptable")
+    }
+    var log = Logger(label: "worker", factory: { LineLog(label: $0) })
+    log[metadataKey: "rank"] = "\(rank)"
+    if !own.isLoopback { log.warning("listening at \(own) without encryption") }
+    let loop = try WorkerLoop(
+      WorkerLoop.Settings(
+        identity: WorkerIdentity(rank: rank, incarnation: .random(in: 1...UInt64.max)), coordinator: target, listen: own,
+        advertise: try advertise.map { try advertised($0, own) }, threads: threads, dataPath: data),
+      log: log)
+    try loop.run()
+  }
+
+  private func withPort(_ address: String) -> String {
+    let host = address.hasPrefix("[") ? address.drop { $0 != "]" } : Substring(address)
+    if !address.hasPrefix("["), address.filter({ $0 == ":" }).count > 1 { return "[\(address)]:0" }
+    return host.contains(":") ? address : address + ":0"
+  }
+
+  /// Only a fixed port can be advertised under another name.
+  private func advertised(_ address: String, _ own: Endpoint) throws -> String {
+    let text = "tcp://" + withPort(address)
+    guard try Endpoint(text).port != 0 else {
+      throw SharedError(.usage, "--advertise \(address) lacks a port: give HOST:PORT, and the same port to --listen")
+    }
+    return text
+  }
+}

@@ -1,0 +1,30 @@
+// `worker profile`: what a recipe's network costs, layer by layer.
+import ArgumentParser
+import BLVNet
+import Foundation
+import Shared
+
+struct ProfileCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "profile", abstract: "Prints the network's parameters, multiply-adds and memory, layer by layer.")
+
+  @Option(help: "A recipe; its model section is used.") var recipe: String
+
+  func run() throws {
+    let model = try Recipe.read(path: recipe).model
+    let profile = Profile(try Network(model, engine: .openblas))
+    func row(_ name: String, _ parameters: String, _ adds: String, _ bytes: String) -> String {
+      func right(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) + text }
+      return name + String(repeating: " ", count: max(0, 46 - name.count)) + right(parameters, 12) + right(adds, 16)
+        + right(bytes, 12)
+    }
+    print(row("layer", "parameters", "multiply-adds", "output MB"))
+    for layer in profile.rows {
+      print(row(layer.name, "\(layer.parameters)", "\(layer.multiplyAdds)", megabytes(layer.activationBytes)))
+    }
+    print(row("total", "\(profile.parameters)", "\(profile.multiplyAdds)", megabytes(profile.activationBytes)))
+    print("memory of one clip: training \(megabytes(profile.trainingBytes)) MB, evaluation \(megabytes(profile.evaluationBytes)) MB")
+  }
+
+  private func megabytes(_ bytes: Int) -> String { String(format: "%.1f", Double(bytes) / 1e6) }
+}
