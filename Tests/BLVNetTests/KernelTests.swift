@@ -1,0 +1,167 @@
+// The kernels as dispatched for this CPU against their twins for the lowest CPU level: the same bytes at odd sizes.
+import CKernels
+import Shared
+import Testing
+
+@testable import BLVNet
+
+@Suite struct KernelTests {
+  /// Runs both twins on equal copies of `memory` and compares all of it.
+  private func expectEqualBits(
+    _ what: String, _ memory: [FloatStorage], _ first: ([FloatStorage]) -> Void, _ second: ([FloatStorage]) -> Void
+  ) {
+    let (a, b) = (memory.map { FloatStorage($0.array) }, memory.map { FloatStorage($0.array) })
+    first(a)
+    second(b)
+    for (x, y) in zip(a, b) {
+      #expect(x.array.map(\.bitPattern) == y.array.map(\.bitPattern), "\(what)")
+    }
+    #expect(zip(a, memory).contains { $0.array.map(\.bitPattern) != $1.array.map(\.bitPattern) }, "\(what) did nothing")
+  }
+
+  /// Sums are doubles; two floats' room each.
+  private func doubles(_ storage: FloatStorage) -> UnsafeMutablePointer<Double> {
+    UnsafeMutableRawPointer(storage.base).assumingMemoryBound(to: Double.self)
+  }
+
+  @Test("normalisation has equal bits in every variant", arguments: [(1, 7), (5, 331), (16, 40), (24, 77), (64, 333)])
+  func norm(_ channels: Int, _ rows: Int) {
+    let n = Int64(channels * rows)
+    let span = tamring_span(Int64(channels))
+    #expect(span % 16 == 0 && span % Int64(channels) == 0 && span >= 64)
+    let count = Int(n)
+    let vectors = (0..<4).map { randomNumbers(Int(span), seed: UInt64(10 + $0)) }
+    let (x, g, y) = (randomNumbers(count, seed: 1), randomNumbers(count, seed: 2), randomNumbers(count, seed: 3))
+    let sums = FloatStorage(count: 4 * Int(span))
+    let v = vectors.map { UnsafePointer($0.base) }
+
+    expectEqualBits("norm_sums", [sums]) {
+      tamring_norm_sums(x.base, n, span, v[0], doubles($0[0]))
+    } _: {
+      tamring_norm_sums_generic(x.base, n, span, v[0], doubles($0[0]))
+    }
+    for relu in [false, true] {
+      for residual in [nil, UnsafePointer(g.base)] {
+        expectEqualBits("norm_forward", [FloatStorage(count: count)]) {
+          tamring_norm_forward(x.base, n, span, v[0], v[1], v[2], residual, relu, $0[0].base)
+        } _: {
+          tamring_norm_forward_generic(x.base, n, span, v[0], v[1], v[2], residual, relu, $0[0].base)
+        }
+      }
+      expectEqualBits("norm_backward_sums", [g, sums]) {
+        tamring_norm_backward_sums($0[0].base, relu ? y.base : nil, x.base, n, span, v[0], doubles($0[1]))
+      } _: {
+        tamring_norm_backward_sums_generic($0[0].base, relu ? y.base : nil, x.base, n, span, v[0], doubles($0[1]))
+      }
+    }
+    expectEqualBits("norm_backward", [g]) {
+      tamring_norm_backward($0[0].base, x.base, n, span, v[0], v[1], v[2], v[3], $0[0].base)
+    } _: {
+      tamring_norm_backward_generic($0[0].base, x.base, n, span, v[0], v[1], v[2], v[3], $0[0].base)
+    }
+    expectEqualBits("accumulate", [g]) {
+      tamring_accumulate(x.base, n, $0[0].base)
+    } _: {
+      tamring_accumulate_generic(x.base, n, $0[0].base)
+    }
+  }
+
+  @Test("the temporal module has equal bits in every variant", arguments: [1, 5, 16, 48], [1, 3, 4])
+  func temporal(_ channels: Int, _ taps: Int) {
+    let span = tamring_span(Int64(channels))
+    let (frames, pixels) = (4, 131)
+    for (paired, split) in [(false, false), (false, true), (true, true)] {
+      var shape = tamring_temporal_shape(
+        frames: Int64(frames), taps: Int64(taps), frame_size: Int64(pixels * channels), span: span, paired: paired,
+        split: split)
+      let count = 2 * frames * pixels * channels
+      let src = randomNumbers(paired ? count / 2 : count, seed: 1)
+      let weights = randomNumbers(taps * Int(span), seed: 2)
+      let results = [randomNumbers(count, seed: 3), randomNumbers(count, seed: 4)]
+      let slopes = [randomNumbers(count, seed: 5), randomNumbers(count, seed: 6)]
+      expectEqualBits("temporal_forward", results) {
+        tamring_temporal_forward(&shape, 2, src.base, weights.base, $0[0].base, $0[1].base)
+      } _: {
+        tamring_temporal_forward_generic(&shape, 2, src.base, weights.base, $0[0].base, $0[1].base)
+      }
+      let sums = FloatStorage(count: 2 * taps * Int(span))
+      for accumulate in [false, true] {
+        expectEqualBits("temporal_backward", slopes + [FloatStorage(src.array), sums]) {
+          tamring_temporal_backward(
+            &shape, 2, src.base, weights.base, results[0].base, results[1].base, $0[0].base, $0[1].base, accumulate,
+            $0[2].base, doubles($0[3]))
+        } _: {
+          tamring_temporal_backward_generic(
+            &shape, 2, src.base, weights.base, results[0].base, results[1].base, $0[0].base, $0[1].base, accumulate,
+            $0[2].base, doubles($0[3]))
+        }
+      }
+    }
+  }
+
+  @Test("windows have equal bits in every variant", arguments: [1, 3, 16, 19])
+  func windows(_ channels: Int) {
+    var window = tamring_window(
+      height: 7, width: 5, channels: Int64(channels), kernel: 3, stride: 2, padding: 1, out_height: 4, out_width: 3)
+    let images = 3
+    let (small, large) = (images * 12 * channels, images * 35 * channels)
+    let rows = Int64(images * 12)
+    let (src, d) = (randomNumbers(large, seed: 1), randomNumbers(small, seed: 2))
+    let columns = randomNumbers(9 * small, seed: 3)
+    expectEqualBits("im2col", [FloatStorage(count: 9 * small)]) {
+      tamring_im2col(&window, src.base, 0, rows, $0[0].base)
+    } _: {
+      tamring_im2col_generic(&window, src.base, 0, rows, $0[0].base)
+    }
+    expectEqualBits("col2im", [src]) {
+      tamring_col2im(&window, columns.base, 0, rows, $0[0].base)
+    } _: {
+      tamring_col2im_generic(&window, columns.base, 0, rows, $0[0].base)
+    }
+    expectEqualBits("average_pool", [d]) {
+      tamring_average_pool(&window, Int64(images), src.base, $0[0].base)
+    } _: {
+      tamring_average_pool_generic(&window, Int64(images), src.base, $0[0].base)
+    }
+    expectEqualBits("average_pool_gradient", [src]) {
+      tamring_average_pool_gradient(&window, Int64(images), d.base, $0[0].base)
+    } _: {
+      tamring_average_pool_gradient_generic(&window, Int64(images), d.base, $0[0].base)
+    }
+    var sizes = tamring_window(
+      height: 4, width: 3, channels: Int64(channels), kernel: 1, stride: 1, padding: 0, out_height: 7, out_width: 5)
+    expectEqualBits("enlarge", [src]) {
+      tamring_enlarge(&sizes, Int64(images), d.base, $0[0].base)
+    } _: {
+      tamring_enlarge_generic(&sizes, Int64(images), d.base, $0[0].base)
+    }
+    expectEqualBits("enlarge_gradient", [d]) {
+      tamring_enlarge_gradient(&sizes, Int64(images), src.base, $0[0].base)
+    } _: {
+      tamring_enlarge_gradient_generic(&sizes, Int64(images), src.base, $0[0].base)
+    }
+  }
+
+  @Test("the optimiser has equal bits in every variant", arguments: [1, 17, 1003], [false, true])
+  func optimiser(_ count: Int, _ nesterov: Bool) {
+    var rule = tamring_sgd_rule(rate: 0.1, momentum: 0.9, weight_decay: 5e-4, nesterov: nesterov)
+    let gradient = randomNumbers(count, seed: 1)
+    let state = [randomNumbers(count, seed: 2), randomNumbers(count, seed: 3)]
+    expectEqualBits("sgd", state) {
+      tamring_sgd(&rule, Int64(count), gradient.base, 3, $0[0].base, $0[1].base)
+    } _: {
+      tamring_sgd_generic(&rule, Int64(count), gradient.base, 3, $0[0].base, $0[1].base)
+    }
+    let q = AlignedStorage((0..<count).map { Int32(truncatingIfNeeded: $0 &* 0x9E37_79B1) })
+    expectEqualBits("sgd_reduced", state) {
+      tamring_sgd_reduced(&rule, Int64(count), q.base, 0x1p-24, 3, $0[0].base, $0[1].base)
+    } _: {
+      tamring_sgd_reduced_generic(&rule, Int64(count), q.base, 0x1p-24, 3, $0[0].base, $0[1].base)
+    }
+    expectEqualBits("blend", [state[0]]) {
+      tamring_blend(Int64(count), 0.9, 0.1, gradient.base, $0[0].base)
+    } _: {
+      tamring_blend_generic(Int64(count), 0.9, 0.1, gradient.base, $0[0].base)
+    }
+  }
+}

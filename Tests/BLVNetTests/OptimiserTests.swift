@@ -1,0 +1,129 @@
+// The optimiser against its formula in double precision, schedules against values worked out by hand.
+import Foundation
+import Shared
+import Testing
+
+@testable import BLVNet
+
+@Suite struct OptimiserTests {
+  private let layout = StateLayout(parameters: ["b": [3], "a": [2, 2]], statistics: [:])
+
+  @Test("a layout is sorted by the names' bytes, without gaps")
+  func order() {
+    let layout = StateLayout(
+      parameters: ["x.b": [2], "x.a.1": [3], "x.a": [1], "é": [1], "Z": [4]], statistics: ["m": [5]])
+    #expect(layout.parameters.map(\.name) == ["Z", "x.a", "x.a.1", "x.b", "é"])
+    #expect(layout.parameters.map(\.offset) == [0, 4, 5, 8, 10])
+    #expect(layout.parameterCount == 11 && layout.statisticCount == 5)
+  }
+
+  @Test(
+    "a step follows the published rule, with and without Nesterov, from floats and from integers",
+    arguments: [false, true])
+  func rule(_ nesterov: Bool) {
+    var recipe = OptimizerRecipe()
+    recipe.nesterov = nesterov
+    recipe.weightDecay = 0.01
+    let q: [Int32] = [5, -3, 0, 1 << 20, -(1 << 30), 7, 2]
+    let exponents: [Int32] = [-10, -30]
+    let start = randomNumbers(7, seed: 1).array
+    let velocity = randomNumbers(7, seed: 2).array
+    let gradients = q.enumerated().map { Double($0.element) * ($0.offset < 4 ? 0x1p-10 : 0x1p-30) }
+
+    let (p, v) = (FloatStorage(start), FloatStorage(velocity))
+    Optimiser.applyReduced(
+      parameters: p, momentum: v, sum: AlignedStorage(q), exponents: exponents, clips: 3, rate: 0.25, recipe, layout)
+    let (floatP, floatV) = (FloatStorage(start), FloatStorage(velocity))
+    Optimiser.apply(
+      parameters: floatP, momentum: floatV, gradients: FloatStorage(gradients.map(Float.init)), clips: 3, rate: 0.25,
+      recipe, layout)
+    #expect(p.array == floatP.array && v.array == floatV.array)
+
+    for i in 0..<7 {
+      let d = gradients[i] / 3 + 0.01 * Double(start[i])
+      let newV = 0.9 * Double(velocity[i]) + d
+      let newP = Double(start[i]) - 0.25 * (nesterov ? d + 0.9 * newV : newV)
+      #expect(abs(Double(v[i]) - newV) <= 1e-6 * max(1, abs(newV)))
+      #expect(abs(Double(p[i]) - newP) <= 1e-6 * max(1, abs(newP)))
+    }
+  }
+
+  @Test("running statistics keep nine tenths")
+  func statistics() {
+    let running = FloatStorage([1, 10])
+    Optimiser.updateStatistics(running: running, value: FloatStorage([2, 0]))
+    #expect(running.array.elementsEqual([1.1, 9]) { abs($0 - $1) < 1e-6 })
+  }
+
+  @Test("cosine falls from the full rate to zero by epochs, after a warm-up by steps")
+  func cosine() {
+    var schedule = ScheduleRecipe()
+    schedule.epochs = 10
+    let plain = LearningRate(schedule, base: 0.4)
+    #expect(plain.rate(epoch: 0, stepInEpoch: 0, stepsPerEpoch: 7) == 0.4)
+    #expect(plain.rate(epoch: 5, stepInEpoch: 3, stepsPerEpoch: 7) == 0.2)
+    #expect(
+      plain.rate(epoch: 5, stepInEpoch: 0, stepsPerEpoch: 7) == plain.rate(epoch: 5, stepInEpoch: 6, stepsPerEpoch: 7))
+    #expect(plain.rate(epoch: 10, stepInEpoch: 0, stepsPerEpoch: 7) == 0)
+    for epoch in 0..<10 {
+      let expected = 0.2 * (1 + cos(Double.pi * Double(epoch) / 10))
+      #expect(abs(Double(plain.rate(epoch: epoch, stepInEpoch: 0, stepsPerEpoch: 7)) - expected) < 1e-7)
+    }
+    schedule.warmupEpochs = 0.5
+    let warm = LearningRate(schedule, base: 0.4)
+    let rates = (0..<10).map { warm.rate(epoch: 0, stepInEpoch: $0, stepsPerEpoch: 8) }
+    #expect(
+      rates
+        == [0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4].map { Float($0) }.enumerated().map {
+          $0.offset == 2 ? rates[2] : $0.element
+        })
+    #expect(abs(rates[2] - 0.3) < 1e-7)
+  }
+
+  @Test("step and multi-step reduce at their epochs")
+  func steps() {
+    var schedule = ScheduleRecipe()
+    schedule.kind = .step
+    schedule.stepEpochs = 3
+    schedule.gamma = 0.5
+    func rates(_ schedule: ScheduleRecipe) -> [Float] {
+      (0..<7).map { LearningRate(schedule, base: 8).rate(epoch: $0, stepInEpoch: 1, stepsPerEpoch: 2) }
+    }
+    #expect(rates(schedule) == [8, 8, 8, 4, 4, 4, 2])
+    schedule.kind = .multiStep
+    schedule.milestones = [1, 4]
+    #expect(rates(schedule) == [8, 4, 4, 4, 2, 2, 2])
+  }
+
+  @Test("plateau reduces after more than `patience` epochs without a better loss")
+  func plateau() {
+    var state = PlateauState()
+    let losses = [3.0, 2.0, 2.0, 1.99999, 2.5, 1.0, 1.0, .nan, 1.0, 1.0]
+    let reductions = losses.map { loss in
+      state.endEpoch(loss: loss, patience: 2)
+      return state.reductions
+    }
+    #expect(reductions == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2])
+    var schedule = ScheduleRecipe()
+    schedule.kind = .plateau
+    schedule.gamma = 0.25
+    let rate = LearningRate(schedule, base: 1)
+    #expect(rate.rate(epoch: 9, stepInEpoch: 0, stepsPerEpoch: 1, reductions: 2) == 0.0625)
+  }
+
+  @Test("exp, log and cos agree with the C library's within a few units in the last place")
+  func functions() {
+    var random = Philox(seed: 1, .selfTest)
+    for _ in 0..<20_000 {
+      let x = random.unit() * 1390 - 690
+      #expect(abs(PortableMath.exp(x) / exp(x) - 1) < 2e-15)
+      let y = exp(random.unit() * 200 - 100)
+      #expect(abs(PortableMath.log(y) - log(y)) <= 4e-16 * max(1, abs(log(y))))
+      let z = random.unit()
+      #expect(abs(PortableMath.cosPi(z) - cos(Double.pi * z)) < 4e-16)
+    }
+    #expect(PortableMath.exp(0) == 1 && PortableMath.exp(-1000) == 0 && PortableMath.exp(1000) == .infinity)
+    #expect(PortableMath.log(1) == 0)
+    #expect(PortableMath.cosPi(0) == 1 && PortableMath.cosPi(0.5) == 0 && PortableMath.cosPi(1) == -1)
+  }
+}
