@@ -1,7 +1,24 @@
 // The `coordinator` command.
 import ArgumentParser
+import Foundation
+import Shared
 
 @main
 struct CoordinatorCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "coordinator", abstract: "Trains bLVNet-TAM")
+  static let configuration = CommandConfiguration(
+    commandName: "coordinator", abstract: "Trains bLVNet-TAM on video over worker processes.",
+    subcommands: [
+      TrainCommand.self, IndexCommand.self, EvaluateCommand.self, DemoDataCommand.self, StatusCommand.self,
+    ], defaultSubcommand: TrainCommand.self)
+
+  /// Reports failures in one line with the exit code that belongs to them.
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      do { try command.run() } catch let failure as any Failure {
+        FileHandle.standardError.write(Data("coordinator: \(failure.description)\n".utf8))
+        Foundation.exit(failure.status.rawValue)
+      }
+    } catch { exit(withError: error) }
+  }
 }

@@ -1,0 +1,76 @@
+// The options of commands that use workers.
+import ArgumentParser
+import Foundation
+import Messaging
+import Shared
+
+/// Where workers are, and how they and the coordinator find one another.
+struct ClusterOptions: ParsableArguments {
+  @Option(help: "The hosts file: HOST [slots=N] [threads=N] [address=A] [data=PATH], one host a line.")
+  var workers: String
+
+  @Option(help: "Where to listen for workers, as tcp://HOST:PORT; port 0 for any free one.")
+  var listen = "tcp://127.0.0.1:5577"
+
+  @Option(help: "The address that workers are told, as tcp://HOST:PORT, if it is not the one listened at.")
+  var advertise: String?
+
+  @Flag(help: "Listen beyond this machine without encryption. Anybody on that network can then take part.")
+  var insecureListen = false
+
+  @Option(help: "How workers are started: auto (here, or through ssh) or none (by somebody else).")
+  var launch = "auto"
+
+  @Option(help: "The ssh command with its options.")
+  var ssh = "ssh"
+
+  /// Binds the socket that workers connect to.
+  /// - Returns: the socket, and what workers are told to connect to.
+  func bind(_ display: ProgressDisplay) throws -> (Socket, Endpoint) {
+    let wanted = try Endpoint(listen)
+    guard wanted.isLoopback || insecureListen else {
+      throw SharedError(
+        .badConfiguration,
+        "listening at \(wanted) would let anybody on that network take part: give --insecure-listen if that is acceptable")
+    }
+    if !wanted.isLoopback { display.line("warning: listening at \(wanted) without encryption or authentication") }
+    var options = Socket.Options()
+    options.handover = true
+    options.linger = .milliseconds(500)
+    let socket = try Socket(try MessagingContext(), .router, options)
+    let bound = try socket.bind(wanted)
+    return (socket, try advertise.map { try Endpoint($0) } ?? bound)
+  }
+
+  /// The workers that the hosts file names.
+  func fleet(_ recipe: Recipe, logs: String, coordinator: Endpoint) throws -> WorkerFleet {
+    guard let mode = WorkerFleet.Mode(rawValue: launch) else {
+      throw SharedError(.usage, "--launch is '\(launch)', expected auto or none")
+    }
+    return WorkerFleet(
+      slots: try HostsFile(path: workers).slots, mode: mode,
+      settings: LaunchSettings(
+        workerProgram: LaunchSettings.workerBesideThisProgram(), logDirectory: logs, sshCommand: ssh),
+      coordinator: coordinator, insecure: insecureListen, restarts: recipe.faults.restarts)
+  }
+}
+
+/// The recipe that a command works by, and its run directory.
+struct RecipeOptions: ParsableArguments {
+  @Option(help: "The recipe, a YAML file; ./recipe.yaml where it is missing, else the built-in demo.")
+  var recipe: String?
+
+  @Option(help: "The run directory; runs/NAME, after the recipe's name.")
+  var runDir: String?
+
+  @Option(help: "Replaces the recipe's seed.")
+  var seed: UInt64?
+
+  /// The recipe, and the directory that its run belongs in.
+  func resolve() throws -> (Recipe, directory: String) {
+    let file = recipe ?? (FileManager.default.fileExists(atPath: "recipe.yaml") ? "recipe.yaml" : nil)
+    var resolved = try file.map { try Recipe.read(path: $0) } ?? Recipe.demo
+    if let seed { resolved.seed = seed }
+    return (resolved, runDir ?? "runs/\(resolved.name)")
+  }
+}

@@ -1,0 +1,125 @@
+// The commands that need no training: demo data, an index, an evaluation, a run's status.
+import ArgumentParser
+import Checkpoint
+import Foundation
+import RunJournal
+import Shared
+import VideoData
+
+struct DemoDataCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "demo-data",
+    abstract: "Writes a small data set of real video files whose classes only the order of frames tells apart.")
+
+  @Argument(help: "The folder to write.") var folder: String
+  @Option(help: "Training clips.") var train = 1440
+  @Option(help: "Validation clips.") var validation = 240
+  @Option(help: "The same seed gives the same bytes.") var seed: UInt64 = 1
+
+  func validate() throws {
+    guard train >= 1, validation >= 0 else { throw ValidationError("--train must be at least 1, --validation 0") }
+  }
+
+  func run() throws {
+    let display = ProgressDisplay()
+    let progress = SharedProgress(display)
+    let written = try DemoData.write(to: folder, training: train, validation: validation, seed: seed) { done, total in
+      progress.show("writing  \(done)/\(total) clips")
+    }
+    display.clear()
+    display.line(
+      written ? "\(train + validation) clips of \(DemoData.classes.count) classes in \(folder)" : "\(folder) is complete")
+  }
+}
+
+struct IndexCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "index", abstract: "Opens every clip once; writes the index and the rejected clips with reasons.")
+
+  @OptionGroup var recipes: RecipeOptions
+  @Flag(help: "Decode every frame of every clip.") var deep = false
+
+  func run() throws {
+    let display = ProgressDisplay()
+    let (recipe, path) = try recipes.resolve()
+    let directory = try RunDirectory(path)
+    guard !directory.holdsRun else {
+      throw SharedError(.usage, "\(path): holds a run, whose index must not change; give another --run-dir")
+    }
+    let indexes = try index(recipe, directory, display, deep: deep)
+    for (list, clips, rejected) in [
+      ("train", indexes.train.clips.count, indexes.rejectedTrain),
+      ("validation", indexes.validation.clips.count, indexes.rejectedValidation),
+    ] {
+      display.line("\(list): \(clips) clips, \(rejected.count) left out")
+      for clip in rejected.prefix(20) { display.line("  \(clip.id): \(clip.reason)") }
+      if rejected.count > 20 { display.line("  … all of them in \(directory.rejected(list))") }
+    }
+  }
+}
+
+struct EvaluateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "evaluate", abstract: "Top-1 and top-5 of a model over the validation list, spread over the workers.")
+
+  @OptionGroup var cluster: ClusterOptions
+  @OptionGroup var recipes: RecipeOptions
+  @Option(help: "A checkpoint's folder, or its model.safetensors.") var checkpoint: String
+
+  func run() throws {
+    let display = ProgressDisplay()
+    let (recipe, path) = try recipes.resolve()
+    let inside = checkpoint + "/" + CheckpointFiles.modelName
+    let file = FileManager.default.fileExists(atPath: inside) ? inside : checkpoint
+    guard let model = FileManager.default.contents(atPath: file) else {
+      throw SharedError(.ioError, "\(file): cannot be read; give a checkpoint's folder or its model.safetensors")
+    }
+    _ = try SafeTensors(model, origin: file)
+    let directory = try RunDirectory(path)
+    let indexes = try directory.indexes() ?? index(recipe, directory, display)
+    guard !indexes.validation.clips.isEmpty else {
+      throw SharedError(.badData, "\(recipe.data.path)/\(recipe.data.validationList): no validation clip can be used")
+    }
+    let plan = CoordinatorService.Plan(recipe: recipe, indexes: indexes, lastStep: 0, evaluateOnly: model)
+    let (socket, endpoint) = try cluster.bind(display)
+    let service = try CoordinatorService(
+      plan, socket: socket, fleet: try cluster.fleet(recipe, logs: directory.logs, coordinator: endpoint),
+      display: display, journal: nil, store: nil, resumeFrom: nil)
+    guard let result = try service.run(), !service.interrupted else {
+      throw SharedError(.interrupted, "stopped by a signal before the evaluation was complete")
+    }
+    for reason in result.failed { display.line("warning: validation clip left out: \(reason)") }
+    display.line(
+      "validation: top-1 \(percent(result.top1, result.clips)), top-5 \(percent(result.top5, result.clips))"
+        + " of \(result.clips) clips")
+  }
+}
+
+struct StatusCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "status", abstract: "Says where a run is.")
+
+  @Argument(help: "The run directory.") var directory: String
+
+  func run() throws {
+    let status = try Journal("\(directory)/run.db", .reading).status()
+    guard let run = status.run else { throw SharedError(.badData, "\(directory): holds no run") }
+    let total = run.epochs * run.stepsPerEpoch
+    print("\(run.name): seed \(run.seed), \(run.clips) clips, \(status.rejectedClips) clips left out")
+    print("steps: \(status.steps) of \(total) (epoch \(status.steps / run.stepsPerEpoch) of \(run.epochs))"
+      + (status.rolledBack > 0 ? ", \(status.rolledBack) rolled back" : ""))
+    if let last = status.lastCommit {
+      print("last step: loss \(fixed(last.loss, 3)), top-1 \(percent(last.top1, last.clips)), at \(last.committedAt.formatted(.iso8601))")
+    }
+    if let generation = status.lastGeneration {
+      print("generation \(generation.number): ranks \(generation.ring.map(String.init).joined(separator: " ")), since step \(generation.startStep) (\(generation.reason))")
+    }
+    print("workers now: \(status.presentMembers.map { "\($0.rank) on \($0.host)" }.joined(separator: ", "))")
+    if status.wireBytes > 0 {
+      print("exchange: \(status.wireBytes) bytes on the wire, \(fixed(Double(status.rawBytes) / Double(status.wireBytes), 2)) x compressed, \(fixed(status.ringSeconds, 1)) s in the ring")
+    }
+    if let checkpoint = status.newestCheckpoint { print("newest checkpoint: \(checkpoint.path)") }
+    if let evaluation = status.lastEvaluation {
+      print("validation at step \(evaluation.step): top-1 \(percent(evaluation.top1, evaluation.clips)), top-5 \(percent(evaluation.top5, evaluation.clips)) of \(evaluation.clips) clips")
+    }
+  }
+}

@@ -1,0 +1,171 @@
+// `coordinator train`: trains, or goes on with a run that is there.
+import ArgumentParser
+import Checkpoint
+import Foundation
+import RunJournal
+import Shared
+import VideoIndex
+
+struct TrainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "train", abstract: "Trains; goes on by itself where the run directory holds a run.")
+
+  @OptionGroup var cluster: ClusterOptions
+  @OptionGroup var recipes: RecipeOptions
+
+  @Option(help: "Ends training after this many steps in all.")
+  var steps: UInt64?
+
+  func run() throws {
+    let display = ProgressDisplay()
+    let (recipe, path) = try recipes.resolve()
+    let directory = try RunDirectory(path)
+    let lock = try RunLock(directory.path)
+    defer { withExtendedLifetime(lock) {} }
+    let resumes = directory.holdsRun
+    let indexes = try resumes ? kept(directory, recipe) : index(recipe, directory, display)
+    let journal = try Journal(directory.journal, resumes ? .resume : .create)
+    let plan = self.plan(recipe, indexes)
+    let store = try CheckpointStore(directory.checkpoints, access: .writing)
+    let checkpoint = try resumes ? resume(journal, store, plan, display) : begin(journal, directory, plan)
+    display.line(summary(plan, directory))
+    let (socket, endpoint) = try cluster.bind(display)
+    let service = try CoordinatorService(
+      plan, socket: socket, fleet: try cluster.fleet(recipe, logs: directory.logs, coordinator: endpoint),
+      display: display, journal: journal, store: store, resumeFrom: checkpoint)
+    let started = ContinuousClock.now
+    let result = try service.run()
+    let elapsed = ContinuousClock.now - started
+    let where_ = service.newestCheckpoint.map { "\($0.path)" } ?? "none"
+    if service.interrupted {
+      display.line("interrupted; checkpoint: \(where_); the same command goes on from there")
+      throw SharedError(.interrupted, "stopped by a signal, with a checkpoint at \(where_)")
+    }
+    if let result {
+      try journal.record(
+        EvaluationRecord(
+          step: service.newestCheckpoint?.step ?? 0, clips: result.clips, top1: result.top1, top5: result.top5, loss: 0,
+          at: .now))
+      for reason in result.failed { display.line("warning: validation clip left out: \(reason)") }
+      display.line(
+        "validation: top-1 \(percent(result.top1, result.clips)), top-5 \(percent(result.top5, result.clips))"
+          + " of \(result.clips) clips")
+    }
+    display.line("done in \(clock(Double(elapsed.components.seconds))); checkpoint: \(where_)")
+    try journal.close()
+  }
+
+  private func plan(_ recipe: Recipe, _ indexes: Indexes) -> CoordinatorService.Plan {
+    var plan = CoordinatorService.Plan(recipe: recipe, indexes: indexes, lastStep: 0)
+    let all = UInt64(recipe.schedule.epochs * plan.shards.stepsPerEpoch)
+    plan.lastStep = min(all, steps ?? all)
+    return plan
+  }
+
+  private func summary(_ plan: CoordinatorService.Plan, _ directory: RunDirectory) -> String {
+    let rejected = plan.indexes.rejectedTrain.count + plan.indexes.rejectedValidation.count
+    let left = rejected == 0 ? "" : ", \(rejected) left out (see \(directory.rejected("train")))"
+    return "\(plan.recipe.name): \(plan.indexes.train.clips.count) training and "
+      + "\(plan.indexes.validation.clips.count) validation clips\(left), \(plan.lastStep) steps of "
+      + "\(plan.recipe.batch.clips) clips; run directory \(directory.path)"
+  }
+
+  // MARK: Beginning
+
+  private func begin(
+    _ journal: Journal, _ directory: RunDirectory, _ plan: CoordinatorService.Plan
+  ) throws -> StoredCheckpoint? {
+    try directory.write(Data(plan.recipe.yaml().utf8), to: directory.recipe)
+    let indexes = plan.indexes
+    let clips = indexes.train.clips.enumerated().map { number, clip in
+      ClipRecord(
+        clip: number, id: clip.id, path: clip.path, label: indexes.train.classes[clip.label], bytes: Int(clip.bytes),
+        hash: clip.hash.description)
+    }
+    func records(_ list: String, _ rejected: [RejectedClip]) -> [RejectedRecord] {
+      rejected.map { RejectedRecord(list: list, id: $0.id, path: $0.path, reason: $0.reason) }
+    }
+    try journal.beginRun(
+      RunRecord(
+        name: plan.recipe.name, seed: plan.recipe.seed, recipeDigest: plan.recipe.digest.description,
+        indexDigest: indexes.train.digest.description, fingerprint: "", clips: clips.count,
+        stepsPerEpoch: plan.shards.stepsPerEpoch, epochs: plan.recipe.schedule.epochs, createdAt: .now),
+      clips: clips,
+      rejected: records("train", indexes.rejectedTrain) + records("validation", indexes.rejectedValidation))
+    return nil
+  }
+
+  // MARK: Going on
+
+  private func kept(_ directory: RunDirectory, _ recipe: Recipe) throws -> Indexes {
+    guard let indexes = try directory.indexes() else {
+      throw SharedError(.badData, "\(directory.path): holds a run without its index; restore it or use another --run-dir")
+    }
+    return indexes
+  }
+
+  private func resume(
+    _ journal: Journal, _ store: CheckpointStore, _ plan: CoordinatorService.Plan, _ display: ProgressDisplay
+  ) throws -> StoredCheckpoint? {
+    guard let run = try journal.run() else {
+      throw SharedError(.badData, "\(journal.path): holds no run; remove the run directory or use another")
+    }
+    guard run.recipeDigest == plan.recipe.digest.description else {
+      throw SharedError(
+        .badConfiguration,
+        "\(journal.path): this run was begun with another recipe or seed; use that one (recipe.yaml beside it) or "
+          + "another --run-dir")
+    }
+    guard run.indexDigest == plan.indexes.train.digest.description else {
+      throw SharedError(.badData, "\(journal.path): the index of the clips is not the one that the run was begun with")
+    }
+    let search = try store.newestValid()
+    for rejected in search.rejected {
+      display.line("warning: checkpoint \(rejected.name) is left out: \(rejected.reason)")
+      try journal.record(
+        EventRecord(
+          at: .now, level: .warning, source: "coordinator",
+          text: "checkpoint \(rejected.name) left out: \(rejected.reason)"))
+    }
+    let step = search.newest?.step ?? 0
+    let lost = try journal.nextStep() - step
+    guard lost >= 0 else {
+      throw SharedError(.badData, "\(journal.path): lacks steps below the checkpoint of step \(step)")
+    }
+    if lost > 0 { try journal.rollBack(to: step, reason: "resumed from the checkpoint", at: .now) }
+    for member in try journal.presentMembers() {
+      try journal.memberLeft(
+        rank: member.rank, incarnation: member.incarnation, reason: "the coordinator was started again", at: .now)
+    }
+    display.line("going on from step \(step)" + (lost > 0 ? "; \(lost) steps after it are computed again" : ""))
+    return search.newest
+  }
+}
+
+/// Builds the indexes of a recipe and keeps them in its run directory, with progress on screen.
+func index(_ recipe: Recipe, _ directory: RunDirectory, _ display: ProgressDisplay, deep: Bool = false) throws -> Indexes {
+  let progress = SharedProgress(display)
+  let indexes = try IndexBuilder(recipe: recipe, deep: deep) { done, total, rejected in
+    progress.show("indexing  \(done)/\(total) clips  \(rejected) left out")
+  }.build()
+  display.clear()
+  try directory.save(indexes)
+  return indexes
+}
+
+/// A display that several threads report to.
+///
+/// Sendable because every use of the display is under the lock.
+final class SharedProgress: @unchecked Sendable {
+  private let lock = NSLock()
+  private let display: ProgressDisplay
+  private let start = ContinuousClock.now
+
+  init(_ display: ProgressDisplay) { self.display = display }
+
+  func show(_ text: String) {
+    lock.lock()
+    defer { lock.unlock() }
+    display.living(text, at: ContinuousClock.now - start)
+  }
+}
