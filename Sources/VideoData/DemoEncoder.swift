@@ -56,8 +56,7 @@ private final class EncodingSession {
     unsafe encoder.pointee.framerate = AVRational(num: Int32(framesPerSecond), den: 1)
     unsafe encoder.pointee.thread_count = 1
     unsafe encoder.pointee.flags |= AV_CODEC_FLAG_BITEXACT | AV_CODEC_FLAG_GLOBAL_HEADER
-    // libx264 reports on every file; what goes wrong is returned as well.
-    unsafe encoder.pointee.log_level_offset = 1000
+    _ = FFmpegGateway.silenced
     var options: OpaquePointer?
     defer { unsafe av_dict_free(&options) }
     for (key, value) in [

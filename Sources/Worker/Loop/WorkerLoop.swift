@@ -31,6 +31,8 @@ final class WorkerLoop {
   private var inputClosed = false
   private var orphanAfter = Duration.seconds(60)
   private var dropped = 0
+  /// The newest evaluation task, and what came of it.
+  private var evaluated: (task: Int, result: EvaluationResult?)?
 
   // What exists once the coordinator has welcomed this worker.
   var context: RunContext?
@@ -84,6 +86,8 @@ final class WorkerLoop {
       try takeLanes()
       try pump()
     }
+    // Libraries are taken down at exit: no thread may be inside one.
+    pool?.giveUp()
     guard let leaving, leaving.clean else {
       throw SharedError(.unavailable, "worker \(settings.identity.rank): \(leaving?.reason ?? "left")")
     }
@@ -134,9 +138,21 @@ final class WorkerLoop {
             Fault(
               kind: isClip ? .clip : .other, generation: session.number, step: job.step, text: text,
               status: isClip ? .badData : .failed)))
-      case .evaluated(let task, let result): try link.send(.evaluated(task: task, result))
+      case .evaluated(let task, let result):
+        evaluated = (task, result)
+        try link.send(.evaluated(task: task, result))
       }
     }
+  }
+
+  /// A task that comes again is answered again, but computed once.
+  private func evaluate(_ task: EvaluationTask) throws {
+    if let evaluated, evaluated.task == task.task {
+      if let result = evaluated.result { try link.send(.evaluated(task: task.task, result)) }
+      return
+    }
+    evaluated = (task.task, nil)
+    if let state { pool?.submit(task, statistics: state.statistics) }
   }
 
   private func drop(_ reason: String) {
@@ -194,7 +210,7 @@ final class WorkerLoop {
       case .obtain(let source, let generation, let step): try obtain(source, generation, step)
       case .shelve(let step): try shelveCheckpoint(step)
       case .takenCheckpoint(let step): takenCheckpoint(step)
-      case .evaluate(let task): if let state { pool?.submit(task, statistics: state.statistics) }
+      case .evaluate(let task): try evaluate(task)
       case .leave(let reason, let clean): leaving = (reason, clean)
       }
     }

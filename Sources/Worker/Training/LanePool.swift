@@ -153,7 +153,8 @@ final class LanePool: Sendable {
   ) -> EvaluationResult {
     var result = EvaluationResult()
     let classes = context.recipe.model.classes
-    for clip in task.clips {
+    let round = currentRound
+    for clip in task.clips where round == currentRound {
       let request = context.validationRequest(clip)
       do {
         let views = self.views()
