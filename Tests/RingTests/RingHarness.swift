@@ -107,22 +107,30 @@ final class RingHarness {
     throw RingError(.failed, "stuck")
   }
 
-  /// One whole attempt; buckets are started in an order and at moments chosen by the seed.
-  func reduce(step: UInt64, attempt: UInt8 = 0, _ partials: [IntegerVectors]) throws -> [IntegerVectors] {
+  /// Runs one step for each element of `partials` (by step, then position). Each position goes on to the next step as
+  /// soon as it has all ballots, whatever the others do; buckets are started in an order and at moments of the seed's
+  /// choosing. Returns the sums, in the same order.
+  func reduce(_ partials: [[IntegerVectors]]) throws -> [[IntegerVectors]] {
     let size = sessions.count
-    let sums = partials.map {
-      IntegerVectors(gradientCount: $0.gradients.count, statisticCount: $0.statistics.count)
+    let sums = partials.map { step in
+      step.map { IntegerVectors(gradientCount: $0.gradients.count, statisticCount: $0.statistics.count) }
     }
-    var pending = sessions.map { random.permutation($0.plan.buckets.count) }
-    var begun = Array(repeating: false, count: size)
-    var offered = Array(repeating: false, count: size)
+    var step = Array(repeating: -1, count: size)
+    var pending = Array(repeating: [Int](), count: size)
+    var offered = Array(repeating: true, count: size)
     try run {
       let position = random.below(size)
       let session = sessions[position]
-      if !begun[position] {
-        if random.below(20) == 0 {
-          try session.begin(step: step, attempt: attempt, partials: partials[position], sums: sums[position])
-          begun[position] = true
+      let current = step[position]
+      if current < 0 || session.ballots != nil {
+        if current + 1 < partials.count && random.below(20) == 0 {
+          let next = current + 1
+          try session.begin(
+            step: UInt64(next / 2), attempt: UInt8(next % 2), partials: partials[next][position],
+            sums: sums[next][position])
+          step[position] = next
+          pending[position] = random.permutation(session.plan.buckets.count)
+          offered[position] = false
         }
       } else if let bucket = pending[position].last {
         if random.below(10) == 0 {
@@ -131,9 +139,14 @@ final class RingHarness {
         }
       } else if session.isReduced && !offered[position] {
         offered[position] = true
-        session.offer(ballot(position, sums[position], partials[position]))
+        session.offer(ballot(position, sums[current][position], partials[current][position]))
       }
-      return offered.allSatisfy { $0 } && sessions.allSatisfy { $0.ballots != nil }
+      if let ballots = session.ballots, current >= 0 {
+        let verdict = Verdict.of(
+          ballots, laneCount: size, sumChecksum: sums[current][position].linearChecksum())
+        if verdict != .commit(directive: 10) { throw RingError(.failed, "step \(current): \(verdict)") }
+      }
+      return step.allSatisfy { $0 == partials.count - 1 } && sessions.allSatisfy { $0.ballots != nil }
     }
     return sums
   }
