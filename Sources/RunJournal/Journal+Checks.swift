@@ -62,7 +62,7 @@ extension Journal {
 
   /// Goes over everything, the ledger row by row, and returns what is wrong; empty if nothing is.
   ///
-  /// Takes about a second for a million clips consumed.
+  /// Reads one epoch of the ledger into memory at a time.
   /// - Throws: `JournalError` if the database cannot be read.
   public func audit() throws -> [String] {
     let damage = try read("auditing the journal") { try String.fetchAll($0, sql: "PRAGMA integrity_check(10)") }
