@@ -19,7 +19,7 @@ extension Journal {
   /// - Throws: `JournalError`, bad data, if a step is known with another digest, if steps before it are missing, or
   ///   if it consumes a clip that the epoch has consumed already: the run must stop then.
   @discardableResult
-  public func recordCommits(_ commits: [CommitRecord]) throws -> CommitOutcome {
+  public func recordCommits(_ commits: [JournalCommit]) throws -> CommitOutcome {
     try write("recording a commit") { database in
       var outcome = CommitOutcome()
       for commit in commits.sorted(by: { $0.step.step < $1.step.step }) {
@@ -111,7 +111,7 @@ extension Journal {
     return true
   }
 
-  private func insert(_ commit: CommitRecord, _ database: Database) throws {
+  private func insert(_ commit: JournalCommit, _ database: Database) throws {
     var step = commit.step
     let next = try Self.liveSteps(database)
     guard step.step == next else {

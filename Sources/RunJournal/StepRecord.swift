@@ -108,7 +108,7 @@ public struct StepRecord: JournalRecord {
 }
 
 /// A step with the clips that it consumed: what a rank reports and the journal keeps.
-public struct CommitRecord: Hashable, Sendable, Codable {
+public struct JournalCommit: Hashable, Sendable, Codable {
   public var step: StepRecord
   public var consumed: [ConsumedClip]
 

@@ -9,7 +9,7 @@ import Testing
 private let time = Date(timeIntervalSince1970: 1_700_000_000)
 
 /// 6 clips, 3 steps of 2 clips an epoch; step S consumes clips 2·(S mod 3) and the next.
-private func commit(_ step: Int, digest: String = "d", clips: [Int]? = nil, reporter: Int = 0) -> CommitRecord {
+private func commit(_ step: Int, digest: String = "d", clips: [Int]? = nil, reporter: Int = 0) -> JournalCommit {
   let first = 2 * (step % 3)
   let consumed = (clips ?? [first, first + 1]).enumerated().map { ConsumedClip(lane: $0.offset, clip: $0.element) }
   let record = StepRecord(
@@ -17,7 +17,7 @@ private func commit(_ step: Int, digest: String = "d", clips: [Int]? = nil, repo
     loss: 1.5 / Double(step + 1), top1: 1, top5: 2, clips: consumed.count, learningRate: 0.1, gradientBits: 10,
     rawBytes: 1000, wireBytes: 400, ringSeconds: 0.25, computeSeconds: 1, decodeWaitSeconds: 0, reporter: reporter,
     committedAt: time)
-  return CommitRecord(step: record, consumed: consumed)
+  return JournalCommit(step: record, consumed: consumed)
 }
 
 private let exactlyOnce = """

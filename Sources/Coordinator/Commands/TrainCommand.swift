@@ -30,9 +30,10 @@ struct TrainCommand: ParsableCommand {
     let checkpoint = try resumes ? resume(journal, store, plan, display) : begin(journal, directory, plan)
     display.line(summary(plan, directory))
     let (socket, endpoint) = try cluster.bind(display)
+    let fleet = try cluster.fleet(recipe, logs: directory.logs, coordinator: endpoint)
+    if cluster.launch == "none" { display.line("waiting for \(fleet.slots.count) workers at \(endpoint)") }
     let service = try CoordinatorService(
-      plan, socket: socket, fleet: try cluster.fleet(recipe, logs: directory.logs, coordinator: endpoint),
-      display: display, journal: journal, store: store, resumeFrom: checkpoint)
+      plan, socket: socket, fleet: fleet, display: display, journal: journal, store: store, resumeFrom: checkpoint)
     let started = ContinuousClock.now
     let result = try service.run()
     let elapsed = ContinuousClock.now - started

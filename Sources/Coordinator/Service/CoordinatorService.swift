@@ -273,7 +273,7 @@ final class CoordinatorService {
     }
   }
 
-  private func journaled(_ step: CommittedStep) -> RunJournal.CommitRecord {
+  private func journaled(_ step: CommittedStep) -> JournalCommit {
     let record = step.record
     let shards = plan.shards
     let epoch = Int(record.step) / shards.stepsPerEpoch
@@ -290,7 +290,7 @@ final class CoordinatorService {
       gradientBits: plan.recipe.exchange.gradientBits, rawBytes: Int(step.rawBytes), wireBytes: Int(step.wireBytes),
       ringSeconds: step.slowest(\.ring), computeSeconds: step.slowest(\.compute),
       decodeWaitSeconds: step.slowest(\.decodeWait), reporter: step.shares.keys.min() ?? 0, committedAt: .now)
-    return RunJournal.CommitRecord(step: row, consumed: consumed)
+    return JournalCommit(step: row, consumed: consumed)
   }
 
   private var cachedOrder: (epoch: Int, order: EpochOrder)?

@@ -1,0 +1,89 @@
+import Foundation
+import Shared
+import Testing
+
+/// The commands as a person meets them: what they print, how they exit.
+@Suite(.serialized, .timeLimit(.minutes(3))) struct CommandTests {
+  @Test("bad input gets one line that says what and where, and the right exit code")
+  func badInput() throws {
+    let cluster = try LocalCluster(clips: 6)
+    try cluster.folder.write("modle:\n  depth: 50\n", to: "bad.yaml")
+    let coordinator = LocalCluster.program("coordinator")
+    try cluster.folder.write("localhost\n", to: "hosts")
+    let hosts = cluster.folder.path("hosts")
+    func check(_ arguments: [String], _ status: Int32, _ text: String) throws {
+      let finished = try cluster.run(coordinator, arguments)
+      #expect(finished.status == status, "\(arguments): \(finished.output)")
+      #expect(finished.output.contains(text), "\(finished.output)")
+    }
+    let recipe = ["--recipe", cluster.folder.path("small.yaml"), "--run-dir", cluster.folder.path("r")]
+    try check(["--workers", hosts, "--recipe", cluster.folder.path("bad.yaml")], 78, "line 1: unknown key 'modle'")
+    try check(["--workers", cluster.folder.path("none")] + recipe, 78, "cannot be read")
+    try check(["--workers", hosts, "--listen", "tcp://0.0.0.0:0"] + recipe, 78, "--insecure-listen")
+    try check(["--workers", hosts, "--nonsense"], 64, "--nonsense")
+    try check(["status", cluster.folder.path("nowhere")], 65, "no journal")
+  }
+
+  @Test("clips that cannot be used are listed with their reasons, and training goes on without them")
+  func rejectedClips() throws {
+    let cluster = try LocalCluster(clips: 20)
+    let list = try cluster.folder.text("data/train.csv")
+    try cluster.folder.write(list + "moving left,gone,0,2,train,0\n\"moving left\",empty,0,2,train,0\n", to: "data/train.csv")
+    try cluster.folder.write("", to: "data/train/moving left/empty.mp4")
+    let finished = try cluster.train("run", hosts: "localhost slots=2", ["--steps", "3"])
+    #expect(finished.status == 0, "\(finished.output)")
+    #expect(finished.output.contains("2 left out"))
+    let reasons = try cluster.query("run", "SELECT reason FROM rejected ORDER BY id", as: String.self)
+    #expect(reasons.count == 2)
+    #expect(reasons.contains { $0.contains("missing") })
+    #expect(try cluster.query("run", "SELECT count(*) FROM clips", as: Int.self) == [20])
+  }
+
+  @Test("evaluate gives what the end of training gave; status says where the run is")
+  func evaluate() throws {
+    let cluster = try LocalCluster(clips: 12)
+    let trained = try cluster.train("run", hosts: "localhost slots=2", ["--steps", "4"])
+    #expect(trained.status == 0, "\(trained.output)")
+    let line = try #require(trained.output.split(separator: "\n").last { $0.hasPrefix("validation: ") })
+    let evaluated = try cluster.run(
+      LocalCluster.program("coordinator"),
+      [
+        "evaluate", "--workers", cluster.folder.path("run.hosts"), "--recipe", cluster.folder.path("small.yaml"),
+        "--run-dir", cluster.folder.path("run"), "--listen", "tcp://127.0.0.1:0", "--checkpoint",
+        cluster.folder.path("run/checkpoints/step-00000004"),
+      ])
+    #expect(evaluated.status == 0, "\(evaluated.output)")
+    #expect(evaluated.output.contains(line), "\(evaluated.output)")
+    let status = try cluster.run(LocalCluster.program("coordinator"), ["status", cluster.folder.path("run")])
+    #expect(status.output.contains("steps: 4 of"), "\(status.output)")
+  }
+
+  @Test("with --launch none the coordinator waits for workers that somebody else starts")
+  func launchNone() throws {
+    let cluster = try LocalCluster(clips: 12)
+    let process = try RunningProcess(
+      LocalCluster.program("coordinator"),
+      cluster.training("run", hosts: "localhost slots=2", ["--launch", "none", "--steps", "3"]))
+    #expect(process.wait(for: "waiting for 2 workers at tcp://"))
+    let address = try #require(process.output.split(whereSeparator: \.isWhitespace).last { $0.hasPrefix("tcp://") })
+    let workers = try (0..<2).map {
+      try RunningProcess(LocalCluster.program("worker"), ["--rank", "\($0)", "--coordinator", String(address)])
+    }
+    let finished = process.finish()
+    #expect(finished.status == 0, "\(finished.output)")
+    for worker in workers { #expect(worker.finish().status == 0) }
+  }
+
+  @Test("a run directory that is in use is refused")
+  func locked() throws {
+    let cluster = try LocalCluster(clips: 12)
+    let process = try RunningProcess(
+      LocalCluster.program("coordinator"), cluster.training("run", hosts: "localhost", ["--launch", "none"]))
+    #expect(process.wait(for: "waiting for"))
+    let second = try cluster.train("run", hosts: "localhost")
+    #expect(second.status == 69, "\(second.output)")
+    #expect(second.output.contains("another coordinator"))
+    process.signal(SIGINT)
+    #expect(process.finish().status == 130)
+  }
+}
