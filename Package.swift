@@ -15,11 +15,14 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CXXHash"),
     .systemLibrary(name: "CSodium"),
+    .systemLibrary(name: "CFFmpeg"),
 
     .target(name: "CKernels", cSettings: kernels),
     .target(name: "Shared", dependencies: ["CKernels", "CXXHash", "CSodium", "Yams"], swiftSettings: strict),
+    .target(name: "VideoData", dependencies: ["CFFmpeg", "CKernels", "Shared"], swiftSettings: strict),
 
     .testTarget(name: "SharedTests", dependencies: ["Shared"], swiftSettings: plain),
+    .testTarget(name: "VideoDataTests", dependencies: ["VideoData", "CFFmpeg", "Shared"], swiftSettings: plain),
   ],
   swiftLanguageModes: [.v6]
 )

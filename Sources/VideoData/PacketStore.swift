@@ -1,0 +1,86 @@
+// A video's packets, read once in the order of decoding and kept in memory; a big file's are read again instead.
+import CFFmpeg
+
+/// The packets of one file's video stream. Belongs to one thread.
+@safe
+final class PacketStore {
+  /// Bytes of packets that are kept; beyond it they are dropped, and read again by a second demuxer.
+  static let keptBytes = 256 << 20
+  /// No clip has more packets; a file that claims to never end does not get further.
+  static let mostPackets = 4_000_000
+
+  let index: PacketIndex
+  private let gateway: FFmpegGateway
+  /// Empty where the file is too big to keep.
+  private var kept: [UnsafeMutablePointer<AVPacket>]
+  private var rereader: (demuxer: Demuxer, next: Int)?
+  private let scratch: UnsafeMutablePointer<AVPacket>
+
+  /// Reads all packets of `demuxer`.
+  /// - Throws: `VideoError` where one is damaged or cut off, or there is none.
+  init(_ demuxer: Demuxer, keeping limit: Int = PacketStore.keptBytes) throws(VideoError) {
+    gateway = demuxer.gateway
+    let kinds = unsafe PacketKinds(demuxer.stream)
+    unsafe scratch = try gateway.allocated("read its packets", unsafe av_packet_alloc())
+    var facts: [PacketFacts] = []
+    var packets: [UnsafeMutablePointer<AVPacket>] = unsafe []
+    var bytes = 0
+    do throws(VideoError) {
+      while try unsafe demuxer.read(into: scratch) {
+        if unsafe scratch.pointee.flags & AV_PKT_FLAG_CORRUPT != 0 {
+          throw gateway.error("read its packets", "packet \(facts.count) is damaged or cut off: the file is truncated")
+        }
+        guard facts.count < PacketStore.mostPackets else {
+          throw gateway.error("read its packets", "more than \(PacketStore.mostPackets) packets")
+        }
+        // An empty packet would tell the decoder that the stream ends.
+        if unsafe scratch.pointee.size == 0 { continue }
+        facts.append(unsafe kinds.facts(of: scratch))
+        bytes += unsafe Int(scratch.pointee.size)
+        if bytes <= limit {
+          unsafe packets.append(try gateway.allocated("read its packets", unsafe av_packet_clone(scratch)))
+        }
+      }
+      guard !facts.isEmpty else { throw gateway.error("read its packets", "the video stream has no frames") }
+    } catch {
+      unsafe PacketStore.free(packets + [scratch])
+      throw error
+    }
+    if bytes > limit {
+      unsafe PacketStore.free(packets)
+      unsafe packets = []
+    }
+    unsafe kept = packets
+    index = PacketIndex(facts)
+  }
+
+  deinit { unsafe PacketStore.free(kept + [scratch]) }
+
+  private static func free(_ packets: [UnsafeMutablePointer<AVPacket>]) {
+    for position in unsafe packets.indices {
+      var packet: UnsafeMutablePointer<AVPacket>? = unsafe packets[position]
+      unsafe av_packet_free(&packet)
+    }
+  }
+
+  /// The packet at a position; valid until the next call.
+  /// - Throws: `VideoError` where a big file, read again, ends early.
+  func packet(_ position: Int) throws(VideoError) -> UnsafeMutablePointer<AVPacket> {
+    if unsafe !kept.isEmpty { return unsafe kept[position] }
+    // Reading on from the beginning, not seeking: seeking misses in too many kinds of file.
+    var reader: (demuxer: Demuxer, next: Int)
+    if let open = rereader, open.next <= position {
+      reader = open
+    } else {
+      reader = (try Demuxer(path: gateway.path), 0)
+    }
+    repeat {
+      guard try unsafe reader.demuxer.read(into: scratch) else {
+        throw gateway.error("read its packets", "the file got shorter while it was read")
+      }
+      if unsafe scratch.pointee.size > 0 { reader.next += 1 }
+    } while reader.next <= position
+    rereader = reader
+    return unsafe scratch
+  }
+}
