@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
+#include <libavutil/cpu.h>
 
 static inline int tamring_ffmpeg_eof(void) { return AVERROR_EOF; }
 static inline int tamring_ffmpeg_again(void) { return AVERROR(EAGAIN); }

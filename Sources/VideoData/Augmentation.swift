@@ -66,7 +66,8 @@ public enum Augmentation {
     return min(shorter, max(1, Int((scale * Double(shorter)).rounded())))
   }
 
-  private static func place(_ w: Int, _ h: Int, _ quarters: (x: Int, y: Int), _ width: Int, _ height: Int) -> PixelRect {
+  private static func place(_ w: Int, _ h: Int, _ quarters: (x: Int, y: Int), _ width: Int, _ height: Int) -> PixelRect
+  {
     PixelRect(x: (width - w) * quarters.x / 4, y: (height - h) * quarters.y / 4, width: w, height: h)
   }
 }

@@ -74,7 +74,8 @@ final class FrameConverter {
     let (shiftX, shiftY) = unsafe (Int(descriptor.pointee.log2_chroma_w), Int(descriptor.pointee.log2_chroma_h))
     let isPacked = flags & AV_PIX_FMT_FLAG_PLANAR == 0 && shiftX + shiftY > 0
     let indivisible = AV_PIX_FMT_FLAG_BITSTREAM | AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_BAYER
-    if rect == PixelRect(x: 0, y: 0, width: frame.width, height: frame.height) || flags & indivisible == 0 && !isPacked {
+    if rect == PixelRect(x: 0, y: 0, width: frame.width, height: frame.height) || flags & indivisible == 0 && !isPacked
+    {
       // Chroma samples cannot be cut in halves: start at a whole one.
       let (x, y) = ((rect.x >> shiftX) << shiftX, (rect.y >> shiftY) << shiftY)
       let colours = unsafe Colours(picture)
@@ -82,7 +83,9 @@ final class FrameConverter {
       var rows: [Int32] = []
       var steps = [Int32](repeating: 0, count: 4)
       unsafe av_image_fill_max_pixsteps(&steps, nil, descriptor)
-      let data = unsafe [picture.pointee.data.0, picture.pointee.data.1, picture.pointee.data.2, picture.pointee.data.3]
+      let data = unsafe [
+        picture.pointee.data.0, picture.pointee.data.1, picture.pointee.data.2, picture.pointee.data.3,
+      ]
       let lines = unsafe [
         picture.pointee.linesize.0, picture.pointee.linesize.1, picture.pointee.linesize.2, picture.pointee.linesize.3,
       ]
@@ -148,7 +151,8 @@ private struct Colours {
     let fullRange = [
       AV_PIX_FMT_YUVJ420P, AV_PIX_FMT_YUVJ422P, AV_PIX_FMT_YUVJ444P, AV_PIX_FMT_YUVJ440P, AV_PIX_FMT_YUVJ411P,
     ]
-    isFullRange = unsafe frame.pointee.color_range == AVCOL_RANGE_JPEG
+    isFullRange =
+      unsafe frame.pointee.color_range == AVCOL_RANGE_JPEG
       || fullRange.contains(AVPixelFormat(unsafe frame.pointee.format))
   }
 }

@@ -30,9 +30,9 @@ struct PacketKinds {
     let isCut = unsafe packet.pointee.flags & AV_PKT_FLAG_DISCARD != 0
     // Bit 4 of a VP8 frame's first byte says whether it is shown (RFC 6386, section 9.1).
     let isInvisible = unsafe codec == AV_CODEC_ID_VP8 && bytes[0] & 0x10 == 0
-    return PacketFacts(
-      pts: time(unsafe packet.pointee.pts), dts: time(unsafe packet.pointee.dts),
-      isEntry: unsafe isKey && isRefresh(bytes), isHidden: isCut || isInvisible)
+    return unsafe PacketFacts(
+      pts: time(packet.pointee.pts), dts: time(packet.pointee.dts), isEntry: isKey && isRefresh(bytes),
+      isHidden: isCut || isInvisible)
   }
 
   private func time(_ value: Int64) -> Int64? { value == tamring_ffmpeg_no_timestamp() ? nil : value }

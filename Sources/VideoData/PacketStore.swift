@@ -57,8 +57,8 @@ final class PacketStore {
   deinit { unsafe PacketStore.free(kept + [scratch]) }
 
   private static func free(_ packets: [UnsafeMutablePointer<AVPacket>]) {
-    for unsafe packet in unsafe packets {
-      var packet: UnsafeMutablePointer<AVPacket>? = unsafe packet
+    for position in unsafe packets.indices {
+      var packet: UnsafeMutablePointer<AVPacket>? = unsafe packets[position]
       unsafe av_packet_free(&packet)
     }
   }
