@@ -228,7 +228,7 @@ final class WorkerLoop {
       recipe: recipe, train: train, validation: validation, lastStep: lastStep, dataPath: settings.dataPath)
     let state = TrainingState(context)
     let work = GradientWork(context)
-    let feed = ClipFeed(context, threads: recipe.data.decodeThreads)
+    let feed = ClipFeed(context, threads: recipe.data.decodeThreads, lanes: recipe.batch.lanes)
     (self.context, self.state, self.work, self.feed) = (context, state, work, feed)
     pool = LanePool(
       context, threads: settings.threads, accumulator: work.accumulator, parameters: state.parameters, feed: feed

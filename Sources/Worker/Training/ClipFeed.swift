@@ -1,106 +1,42 @@
-// Decodes the clips of coming lanes on threads of its own, while present ones are computed.
-import Foundation
+// Which lanes' clips are decoded ahead, and how a lane gets them.
 import Shared
 import VideoData
 
-/// A lane's clips, decoded.
-struct LaneBatch: Sendable {
-  /// [clips·T, S, S, 3], normalised.
-  let input: FloatStorage
-  let labels: [Int]
-}
-
-/// Lanes are decoded in the order in which they were wanted; a batch is kept until its step is over, as a step may be
-/// repeated.
-///
-/// Sendable because everything that changes is guarded by `condition`.
-final class ClipFeed: @unchecked Sendable {
-  private struct Key: Hashable {
-    let step: UInt64
-    let lane: Int
-  }
-
+/// Decodes the clips of coming lanes on threads of their own, while present ones are computed.
+final class ClipFeed: Sendable {
   private let context: RunContext
-  private let loader = ClipLoader()
-  private let condition = NSCondition()
-  private var wanted: [Key] = []
-  private var decoding: Set<Key> = []
-  private var ready: [Key: Result<LaneBatch, any Error>] = [:]
-  private var spare: [FloatStorage] = []
+  private let prefetcher: Prefetcher
 
-  init(_ context: RunContext, threads: Int) {
+  /// - Parameter lanes: that this host computes in a step, at most; as many more are decoded ahead.
+  init(_ context: RunContext, threads: Int, lanes: Int) {
     self.context = context
-    for number in 0..<threads {
-      let thread = Thread { self.work() }
-      thread.name = "decode \(number)"
-      thread.stackSize = 8 << 20
-      thread.start()
-    }
+    prefetcher = Prefetcher(threads: threads, capacity: 2 * max(1, lanes))
   }
 
-  /// Replaces what is to be decoded: the lanes of `steps`, in order. What lies below the first step is forgotten.
+  /// Replaces what is to be decoded: the lanes of `steps`, in order.
   func want(_ steps: [UInt64], lanes: [Int]) {
-    condition.lock()
-    defer { condition.unlock() }
-    let first = steps.first ?? 0
-    for (key, result) in ready where key.step < first {
-      if case .success(let batch) = result { spare.append(batch.input) }
-      ready[key] = nil
-    }
-    wanted = steps.flatMap { step in lanes.map { Key(step: step, lane: $0) } }.filter {
-      ready[$0] == nil && !decoding.contains($0) && !context.clips(step: $0.step, lane: $0.lane).isEmpty
-    }
-    condition.broadcast()
+    let keys = steps.flatMap { step in lanes.map { LaneKey(step: Int(step), lane: $0) } }
+    prefetcher.keep(only: Set(keys))
+    for key in keys { request(key) }
   }
 
-  /// Waits for a lane's clips.
+  /// Waits for a lane's clips. Give them back with `recycle`.
   /// - Throws: `VideoError` naming the clip that cannot be decoded, also at a second try.
   func take(step: UInt64, lane: Int) throws -> LaneBatch {
-    let key = Key(step: step, lane: lane)
-    condition.lock()
-    defer { condition.unlock() }
+    let key = LaneKey(step: Int(step), lane: lane)
     while true {
-      if let result = ready[key] { return try result.get() }
-      if !decoding.contains(key), wanted.first != key {
-        wanted.removeAll { $0 == key }
-        wanted.insert(key, at: 0)
-        condition.broadcast()
-      }
-      condition.wait()
+      if let batch = try prefetcher.take(key) { return batch }
+      // A step that is repeated, or one that was not foreseen.
+      request(key)
     }
   }
 
-  private func work() {
-    while true {
-      condition.lock()
-      while wanted.isEmpty { condition.wait() }
-      let key = wanted.removeFirst()
-      decoding.insert(key)
-      let requests = context.requests(step: key.step, lane: key.lane)
-      let count = requests.count * context.form(training: true).clipElements
-      let place = spare.firstIndex { $0.count == count }
-      let storage = place.map { spare.remove(at: $0) }
-      condition.unlock()
-      let result = Result { try decode(requests, step: key.step, into: storage ?? FloatStorage(count: count)) }
-      condition.lock()
-      decoding.remove(key)
-      ready[key] = result
-      condition.broadcast()
-      condition.unlock()
-    }
-  }
+  func recycle(_ batch: LaneBatch) { prefetcher.recycle(batch) }
 
-  private func decode(_ requests: [ClipRequest], step: UInt64, into storage: FloatStorage) throws -> LaneBatch {
-    let form = context.form(training: true)
-    let epoch = context.epoch(of: step)
-    for (position, request) in requests.enumerated() {
-      let start = position * form.clipElements
-      let part = unsafe UnsafeMutableBufferPointer(rebasing: storage.buffer[start..<start + form.clipElements])
-      do { unsafe try loader.load(request, form, epoch: epoch, into: part) } catch {
-        // Once more: a network file system may have hiccuped.
-        unsafe try loader.load(request, form, epoch: epoch, into: part)
-      }
-    }
-    return LaneBatch(input: storage, labels: requests.map(\.label))
+  private func request(_ key: LaneKey) {
+    let step = UInt64(key.step)
+    let clips = context.requests(step: step, lane: key.lane)
+    guard !clips.isEmpty else { return }
+    prefetcher.request(key, LaneJob(clips: clips, form: context.form(training: true), epoch: context.epoch(of: step)))
   }
 }

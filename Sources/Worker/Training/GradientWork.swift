@@ -48,13 +48,13 @@ final class GradientWork {
         summed.insert(lane)
       } else {
         running.insert(lane)
-        pool.submit(LaneJob(step: step, attempt: attempt, lane: lane, scales: scales, round: pool.currentRound))
+        pool.submit(LaneTask(step: step, attempt: attempt, lane: lane, scales: scales, round: pool.currentRound))
       }
     }
   }
 
   /// A lane's sums are in.
-  func finished(_ job: LaneJob, decodeWait: Double) {
+  func finished(_ job: LaneTask, decodeWait: Double) {
     guard job.step == step, job.attempt == attempt, running.remove(job.lane) != nil else { return }
     summed.insert(job.lane)
     self.decodeWait += decodeWait

@@ -7,7 +7,7 @@ import Synchronization
 import VideoData
 
 /// One lane of one attempt of a step.
-struct LaneJob: Sendable {
+struct LaneTask: Sendable {
   let step: UInt64
   let attempt: UInt8
   let lane: Int
@@ -19,15 +19,15 @@ struct LaneJob: Sendable {
 
 /// What came of a job.
 enum LaneEvent: Sendable {
-  case finished(LaneJob, decodeWait: Double)
-  case failed(LaneJob, text: String, isClip: Bool)
+  case finished(LaneTask, decodeWait: Double)
+  case failed(LaneTask, text: String, isClip: Bool)
   case evaluated(task: Int, EvaluationResult)
 }
 
 /// Computes lanes and evaluation tasks; tells of each by `wake`, after which `events` has it.
 final class LanePool: Sendable {
   private enum Job: Sendable {
-    case lane(LaneJob)
+    case lane(LaneTask)
     case evaluation(EvaluationTask, parameters: FloatStorage, statistics: FloatStorage)
   }
 
@@ -72,7 +72,7 @@ final class LanePool: Sendable {
 
   var currentRound: UInt64 { round.load(ordering: .acquiring) }
 
-  func submit(_ job: LaneJob) { enqueue(.lane(job)) }
+  func submit(_ job: LaneTask) { enqueue(.lane(job)) }
 
   func submit(_ task: EvaluationTask, statistics: FloatStorage) {
     enqueue(.evaluation(task, parameters: parameters, statistics: statistics))
@@ -129,13 +129,14 @@ final class LanePool: Sendable {
   }
 
   /// - Returns: seconds spent waiting for the clips.
-  private func train(_ job: LaneJob, on lane: Lane) throws -> Double {
+  private func train(_ job: LaneTask, on lane: Lane) throws -> Double {
     guard job.round == currentRound else { throw Given() }
     let start = ContinuousClock.now
     let batch = try feed.take(step: job.step, lane: job.lane)
+    defer { feed.recycle(batch) }
     let wait = (ContinuousClock.now - start).seconds
     let result = try unsafe lane.train(
-      parameters: parameters, input: batch.input, labels: batch.labels,
+      parameters: parameters, input: batch.storage, labels: batch.labels,
       dropout: DropoutKey(seed: context.recipe.seed, step: job.step, lane: job.lane)
     ) { tensor, gradient in
       guard job.round == currentRound else { throw Given() }
