@@ -202,21 +202,6 @@ struct RealClipTests {
     }
     try (lines.joined(separator: "\n") + "\n").write(toFile: RealClips.table ?? "", atomically: true, encoding: .utf8)
   }
-
-  @Test("timing of loading", .enabled(if: RealClips.table != nil, "TAMRING_CLIPS_TABLE is not set"))
-  func timing() throws {
-    for name in [
-      "kinetics400/R6llTwEh07w.mp4", "ucf101/v_SoccerJuggling_g23_c01.avi", "odd/tc_test_non_zero_start.mp4",
-    ] {
-      let loader = ClipLoader()
-      for (frames, size) in [(8, 64), (16, 224)] {
-        _ = try load(name, form(frames, size: size), loader: loader)
-        let start = ContinuousClock.now
-        for epoch in 0..<10 { _ = try load(name, form(frames, size: size), epoch: epoch, loader: loader) }
-        print(name, frames, size, (ContinuousClock.now - start) / 10)
-      }
-    }
-  }
 }
 
 extension RealClips {
