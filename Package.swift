@@ -14,12 +14,21 @@ let package = Package(
   ],
   targets: [
     .systemLibrary(name: "CXXHash"),
+    .systemLibrary(name: "CLinux"),
     .systemLibrary(name: "CSodium"),
+    .systemLibrary(name: "CZMQ"),
 
     .target(name: "CKernels", cSettings: kernels),
     .target(name: "Shared", dependencies: ["CKernels", "CXXHash", "CSodium", "Yams"], swiftSettings: strict),
+    .target(name: "Messaging", dependencies: ["CLinux", "CZMQ", "Shared"], swiftSettings: strict),
+    .target(name: "Coordinator", dependencies: ["CLinux", "Messaging", "Shared"], swiftSettings: strict),
 
+    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: plain),
     .testTarget(name: "SharedTests", dependencies: ["Shared"], swiftSettings: plain),
+    .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Shared"], swiftSettings: plain),
+    .testTarget(
+      name: "CoordinatorTests", dependencies: ["Coordinator", "Messaging", "Shared", "TestSupport"],
+      swiftSettings: plain),
   ],
   swiftLanguageModes: [.v6]
 )

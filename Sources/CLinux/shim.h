@@ -1,0 +1,13 @@
+// Calls of Linux and glibc that Swift's Glibc module hides, because it is built without _GNU_SOURCE.
+#pragma once
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+
+extern int pipe2(int ends[2], int flags);
+extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
+
+// A pipe whose ends are not inherited by child processes.
+static inline int closeOnExecPipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+// POSIX_SPAWN_SETSID: the child starts a session of its own.
+enum { spawnInOwnSession = 0x80 };

@@ -1,0 +1,111 @@
+// Starting workers: here, or on another host through ssh.
+import Foundation
+import Glibc
+import Shared
+
+/// A worker that was started. Its process here is the worker itself, or the ssh client that runs it elsewhere.
+struct LaunchedWorker: Hashable, Sendable {
+  let rank: Int
+  /// Counts the starts of this rank: a replacement has a higher one.
+  let incarnation: UInt64
+  let processID: pid_t
+  /// The file that its output is appended to.
+  let log: String
+}
+
+/// Starts workers in one way. Ends are seen by `ChildProcesses.reap`, signals are sent there too, by process id.
+protocol Launcher {
+  /// Starts the program of `slot` with `arguments`, which already say all that the worker must know.
+  ///
+  /// - Throws: `LaunchError` when it cannot be started; a failure after that shows as its exit.
+  func start(rank: Int, incarnation: UInt64, slot: Slot, arguments: [String]) throws -> LaunchedWorker
+}
+
+/// Where workers' programs and logs are.
+struct LaunchSettings: Sendable {
+  /// The worker program here; other hosts have it at the same path unless the hosts file says otherwise.
+  var workerProgram: String
+  /// The directory of the logs; it exists.
+  var logDirectory: String
+  /// The ssh command with its options, as a shell would read it.
+  var sshCommand = "ssh"
+
+  /// Each worker's own threads run the lanes: libraries must start none.
+  static let environment = ["OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"]
+
+  func log(rank: Int) -> String { "\(logDirectory)/rank-\(rank).log" }
+
+  /// The program `worker` in the directory of the running program.
+  static func workerBesideThisProgram() -> String {
+    let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+    return URL(fileURLWithPath: own).deletingLastPathComponent().appendingPathComponent("worker").path
+  }
+}
+
+/// Starts workers as children on this machine.
+struct LocalLauncher: Launcher {
+  let children: ChildProcesses
+  let settings: LaunchSettings
+
+  func start(rank: Int, incarnation: UInt64, slot: Slot, arguments: [String]) throws -> LaunchedWorker {
+    let program = URL(fileURLWithPath: slot.worker ?? settings.workerProgram).path
+    guard unsafe access(program, X_OK) == 0 else {
+      throw LaunchError(
+        .badConfiguration, "\(program) is no program: build it, or name it with worker=PATH in the hosts file")
+    }
+    let environment = ProcessInfo.processInfo.environment.merging(LaunchSettings.environment) { _, ours in ours }
+    let log = settings.log(rank: rank)
+    let pid = try children.start(
+      ["/bin/sh", "-c", "\(ignoringHangups) exec \"$0\" \"$@\"", program] + arguments, environment: environment, log: log)
+    return LaunchedWorker(rank: rank, incarnation: incarnation, processID: pid, log: log)
+  }
+}
+
+/// Starts workers on other hosts: the child here is an ssh client, whose standard input is the worker's.
+///
+/// Ending the client closes the worker's standard input; it does not kill the worker, which ends by itself when it
+/// hears no coordinator. An exit code of 255 is ssh's own: its reason stands in the log.
+struct SSHLauncher: Launcher {
+  let children: ChildProcesses
+  let settings: LaunchSettings
+
+  func start(rank: Int, incarnation: UInt64, slot: Slot, arguments: [String]) throws -> LaunchedWorker {
+    let remote = Self.remoteCommand(program: slot.worker ?? settings.workerProgram, arguments)
+    let options = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=15"]
+    let log = settings.log(rank: rank)
+    // The shell here splits the ssh command that the user gave; everything of ours arrives as words of its own.
+    let pid = try children.start(
+      ["/bin/sh", "-c", "\(ignoringHangups) exec \(settings.sshCommand) \"$@\"", "ssh"] + options
+        + [slot.host, "--", remote],
+      environment: ProcessInfo.processInfo.environment, log: log)
+    return LaunchedWorker(rank: rank, incarnation: incarnation, processID: pid, log: log)
+  }
+
+  /// The one string that ssh hands to the user's shell over there, whichever that is.
+  static func remoteCommand(program: String, _ arguments: [String]) -> String {
+    // ssh starts in the home directory; quoted, a tilde would mean itself.
+    let path = program.hasPrefix("~/") ? "./" + program.dropFirst(2) : program
+    let variables = LaunchSettings.environment.map { "\($0.key)=\($0.value)" }.sorted()
+    let script = "\(ignoringHangups) exec \(shellCommand(["env"] + variables + [path] + arguments))"
+    return "exec /bin/sh -c \(shellQuoted(script))"
+  }
+}
+
+/// A program keeps ignoring what its shell ignored: closed terminals and broken pipes do not end a worker.
+private let ignoringHangups = "trap '' HUP PIPE;"
+
+/// Chooses for each slot how its worker is started.
+struct HostLauncher: Launcher {
+  let local: LocalLauncher
+  let ssh: SSHLauncher
+
+  init(children: ChildProcesses, settings: LaunchSettings) {
+    local = LocalLauncher(children: children, settings: settings)
+    ssh = SSHLauncher(children: children, settings: settings)
+  }
+
+  func start(rank: Int, incarnation: UInt64, slot: Slot, arguments: [String]) throws -> LaunchedWorker {
+    let launcher: any Launcher = isLocal(slot.host) ? local : ssh
+    return try launcher.start(rank: rank, incarnation: incarnation, slot: slot, arguments: arguments)
+  }
+}

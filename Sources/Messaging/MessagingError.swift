@@ -1,0 +1,94 @@
+// The failures of ZeroMQ and of the system calls around it, and the one gateway through which all of them pass.
+import CZMQ
+import Glibc
+import Shared
+
+/// What went wrong in a call of this module, where, and what to do about it.
+public struct MessagingError: Failure, Equatable {
+  public enum Cause: Equatable, Sendable {
+    /// A call failed with this `errno`.
+    case system(Int32)
+    /// A peer sent a message of more than this many bytes or parts; the message was dropped whole.
+    case tooLong(limit: Int)
+    /// The text is no endpoint or address that we can use.
+    case malformed(String)
+  }
+
+  /// The call that failed, such as `zmq_bind`.
+  public let operation: String
+  /// The endpoint, peer or host concerned; may be empty.
+  public let endpoint: String
+  public let cause: Cause
+
+  public init(_ operation: String, _ endpoint: String, _ cause: Cause) {
+    self.operation = operation
+    self.endpoint = endpoint
+    self.cause = cause
+  }
+
+  /// Whether a router was asked to send to a peer that is not connected.
+  public var isUnreachable: Bool { cause == .system(EHOSTUNREACH) }
+
+  /// Whether the context was shut down while this call waited.
+  public var isShutdown: Bool { cause == .system(Int32(ETERM)) }
+
+  public var status: ExitStatus {
+    switch cause {
+    case .system(EINVAL), .system(EADDRINUSE), .system(EADDRNOTAVAIL), .system(ENODEV), .malformed: .badConfiguration
+    case .system(EHOSTUNREACH), .system(ECONNREFUSED), .system(ENETUNREACH): .unavailable
+    case .system: .ioError
+    case .tooLong: .badData
+    }
+  }
+
+  public var description: String {
+    let place = endpoint.isEmpty ? operation : "\(operation) \(endpoint)"
+    switch cause {
+    case .system(let code):
+      let reason = unsafe String(cString: zmq_strerror(code))
+      return "\(place): \(reason)\(Self.advice(code).map { "; \($0)" } ?? "")"
+    case .tooLong(let limit): return "\(place): a message beyond the limit of \(limit) was dropped; look at its sender"
+    case .malformed(let reason): return "\(place): \(reason)"
+    }
+  }
+
+  private static func advice(_ code: Int32) -> String? {
+    switch code {
+    case EADDRINUSE: "another process listens there: end it, or choose another port"
+    case EADDRNOTAVAIL, ENODEV: "this machine has no such address: choose one of its own"
+    case EHOSTUNREACH: "the peer is not connected"
+    case EMFILE: "too many open files: raise `ulimit -n`"
+    default: nil
+    }
+  }
+}
+
+/// Performs a call of C that tells failure by −1 and `errno`.
+///
+/// - Returns: what the call returned, or nil if it would have had to wait (`EAGAIN`).
+/// - Throws: `MessagingError` for every other error but `EINTR`, after which the call is made again.
+func callUnlessBlocked<Result: SignedInteger>(
+  _ operation: String, _ endpoint: String = "", _ body: () -> Result
+) throws -> Result? {
+  while true {
+    let result = body()
+    if result != -1 { return result }
+    let code = errno
+    switch code {
+    case EINTR: continue
+    case EAGAIN: return nil
+    default: throw MessagingError(operation, endpoint, .system(code))
+    }
+  }
+}
+
+/// The same for a call that never waits: `EAGAIN` is an error like any other.
+@discardableResult
+func call<Result: SignedInteger>(
+  _ operation: String, _ endpoint: String = "", _ body: () -> Result
+) throws -> Result {
+  guard let result = try callUnlessBlocked(operation, endpoint, body) else {
+    throw MessagingError(operation, endpoint, .system(EAGAIN))
+  }
+  return result
+}

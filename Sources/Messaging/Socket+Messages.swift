@@ -1,0 +1,142 @@
+// Sending and receiving messages of several parts, without copying the long ones.
+import CZMQ
+import Foundation
+import Shared
+
+extension Socket {
+  /// Sends a message of several parts; a router's first part is the peer's routing id.
+  ///
+  /// The message is queued whole or not at all. If the peer goes away later, it is lost.
+  /// - Parameter dontWait: return at once where the queue is full.
+  /// - Returns: false if the message would have had to wait; it was not sent then.
+  /// - Throws: `MessagingError`; its `isUnreachable` is true when a router knows no such peer.
+  public func send(_ parts: [Data], dontWait: Bool = false) throws -> Bool {
+    precondition(!parts.isEmpty, "a message has at least one part")
+    for (i, part) in parts.enumerated() {
+      let flags = flags(first: i == 0, last: i == parts.count - 1, dontWait: dontWait)
+      let sent = try callUnlessBlocked("send to", place) {
+        unsafe part.withUnsafeBytes { unsafe zmq_send(handle, $0.baseAddress, $0.count, flags) }
+      }
+      if sent == nil { return false }
+    }
+    return true
+  }
+
+  /// The same for plain arrays.
+  public func send(_ parts: [[UInt8]], dontWait: Bool = false) throws -> Bool {
+    try send(parts.map { Data($0) }, dontWait: dontWait)
+  }
+
+  /// Sends `head`, then the first `count` bytes of `body` as a last part that is not copied.
+  ///
+  /// `body` is kept alive until ZeroMQ has sent it, and must never change after this call: fill a new one for the next.
+  public func send(
+    _ head: [Data], lending body: AlignedStorage<UInt8>, count: Int, dontWait: Bool = false
+  ) throws -> Bool {
+    precondition(count >= 0 && count <= body.count, "lending \(count) of \(body.count) bytes")
+    // The place is taken by the first part; if that was queued, the others follow without waiting.
+    for (i, part) in head.enumerated() {
+      let flags = flags(first: i == 0, last: false, dontWait: dontWait)
+      let sent = try callUnlessBlocked("send to", place) {
+        unsafe part.withUnsafeBytes { unsafe zmq_send(handle, $0.baseAddress, $0.count, flags) }
+      }
+      if sent == nil { return false }
+    }
+    var message = zmq_msg_t()
+    let owner = unsafe Unmanaged.passRetained(body)
+    let initialised = unsafe zmq_msg_init_data(
+      &message, body.base, count,
+      { _, hint in
+        if let hint = unsafe hint { unsafe Unmanaged<AlignedStorage<UInt8>>.fromOpaque(hint).release() }
+      }, owner.toOpaque())
+    if initialised == -1 {
+      unsafe owner.release()
+      throw MessagingError("zmq_msg_init_data", place, .system(ENOMEM))
+    }
+    let flags = flags(first: head.isEmpty, last: true, dontWait: dontWait)
+    do {
+      if try callUnlessBlocked("send to", place, { unsafe zmq_msg_send(&message, handle, flags) }) != nil {
+        return true
+      }
+    } catch {
+      unsafe zmq_msg_close(&message)
+      throw error
+    }
+    unsafe zmq_msg_close(&message)
+    return false
+  }
+
+  /// Only the first part can find the queue full. If the peer goes away between two parts, a router or dealer drops
+  /// the rest in silence (but says `EAGAIN` when told not to wait), a pair would wait for another peer.
+  private func flags(first: Bool, last: Bool, dontWait: Bool) -> Int32 {
+    let wait = first ? !dontWait : kind != .pair
+    return (last ? 0 : ZMQ_SNDMORE) | (wait ? 0 : ZMQ_DONTWAIT)
+  }
+
+  /// Receives a message of several parts; a router's first part is the peer's routing id.
+  ///
+  /// - Returns: nil if there is none and `dontWait` was asked for.
+  /// - Throws: `MessagingError` with cause `tooLong` when the message exceeded the limits of the options; it is
+  ///   dropped whole, and the socket is ready for the next.
+  public func receive(dontWait: Bool = false) throws -> [Data]? {
+    guard let first = try receivePart(dontWait: dontWait) else { return nil }
+    var parts = [first.data]
+    var bytes = first.data.count
+    var count = 1
+    var more = first.more
+    while more {
+      // The parts of a message arrive together: this never waits.
+      guard let part = try receivePart(dontWait: false) else { break }
+      bytes += part.data.count
+      count += 1
+      more = part.more
+      if bytes <= options.maximumMessageBytes && count <= options.maximumParts { parts.append(part.data) }
+    }
+    if bytes > options.maximumMessageBytes {
+      throw MessagingError("receive at", place, .tooLong(limit: options.maximumMessageBytes))
+    }
+    if count > options.maximumParts {
+      throw MessagingError("receive at", place, .tooLong(limit: options.maximumParts))
+    }
+    return parts
+  }
+
+  private func receivePart(dontWait: Bool) throws -> (data: Data, more: Bool)? {
+    let message = UnsafeMutablePointer<zmq_msg_t>.allocate(capacity: 1)
+    unsafe zmq_msg_init(message)
+    func release() {
+      unsafe zmq_msg_close(message)
+      unsafe message.deallocate()
+    }
+    let flags = dontWait ? ZMQ_DONTWAIT : 0
+    do {
+      guard try callUnlessBlocked("receive at", place, { unsafe zmq_msg_recv(message, handle, flags) }) != nil else {
+        release()
+        return nil
+      }
+    } catch {
+      release()
+      throw error
+    }
+    let more = unsafe zmq_msg_more(message) != 0
+    let count = unsafe zmq_msg_size(message)
+    guard count > Self.copiedBytes, let bytes = unsafe zmq_msg_data(message) else {
+      let data = unsafe count == 0 ? Data() : Data(UnsafeRawBufferPointer(start: zmq_msg_data(message), count: count))
+      release()
+      return (data, more)
+    }
+    // The message stays where it is until the data's last user is gone.
+    let address = UInt(bitPattern: message)
+    let data = unsafe Data(
+      bytesNoCopy: bytes, count: count,
+      deallocator: .custom { _, _ in
+        guard let message = unsafe UnsafeMutablePointer<zmq_msg_t>(bitPattern: address) else { return }
+        unsafe zmq_msg_close(message)
+        unsafe message.deallocate()
+      })
+    return (data, more)
+  }
+
+  /// Parts up to this many bytes are copied: cheaper than keeping ZeroMQ's block alive.
+  private static let copiedBytes = 16 << 10
+}

@@ -1,0 +1,144 @@
+// A ZeroMQ socket: its options, and where it listens and connects. Sending and receiving are in Socket+Messages.swift.
+import CZMQ
+import Glibc
+
+/// A ZeroMQ socket. It belongs to the thread that uses it first, and is closed when it is released.
+///
+/// Nothing that is sent is sure to arrive: what was under way when a connection broke is lost without a word.
+/// Number, acknowledge, time out.
+@safe
+public final class Socket {
+  public enum Kind: Sendable {
+    /// Talks to many peers; the first part of each message is the peer's routing id.
+    case router
+    /// Talks to one peer, or to several in turn.
+    case dealer
+    /// Talks to exactly one peer.
+    case pair
+  }
+
+  /// Set before the socket binds or connects.
+  public struct Options: Sendable {
+    /// How long messages that are still unsent keep the connection open after the socket's end; nil: for ever.
+    public var linger: Duration? = .zero
+    /// Messages that are queued for one peer before `send` would block.
+    public var sendHighWater = 1000
+    /// Messages of one peer that are queued before it is made to wait.
+    public var receiveHighWater = 1000
+    /// The longest part that is accepted, in bytes; a peer that sends a longer one is disconnected.
+    public var maximumPartBytes = 64 << 20
+    /// The longest message that is accepted, in bytes over all its parts.
+    public var maximumMessageBytes = 64 << 20
+    /// The most parts that a message may have.
+    public var maximumParts = 64
+    /// Queue messages only for connections that are complete, not for ones that are being made (dealer, pair).
+    public var immediate = false
+    /// Sending to an unknown peer throws, and to one whose queue is full blocks; otherwise both drop silently (router).
+    public var mandatory = true
+    /// A new connection with a known routing id takes the old one's place; otherwise it is refused (router).
+    public var handover = false
+    /// The routing id that a router at the other side sees: 1…255 bytes, the first not zero; nil: the router makes one.
+    public var routingID: [UInt8]?
+    /// Pings at this interval; a peer that is silent for three of them is disconnected. nil: no pings.
+    public var heartbeat: Duration?
+
+    public init() {}
+  }
+
+  public let kind: Kind
+  public let options: Options
+  /// Where the socket last bound or connected to, for error messages.
+  public internal(set) var place = ""
+  let handle: UnsafeMutableRawPointer
+  private let context: MessagingContext
+
+  /// - Throws: `MessagingError` when an option is impossible or there are too many sockets.
+  public init(_ context: MessagingContext, _ kind: Kind, _ options: Options = Options()) throws {
+    guard let created = unsafe zmq_socket(context.handle, kind.code) else {
+      throw MessagingError("zmq_socket", "", .system(errno))
+    }
+    unsafe handle = created
+    self.context = context
+    self.kind = kind
+    self.options = options
+    try apply(options)
+  }
+
+  deinit { _ = unsafe zmq_close(handle) }
+
+  private func apply(_ options: Options) throws {
+    try set(ZMQ_LINGER, options.linger.map(\.wholeMilliseconds) ?? -1)
+    try set(ZMQ_SNDHWM, Int32(clamping: options.sendHighWater))
+    try set(ZMQ_RCVHWM, Int32(clamping: options.receiveHighWater))
+    try set(ZMQ_MAXMSGSIZE, Int64(options.maximumPartBytes))
+    try set(ZMQ_IMMEDIATE, Int32(options.immediate ? 1 : 0))
+    try set(ZMQ_TCP_KEEPALIVE, Int32(1))
+    if kind == .router {
+      try set(ZMQ_ROUTER_MANDATORY, Int32(options.mandatory ? 1 : 0))
+      try set(ZMQ_ROUTER_HANDOVER, Int32(options.handover ? 1 : 0))
+    }
+    if let interval = options.heartbeat {
+      try set(ZMQ_HEARTBEAT_IVL, interval.wholeMilliseconds)
+      try set(ZMQ_HEARTBEAT_TIMEOUT, (interval * 3).wholeMilliseconds)
+    }
+    if let id = options.routingID {
+      try call("set routing id") { unsafe zmq_setsockopt(handle, ZMQ_ROUTING_ID, id, id.count) }
+    }
+  }
+
+  private func set<Value: FixedWidthInteger>(_ option: Int32, _ value: Value) throws {
+    var value = value
+    try call("zmq_setsockopt \(option)") {
+      unsafe zmq_setsockopt(handle, option, &value, MemoryLayout<Value>.size)
+    }
+  }
+
+  /// Listens at `endpoint`; port 0 takes any that is free.
+  ///
+  /// - Returns: where the socket really listens.
+  /// - Throws: `MessagingError` when the address is taken, or not of this machine.
+  @discardableResult
+  public func bind(_ endpoint: Endpoint) throws -> Endpoint {
+    try prepare(for: endpoint)
+    try call("listen at", place) { unsafe zmq_bind(handle, place) }
+    var text = [CChar](repeating: 0, count: 512)
+    var length = text.count
+    try call("zmq_getsockopt", place) { unsafe zmq_getsockopt(handle, ZMQ_LAST_ENDPOINT, &text, &length) }
+    let actual = try Endpoint(String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self))
+    place = actual.description
+    return actual
+  }
+
+  /// Connects in the background, again and again until the peer is there.
+  ///
+  /// - Throws: `MessagingError` when the endpoint cannot be understood.
+  public func connect(_ endpoint: Endpoint) throws {
+    try prepare(for: endpoint)
+    try call("connect to", place) { unsafe zmq_connect(handle, place) }
+  }
+
+  private func prepare(for endpoint: Endpoint) throws {
+    place = endpoint.description
+    // Only for literal addresses: a name such as localhost could else become ::1 where the peer has 127.0.0.1 only.
+    if case .tcp(let host, _) = endpoint { try set(ZMQ_IPV6, Int32(host.contains(":") ? 1 : 0)) }
+  }
+}
+
+extension Socket.Kind {
+  fileprivate var code: Int32 {
+    switch self {
+    case .router: ZMQ_ROUTER
+    case .dealer: ZMQ_DEALER
+    case .pair: ZMQ_PAIR
+    }
+  }
+}
+
+extension Duration {
+  /// Milliseconds, rounded up so that a short wait does not become a busy one, and limited to what fits.
+  var wholeMilliseconds: Int32 {
+    let (seconds, attoseconds) = components
+    let part = (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
+    return Int32(clamping: max(0, min(seconds, Int64(Int32.max)) * 1000 + part))
+  }
+}

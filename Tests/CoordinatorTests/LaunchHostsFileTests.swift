@@ -1,0 +1,71 @@
+import Foundation
+import Shared
+import TestSupport
+import Testing
+
+@testable import Coordinator
+
+@Suite struct LaunchHostsFileTests {
+  @Test("hosts become slots with ranks in the order of the file, and lines of one host add up")
+  func expansion() throws {
+    let text = """
+      # the cluster
+
+      localhost slots=2 threads=1  # here
+      \tme@node-1.example.org slots=1 address=10.0.0.7 data=/clips worker=/opt/worker rack=3\r
+      [fe80::1] address=[::1]
+      localhost
+      """
+    let slots = try HostsFile(text, origin: "hosts.txt").slots
+    #expect(slots.map(\.rank) == [0, 1, 2, 3, 4])
+    #expect(slots.map(\.host) == ["localhost", "localhost", "me@node-1.example.org", "fe80::1", "localhost"])
+    #expect(slots.map(\.threads) == [1, 1, nil, nil, nil])
+    #expect(
+      slots[2]
+        == Slot(
+          rank: 2, host: "me@node-1.example.org", threads: nil, address: "10.0.0.7", data: "/clips",
+          worker: "/opt/worker", options: ["rack": "3"]))
+    #expect(slots[3].address == "::1")
+  }
+
+  @Test(
+    "a bad line is named by file and number, with what to do",
+    arguments: [
+      ("localhost slots=0", "slots=0 must be a whole number from 1 to 1024"),
+      ("localhost slots=2.5", "slots=2.5"), ("localhost slots=1025", "slots=1025"),
+      ("localhost slots=99999999999999999999", "must be a whole number"), ("localhost threads=-1", "threads=-1"),
+      ("localhost slots", "'slots' is not of the form key=value"), ("localhost slots=", "has no value"),
+      ("localhost =2", "not of the form"), ("localhost slots=1 slots=2", "given twice"),
+      ("slots=2 localhost", "put the host's name before"), ("-oProxyCommand=x", "put the host's name"),
+      ("-Fx", "no host name"), ("host;reboot", "no host name"), ("@host", "no host name"), ("hôst", "no host name"),
+      ("localhost address=10.0.0.1/8", "is no address"), ("localhost address=-x", "is no address"),
+    ])
+  func badLine(line: String, expected: String) {
+    let error = #expect(throws: LaunchError.self) { try HostsFile("# ok\n\n\(line)\nlocalhost", origin: "dir/hosts") }
+    #expect(error?.description.hasPrefix("dir/hosts:3: ") == true)
+    #expect(error?.description.contains(expected) == true, "\(error?.description ?? "")")
+    #expect(error?.description.contains("\n") == false)
+    #expect(error?.status == .badConfiguration)
+  }
+
+  @Test("a file that is missing, empty or no text is refused")
+  func noHosts() throws {
+    #expect(throws: LaunchError.self) { try HostsFile("\n# nothing\n", origin: "hosts") }
+    let folder = try TemporaryFolder()
+    #expect(throws: LaunchError.self) { try HostsFile(path: folder.path("missing")) }
+    try Data([0xff, 0xfe, 0x00]).write(to: URL(fileURLWithPath: folder.path("binary")))
+    #expect(throws: LaunchError.self) { try HostsFile(path: folder.path("binary")) }
+    try Data("localhost\n".utf8).write(to: URL(fileURLWithPath: folder.path("good")))
+    #expect(try HostsFile(path: folder.path("good")).slots.count == 1)
+  }
+
+  @Test("local means loopback and this machine's own name, nothing else")
+  func local() {
+    for host in ["localhost", "127.0.0.1", "127.1.2.3", "::1", "node7", "NODE7", "node7.example.org"] {
+      #expect(isLocal(host, ownName: "node7.example.org"), "\(host)")
+    }
+    for host in ["node8", "node7.other.org", "me@localhost", "10.0.0.1", "node", ""] {
+      #expect(!isLocal(host, ownName: "node7.example.org"), "\(host)")
+    }
+  }
+}
