@@ -11,10 +11,20 @@ func waitUntilEnded(_ pid: pid_t) {
   while waitid(P_PID, id_t(pid), &information, WEXITED | WNOWAIT) == -1 && errno == EINTR {}
 }
 
-/// A named pipe: opening it waits for the other side, so that a test knows when a script has come to a point.
-func makePipe(_ folder: TemporaryFolder, _ name: String) throws -> String {
-  try #require(mkfifo(folder.path(name), 0o600) == 0)
-  return folder.path(name)
+/// A named pipe, by which a script tells a test how far it has come.
+struct NamedPipe {
+  let path: String
+
+  init(_ folder: TemporaryFolder, _ name: String) throws {
+    path = folder.path(name)
+    try #require(mkfifo(path, 0o600) == 0)
+  }
+
+  /// Waits for the next writer, and returns all that it wrote.
+  func next() throws -> String {
+    let handle = try #require(FileHandle(forReadingAtPath: path))
+    return String(decoding: try handle.readToEnd() ?? Data(), as: UTF8.self)
+  }
 }
 
 @Suite(.timeLimit(.minutes(1))) struct LaunchProcessTests {
@@ -58,11 +68,11 @@ func makePipe(_ folder: TemporaryFolder, _ name: String) throws -> String {
 
   @Test("standard input stays open until it is closed here, and a second child does not hold it open")
   func standardInput() throws {
-    let up = try makePipe(folder, "up")
-    let first = try start("echo up > \(up); cat; echo closed")
-    #expect(try String(contentsOfFile: up, encoding: .utf8) == "up\n")
-    let second = try start("echo up > \(up); cat; echo closed")
-    #expect(try String(contentsOfFile: up, encoding: .utf8) == "up\n")
+    let up = try NamedPipe(folder, "up")
+    let first = try start("echo up > \(up.path); cat; echo closed")
+    #expect(try up.next() == "up\n")
+    let second = try start("echo up > \(up.path); cat; echo closed")
+    #expect(try up.next() == "up\n")
     #expect(children.reap().isEmpty)
     children.closeInput(of: first.processID)
     waitUntilEnded(first.processID)
@@ -75,13 +85,14 @@ func makePipe(_ folder: TemporaryFolder, _ name: String) throws -> String {
 
   @Test("when the owner of the children goes, their standard input closes")
   func ownerGone() throws {
-    let up = try makePipe(folder, "up")
+    let up = try NamedPipe(folder, "up")
     var owner: ChildProcesses? = ChildProcesses()
     let pid = try #require(owner).start(
-      ["/bin/sh", "-c", "echo up > \(up); cat; echo alone > \(up)"], environment: [:], log: folder.path("log"))
-    #expect(try String(contentsOfFile: up, encoding: .utf8) == "up\n")
+      ["/bin/sh", "-c", "echo up > \(up.path); cat; echo alone > \(up.path)"], environment: [:], log: folder.path("log")
+    )
+    #expect(try up.next() == "up\n")
     owner = nil
-    #expect(try String(contentsOfFile: up, encoding: .utf8) == "alone\n")
+    #expect(try up.next() == "alone\n")
     #expect(waitpid(pid, nil, 0) == pid)
   }
 
@@ -141,8 +152,9 @@ func makePipe(_ folder: TemporaryFolder, _ name: String) throws -> String {
       waitUntilEnded(pid)
       #expect(children.reap().map(\.reason) == [.code(0)])
       let output = try Data(contentsOf: URL(fileURLWithPath: log))
-      #expect(output.split(separator: 0, omittingEmptySubsequences: false).dropLast().map { Data($0) }
-        == words.map { Data($0.utf8) })
+      #expect(
+        output.split(separator: 0, omittingEmptySubsequences: false).dropLast().map { Data($0) }
+          == words.map { Data($0.utf8) })
     }
   }
 }

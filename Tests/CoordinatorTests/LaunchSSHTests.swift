@@ -12,12 +12,12 @@ struct LaunchSSHTests {
     let server = try SSHServer()
     defer { server.stop() }
     let folder = try TemporaryFolder()
-    let up = try makePipe(folder, "up")
+    let up = try NamedPipe(folder, "up")
     let script = """
       #!/bin/sh
       echo "$1|$2|$OMP_NUM_THREADS$OPENBLAS_NUM_THREADS"
       kill -HUP $$
-      echo $$ > '\(up)'
+      echo $$ > '\(up.path)'
       cat
       echo closed
       exit 3
@@ -30,7 +30,7 @@ struct LaunchSSHTests {
     let worker = try HostLauncher(children: children, settings: settings).start(
       rank: 2, incarnation: 1, slot: Slot(rank: 2, host: "far-away.example"), arguments: ["a 'b'", "$HOME"])
     let remote = try #require(
-      pid_t(String(contentsOfFile: up, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)))
+      pid_t(up.next().trimmingCharacters(in: .whitespacesAndNewlines)))
     #expect(remote != worker.processID)
     #expect(kill(remote, 0) == 0)
     #expect(children.reap().isEmpty)
@@ -47,19 +47,19 @@ struct LaunchSSHTests {
     let server = try SSHServer()
     defer { server.stop() }
     let folder = try TemporaryFolder()
-    let up = try makePipe(folder, "up")
+    let up = try NamedPipe(folder, "up")
     try folder.write(
-      "#!/bin/sh\necho up > '\(up)'\ncat\necho gone > '\(up)'\n", to: "worker", permissions: 0o700)
+      "#!/bin/sh\necho up > '\(up.path)'\ncat\necho gone > '\(up.path)'\n", to: "worker", permissions: 0o700)
     let children = ChildProcesses()
     let settings = LaunchSettings(
       workerProgram: folder.path("worker"), logDirectory: folder.url.path, sshCommand: server.sshCommand)
     let worker = try SSHLauncher(children: children, settings: settings).start(
       rank: 0, incarnation: 1, slot: Slot(rank: 0, host: "localhost"), arguments: [])
-    #expect(try String(contentsOfFile: up, encoding: .utf8) == "up\n")
+    #expect(try up.next() == "up\n")
     children.kill(worker.processID)
     waitUntilEnded(worker.processID)
     #expect(children.reap().map(\.reason) == [.signal(SIGKILL)])
-    #expect(try String(contentsOfFile: up, encoding: .utf8) == "gone\n")
+    #expect(try up.next() == "gone\n")
   }
 
   @Test("a host that cannot be reached shows as ssh's exit code 255, with its reason in the log")

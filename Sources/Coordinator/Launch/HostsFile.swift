@@ -69,7 +69,9 @@ struct HostsFile: Equatable, Sendable {
   /// - Throws: `LaunchError` (bad configuration) naming `origin` and the line.
   init(_ text: String, origin: String) throws {
     var entries: [HostEntry] = []
-    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+    // A carriage return and line feed are one Character to Swift.
+    let lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
+    for (index, line) in lines.enumerated() {
       do {
         if let entry = try Self.entry(of: line, number: index + 1) { entries.append(entry) }
       } catch let problem as LineProblem {
@@ -136,7 +138,8 @@ struct HostsFile: Equatable, Sendable {
   private static func isAddress(_ text: String, alsoAllowing extra: String) -> Bool {
     guard let first = text.first, first != "-", first != "@", text.last != "@" else { return false }
     return text.unicodeScalars.allSatisfy { scalar in
-      scalar.isASCII && (scalar.properties.isAlphabetic || ("0"..."9").contains(scalar) || ".-_:%".contains(Character(scalar)))
+      scalar.isASCII
+        && (scalar.properties.isAlphabetic || ("0"..."9").contains(scalar) || ".-_:%".contains(Character(scalar)))
         || extra.contains(Character(scalar))
     }
   }
