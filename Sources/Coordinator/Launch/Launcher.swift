@@ -56,7 +56,8 @@ struct LocalLauncher: Launcher {
     let environment = ProcessInfo.processInfo.environment.merging(LaunchSettings.environment) { _, ours in ours }
     let log = settings.log(rank: rank)
     let pid = try children.start(
-      ["/bin/sh", "-c", "\(ignoringHangups) exec \"$0\" \"$@\"", program] + arguments, environment: environment, log: log)
+      ["/bin/sh", "-c", "\(ignoringHangups) exec \"$0\" \"$@\"", program] + arguments, environment: environment,
+      log: log)
     return LaunchedWorker(rank: rank, incarnation: incarnation, processID: pid, log: log)
   }
 }
