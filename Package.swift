@@ -24,22 +24,52 @@ let package = Package(
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
-    .systemLibrary(name: "CXXHash"),
+    .systemLibrary(name: "CFFmpeg"),
+    .systemLibrary(name: "CLZ4"),
     .systemLibrary(name: "CLinux"),
+    .systemLibrary(name: "COpenBLAS"),
     .systemLibrary(name: "CSodium"),
+    .systemLibrary(name: "CXXHash"),
     .systemLibrary(name: "CZMQ"),
 
     .target(name: "CKernels", cSettings: kernels),
     .target(name: "Shared", dependencies: ["CKernels", "CXXHash", "CSodium", "Yams"], swiftSettings: strict),
     .target(name: "Messaging", dependencies: ["CLinux", "CZMQ", "Shared"], swiftSettings: strict),
-    .target(name: "Coordinator", dependencies: ["CLinux", "Messaging", "Shared"], swiftSettings: strict),
+    .target(name: "VideoIndex", dependencies: ["Shared"], swiftSettings: strict),
+    .target(
+      name: "VideoData", dependencies: ["CFFmpeg", "CKernels", "Shared", "VideoIndex"], swiftSettings: strict),
+    .target(name: "BLVNet", dependencies: ["CKernels", "COpenBLAS", "Shared"], swiftSettings: strict),
+    .target(name: "Ring", dependencies: ["CKernels", "CLZ4", "CXXHash", "Shared"], swiftSettings: strict),
+    .target(name: "Checkpoint", dependencies: ["CSodium", "Shared"], swiftSettings: strict),
+    .target(name: "RunJournal", dependencies: ["Shared", database], swiftSettings: strict),
+    .executableTarget(
+      name: "Coordinator",
+      dependencies: [
+        "CLinux", "Checkpoint", "Messaging", "RunJournal", "Shared", "VideoData", "VideoIndex", arguments, logging
+      ], swiftSettings: strict),
+    .executableTarget(
+      name: "Worker",
+      dependencies: [
+        "BLVNet", "Checkpoint", "Messaging", "Ring", "Shared", "VideoData", "VideoIndex", arguments, logging
+      ], swiftSettings: strict),
 
-    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: plain),
+    .target(name: "TestSupport", dependencies: ["Shared"], path: "Tests/TestSupport", swiftSettings: plain),
     .testTarget(name: "SharedTests", dependencies: ["Shared"], swiftSettings: plain),
     .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Shared"], swiftSettings: plain),
+    .testTarget(name: "VideoIndexTests", dependencies: ["VideoIndex", "Shared"], swiftSettings: plain),
+    .testTarget(
+      name: "VideoDataTests", dependencies: ["CFFmpeg", "Shared", "VideoData", "VideoIndex"], swiftSettings: plain),
+    .testTarget(name: "BLVNetTests", dependencies: ["BLVNet", "CKernels", "Shared", "Yams"], swiftSettings: plain),
+    .testTarget(
+      name: "RingTests", dependencies: ["CKernels", "Ring", "Shared"], resources: [.copy("Fixtures")],
+      swiftSettings: plain),
+    .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Shared"], swiftSettings: plain),
+    .testTarget(name: "RunJournalTests", dependencies: ["RunJournal", "Shared", database], swiftSettings: plain),
     .testTarget(
       name: "CoordinatorTests", dependencies: ["Coordinator", "Messaging", "Shared", "TestSupport"],
       swiftSettings: plain),
+    .testTarget(name: "WorkerTests", dependencies: ["Worker", "Shared"], swiftSettings: plain),
+    .testTarget(name: "ClusterTests", dependencies: ["Shared", "TestSupport", database], swiftSettings: plain)
   ],
   swiftLanguageModes: [.v6]
 )
