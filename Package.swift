@@ -15,7 +15,7 @@ let package = Package(
   name: "tamring",
   products: [
     .executable(name: "coordinator", targets: ["Coordinator"]),
-    .executable(name: "worker", targets: ["Worker"])
+    .executable(name: "worker", targets: ["Worker"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -45,12 +45,12 @@ let package = Package(
     .executableTarget(
       name: "Coordinator",
       dependencies: [
-        "CLinux", "Checkpoint", "Messaging", "RunJournal", "Shared", "VideoData", "VideoIndex", arguments, logging
+        "CLinux", "Checkpoint", "Messaging", "RunJournal", "Shared", "VideoData", "VideoIndex", arguments, logging,
       ], swiftSettings: strict),
     .executableTarget(
       name: "Worker",
       dependencies: [
-        "BLVNet", "Checkpoint", "Messaging", "Ring", "Shared", "VideoData", "VideoIndex", arguments, logging
+        "BLVNet", "Checkpoint", "Messaging", "Ring", "Shared", "VideoData", "VideoIndex", arguments, logging,
       ], swiftSettings: strict),
 
     .target(name: "TestSupport", dependencies: ["Shared"], path: "Tests/TestSupport", swiftSettings: plain),
@@ -69,7 +69,7 @@ let package = Package(
       name: "CoordinatorTests", dependencies: ["Coordinator", "Messaging", "Shared", "TestSupport"],
       swiftSettings: plain),
     .testTarget(name: "WorkerTests", dependencies: ["Worker", "Shared"], swiftSettings: plain),
-    .testTarget(name: "ClusterTests", dependencies: ["Shared", "TestSupport", database], swiftSettings: plain)
+    .testTarget(name: "ClusterTests", dependencies: ["Shared", "TestSupport", database], swiftSettings: plain),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -38,6 +38,11 @@ public final class SignalSource {
     precondition(free, "a second SignalSource in one process")
     self.signals = signals
     for signal in signals { try setDisposition(of: signal, to: deliver) }
+    // Whoever started this process may have blocked them.
+    var set = sigset_t()
+    unsafe sigemptyset(&set)
+    for signal in signals { unsafe sigaddset(&set, signal) }
+    _ = unsafe pthread_sigmask(SIG_UNBLOCK, &set, nil)
   }
 
   deinit {

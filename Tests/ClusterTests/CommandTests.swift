@@ -28,7 +28,8 @@ import Testing
   func rejectedClips() throws {
     let cluster = try LocalCluster(clips: 20)
     let list = try cluster.folder.text("data/train.csv")
-    try cluster.folder.write(list + "moving left,gone,0,2,train,0\n\"moving left\",empty,0,2,train,0\n", to: "data/train.csv")
+    try cluster.folder.write(
+      list + "moving left,gone,0,2,train,0\n\"moving left\",empty,0,2,train,0\n", to: "data/train.csv")
     try cluster.folder.write("", to: "data/train/moving left/empty.mp4")
     let finished = try cluster.train("run", hosts: "localhost slots=2", ["--steps", "3"])
     #expect(finished.status == 0, "\(finished.output)")

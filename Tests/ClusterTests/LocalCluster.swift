@@ -30,7 +30,8 @@ final class LocalCluster {
   init(clips: Int = 47) throws {
     folder = try TemporaryFolder()
     try folder.write(Self.recipe, to: "small.yaml")
-    let made = try run(Self.program("coordinator"), ["demo-data", folder.path("data"), "--train", "\(clips)", "--validation", "9"])
+    let made = try run(
+      Self.program("coordinator"), ["demo-data", folder.path("data"), "--train", "\(clips)", "--validation", "9"])
     guard made.status == 0 else { throw SharedError(.failed, made.output) }
   }
 

@@ -10,7 +10,9 @@ import Testing
   func workersAndThreads() throws {
     let cluster = try LocalCluster()
     var weights: [String: [String]] = [:]
-    for hosts in ["localhost", "localhost slots=2", "localhost slots=3", "localhost threads=2", "localhost slots=2 threads=2"] {
+    for hosts in [
+      "localhost", "localhost slots=2", "localhost slots=3", "localhost threads=2", "localhost slots=2 threads=2",
+    ] {
       let name = hosts.replacingOccurrences(of: " ", with: "-").replacingOccurrences(of: "=", with: "")
       let finished = try cluster.train(name, hosts: hosts)
       #expect(finished.status == 0, "\(finished.output)")
@@ -28,7 +30,8 @@ import Testing
     let cluster = try LocalCluster()
     let whole = try cluster.train("whole", hosts: "localhost")
     #expect(whole.status == 0, "\(whole.output)")
-    let process = try RunningProcess(LocalCluster.program("coordinator"), cluster.training("cut", hosts: "localhost slots=2"))
+    let process = try RunningProcess(
+      LocalCluster.program("coordinator"), cluster.training("cut", hosts: "localhost slots=2"))
     #expect(process.wait(for: "epoch 4/"))
     process.signal(SIGINT)
     let stopped = process.finish()
@@ -45,7 +48,8 @@ import Testing
     let cluster = try LocalCluster()
     let whole = try cluster.train("whole", hosts: "localhost")
     #expect(whole.status == 0, "\(whole.output)")
-    let process = try RunningProcess(LocalCluster.program("coordinator"), cluster.training("hurt", hosts: "localhost slots=3"))
+    let process = try RunningProcess(
+      LocalCluster.program("coordinator"), cluster.training("hurt", hosts: "localhost slots=3"))
     for (epoch, rank) in [(2, 1), (5, 0), (8, 2)] {
       #expect(process.wait(for: "epoch \(epoch)/"), "\(process.output)")
       let pids = try cluster.query(
@@ -67,7 +71,8 @@ import Testing
     let cluster = try LocalCluster()
     let whole = try cluster.train("whole", hosts: "localhost")
     #expect(whole.status == 0, "\(whole.output)")
-    let process = try RunningProcess(LocalCluster.program("coordinator"), cluster.training("dead", hosts: "localhost slots=2"))
+    let process = try RunningProcess(
+      LocalCluster.program("coordinator"), cluster.training("dead", hosts: "localhost slots=2"))
     #expect(process.wait(for: "epoch 4/"))
     let pids = try cluster.query("dead", "SELECT pid FROM members WHERE left_at IS NULL", as: Int.self)
     process.signal(SIGKILL)

@@ -31,7 +31,8 @@ struct ClusterOptions: ParsableArguments {
     guard wanted.isLoopback || insecureListen else {
       throw SharedError(
         .badConfiguration,
-        "listening at \(wanted) would let anybody on that network take part: give --insecure-listen if that is acceptable")
+        "listening at \(wanted) would let anybody on that network take part: give --insecure-listen if that is acceptable"
+      )
     }
     if !wanted.isLoopback { display.line("warning: listening at \(wanted) without encryption or authentication") }
     var options = Socket.Options()

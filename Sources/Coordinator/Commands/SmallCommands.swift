@@ -28,7 +28,8 @@ struct DemoDataCommand: ParsableCommand {
     }
     display.clear()
     display.line(
-      written ? "\(train + validation) clips of \(DemoData.classes.count) classes in \(folder)" : "\(folder) is complete")
+      written
+        ? "\(train + validation) clips of \(DemoData.classes.count) classes in \(folder)" : "\(folder) is complete")
   }
 }
 
@@ -105,21 +106,30 @@ struct StatusCommand: ParsableCommand {
     guard let run = status.run else { throw SharedError(.badData, "\(directory): holds no run") }
     let total = run.epochs * run.stepsPerEpoch
     print("\(run.name): seed \(run.seed), \(run.clips) clips, \(status.rejectedClips) clips left out")
-    print("steps: \(status.steps) of \(total) (epoch \(status.steps / run.stepsPerEpoch) of \(run.epochs))"
-      + (status.rolledBack > 0 ? ", \(status.rolledBack) rolled back" : ""))
+    print(
+      "steps: \(status.steps) of \(total) (epoch \(status.steps / run.stepsPerEpoch) of \(run.epochs))"
+        + (status.rolledBack > 0 ? ", \(status.rolledBack) rolled back" : ""))
     if let last = status.lastCommit {
-      print("last step: loss \(fixed(last.loss, 3)), top-1 \(percent(last.top1, last.clips)), at \(last.committedAt.formatted(.iso8601))")
+      print(
+        "last step: loss \(fixed(last.loss, 3)), top-1 \(percent(last.top1, last.clips)), at \(last.committedAt.formatted(.iso8601))"
+      )
     }
     if let generation = status.lastGeneration {
-      print("generation \(generation.number): ranks \(generation.ring.map(String.init).joined(separator: " ")), since step \(generation.startStep) (\(generation.reason))")
+      print(
+        "generation \(generation.number): ranks \(generation.ring.map(String.init).joined(separator: " ")), since step \(generation.startStep) (\(generation.reason))"
+      )
     }
     print("workers now: \(status.presentMembers.map { "\($0.rank) on \($0.host)" }.joined(separator: ", "))")
     if status.wireBytes > 0 {
-      print("exchange: \(status.wireBytes) bytes on the wire, \(fixed(Double(status.rawBytes) / Double(status.wireBytes), 2)) x compressed, \(fixed(status.ringSeconds, 1)) s in the ring")
+      print(
+        "exchange: \(status.wireBytes) bytes on the wire, \(fixed(Double(status.rawBytes) / Double(status.wireBytes), 2)) x compressed, \(fixed(status.ringSeconds, 1)) s in the ring"
+      )
     }
     if let checkpoint = status.newestCheckpoint { print("newest checkpoint: \(checkpoint.path)") }
     if let evaluation = status.lastEvaluation {
-      print("validation at step \(evaluation.step): top-1 \(percent(evaluation.top1, evaluation.clips)), top-5 \(percent(evaluation.top5, evaluation.clips)) of \(evaluation.clips) clips")
+      print(
+        "validation at step \(evaluation.step): top-1 \(percent(evaluation.top1, evaluation.clips)), top-5 \(percent(evaluation.top5, evaluation.clips)) of \(evaluation.clips) clips"
+      )
     }
   }
 }

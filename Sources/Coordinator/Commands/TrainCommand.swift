@@ -100,7 +100,8 @@ struct TrainCommand: ParsableCommand {
 
   private func kept(_ directory: RunDirectory, _ recipe: Recipe) throws -> Indexes {
     guard let indexes = try directory.indexes() else {
-      throw SharedError(.badData, "\(directory.path): holds a run without its index; restore it or use another --run-dir")
+      throw SharedError(
+        .badData, "\(directory.path): holds a run without its index; restore it or use another --run-dir")
     }
     return indexes
   }
@@ -144,7 +145,9 @@ struct TrainCommand: ParsableCommand {
 }
 
 /// Builds the indexes of a recipe and keeps them in its run directory, with progress on screen.
-func index(_ recipe: Recipe, _ directory: RunDirectory, _ display: ProgressDisplay, deep: Bool = false) throws -> Indexes {
+func index(_ recipe: Recipe, _ directory: RunDirectory, _ display: ProgressDisplay, deep: Bool = false) throws
+  -> Indexes
+{
   let progress = SharedProgress(display)
   let indexes = try IndexBuilder(recipe: recipe, deep: deep) { done, total, rejected in
     progress.show("indexing  \(done)/\(total) clips  \(rejected) left out")

@@ -198,8 +198,8 @@ final class CoordinatorService {
 
   func send(_ message: CoordinatorMessage, payload: Data? = nil, to worker: WorkerIdentity) throws {
     let name = Data("c.\(worker.rank).\(worker.incarnation)".utf8)
-    do { _ = try socket.send([name] + ControlCodec.encode(message, payload: payload), dontWait: true) } catch
-      let error as MessagingError where error.isUnreachable
+    do { _ = try socket.send([name] + ControlCodec.encode(message, payload: payload), dontWait: true) } catch let error
+      as MessagingError where error.isUnreachable
     {
       // It is gone, or not connected again yet: what matters is said again.
     }

@@ -75,7 +75,8 @@ struct IndexBuilder {
     }
     let all = found.withLock { $0 }
     return (
-      try ClipIndex(classes: classes.names, clips: all.entries), all.rejected.sorted { ($0.id, $0.path) < ($1.id, $1.path) }
+      try ClipIndex(classes: classes.names, clips: all.entries),
+      all.rejected.sorted { ($0.id, $0.path) < ($1.id, $1.path) }
     )
   }
 }

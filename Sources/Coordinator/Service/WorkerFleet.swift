@@ -55,7 +55,9 @@ final class WorkerFleet {
   func stepped() { starts = [:] }
 
   /// Nobody runs, and nobody more will be started.
-  var isExhausted: Bool { mode == .auto && running.isEmpty && slots.allSatisfy { starts[$0.rank, default: 0] > restarts } }
+  var isExhausted: Bool {
+    mode == .auto && running.isEmpty && slots.allSatisfy { starts[$0.rank, default: 0] > restarts }
+  }
 
   var isEmpty: Bool { running.isEmpty }
 

@@ -15,7 +15,10 @@ struct JoinCommand: ParsableCommand {
   @Option(help: "Where the coordinator listens; TAMRING_COORDINATOR, else tcp://127.0.0.1:5577.")
   var coordinator: String?
 
-  @Option(help: "The address to be reached at by other workers: HOST or HOST:PORT; where the route to the coordinator leaves from.")
+  @Option(
+    help:
+      "The address to be reached at by other workers: HOST or HOST:PORT; where the route to the coordinator leaves from."
+  )
   var listen: String?
 
   @Option(help: "The address that other workers are told, as HOST or HOST:PORT, if it is not the one listened at.")
@@ -38,7 +41,10 @@ struct JoinCommand: ParsableCommand {
     // A closed terminal or a broken pipe must not take a worker along.
     try ignore(signals: [SIGPIPE, SIGHUP])
     let environment = ProcessInfo.processInfo.environment
-    let given = rank ?? ["RANK", "SLURM_PROCID", "JOB_COMPLETION_INDEX"].lazy.compactMap { environment[$0] }.compactMap { Int($0) }.first
+    let given =
+      rank
+      ?? ["RANK", "SLURM_PROCID", "JOB_COMPLETION_INDEX"].lazy.compactMap { environment[$0] }.compactMap { Int($0) }
+      .first
     guard let rank = given, rank >= 0 else {
       throw SharedError(.usage, "no rank: give --rank N, or set RANK, SLURM_PROCID or JOB_COMPLETION_INDEX")
     }
@@ -55,7 +61,8 @@ struct JoinCommand: ParsableCommand {
     if !own.isLoopback { log.warning("listening at \(own) without encryption") }
     let loop = try WorkerLoop(
       WorkerLoop.Settings(
-        identity: WorkerIdentity(rank: rank, incarnation: .random(in: 1...UInt64.max)), coordinator: target, listen: own,
+        identity: WorkerIdentity(rank: rank, incarnation: .random(in: 1...UInt64.max)), coordinator: target,
+        listen: own,
         advertise: try advertise.map { try advertised($0, own) }, threads: threads, dataPath: data),
       log: log)
     try loop.run()

@@ -14,7 +14,9 @@ struct ProfileCommand: ParsableCommand {
     let model = try Recipe.read(path: recipe).model
     let profile = Profile(try Network(model, engine: .openblas))
     func row(_ name: String, _ parameters: String, _ adds: String, _ bytes: String) -> String {
-      func right(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) + text }
+      func right(_ text: String, _ width: Int) -> String {
+        String(repeating: " ", count: max(0, width - text.count)) + text
+      }
       return name + String(repeating: " ", count: max(0, 46 - name.count)) + right(parameters, 12) + right(adds, 16)
         + right(bytes, 12)
     }
@@ -23,7 +25,9 @@ struct ProfileCommand: ParsableCommand {
       print(row(layer.name, "\(layer.parameters)", "\(layer.multiplyAdds)", megabytes(layer.activationBytes)))
     }
     print(row("total", "\(profile.parameters)", "\(profile.multiplyAdds)", megabytes(profile.activationBytes)))
-    print("memory of one clip: training \(megabytes(profile.trainingBytes)) MB, evaluation \(megabytes(profile.evaluationBytes)) MB")
+    print(
+      "memory of one clip: training \(megabytes(profile.trainingBytes)) MB, evaluation \(megabytes(profile.evaluationBytes)) MB"
+    )
   }
 
   private func megabytes(_ bytes: Int) -> String { String(format: "%.1f", Double(bytes) / 1e6) }

@@ -92,7 +92,9 @@ final class PeerLinks {
   }
 
   private func reply(to peer: Data, _ parts: [Data]) throws {
-    do { _ = try inbound.send([peer] + parts, dontWait: true) } catch let error as MessagingError where error.isUnreachable {
+    do { _ = try inbound.send([peer] + parts, dontWait: true) } catch let error as MessagingError
+      where error.isUnreachable
+    {
       // The peer is gone; whoever needs to know hears it from the coordinator.
     }
   }

@@ -103,9 +103,11 @@ extension WorkerLoop {
     guard let first = found.first, let context else { return "a gradient is not finite" }
     let layout = context.network.layout
     let name =
-      first.tensor == NonFiniteGradient.statistics ? "the loss or a statistic" : layout.parameters[Int(first.tensor)].name
+      first.tensor == NonFiniteGradient.statistics
+      ? "the loss or a statistic" : layout.parameters[Int(first.tensor)].name
     let clips = context.clips(step: step, lane: Int(first.lane)).map { context.train.clips[$0].id }
-    return "step \(step): the gradient of \(name) is not finite in lane \(first.lane) (clips \(clips.joined(separator: " "))"
+    return
+      "step \(step): the gradient of \(name) is not finite in lane \(first.lane) (clips \(clips.joined(separator: " "))"
       + (found.count > 1 ? ", and \(found.count - 1) more tensors)" : ")")
       + "; lower optimizer.learning_rate, or set exchange.non_finite: skip"
   }

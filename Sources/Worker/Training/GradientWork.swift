@@ -32,7 +32,9 @@ final class GradientWork {
 
   /// Makes sure that `lanes` get computed for this attempt: finished ones are kept if all that is summed is wanted,
   /// else everything starts anew.
-  func compute(_ lanes: [Int], step: UInt64, attempt: UInt8, exponents: [Int32], on pool: LanePool, _ context: RunContext) {
+  func compute(
+    _ lanes: [Int], step: UInt64, attempt: UInt8, exponents: [Int32], on pool: LanePool, _ context: RunContext
+  ) {
     let wanted = Set(lanes)
     if self.step != step || self.attempt != attempt || self.exponents != exponents
       || !summed.union(running).isSubset(of: wanted)

@@ -167,7 +167,9 @@ final class LanePool: Sendable {
           let logits = lane.evaluate(parameters: parameters, statistics: statistics, input: input, clips: 1)
           for i in 0..<classes { sum[i] += logits[i] }
         }
-        let rank = sum.indices.count { sum[$0] > sum[request.label] || (sum[$0] == sum[request.label] && $0 < request.label) }
+        let rank = sum.indices.count {
+          sum[$0] > sum[request.label] || (sum[$0] == sum[request.label] && $0 < request.label)
+        }
         result.clips += 1
         result.top1 += rank == 0 ? 1 : 0
         result.top5 += rank < 5 ? 1 : 0

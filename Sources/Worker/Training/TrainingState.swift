@@ -53,7 +53,8 @@ final class TrainingState {
   /// The rate of step `step`.
   var rate: Float {
     context.learningRate.rate(
-      epoch: context.epoch(of: step), stepInEpoch: context.stepInEpoch(step), stepsPerEpoch: context.shards.stepsPerEpoch,
+      epoch: context.epoch(of: step), stepInEpoch: context.stepInEpoch(step),
+      stepsPerEpoch: context.shards.stepsPerEpoch,
       reductions: plateau.reductions)
   }
 
