@@ -47,6 +47,12 @@ public enum Endpoint: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// The host of a TCP address; empty between threads.
+  public var host: String { if case .tcp(let host, _) = self { host } else { "" } }
+
+  /// The port of a TCP address; 0 between threads.
+  public var port: UInt16 { if case .tcp(_, let port) = self { port } else { 0 } }
+
   /// Whether only processes of this machine can reach it. The name `localhost` counts, other names are not looked up.
   public var isLoopback: Bool {
     switch self {

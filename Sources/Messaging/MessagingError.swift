@@ -29,6 +29,9 @@ public struct MessagingError: Failure, Equatable {
   /// Whether a router was asked to send to a peer that is not connected.
   public var isUnreachable: Bool { cause == .system(EHOSTUNREACH) }
 
+  /// A message beyond the limits arrived and was dropped.
+  public var isTooLong: Bool { if case .tooLong = cause { true } else { false } }
+
   /// Whether the context was shut down while this call waited.
   public var isShutdown: Bool { cause == .system(Int32(ETERM)) }
 

@@ -62,6 +62,16 @@ public final class Journal: Sendable {
   /// - Throws: `JournalError`, as all readers here, if the database fails.
   public func run() throws -> RunRecord? { try read("reading the run") { try RunRecord.fetchOne($0) } }
 
+  /// Keeps what the run's bits depend on, once it is known.
+  /// - Returns: what was kept before, if it was something else.
+  public func recordFingerprint(_ text: String) throws -> String? {
+    try write("recording the fingerprint") { database in
+      let known = try String.fetchOne(database, sql: "SELECT fingerprint FROM runs") ?? ""
+      if known.isEmpty { try database.execute(sql: "UPDATE runs SET fingerprint = ?", arguments: [text]) }
+      return known.isEmpty || known == text ? nil : known
+    }
+  }
+
   public func rejectedClips() throws -> [RejectedRecord] {
     try read("reading the rejected clips") { try RejectedRecord.order(sql: "list, id, path").fetchAll($0) }
   }

@@ -40,6 +40,11 @@ struct ClusterOptions: ParsableArguments {
     options.linger = .milliseconds(500)
     let socket = try Socket(try MessagingContext(), .router, options)
     let bound = try socket.bind(wanted)
+    guard advertise != nil || !["*", "0.0.0.0", "::"].contains(wanted.host) else {
+      throw SharedError(
+        .usage,
+        "listening at all addresses of \(wanted) needs --advertise tcp://HOST:PORT, the one that workers connect to")
+    }
     return (socket, try advertise.map { try Endpoint($0) } ?? bound)
   }
 

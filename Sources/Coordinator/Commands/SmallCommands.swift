@@ -77,7 +77,7 @@ struct EvaluateCommand: ParsableCommand {
     }
     _ = try SafeTensors(model, origin: file)
     let directory = try RunDirectory(path)
-    let indexes = try directory.indexes() ?? index(recipe, directory, display)
+    let indexes = try directory.indexes(of: recipe) ?? index(recipe, directory, display)
     guard !indexes.validation.clips.isEmpty else {
       throw SharedError(.badData, "\(recipe.data.path)/\(recipe.data.validationList): no validation clip can be used")
     }

@@ -22,9 +22,9 @@ struct TrainCommand: ParsableCommand {
     let directory = try RunDirectory(path)
     let lock = try RunLock(directory.path)
     defer { withExtendedLifetime(lock) {} }
-    let resumes = directory.holdsRun
-    let indexes = try resumes ? kept(directory, recipe) : index(recipe, directory, display)
-    let journal = try Journal(directory.journal, resumes ? .resume : .create)
+    let journal = try Journal(directory.journal, directory.holdsRun ? .resume : .create)
+    let resumes = try journal.run() != nil
+    let indexes = try resumes ? kept(directory) : directory.indexes(of: recipe) ?? index(recipe, directory, display)
     let plan = self.plan(recipe, indexes)
     let store = try CheckpointStore(directory.checkpoints, access: .writing)
     let checkpoint = try resumes ? resume(journal, store, plan, display) : begin(journal, directory, plan)
@@ -37,10 +37,10 @@ struct TrainCommand: ParsableCommand {
     let started = ContinuousClock.now
     let result = try service.run()
     let elapsed = ContinuousClock.now - started
-    let where_ = service.newestCheckpoint.map { "\($0.path)" } ?? "none"
+    let place = service.newestCheckpoint.map { "\($0.path)" } ?? "none"
     if service.interrupted {
-      display.line("interrupted; checkpoint: \(where_); the same command goes on from there")
-      throw SharedError(.interrupted, "stopped by a signal, with a checkpoint at \(where_)")
+      display.line("interrupted; checkpoint: \(place); the same command goes on from there")
+      throw SharedError(.interrupted, "stopped by a signal, with a checkpoint at \(place)")
     }
     if let result {
       try journal.record(
@@ -52,7 +52,7 @@ struct TrainCommand: ParsableCommand {
         "validation: top-1 \(percent(result.top1, result.clips)), top-5 \(percent(result.top5, result.clips))"
           + " of \(result.clips) clips")
     }
-    display.line("done in \(clock(Double(elapsed.components.seconds))); checkpoint: \(where_)")
+    display.line("done in \(clock(Double(elapsed.components.seconds))); checkpoint: \(place)")
     try journal.close()
   }
 
@@ -98,7 +98,7 @@ struct TrainCommand: ParsableCommand {
 
   // MARK: Going on
 
-  private func kept(_ directory: RunDirectory, _ recipe: Recipe) throws -> Indexes {
+  private func kept(_ directory: RunDirectory) throws -> Indexes {
     guard let indexes = try directory.indexes() else {
       throw SharedError(
         .badData, "\(directory.path): holds a run without its index; restore it or use another --run-dir")
@@ -153,7 +153,7 @@ func index(_ recipe: Recipe, _ directory: RunDirectory, _ display: ProgressDispl
     progress.show("indexing  \(done)/\(total) clips  \(rejected) left out")
   }.build()
   display.clear()
-  try directory.save(indexes)
+  try directory.save(indexes, of: recipe)
   return indexes
 }
 

@@ -143,7 +143,10 @@ struct Membership {
       switch phase {
       case .gathering: return gather(at: now)
       case .running: return order(.reform)
-      case .stopped(let next): return [.send(identity, .prepare(generation: number, step: next, source: .coordinator))]
+      case .stopped(let next):
+        // Before the last checkpoint is safe there is nothing to give; the newcomer asks again.
+        guard checkpoint == next else { return [] }
+        return [.send(identity, .prepare(generation: number, step: next, source: .coordinator))]
       case .halting, .preparing: return []
       }
     }
@@ -310,11 +313,12 @@ struct Membership {
   private mutating func beginIfPrepared(_ step: UInt64, at now: Duration) -> [Action] {
     let all = taking
     guard let first = all.first, all.allSatisfy({ $0.prepared != nil }) else { return [] }
-    if let odd = all.first(where: { $0.prepared != first.prepared }) {
-      return lost(
-        odd.identity, reason: "its weights before step \(step) differ from those of \(first.identity)", at: now)
+    let counts = Dictionary(all.map { ($0.prepared, 1) }, uniquingKeysWith: +)
+    let common = counts.max { $0.value < $1.value }?.key ?? first.prepared
+    if let odd = all.first(where: { $0.prepared != common }) {
+      return lost(odd.identity, reason: "its weights before step \(step) differ from those of most", at: now)
     }
-    let shares = laneShares(lanes: settings.lanes, weights: all.map { max(1, $0.hello.threads) })
+    let shares = laneShares(lanes: settings.lanes, weights: all.map { min(max(1, $0.hello.threads), 1024) })
     let members = zip(all, shares).map { worker, lanes in
       Member(identity: worker.identity, endpoint: worker.hello.endpoint, lanes: lanes)
     }

@@ -56,6 +56,7 @@ extension CoordinatorService {
 
   /// Writes the fetched checkpoint once the journal holds every step below it. A failure leaves the older ones.
   private func writeCheckpoint() throws {
+    try writeDown()
     guard let fetch = checkpointFetch, let store, fetch.done.count == 2, collector.next >= fetch.step else { return }
     checkpointFetch = nil
     do {

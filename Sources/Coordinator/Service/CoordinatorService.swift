@@ -82,6 +82,7 @@ final class CoordinatorService {
   /// - Returns: the sums of the evaluation at the end, if there was one.
   /// - Throws: `SharedError` where the run could not be finished.
   func run() throws -> EvaluationResult? {
+    defer { fleet.killAll() }
     for slot in fleet.slots { _ = try fleet.start(slot.rank) }
     var tick = now
     while !finished {
@@ -107,18 +108,27 @@ final class CoordinatorService {
   // MARK: What arrives
 
   private func takeMessages() throws {
-    while let parts = try socket.receive(dontWait: true) {
+    while true {
       do {
+        guard let parts = try socket.receive(dontWait: true) else { return }
         guard let name = parts.first.flatMap({ String(bytes: $0, encoding: .utf8) }), let sender = identity(name) else {
-          throw SharedError(.badData, "a message from a stranger")
+          dropped("a message from a stranger")
+          continue
         }
-        let (message, payload) = try ControlCodec.decode(WorkerMessage.self, Array(parts.dropFirst()))
+        let message: WorkerMessage
+        let payload: Data?
+        do { (message, payload) = try ControlCodec.decode(WorkerMessage.self, Array(parts.dropFirst())) } catch {
+          dropped("\(error)")
+          continue
+        }
         try receive(message, payload, from: sender)
-      } catch let error as SharedError where error.status == .badData && !(error.description.hasPrefix("step ")) {
-        malformed += 1
-        note("dropped message \(malformed): \(error)", level: .warning)
-      }
+      } catch let error as MessagingError where error.isTooLong { dropped("\(error)") }
     }
+  }
+
+  private func dropped(_ reason: String) {
+    malformed += 1
+    note("dropped message \(malformed): \(reason)", level: .warning)
   }
 
   /// `c.RANK.INCARNATION`, or `h.` for heartbeats.
@@ -190,7 +200,10 @@ final class CoordinatorService {
       }
       return
     }
-    failure = SharedError(ExitStatus(rawValue: fault.status) ?? .failed, fault.text)
+    let ending = SharedError(ExitStatus(rawValue: fault.status) ?? .failed, fault.text)
+    // Where nobody can be believed, no state may be kept: the newest checkpoint is the last good one.
+    if case .corruption = fault.kind { throw ending }
+    failure = ending
     try perform(membership.stopHere(fault.text, at: now))
   }
 
@@ -253,13 +266,19 @@ final class CoordinatorService {
       GenerationRecord(
         number: Int(generation.number), startStep: Int(generation.startStep), reason: reason, lanes: lanes,
         ring: generation.members.map(\.identity.rank), createdAt: .now))
+    if let hello = membership.members.first?.hello {
+      let text = hello.fingerprint.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+      if let before = try journal?.recordFingerprint(text) {
+        note("the run began with \(before) and goes on with \(text): its bits may differ", level: .warning)
+      }
+    }
     if generation.number > 1 || reason != "start" {
       note("generation \(generation.number) from step \(generation.startStep): \(reason)")
     }
   }
 
   /// Writes the steps that have come to the journal, tells the workers, shows them.
-  private func writeDown() throws {
+  func writeDown() throws {
     guard !committed.isEmpty else { return }
     let steps = committed
     committed = []

@@ -32,11 +32,28 @@ struct RunDirectory {
 
   // MARK: Indexes
 
-  func save(_ indexes: Indexes) throws {
+  /// Keeps the indexes of a recipe's data.
+  func save(_ indexes: Indexes, of recipe: Recipe) throws {
     try write(indexes.train.encoded(), to: index + "/train.tsv")
     try write(indexes.validation.encoded(), to: index + "/validation.tsv")
     try write(RejectedClip.encoded(indexes.rejectedTrain), to: rejected("train"))
     try write(RejectedClip.encoded(indexes.rejectedValidation), to: rejected("validation"))
+    try write(Data(key(recipe).utf8), to: index + "/key")
+  }
+
+  /// The indexes that were kept for just this data, so that nothing is probed twice; nil where there are none.
+  func indexes(of recipe: Recipe) throws -> Indexes? {
+    guard FileManager.default.contents(atPath: index + "/key") == Data(key(recipe).utf8) else { return nil }
+    return try indexes()
+  }
+
+  /// Changes with the lists and with where their clips are looked for.
+  private func key(_ recipe: Recipe) -> String {
+    let data = recipe.data
+    let lists = [data.trainList, data.validationList, data.labels].map { name in
+      FileManager.default.contents(atPath: "\(data.path)/\(name)").map { Digest128(of: $0).description } ?? "none"
+    }
+    return ([data.format.rawValue, data.path, data.trainVideos, data.validationVideos] + lists).joined(separator: "\n")
   }
 
   func rejected(_ list: String) -> String { "\(index)/rejected-\(list).tsv" }

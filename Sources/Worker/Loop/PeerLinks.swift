@@ -65,6 +65,12 @@ final class PeerLinks {
     left = Data()
   }
 
+  /// Whether a message to the right neighbour can be queued now.
+  func canSendRight() throws -> Bool {
+    guard let right else { return true }
+    return try Poller.wait(for: [PollItem(right, .writable)], timeout: .zero)[0].contains(.writable)
+  }
+
   /// - Returns: false if the message must wait.
   func sendRight(_ bytes: [UInt8]) throws -> Bool {
     guard let right else { return true }

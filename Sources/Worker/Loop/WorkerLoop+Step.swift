@@ -62,9 +62,7 @@ extension WorkerLoop {
   func pump() throws {
     guard let ring else { return }
     if let bytes = ring.nextToLeft() { try peers.sendLeft(bytes) }
-    while let bytes = ring.nextToRight(now: .now) {
-      if try !peers.sendRight(bytes) { break }
-    }
+    while try peers.canSendRight(), let bytes = ring.nextToRight(now: .now) { _ = try peers.sendRight(bytes) }
     let counters = ring.counters
     heartbeat.update { progress in
       progress.ringFrames = UInt64(counters.bytesReceived)

@@ -186,7 +186,9 @@ struct WorkerSession {
     return phase == .voting ? sent + boundary() : sent
   }
 
+  /// The step in flight cannot be finished here.
   mutating func failed(_ fault: Fault) -> [Action] {
+    guard phase == .computing || phase == .voting else { return [] }
     phase = .faulted(fault)
     return [.send(.fault(fault))]
   }

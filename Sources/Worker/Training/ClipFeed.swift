@@ -21,11 +21,14 @@ final class ClipFeed: Sendable {
   }
 
   /// Waits for a lane's clips. Give them back with `recycle`.
+  /// - Parameter isWanted: whether a lane that was cancelled is still to be had.
+  /// - Returns: nil if it is not wanted any more.
   /// - Throws: `VideoError` naming the clip that cannot be decoded, also at a second try.
-  func take(step: UInt64, lane: Int) throws -> LaneBatch {
+  func take(step: UInt64, lane: Int, isWanted: () -> Bool) throws -> LaneBatch? {
     let key = LaneKey(step: Int(step), lane: lane)
     while true {
       if let batch = try prefetcher.take(key) { return batch }
+      guard isWanted() else { return nil }
       // A step that is repeated, or one that was not foreseen.
       request(key)
     }

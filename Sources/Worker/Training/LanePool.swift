@@ -132,7 +132,8 @@ final class LanePool: Sendable {
   private func train(_ job: LaneTask, on lane: Lane) throws -> Double {
     guard job.round == currentRound else { throw Given() }
     let start = ContinuousClock.now
-    let batch = try feed.take(step: job.step, lane: job.lane)
+    let batch = try feed.take(step: job.step, lane: job.lane) { job.round == currentRound }
+    guard let batch else { throw Given() }
     defer { feed.recycle(batch) }
     let wait = (ContinuousClock.now - start).seconds
     let result = try unsafe lane.train(
