@@ -53,7 +53,7 @@ let package = Package(
         "BLVNet", "Checkpoint", "Messaging", "Ring", "Shared", "VideoData", "VideoIndex", arguments, logging,
       ], swiftSettings: strict),
 
-    .target(name: "TestSupport", dependencies: ["Shared"], path: "Tests/TestSupport", swiftSettings: plain),
+    .target(name: "TestSupport", dependencies: ["CLinux", "Shared"], path: "Tests/TestSupport", swiftSettings: plain),
     .testTarget(name: "SharedTests", dependencies: ["Shared"], swiftSettings: plain),
     .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Shared"], swiftSettings: plain),
     .testTarget(name: "VideoIndexTests", dependencies: ["VideoIndex", "Shared"], swiftSettings: plain),

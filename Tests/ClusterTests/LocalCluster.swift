@@ -4,12 +4,6 @@ import GRDB
 import Shared
 import TestSupport
 
-/// What a finished command left.
-struct Finished {
-  let status: Int32
-  let output: String
-}
-
 /// A folder with a little demo data and a recipe, in which commands are run.
 final class LocalCluster {
   let folder: TemporaryFolder
@@ -89,48 +83,5 @@ final class LocalCluster {
       SELECT count(*) FROM (SELECT epoch, count(*) AS n, count(DISTINCT clip) AS d FROM consumed GROUP BY epoch)
       WHERE n != (SELECT count(*) FROM clips) OR d != n
       """, as: Int.self)[0]
-  }
-}
-
-/// A process whose output can be read while it runs. It is ended by its own id when it is no longer needed.
-final class RunningProcess {
-  private let process = Process()
-  private let pipe = Pipe()
-  private var seen = Data()
-
-  init(_ program: String, _ arguments: [String]) throws {
-    process.executableURL = URL(fileURLWithPath: program)
-    process.arguments = arguments
-    process.standardOutput = pipe
-    process.standardError = pipe
-    process.standardInput = FileHandle.nullDevice
-    try process.run()
-  }
-
-  deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
-
-  var pid: pid_t { process.processIdentifier }
-
-  /// Reads until the output contains `text`.
-  /// - Returns: false if the process ended before.
-  func wait(for text: String) -> Bool {
-    while !String(decoding: seen, as: UTF8.self).contains(text) {
-      let more = pipe.fileHandleForReading.availableData
-      if more.isEmpty { return false }
-      seen += more
-    }
-    return true
-  }
-
-  /// Everything printed so far.
-  var output: String { String(decoding: seen, as: UTF8.self) }
-
-  func signal(_ number: Int32) { kill(process.processIdentifier, number) }
-
-  /// Waits for the end.
-  func finish() -> Finished {
-    seen += pipe.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    return Finished(status: process.terminationStatus, output: String(decoding: seen, as: UTF8.self))
   }
 }

@@ -19,7 +19,7 @@ public final class SSHServer {
   public var sshCommand: String { "ssh -F '\(clientConfiguration)'" }
 
   private let folder: TemporaryFolder
-  private let server: Process
+  private let server: RunningProcess
 
   /// Returns when the server listens.
   public init() throws {
@@ -32,7 +32,7 @@ public final class SSHServer {
       // Where sshd drops its privileges; Debian's service makes it at boot.
       try FileManager.default.createDirectory(atPath: "/run/sshd", withIntermediateDirectories: true)
     }
-    var started: (Process, UInt16)?
+    var started: (RunningProcess, UInt16)?
     // Between choosing a free port and listening at it, another process may take it.
     for _ in 0..<5 where started == nil { started = try Self.start(in: folder) }
     guard let (server, port) = started else { throw SSHServerError(description: "sshd found no free port") }
@@ -60,13 +60,12 @@ public final class SSHServer {
 
   /// Ends the server, and waits until it is gone; sessions that still run are not its children's concern.
   public func stop() {
-    guard server.isRunning else { return }
-    server.terminate()
-    server.waitUntilExit()
+    server.signal(SIGTERM)
+    server.wait()
   }
 
   /// nil if the port was taken.
-  private static func start(in folder: TemporaryFolder) throws -> (Process, UInt16)? {
+  private static func start(in folder: TemporaryFolder) throws -> (RunningProcess, UInt16)? {
     let port = try freePort()
     try folder.write(
       """
@@ -82,26 +81,10 @@ public final class SSHServer {
       PermitRootLogin prohibit-password
 
       """, to: "sshd_config")
-    let server = Process()
-    server.executableURL = URL(fileURLWithPath: program)
-    server.arguments = ["-D", "-e", "-f", folder.path("sshd_config")]
-    let messages = Pipe()
-    server.standardError = messages
-    server.standardInput = FileHandle.nullDevice
-    server.standardOutput = FileHandle.nullDevice
-    try server.run()
-    var text = ""
-    while !text.contains("Server listening on") {
-      let data = messages.fileHandleForReading.availableData
-      text += String(decoding: data, as: UTF8.self)
-      guard data.isEmpty else { continue }
-      server.waitUntilExit()
-      if text.contains("Address already in use") { return nil }
-      throw SSHServerError(description: "sshd did not start: \(text)")
-    }
-    // What it says later is read and dropped, so that it never waits for a reader.
-    messages.fileHandleForReading.readabilityHandler = { handle in
-      if handle.availableData.isEmpty { handle.readabilityHandler = nil }
+    let server = try RunningProcess(program, ["-D", "-e", "-f", folder.path("sshd_config")])
+    guard server.wait(for: "Server listening on") else {
+      if server.output.contains("Address already in use") { return nil }
+      throw SSHServerError(description: "sshd did not start: \(server.output)")
     }
     return (server, port)
   }
@@ -123,10 +106,9 @@ public final class SSHServer {
   }
 
   private static func run(_ program: String, _ arguments: [String]) throws {
-    let process = try Process.run(URL(fileURLWithPath: program), arguments: arguments)
-    process.waitUntilExit()
-    guard process.terminationStatus == 0 else {
-      throw SSHServerError(description: "\(program) ended with \(process.terminationStatus)")
+    let finished = try RunningProcess(program, arguments).finish()
+    guard finished.status == 0 else {
+      throw SSHServerError(description: "\(program) ended with \(finished.status): \(finished.output)")
     }
   }
 }
