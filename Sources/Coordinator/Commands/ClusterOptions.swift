@@ -48,13 +48,15 @@ struct ClusterOptions: ParsableArguments {
     return (socket, try advertise.map { try Endpoint($0) } ?? bound)
   }
 
-  /// The workers that the hosts file names.
-  func fleet(_ recipe: Recipe, logs: String, coordinator: Endpoint) throws -> WorkerFleet {
+  /// The places that the hosts file names.
+  func slots() throws -> [Slot] { try HostsFile(path: workers).slots }
+
+  func fleet(_ slots: [Slot], _ recipe: Recipe, logs: String, coordinator: Endpoint) throws -> WorkerFleet {
     guard let mode = WorkerFleet.Mode(rawValue: launch) else {
       throw SharedError(.usage, "--launch is '\(launch)', expected auto or none")
     }
     return WorkerFleet(
-      slots: try HostsFile(path: workers).slots, mode: mode,
+      slots: slots, mode: mode,
       settings: LaunchSettings(
         workerProgram: LaunchSettings.workerBesideThisProgram(), logDirectory: logs, sshCommand: ssh),
       coordinator: coordinator, insecure: insecureListen, restarts: recipe.faults.restarts)

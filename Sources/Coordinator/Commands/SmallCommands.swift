@@ -70,6 +70,8 @@ struct EvaluateCommand: ParsableCommand {
   func run() throws {
     let display = ProgressDisplay()
     let (recipe, path) = try recipes.resolve()
+    let slots = try cluster.slots()
+    let (socket, endpoint) = try cluster.bind(display)
     let inside = checkpoint + "/" + CheckpointFiles.modelName
     let file = FileManager.default.fileExists(atPath: inside) ? inside : checkpoint
     guard let model = FileManager.default.contents(atPath: file) else {
@@ -82,9 +84,8 @@ struct EvaluateCommand: ParsableCommand {
       throw SharedError(.badData, "\(recipe.data.path)/\(recipe.data.validationList): no validation clip can be used")
     }
     let plan = CoordinatorService.Plan(recipe: recipe, indexes: indexes, lastStep: 0, evaluateOnly: model)
-    let (socket, endpoint) = try cluster.bind(display)
     let service = try CoordinatorService(
-      plan, socket: socket, fleet: try cluster.fleet(recipe, logs: directory.logs, coordinator: endpoint),
+      plan, socket: socket, fleet: try cluster.fleet(slots, recipe, logs: directory.logs, coordinator: endpoint),
       display: display, journal: nil, store: nil, resumeFrom: nil)
     guard let result = try service.run(), !service.interrupted else {
       throw SharedError(.interrupted, "stopped by a signal before the evaluation was complete")

@@ -19,6 +19,8 @@ struct TrainCommand: ParsableCommand {
   func run() throws {
     let display = ProgressDisplay()
     let (recipe, path) = try recipes.resolve()
+    let slots = try cluster.slots()
+    let (socket, endpoint) = try cluster.bind(display)
     let directory = try RunDirectory(path)
     let lock = try RunLock(directory.path)
     defer { withExtendedLifetime(lock) {} }
@@ -29,8 +31,7 @@ struct TrainCommand: ParsableCommand {
     let store = try CheckpointStore(directory.checkpoints, access: .writing)
     let checkpoint = try resumes ? resume(journal, store, plan, display) : begin(journal, directory, plan)
     display.line(summary(plan, directory))
-    let (socket, endpoint) = try cluster.bind(display)
-    let fleet = try cluster.fleet(recipe, logs: directory.logs, coordinator: endpoint)
+    let fleet = try cluster.fleet(slots, recipe, logs: directory.logs, coordinator: endpoint)
     if cluster.launch == "none" { display.line("waiting for \(fleet.slots.count) workers at \(endpoint)") }
     let service = try CoordinatorService(
       plan, socket: socket, fleet: fleet, display: display, journal: journal, store: store, resumeFrom: checkpoint)
