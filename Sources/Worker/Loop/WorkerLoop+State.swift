@@ -128,8 +128,11 @@ extension WorkerLoop {
 
   func takenCheckpoint(_ step: UInt64) {
     pendingCheckpoints = pendingCheckpoints.filter { $0.key > step }
-    shelf.removeAll { name in
-      !pendingCheckpoints.keys.contains { name.hasPrefix(StateBlobs.prefix($0)) }
-    }
+    clearShelf()
+  }
+
+  /// Lets go of every copy of the state but those that wait for the coordinator.
+  func clearShelf() {
+    shelf.removeAll { name in !pendingCheckpoints.keys.contains { name.hasPrefix(StateBlobs.prefix($0)) } }
   }
 }

@@ -30,7 +30,7 @@ extension WorkerLoop {
 
   func compute(_ step: UInt64, _ attempt: UInt8, _ lanes: [Int]) throws {
     guard let context, let work, let pool, let state, let feed else { return }
-    shelf.removeAll { name in !pendingCheckpoints.keys.contains { name.hasPrefix(StateBlobs.prefix($0)) } }
+    clearShelf()
     let exponents = attempt == 0 ? state.exponents : raised
     clock = StepClock()
     clock.before = ring?.counters ?? RingCounters()
