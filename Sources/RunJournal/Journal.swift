@@ -105,6 +105,20 @@ public final class Journal: Sendable {
     try read("reading the generations") { try GenerationRecord.order(sql: "number DESC").fetchOne($0) }
   }
 
+  // MARK: - Clips that steps go without
+
+  /// To be called before the verdict is announced. The same one again is ignored.
+  public func record(_ verdict: VerdictRecord) throws {
+    try write("recording a verdict") { try verdict.insert($0, onConflict: .ignore) }
+  }
+
+  /// Those about steps from `step` on.
+  public func verdicts(from step: Int) throws -> [VerdictRecord] {
+    try read("reading the verdicts") { database in
+      try VerdictRecord.filter(sql: "step >= ?", arguments: [step]).order(sql: "step, clip").fetchAll(database)
+    }
+  }
+
   // MARK: - Checkpoints
 
   /// To be called when the checkpoint is in place and verified. The same one again is ignored.
@@ -152,8 +166,11 @@ public final class Journal: Sendable {
     try write("recording a directive") { try directive.insert($0) }
   }
 
-  public func lastDirective() throws -> DirectiveRecord? {
-    try read("reading the directives") { try DirectiveRecord.order(sql: "seq DESC").fetchOne($0) }
+  /// Those numbered above `sequence`, in order.
+  public func directives(after sequence: Int) throws -> [DirectiveRecord] {
+    try read("reading the directives") { database in
+      try DirectiveRecord.filter(sql: "seq > ?", arguments: [sequence]).order(sql: "seq").fetchAll(database)
+    }
   }
 
   public func record(_ event: EventRecord) throws {

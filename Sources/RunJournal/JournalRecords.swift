@@ -14,6 +14,8 @@ extension JournalRecord {
 public struct RunRecord: JournalRecord {
   public static let databaseTableName = "runs"
   private var id = 1
+  /// Tells this run from others: workers bring it along when the coordinator was started again.
+  public var identity: String
   public var name: String
   /// Decimal, since SQLite's integers are signed.
   public var seed: String
@@ -28,9 +30,10 @@ public struct RunRecord: JournalRecord {
   public var createdAt: Date
 
   public init(
-    name: String, seed: UInt64, recipeDigest: String, indexDigest: String, fingerprint: String, clips: Int,
+    identity: String = "", name: String, seed: UInt64, recipeDigest: String, indexDigest: String, fingerprint: String, clips: Int,
     stepsPerEpoch: Int, epochs: Int, createdAt: Date
   ) {
+    self.identity = identity
     self.name = name
     self.seed = String(seed)
     self.recipeDigest = recipeDigest
@@ -79,8 +82,13 @@ public struct GenerationRecord: JournalRecord {
   /// Ranks in ring order; a JSON array in the table.
   public var ring: [Int]
   public var createdAt: Date
+  /// The whole generation as it was announced, as JSON.
+  public var plan: String
 
-  public init(number: Int, startStep: Int, reason: String, lanes: [Int: [Int]], ring: [Int], createdAt: Date) {
+  public init(
+    number: Int, startStep: Int, reason: String, lanes: [Int: [Int]], ring: [Int], createdAt: Date, plan: String = ""
+  ) {
+    self.plan = plan
     self.number = number
     self.startStep = startStep
     self.reason = reason
@@ -110,6 +118,27 @@ public struct ClipRecord: JournalRecord {
     self.label = label
     self.bytes = bytes
     self.hash = hash
+  }
+}
+
+/// A clip that a step went without, because nobody could decode it.
+public struct VerdictRecord: JournalRecord {
+  public static let databaseTableName = "verdicts"
+  public var step: Int
+  /// Its number in the index.
+  public var clip: Int
+  public var epoch: Int
+  public var lane: Int
+  public var reason: String
+  public var decidedAt: Date
+
+  public init(step: Int, clip: Int, epoch: Int, lane: Int, reason: String, decidedAt: Date) {
+    self.step = step
+    self.clip = clip
+    self.epoch = epoch
+    self.lane = lane
+    self.reason = reason
+    self.decidedAt = decidedAt
   }
 }
 

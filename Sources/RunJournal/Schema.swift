@@ -58,6 +58,15 @@ enum Schema {
     CREATE TABLE events (
       id INTEGER PRIMARY KEY, at TEXT NOT NULL, level TEXT NOT NULL, source TEXT NOT NULL, text TEXT NOT NULL
     );
+    """,
     """
+    ALTER TABLE runs ADD COLUMN identity TEXT NOT NULL DEFAULT '';
+    ALTER TABLE generations ADD COLUMN plan TEXT NOT NULL DEFAULT '';
+    ALTER TABLE steps ADD COLUMN state_digest TEXT NOT NULL DEFAULT '';
+    CREATE TABLE verdicts (
+      step INTEGER NOT NULL, clip INTEGER NOT NULL, epoch INTEGER NOT NULL, lane INTEGER NOT NULL,
+      reason TEXT NOT NULL, decided_at TEXT NOT NULL, PRIMARY KEY (step, clip)
+    );
+    """,
   ]
 }

@@ -33,6 +33,8 @@ public struct StepRecord: JournalRecord {
   public var digest: String
   /// XXH3-128 of the weights that the step started from.
   public var weightsDigest: String
+  /// XXH3-128 of the state that it led to; empty in rows of older versions.
+  public var stateDigest: String
   /// Mean over the step's clips.
   public var loss: Double
   /// Clips whose class was the first, or among the first five.
@@ -57,8 +59,8 @@ public struct StepRecord: JournalRecord {
   public internal(set) var chain = ""
 
   public init(
-    step: Int, epoch: Int, generation: Int, attempt: Int, digest: String, weightsDigest: String, loss: Double,
-    top1: Int, top5: Int, clips: Int, learningRate: Double, gradientBits: Int, rawBytes: Int, wireBytes: Int,
+    step: Int, epoch: Int, generation: Int, attempt: Int, digest: String, weightsDigest: String,
+    stateDigest: String = "", loss: Double, top1: Int, top5: Int, clips: Int, learningRate: Double, gradientBits: Int, rawBytes: Int, wireBytes: Int,
     ringSeconds: Double, computeSeconds: Double, decodeWaitSeconds: Double, reporter: Int, committedAt: Date
   ) {
     self.step = step
@@ -67,6 +69,7 @@ public struct StepRecord: JournalRecord {
     self.attempt = attempt
     self.digest = digest
     self.weightsDigest = weightsDigest
+    self.stateDigest = stateDigest
     self.loss = loss
     self.top1 = top1
     self.top5 = top5
@@ -85,10 +88,11 @@ public struct StepRecord: JournalRecord {
   /// What the chain covers: all but times and byte counts. Numbers with a fraction are the 16 hexadecimal digits of
   /// their IEEE 754 bits, so that any language writes the same text.
   var chainText: String {
-    [
+    let columns = [
       String(step), String(epoch), String(generation), String(attempt), digest, weightsDigest, bits(loss),
       String(top1), String(top5), String(clips), bits(learningRate), String(gradientBits), clipsDigest,
-    ].joined(separator: "|")
+    ]
+    return (stateDigest.isEmpty ? columns : columns + [stateDigest]).joined(separator: "|")
   }
 
   /// The chain's next link: SHA-256 of the previous link (64 digits; empty before the first row), a newline and

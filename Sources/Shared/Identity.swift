@@ -40,13 +40,31 @@ public struct Generation: Hashable, Sendable, Codable {
   public var directivesDone: UInt64
   /// Its members train no step: they stand at `startStep` and hand over a checkpoint.
   public var stops: Bool
+  /// What the journal knows of clips that are left out of steps from `startStep` on.
+  public var verdicts: [ClipVerdict]
 
-  public init(number: UInt32, startStep: UInt64, members: [Member], directivesDone: UInt64 = 0, stops: Bool = false) {
+  public init(
+    number: UInt32, startStep: UInt64, members: [Member], directivesDone: UInt64 = 0, stops: Bool = false,
+    verdicts: [ClipVerdict] = []
+  ) {
+    self.verdicts = verdicts
     self.number = number
     self.startStep = startStep
     self.members = members
     self.directivesDone = directivesDone
     self.stops = stops
+  }
+}
+
+/// A step goes without a clip that nobody could decode: its lane is shorter by that clip, on all ranks.
+public struct ClipVerdict: Hashable, Sendable, Codable {
+  public var step: UInt64
+  /// Position in the training index.
+  public var clip: Int
+
+  public init(step: UInt64, clip: Int) {
+    self.step = step
+    self.clip = clip
   }
 }
 

@@ -40,6 +40,8 @@ public enum CoordinatorMessage: Hashable, Sendable, Codable {
   /// The copy for the checkpoint of `step` is no longer needed.
   case checkpointTaken(step: UInt64)
   case evaluate(EvaluationTask)
+  /// A coordinator of this run does not know the sender: if it is a worker of this run, it says hello again.
+  case identify(run: String)
   case blobRequest(BlobRequest)
   case blobPiece(BlobPiece)
 }
@@ -66,17 +68,43 @@ public struct Hello: Hashable, Sendable, Codable {
   public var endpoint: String
   /// What decides its bits: libraries, kernels, engine. All members of a run must be equal in it.
   public var fingerprint: [String: String]
+  /// What it did before, if it is in a run already.
+  public var past: Past?
 
-  public init(host: String, pid: Int32, threads: Int, endpoint: String, fingerprint: [String: String]) {
+  /// What a worker brings along for a coordinator that was started again.
+  public struct Past: Hashable, Sendable, Codable {
+    /// The identity of the run that it belongs to.
+    public var run: String
+    /// The generation that it runs, or the one that is being made, as it knows it.
+    public var number: UInt32
+    /// Every step below is applied; nil without a state.
+    public var next: UInt64?
+    /// It was told that every step below is in the journal.
+    public var acknowledged: UInt64
+
+    public init(run: String, number: UInt32, next: UInt64?, acknowledged: UInt64) {
+      self.run = run
+      self.number = number
+      self.next = next
+      self.acknowledged = acknowledged
+    }
+  }
+
+  public init(
+    host: String, pid: Int32, threads: Int, endpoint: String, fingerprint: [String: String], past: Past? = nil
+  ) {
     self.host = host
     self.pid = pid
     self.threads = threads
     self.endpoint = endpoint
     self.fingerprint = fingerprint
+    self.past = past
   }
 }
 
 public struct Welcome: Hashable, Sendable, Codable {
+  /// The identity of the run: drawn when it begins, kept in its journal.
+  public var run: String
   /// The resolved recipe.
   public var recipe: String
   /// The clips of training and validation, as blobs that the coordinator serves.
@@ -84,7 +112,8 @@ public struct Welcome: Hashable, Sendable, Codable {
   /// The step after which training ends by itself.
   public var lastStep: UInt64
 
-  public init(recipe: String, blobs: [BlobDescription], lastStep: UInt64) {
+  public init(run: String = "", recipe: String, blobs: [BlobDescription], lastStep: UInt64) {
+    self.run = run
     self.recipe = recipe
     self.blobs = blobs
     self.lastStep = lastStep
@@ -103,6 +132,8 @@ public struct Progress: Hashable, Sendable, Codable {
   public var attempt: UInt8 = 0
   /// Lanes that are finished.
   public var lanesDone = 0
+  /// Changes whenever a lane has moved on by a tensor, or a clip was decoded.
+  public var work: UInt64 = 0
   /// Changes whenever the ring moves.
   public var ringFrames: UInt64 = 0
   /// The rank whose frames it waits for.
@@ -120,12 +151,15 @@ public struct Standing: Hashable, Sendable, Codable {
   public var frozen: Bool
   /// It trains no further: the last step, or a stop that took effect at this boundary.
   public var stopped: Bool
+  /// Lanes of step `next` whose sums it holds or is computing: they need not be computed again.
+  public var held: [Int]
 
-  public init(generation: UInt32, next: UInt64?, frozen: Bool = false, stopped: Bool = false) {
+  public init(generation: UInt32, next: UInt64?, frozen: Bool = false, stopped: Bool = false, held: [Int] = []) {
     self.generation = generation
     self.next = next
     self.frozen = frozen
     self.stopped = stopped
+    self.held = held
   }
 }
 
@@ -136,8 +170,10 @@ public struct CommitRecord: Hashable, Sendable, Codable {
   public var attempt: UInt8
   /// Of the reduced sum.
   public var digest: Digest128
-  /// Of the weights that the step started from.
+  /// Of the state that the step started from.
   public var weights: Digest128
+  /// Of the state that it led to.
+  public var after: Digest128
   /// Mean over the step's clips.
   public var loss: Double
   public var top1: Int
@@ -175,14 +211,15 @@ public struct CommitRecord: Hashable, Sendable, Codable {
   }
 
   public init(
-    generation: UInt32, step: UInt64, attempt: UInt8, digest: Digest128, weights: Digest128, loss: Double, top1: Int,
-    top5: Int, clips: Int, learningRate: Double, skipped: Bool, share: Share
+    generation: UInt32, step: UInt64, attempt: UInt8, digest: Digest128, weights: Digest128, after: Digest128,
+    loss: Double, top1: Int, top5: Int, clips: Int, learningRate: Double, skipped: Bool, share: Share
   ) {
     self.generation = generation
     self.step = step
     self.attempt = attempt
     self.digest = digest
     self.weights = weights
+    self.after = after
     self.loss = loss
     self.top1 = top1
     self.top5 = top5
@@ -225,12 +262,13 @@ public struct EvaluationResult: Hashable, Sendable, Codable {
 /// Something that a worker cannot mend by itself.
 public struct Fault: Hashable, Sendable, Codable {
   public enum Kind: Hashable, Sendable, Codable {
-    /// Nothing came from the rank's left neighbour for too long.
+    /// What is sent to this rank, the right neighbour, is not acknowledged.
     case silentPeer(rank: Int)
     /// Digests differ: these ranks are the odd ones.
     case corruption(ranks: [Int])
     case nonFiniteGradient
-    case clip
+    /// This clip of the training index, in this lane, cannot be decoded here.
+    case clip(lane: Int, clip: Int)
     case other
   }
 
