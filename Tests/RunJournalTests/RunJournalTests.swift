@@ -79,7 +79,7 @@ private let exactlyOnce = """
     #expect(try again.lastGeneration() == generation)
     #expect(try again.checkpoints() == [checkpoint])
     #expect(try again.evaluations() == [evaluation])
-    #expect(try again.lastDirective() == directive)
+    #expect(try again.directives(after: directive.seq - 1) == [directive])
     #expect(try again.events(last: 5) == [event])
     #expect(try again.rejectedClips().map(\.reason) == ["empty"])
     #expect(try again.commit(step: 1)?.weightsDigest == "w1")
