@@ -1,0 +1,6 @@
+import Testing
+@testable import Coordinator
+@testable import Ring
+import Shared
+@testable import Worker
+@Suite struct SimulationTests { @Test func stub() { } }
