@@ -62,6 +62,11 @@ final class GradientWork {
     self.decodeWait += decodeWait
   }
 
+  /// A lane added nothing.
+  func failed(_ job: LaneTask) {
+    if job.step == step, job.attempt == attempt { running.remove(job.lane) }
+  }
+
   /// Nothing of the present attempt is of use any more.
   func forget() { step = nil }
 
