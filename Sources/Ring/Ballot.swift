@@ -27,7 +27,8 @@ public struct Ballot: Hashable, Sendable {
 
   public init(
     rank: UInt32, sumDigest: Digest128, weightsDigest: Digest128, scalesDigest: UInt64, partialChecksum: UInt64,
-    sumChecksum: UInt64, lanes: LaneSet, directive: UInt64, raised: [RaisedExponent] = [], nonFinite: [NonFiniteGradient] = []
+    sumChecksum: UInt64, lanes: LaneSet, directive: UInt64, raised: [RaisedExponent] = [],
+    nonFinite: [NonFiniteGradient] = []
   ) {
     precondition(raised.count <= Ballot.listLimit, "\(raised.count) raised exponents")
     precondition(lanes.words.count <= Ballot.listLimit, "\(lanes.words.count) words of lanes")

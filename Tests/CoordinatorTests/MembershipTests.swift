@@ -145,7 +145,10 @@ import Testing
   func refusals() {
     var m = membership(ranks: 2)
     _ = m.hello(worker[0], hello(), at: .zero)
-    let twin = m.hello(WorkerIdentity(rank: 0, incarnation: 9), hello(), at: .milliseconds(10))
+    let second = WorkerIdentity(rank: 0, incarnation: 9)
+    #expect(m.hello(second, hello(), at: .milliseconds(10)).isEmpty)
+    _ = m.heartbeat(worker[0], Progress(), at: .milliseconds(250))
+    let twin = m.hello(second, hello(), at: .seconds(1))
     guard case .dismiss(let reason, false)? = sent(twin).first?.1 else {
       Issue.record("the twin was not refused")
       return

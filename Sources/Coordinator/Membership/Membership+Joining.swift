@@ -18,7 +18,11 @@ extension Membership {
     if let past = hello.past, past.number > 0 {
       worker.ready = true
       worker.mustLearn = past.number <= rolledBack
-      if case .recovering = phase { number = max(number, past.number) } else { actions.append(.note("\(identity) is back")) }
+      if case .recovering = phase {
+        number = max(number, past.number)
+      } else {
+        actions.append(.note("\(identity) is back"))
+      }
     }
     workers[identity.rank] = worker
     // One that was away has come back, or has lost its place.
@@ -90,7 +94,9 @@ extension Membership {
     expected = []
     let running = generation.map { made in
       made.number == number
-        && made.members.allSatisfy { workers[$0.identity.rank]?.hello.past?.number == made.number && isKnown($0.identity) }
+        && made.members.allSatisfy {
+          workers[$0.identity.rank]?.hello.past?.number == made.number && isKnown($0.identity)
+        }
     }
     if running == true {
       phase = .running

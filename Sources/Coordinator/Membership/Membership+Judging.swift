@@ -70,7 +70,9 @@ extension Membership {
         let seconds = text(settings.evictAfter)
         actions += lost(worker.identity, .silent, reason: "no heartbeat for \(seconds) s", at: now)
       } else if silence > settings.suspectAfter {
-        if !worker.isSuspected { actions.append(.note("\(worker.identity) is suspected: no heartbeat for \(text(silence)) s")) }
+        if !worker.isSuspected {
+          actions.append(.note("\(worker.identity) is suspected: no heartbeat for \(text(silence)) s"))
+        }
         workers[rank]?.isSuspected = true
       } else if now - worker.moved > settings.hangAfter, let what = owed(by: worker) {
         let seconds = text(settings.hangAfter)
@@ -168,6 +170,7 @@ extension Membership {
     guard possible < 0.7 * present else { return [] }
     let straggler = all.max { ($0.pace?.seconds ?? 0) < ($1.pace?.seconds ?? 0) }
     let orders = order(.reform)
-    return orders.isEmpty ? [] : [.note("\(straggler?.identity.description ?? "a worker") is slow: lanes move")] + orders
+    return orders.isEmpty
+      ? [] : [.note("\(straggler?.identity.description ?? "a worker") is slow: lanes move")] + orders
   }
 }

@@ -32,7 +32,9 @@ extension Membership {
     var actions: [Action] = []
     var best = taking.compactMap(next).max()
     // In doubt: a rank that is gone may have applied what the others froze; its record settles it.
-    if let step = best, committed == step + 1, taking.contains(where: { next($0) == step && $0.standing?.frozen == true }) {
+    if let step = best, committed == step + 1,
+      taking.contains(where: { next($0) == step && $0.standing?.frozen == true })
+    {
       best = step + 1
     }
     var target = best ?? 0
@@ -97,9 +99,10 @@ extension Membership {
     guard let ring = ringOrder(all.map(\.identity), avoiding: brokenLinks) else { return breakRing(at: now) }
     let shares = lanePlan(
       lanes: settings.lanes, weights: weights(all), held: all.map { held($0, step) },
-      avoided: Dictionary(uniqueKeysWithValues: avoided.map { lane, ranks in
-        (lane, Set(all.indices.filter { ranks.contains(all[$0].identity.rank) }))
-      }))
+      avoided: Dictionary(
+        uniqueKeysWithValues: avoided.map { lane, ranks in
+          (lane, Set(all.indices.filter { ranks.contains(all[$0].identity.rank) }))
+        }))
     let members = ring.map { place in
       Member(identity: all[place].identity, endpoint: all[place].hello.endpoint, lanes: shares.lanes[place])
     }

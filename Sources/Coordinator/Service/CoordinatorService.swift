@@ -219,7 +219,8 @@ final class CoordinatorService {
     signalled = []
     for ended in fleet.reap() {
       note("worker \(ended.rank)'s process ended: \(ended.reason) (log: \(ended.log))", level: .warning)
-      if let identity = pids.first(where: { $0.value == ended.pid && $0.key.rank == ended.rank })?.key, !ended.isRemote {
+      if let identity = pids.first(where: { $0.value == ended.pid && $0.key.rank == ended.rank })?.key, !ended.isRemote
+      {
         pids[identity] = nil
         if membership.isKnown(identity) {
           try perform(membership.lost(identity, .dead, reason: ended.reason, at: now))

@@ -166,7 +166,8 @@ struct WorkerSession {
   /// Holds the state before `step`.
   mutating func obtained(generation: UInt32, step: UInt64, weights: Digest128) -> [Action] {
     guard phase == .preparing(step: step), generation == number else { return [] }
-    if case .own = source {} else {
+    if case .own = source {
+    } else {
       // Another's state, and with it another's past.
       records = []
       held = []

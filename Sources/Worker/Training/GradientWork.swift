@@ -77,7 +77,8 @@ final class GradientWork {
     Ballot(
       rank: UInt32(rank), sumDigest: sums.digest(), weightsDigest: weights,
       scalesDigest: unsafe exponents.withUnsafeBytes { unsafe Digest128(of: $0).low },
-      partialChecksum: accumulator.partial.linearChecksum(), sumChecksum: sums.linearChecksum(), lanes: LaneSet(summed), directive: directive,
+      partialChecksum: accumulator.partial.linearChecksum(), sumChecksum: sums.linearChecksum(), lanes: LaneSet(summed),
+      directive: directive,
       raised: accumulator.raised, nonFinite: accumulator.nonFinite)
   }
 
