@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 extern int pipe2(int ends[2], int flags);
 extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
@@ -11,3 +13,6 @@ extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *
 static inline int closeOnExecPipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 // POSIX_SPAWN_SETSID: the child starts a session of its own.
 enum { spawnInOwnSession = 0x80 };
+
+// A descriptor that becomes readable when the process ends, whoever its parent is; -1 if there is none.
+static inline int openProcess(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }

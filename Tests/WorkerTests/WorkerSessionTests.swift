@@ -9,7 +9,8 @@ import Testing
 
   private func record(_ step: UInt64) -> CommitRecord {
     CommitRecord(
-      generation: 1, step: step, attempt: 0, digest: digest, weights: digest, loss: 0, top1: 0, top5: 0, clips: 1,
+      generation: 1, step: step, attempt: 0, digest: digest, weights: digest, after: digest, loss: 0, top1: 0, top5: 0,
+      clips: 1,
       learningRate: 0, skipped: false,
       share: .init(lanes: [], rawBytes: 0, wireBytes: 0, decodeWait: 0, compute: 0, ring: 0, apply: 0))
   }
@@ -60,7 +61,7 @@ import Testing
     _ = session.reduced()
     #expect(
       session.receive(.halt(generation: 2)) == [
-        .closeRing, .send(.standing(Standing(generation: 2, next: 0, frozen: true))),
+        .closeRing, .send(.standing(Standing(generation: 2, next: 0, frozen: true, held: [0, 1]))),
       ])
     #expect(
       session.receive(.prepare(generation: 2, step: 1, source: .own(skipping: false))) == [

@@ -30,6 +30,7 @@ final class WorkerLoop {
   private var heard = ContinuousClock.now
   private var inputClosed = false
   private var orphanAfter = Duration.seconds(60)
+  private var silentAfter = Duration.seconds(3)
   private var dropped = 0
   /// The newest evaluation task, and what came of it.
   private var evaluated: (task: Int, result: EvaluationResult?)?
@@ -71,6 +72,7 @@ final class WorkerLoop {
       let now = ContinuousClock.now
       if now >= tick {
         try repeatUnanswered()
+        try checkRightLink(now)
         try checkOrphaned(now)
         tick = now + .seconds(1)
       }
@@ -85,6 +87,7 @@ final class WorkerLoop {
       try takePeers()
       try takeLanes()
       try pump()
+      showProgress()
     }
     // Libraries are taken down at exit: no thread may be inside one.
     pool?.giveUp()
@@ -129,15 +132,15 @@ final class WorkerLoop {
       switch event {
       case .finished(let job, let decodeWait):
         work?.finished(job, decodeWait: decodeWait)
-        heartbeat.update { $0.lanesDone = work?.summed.count ?? 0 }
         if let work, work.step == job.step, work.isComplete(session.lanes) { try lanesComplete() }
-      case .failed(let job, let text, let isClip):
+      case .failed(let job, let text, let clip):
+        work?.failed(job)
         guard job.step == session.next else { continue }
         try perform(
           session.failed(
             Fault(
-              kind: isClip ? .clip : .other, generation: session.number, step: job.step, text: text,
-              status: isClip ? .badData : .failed)))
+              kind: clip.map { .clip(lane: job.lane, clip: $0) } ?? .other, generation: session.number, step: job.step,
+              text: text, status: clip == nil ? .failed : .badData)))
       case .evaluated(let task, let result):
         evaluated = (task, result)
         try link.send(.evaluated(task: task, result))
@@ -169,6 +172,20 @@ final class WorkerLoop {
     if let fetch { try ask(fetch) }
   }
 
+  /// Tells the coordinator where the right neighbour acknowledges nothing: it knows whether that one is alive.
+  private func checkRightLink(_ now: ContinuousClock.Instant) throws {
+    guard let ring, let since = ring.unacknowledgedSince, now - since > silentAfter, let generation = session.generation
+    else { return }
+    let rank = generation.members[ring.plan.right].identity.rank
+    let text = "worker \(rank) has acknowledged nothing for \((now - since).components.seconds) s"
+    log.warning("\(text)")
+    try link.send(
+      .fault(
+        Fault(
+          kind: .silentPeer(rank: rank), generation: session.number, step: session.next ?? 0, text: text,
+          status: .unavailable)))
+  }
+
   private func readInput() {
     var bytes = [UInt8](repeating: 0, count: 256)
     if unsafe read(STDIN_FILENO, &bytes, bytes.count) <= 0 { inputClosed = true }
@@ -188,7 +205,7 @@ final class WorkerLoop {
         Hello(
           host: ProcessInfo.processInfo.hostName, pid: ProcessInfo.processInfo.processIdentifier,
           threads: settings.threads, endpoint: settings.advertise ?? peers.endpoint.description,
-          fingerprint: Fingerprint.own)))
+          fingerprint: Fingerprint.own, past: session.past)))
   }
 
   // MARK: What the session wants
@@ -197,12 +214,18 @@ final class WorkerLoop {
     for action in actions {
       switch action {
       case .send(let message): try link.send(message)
+      case .introduce: try sendHello()
       case .fetchIndexes(let welcome): try fetchIndexes(welcome)
       case .openRing(let generation): try openRing(generation)
       case .closeRing:
         ring?.abort()
         ring = nil
         peers.close()
+        // A state that was wanted for a generation that will not be.
+        if fetch?.purpose != nil { fetch = nil }
+      case .discardSums:
+        pool?.giveUp()
+        work?.forget()
       case .compute(let step, let attempt, let lanes): try compute(step, attempt, lanes)
       case .reduce: try reduce()
       case .vote(let directive): try vote(directive)
@@ -214,11 +237,20 @@ final class WorkerLoop {
       case .leave(let reason, let clean): leaving = (reason, clean)
       }
     }
+    showProgress()
+  }
+
+  /// Leaves with the heartbeat's thread what tells a hang from slowness.
+  func showProgress() {
     heartbeat.update { progress in
       progress.generation = session.generation?.number ?? 0
       progress.step = session.next ?? 0
       progress.attempt = session.attempt
       progress.phase = session.phase.progress
+      progress.lanesDone = work?.summed.count ?? 0
+      progress.work = (pool?.moved ?? 0) &+ UInt64(fetch?.bytes ?? 0)
+      progress.ringFrames = UInt64(ring?.counters.bytesReceived ?? 0)
+      progress.waitingFor = ring.flatMap { $0.waitsFor }.flatMap { session.generation?.members[$0].identity.rank }
     }
   }
 
@@ -234,6 +266,7 @@ final class WorkerLoop {
       context, threads: settings.threads, accumulator: work.accumulator, parameters: state.parameters, feed: feed
     ) { [wakeup] in wakeup.signal() }
     orphanAfter = .seconds(recipe.faults.orphanSeconds)
+    silentAfter = .seconds(recipe.faults.linkSeconds)
     heartbeat.set(.seconds(recipe.faults.heartbeatSeconds))
     log.info("\(train.count + validation.count) bytes of indexes, \(context.network.layout.parameterCount) parameters")
     try perform(session.indexed { context.isCheckpoint($0) })
