@@ -38,6 +38,7 @@ final class SimulatedWorker {
   var pausedUntil: Nanoseconds = 0
   var isHung = false
   var flips: Flip?
+  private var flipped: (index: Int, bit: Int32)?
   private(set) var leaving: (reason: String, clean: Bool)?
   private(set) var session: WorkerSession
 
@@ -188,6 +189,7 @@ final class SimulatedWorker {
       case .fetchIndexes: start(Fetch(from: .coordinator, name: -1))
       case .openRing(let generation): openRing(generation)
       case .closeRing:
+        mend()
         ring?.abort()
         (ring, left, right) = (nil, nil, nil)
         if let fetch, fetch.name >= 0 { self.fetch = nil }
@@ -306,15 +308,26 @@ final class SimulatedWorker {
   private func vote(_ directive: UInt64) {
     guard let state else { return }
     world.moment(.reduced, pid)
-    if let flips, isAlive {
-      let vector = flips == .sum ? work.sums : work.partial
-      vector.gradients[world.random.below(Training.gradients)] ^= 1 << Int32(world.random.below(20))
-      world.log("worker \(identity.rank): a bit of its \(flips) flips")
-    }
-    flips = nil
+    flipBit()
     ring?.offer(work.ballot(rank: identity.rank, weights: state.digest, directive: directive))
     pump()
     world.moment(.voted, pid)
+  }
+
+  /// Memory errs between the reduction and the vote. In a step that is skipped or repeated nothing compares the sums.
+  private func flipBit() {
+    guard let flips, isAlive, let step = work.step, work.attempt > 0 || !training.isOdd(step) else { return }
+    self.flips = nil
+    let (index, bit) = (world.random.below(Training.gradients), Int32(1) << Int32(world.random.below(20)))
+    (flips == .sum ? work.sums : work.partial).gradients[index] ^= bit
+    if flips == .partial { flipped = (index, bit) }
+    world.log("worker \(identity.rank): a bit of its \(flips) flips")
+  }
+
+  /// An error in memory can only be noticed by a vote: where there is none, there was no error.
+  private func mend() {
+    if let (index, bit) = flipped { work.partial.gradients[index] ^= bit }
+    flipped = nil
   }
 
   private func pump() {
@@ -343,6 +356,7 @@ final class SimulatedWorker {
   }
 
   private func decide(_ ballots: [Ballot]) {
+    flipped = nil
     guard let step = session.next else { return }
     switch Verdict.of(ballots, laneCount: training.lanes) {
     case .commit(let directive): perform(session.agreed(directive: directive, skipping: false))

@@ -71,6 +71,11 @@ struct Training {
     return chance % 9 == 0 && Int(chance >> 8) % lanes == lane
   }
 
+  /// Whether a step is repeated with another exponent, or skipped.
+  func isOdd(_ step: UInt64) -> Bool {
+    (0..<lanes).contains { neededExponent(step: step, lane: $0) > 0 || isNotFinite(step: step, lane: $0) }
+  }
+
   /// Adds a lane's gradients and statistics.
   func add(_ state: UInt64, step: UInt64, lane: Int, clips: [Int], exponent: Int32, to sums: IntegerVectors) {
     var random = SplitMix64(SplitMix64.hash(state, step, UInt64(lane), UInt64(exponent)))

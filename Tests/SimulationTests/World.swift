@@ -140,6 +140,7 @@ final class World {
       }
       eventCount += 1
       dispatch(envelope, order)
+      buryCoordinator()
     }
     statistics.ends = now
     statistics.recovery = max(0, now - quietSince)
@@ -172,7 +173,6 @@ final class World {
         return putBack(envelope, order, until: coordinatorPausedUntil)
       }
       coordinator.take(envelope.event)
-      buryCoordinator()
     case Self.nobody: happen(envelope.event)
     default:
       let worker = workers[envelope.node]
@@ -278,7 +278,6 @@ final class World {
       let started = try SimulatedCoordinator(self, life: coordinatorLives)
       coordinator = started
       started.lead()
-      buryCoordinator()
     } catch { violate("\(error)") }
     for envelope in mailbox { queue.add(envelope, at: now + Nanoseconds(random.below(2_000_000))) }
     mailbox = []
