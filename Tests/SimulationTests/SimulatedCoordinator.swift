@@ -105,9 +105,17 @@ final class SimulatedCoordinator {
     advance()
   }
 
+  private func stopAtOnce() {
+    for pid in fleet.values.sorted() { kill(pid) }
+    guard !isDead, let interruptedFor else { return }
+    isDead = true
+    world.startCoordinator(after: interruptedFor)
+  }
+
   // MARK: What arrives
 
   func take(_ event: World.Event) {
+    if case .interruptAgain = event { return stopAtOnce() }
     if disbandUntil != nil { return disbanding(event) }
     switch event {
     case .fromWorker(let sender, let message): receive(message, from: sender)
@@ -238,7 +246,7 @@ final class SimulatedCoordinator {
         world.moment(.ordered, nil)
       case .verdict(let verdict, _, let reason):
         world.log("step \(verdict.step) goes without a clip: \(reason)")
-        if !isDead { world.check(verdict) }
+        if !isDead { world.check(verdict, generation: membership.number) }
         durably { $0.record(verdict) }
       case .begin(let generation, let reason): record(generation, reason)
       case .note(let text): world.log(text)

@@ -100,7 +100,7 @@ final class SimulatedWorker {
       if asker != World.coordinatorNode { shelveForPeers(name) }
       reply(.piece(name: name, from: pid, shelf[name]), to: asker)
     case .piece(let name, _, let value): took(name, value)
-    case .fromWorker, .coordinatorTick, .childEnded, .fault, .startCoordinator, .startWorker:
+    case .fromWorker, .coordinatorTick, .childEnded, .interruptAgain, .fault, .startCoordinator, .startWorker:
       preconditionFailure("an event for somebody else")
     }
     while let place = early.firstIndex(where: { $0.from == left }) { fromLeft(early.remove(at: place).bytes) }

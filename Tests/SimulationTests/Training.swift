@@ -113,6 +113,13 @@ final class Reference {
     states = [training.initial]
   }
 
+  /// The step and those after it are settled anew: they were rolled back.
+  func forget(from step: UInt64) {
+    guard steps.count > Int(step) else { return }
+    steps.removeSubrange(Int(step)...)
+    states.removeSubrange(Int(step) + 1..<states.count)
+  }
+
   func compute(through step: UInt64, without verdicts: [ClipVerdict]) {
     while steps.count <= Int(step) {
       let step = UInt64(steps.count)

@@ -23,6 +23,7 @@ final class World {
     case fromWorker(WorkerIdentity, WorkerMessage)
     case coordinatorTick
     case childEnded(rank: Int, pid: Int)
+    case interruptAgain
     // To nobody.
     case fault(Int)
     case startCoordinator
@@ -67,6 +68,8 @@ final class World {
   private var armed: [Int: Int] = [:]
   private var extraRanks = 0
   private var isOver = false
+  /// Members of this generation and older ones may hold what was rolled back and settled anew.
+  private var comparedAfter: UInt32 = 0
   /// When the last fault had its last direct effect.
   private(set) var quietSince: Nanoseconds = 0
   private(set) var violation: String?
@@ -374,7 +377,11 @@ final class World {
         Cut(ranks: (victim.identity.rank, peer.identity.rank), oneWay: oneWay, until: lasts(duration)))
     case .crashCoordinator(let down): crashCoordinator(down)
     case .pauseCoordinator(let duration): if coordinator != nil { coordinatorPausedUntil = lasts(duration) }
-    case .interrupt(let down): coordinator?.interrupt(down: down)
+    case .interrupt(let down):
+      guard let coordinator else { return }
+      coordinator.interrupt(down: down)
+      // The person loses patience.
+      schedule(.interruptAgain, node: Self.coordinatorNode, life: coordinatorLives, at: lasts(20_000.milliseconds))
     case .crashAll: for worker in workers { end(worker, "killed with all others") }
     case .powerCut(let down):
       for worker in workers { end(worker, "power cut") }
@@ -390,6 +397,7 @@ final class World {
 
   /// A worker applied a step.
   func check(_ worker: SimulatedWorker, before: TrainingValue, after: TrainingValue, digest: Digest128, skipping: Bool) {
+    guard worker.session.generation?.number ?? 0 > comparedAfter else { return }
     reference.compute(through: before.step, without: disk.verdicts)
     let step = Int(before.step)
     let expected = reference.steps[step]
@@ -405,11 +413,16 @@ final class World {
     }
   }
 
-  func check(_ verdict: ClipVerdict) {
+  /// A step is to go without a clip. It must not have been applied with it, unless that was rolled back; then those
+  /// who did so, and may not know yet, are not compared any more.
+  func check(_ verdict: ClipVerdict, generation: UInt32) {
     statistics.verdicts += 1
-    if verdict.step < reference.steps.count {
+    guard verdict.step < reference.steps.count else { return }
+    if verdict.step < disk.nextStep || !disk.wasRolledBack(verdict.step) {
       violate("I1: step \(verdict.step) is to go without clip \(verdict.clip), and was applied with it")
     }
+    reference.forget(from: verdict.step)
+    comparedAfter = generation - 1
   }
 
   func check(checkpoint: TrainingValue) {
