@@ -5,18 +5,14 @@ import RunJournal
 import Shared
 
 extension CoordinatorService {
-  /// Those workers of an earlier coordinator that were on this machine are known to live, or not to.
+  /// Those workers of an earlier coordinator that were on this machine are known not to live where their process is
+  /// gone; the others are waited for.
   func findWorkers() throws {
     note("looking for the workers of generation \(membership.number), which may have gone on")
     let own = ProcessInfo.processInfo.hostName
     for member in try journal?.presentMembers() ?? [] where member.host == own {
-      guard let life = UInt64(member.incarnation) else { continue }
-      let identity = WorkerIdentity(rank: member.rank, incarnation: life)
-      if fleet.adopt(member.rank, pid_t(member.pid)) {
-        pids[identity] = pid_t(member.pid)
-      } else {
-        try perform(membership.gone(identity, at: now))
-      }
+      guard let life = UInt64(member.incarnation), kill(pid_t(member.pid), 0) == -1, errno == ESRCH else { continue }
+      try perform(membership.gone(WorkerIdentity(rank: member.rank, incarnation: life), at: now))
     }
   }
 
@@ -66,6 +62,7 @@ extension CoordinatorService {
     guard fault.generation == membership.number, membership.isMember(sender) else { return }
     switch fault.kind {
     case .silentPeer(let rank): return try perform(membership.silentPeer(sender, rank, at: now))
+    case .closedLink(let rank): return membership.closedLink(sender, rank, at: now)
     case .clip(let lane, let clip):
       let clip = ClipVerdict(step: fault.step, clip: clip)
       return try perform(membership.clipFailed(sender, clip, lane: lane, reason: fault.text, at: now))

@@ -16,14 +16,22 @@ extension CoordinatorService {
       ring: generation.members.map(\.identity.rank), createdAt: .now,
       plan: String(decoding: try JSONEncoder().encode(generation), as: UTF8.self))
     try durably { try $0.record(row) }
-    if let hello = membership.members.first?.hello {
-      let text = hello.fingerprint.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
-      if let before = try journal?.recordFingerprint(text) {
-        note("the run began with \(before) and goes on with \(text): its bits may differ", level: .warning)
-      }
-    }
+    try recordFingerprint()
     if generation.number > 1 || reason != "start" {
       note("generation \(generation.number) from step \(generation.startStep): \(reason)")
+    }
+  }
+
+  /// What the members' bits depend on; the run may have begun with something else.
+  private func recordFingerprint() throws {
+    guard let first = membership.members.first else { return }
+    var entries = first.hello.fingerprint
+    entries["self-test"] = first.selfTest?.description
+    let text = entries.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+    var before: String?
+    try durably { before = try $0.recordFingerprint(text) }
+    if let before {
+      note("the run began with \(before) and goes on with \(text): its bits may differ", level: .warning)
     }
   }
 

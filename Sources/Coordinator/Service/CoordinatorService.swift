@@ -180,6 +180,7 @@ final class CoordinatorService {
       evaluation?.take(task, result, from: sender)
       try offerEvaluation()
     case .fault(let fault): try faulted(fault, sender)
+    case .leaving: try perform(membership.leaving(sender, at: now))
     case .blobRequest(let request):
       let (piece, bytes) = shelf.answer(request)
       try send(.blobPiece(piece), payload: bytes, to: sender)
@@ -263,6 +264,7 @@ extension CoordinatorService.Plan {
     return Membership.Settings(
       ranks: ranks, lanes: recipe.batch.lanes, lastStep: lastStep, joinWindow: .seconds(faults.joinSeconds),
       suspectAfter: .seconds(faults.suspectSeconds), evictAfter: .seconds(faults.evictSeconds),
-      returnAfter: .seconds(faults.returnSeconds), hangAfter: .seconds(faults.hangSeconds), run: run)
+      closedAfter: .seconds(3 * faults.heartbeatSeconds), returnAfter: .seconds(faults.returnSeconds),
+      hangAfter: .seconds(faults.hangSeconds), run: run)
   }
 }
