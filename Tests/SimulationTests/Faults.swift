@@ -18,6 +18,8 @@ enum Harm {
   /// All workers, or everything.
   case crashAll
   case powerCut(down: Nanoseconds)
+  /// Somebody asks the worker to end, and insists after a while.
+  case leave
   /// A worker beyond those of the hosts file comes.
   case join
 }
@@ -136,6 +138,7 @@ struct Scenario {
     case 86..<90: return .interrupt(down: down(&random))
     case 90..<93: return .crashAll
     case 93..<95: return .powerCut(down: down(&random))
+    case 95..<98: return .leave
     default: return .join
     }
   }

@@ -154,6 +154,7 @@ final class SimulatedCoordinator {
       perform(membership.committed(record, by: sender))
     case .checkpointReady(let step, _): checkpointReady(step, from: sender)
     case .fault(let fault): faulted(fault, sender)
+    case .leaving: perform(membership.leaving(sender, at: now))
     case .hello, .evaluated, .blobRequest, .blobPiece: break
     }
   }
@@ -177,6 +178,7 @@ final class SimulatedCoordinator {
     world.log("\(sender): \(fault.text)")
     switch fault.kind {
     case .silentPeer(let rank): perform(membership.silentPeer(sender, rank, at: now))
+    case .closedLink(let rank): membership.closedLink(sender, rank, at: now)
     case .clip(let lane, let clip):
       let clip = ClipVerdict(step: fault.step, clip: clip)
       perform(membership.clipFailed(sender, clip, lane: lane, reason: fault.text, at: now))

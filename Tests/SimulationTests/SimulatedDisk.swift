@@ -102,6 +102,7 @@ struct SimulatedDisk {
     past.directives = directives.filter { $0.sequence > done }
     past.next = nextStep
     past.state = live.last.map { rows[$0].record.after }
+    past.last = live.last.map { Standing.Last(rows[$0].record) }
     past.checkpoint = newestCheckpoint
     past.verdicts = verdicts
     past.rolledBack = rows.filter(\.isRolledBack).map(\.record.generation).max() ?? 0

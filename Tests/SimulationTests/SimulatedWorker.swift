@@ -28,6 +28,7 @@ final class SimulatedWorker {
     return settings
   }()
   private static let fingerprint = ["kernel": "simulated"]
+  private static let selfTest = SelfTest(lane: Digest128(high: 1, low: 1), clip: nil)
   private static let blobs = Array(
     repeating: BlobDescription(name: "", bytes: 0, digest: Digest128(high: 0, low: 0)), count: 2)
 
@@ -90,6 +91,10 @@ final class SimulatedWorker {
       world.schedule(.beat, node: pid, at: world.now + 300.milliseconds)
       return
     case .ringTimer: timer = .max
+    case .closed(let peer): tellOfClosedLink(peer)
+    case .askedToLeave(let again):
+      if again { leaving = ("ended at once", false) }
+      perform(session.askedToLeave())
     case .laneDone(let job): laneDone(job)
     case .ring(let from, let generation, let bytes):
       let peer = Peer(pid: from, generation: generation)
@@ -135,6 +140,18 @@ final class SimulatedWorker {
         Fault(
           kind: .silentPeer(rank: rank), generation: session.number, step: session.next ?? 0,
           text: "worker \(rank) acknowledges nothing", status: .unavailable)))
+  }
+
+  func isConnected(to peer: Int) -> Bool { right?.pid == peer }
+
+  private func tellOfClosedLink(_ peer: Int) {
+    guard right?.pid == peer, let ring, let generation = session.generation else { return }
+    let rank = generation.members[ring.plan.right].identity.rank
+    send(
+      .fault(
+        Fault(
+          kind: .closedLink(rank: rank), generation: session.number, step: session.next ?? 0,
+          text: "the connection to worker \(rank) was closed", status: .unavailable)))
   }
 
   // MARK: What goes out
@@ -440,7 +457,7 @@ final class SimulatedWorker {
       fetch = nil
       state = TrainingValue(value: 0)
       let training = training
-      return perform(session.indexed { [every = training.checkpointEvery] in $0 % every == 0 })
+      return perform(session.indexed(selfTest: Self.selfTest) { [every = training.checkpointEvery] in $0 % every == 0 })
     }
     guard let value else { return }
     fetch = nil

@@ -13,6 +13,9 @@ final class World {
     case workerTick
     case beat
     case ringTimer
+    /// A connection to a peer was closed by its end.
+    case closed(pid: Int)
+    case askedToLeave(again: Bool)
     case laneDone(LaneJob)
     case ring(from: Int, generation: UInt32, [UInt8])
     case ringAnswer(generation: UInt32, [UInt8])
@@ -311,6 +314,9 @@ final class World {
     worker.isAlive = false
     log("worker \(worker.identity.rank), process \(worker.pid), ends: \(why)")
     let rank = worker.identity.rank
+    for peer in workers where peer.isAlive && peer.isConnected(to: worker.pid) && cutUntil(worker.pid, peer.pid) == nil {
+      schedule(.closed(pid: worker.pid), node: peer.pid, at: now + Nanoseconds(random.below(5_000_000)))
+    }
     if let coordinator, coordinator.watches(worker.pid) {
       schedule(
         .childEnded(rank: rank, pid: worker.pid), node: Self.coordinatorNode, life: coordinatorLives,
@@ -366,7 +372,8 @@ final class World {
     case .hang:
       // One behind ssh could be ended only by its host's own people.
       guard scenario.launch == .local else { return }
-      victim?.isHung = true
+      // One that never took part is not missed.
+      if let victim, victim.session.generation != nil { victim.isHung = true }
     case .flipSum: victim?.flips = .sum
     case .flipPartial: victim?.flips = .partial
     case .cutFromCoordinator(let duration):
@@ -386,6 +393,10 @@ final class World {
     case .powerCut(let down):
       for worker in workers { end(worker, "power cut") }
       crashCoordinator(down)
+    case .leave:
+      guard let victim else { return }
+      schedule(.askedToLeave(again: false), node: victim.pid, at: now)
+      schedule(.askedToLeave(again: true), node: victim.pid, at: lasts(10_000.milliseconds))
     case .join:
       guard extraRanks < 2 else { return }
       extraRanks += 1
