@@ -333,7 +333,8 @@ final class SimulatedWorker {
 
   /// Memory errs between the reduction and the vote. In a step that is skipped or repeated nothing compares the sums.
   private func flipBit() {
-    guard let flips, isAlive, let step = work.step, work.attempt > 0 || !training.isOdd(step) else { return }
+    guard let flips, isAlive, let step = work.step, !training.isOdd(step), world.flippedSteps.insert(step).inserted
+    else { return }
     self.flips = nil
     let (index, bit) = (world.random.below(Training.gradients), Int32(1) << Int32(world.random.below(20)))
     (flips == .sum ? work.sums : work.partial).gradients[index] ^= bit

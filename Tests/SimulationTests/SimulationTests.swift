@@ -29,6 +29,7 @@ import Testing
     let next = Atomic<Int>(0)
     let found = Mutex<(failures: [(UInt64, String)], statistics: World.Statistics, events: Int)>(([], .init(), 0))
     let started = ContinuousClock.now
+    let processorBefore = clock()
     DispatchQueue.concurrentPerform(iterations: ProcessInfo.processInfo.activeProcessorCount) { _ in
       while true {
         let start = next.wrappingAdd(piece, ordering: .relaxed).oldValue
@@ -49,7 +50,10 @@ import Testing
       }
     }
     let (failures, statistics, events) = found.withLock { $0 }
-    print("\(count) seeds, \(events) events in \(ContinuousClock.now - started): \(statistics)")
+    let processor = Double(clock() - processorBefore) / Double(CLOCKS_PER_SEC)
+    print(
+      "\(min(next.load(ordering: .relaxed), count)) seeds, \(events) events in \(ContinuousClock.now - started), "
+        + "\(processor) s of processors: \(statistics)")
     for (seed, violation) in failures { print("seed \(seed): \(violation)") }
     guard let (seed, violation) = failures.min(by: { $0.0 < $1.0 }) else { return }
     let world = World(seed: seed, traced: true)

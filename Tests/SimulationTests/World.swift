@@ -70,6 +70,8 @@ final class World {
   private var lastArrival: [Int: Nanoseconds] = [:]
   private var armed: [Int: Int] = [:]
   private var extraRanks = 0
+  /// Memory errs at most once in a step: at the second time the coordinator ends the run.
+  var flippedSteps: Set<UInt64> = []
   private var isOver = false
   /// Members of this generation and older ones may hold what was rolled back and settled anew.
   private var comparedAfter: UInt32 = 0
