@@ -282,6 +282,9 @@ final class SimulatedCoordinator {
         world.violate("\(worker.identity) holds the state before step \(next), and all go back to step \(step)")
       }
     }
+    if !membership.restores {
+      world.check(rollBackTo: step, membership.taking.filter { !$0.mustLearn }.map(\.identity))
+    }
     world.count { $0.rolledBack += 1 }
     world.log("rolled back to step \(step)")
     durably { try $0.rollBack(to: step, epoch: world.training.epoch) }

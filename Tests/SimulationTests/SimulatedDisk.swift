@@ -28,6 +28,9 @@ struct SimulatedDisk {
   var nextStep: UInt64 { UInt64(live.count) }
   var newestCheckpoint: UInt64? { checkpoints.keys.max() }
 
+  /// The live commit of a step.
+  func commit(_ step: UInt64) -> CommitRecord? { step < nextStep ? rows[live[Int(step)]].record : nil }
+
   /// Steps that were ever written.
   private var stepsHeld: UInt64 { rows.map { $0.record.step + 1 }.max() ?? 0 }
 

@@ -40,6 +40,8 @@ final class SimulatedWorker {
   var isHung = false
   var flips: Flip?
   private var flipped: (index: Int, bit: Int32)?
+  /// The sum that it voted for and has not applied.
+  private(set) var kept: (step: UInt64, vote: Standing.Vote)?
   private(set) var leaving: (reason: String, clean: Bool)?
   private(set) var session: WorkerSession
 
@@ -251,6 +253,7 @@ final class SimulatedWorker {
   private func compute(_ step: UInt64, _ attempt: UInt8, _ lanes: [Int]) {
     guard state != nil else { return }
     clearShelf()
+    kept = nil
     let reused = work.step == step && work.attempt == attempt ? work.summed.count : 0
     let (submitted, anew) = work.compute(
       lanes, step: step, attempt: attempt, exponent: attempt == 0 ? 0 : raised
@@ -326,6 +329,9 @@ final class SimulatedWorker {
     guard let state else { return }
     world.moment(.reduced, pid)
     flipBit()
+    kept = session.generation.flatMap { made in
+      work.step.map { ($0, Standing.Vote(generation: made.number, attempt: work.attempt)) }
+    }
     ring?.offer(work.ballot(rank: identity.rank, weights: state.digest, directive: directive))
     pump()
     world.moment(.voted, pid)
@@ -407,6 +413,7 @@ final class SimulatedWorker {
     let digest = work.sums.digest()
     world.check(self, before: before, after: after, digest: digest, skipping: skipping)
     state = after
+    kept = nil
     let record = CommitRecord(
       generation: session.generation?.number ?? 0, step: step, attempt: work.attempt, digest: digest,
       weights: before.digest, after: after.digest, loss: 0, top1: 0, top5: 0, clips: Int(work.sums.statistics[1]),
@@ -423,6 +430,7 @@ final class SimulatedWorker {
 
   private func obtain(_ source: StateSource, _ generation: UInt32, _ step: UInt64) {
     world.moment(.obtaining, pid)
+    kept = nil
     switch source {
     case .own: obtained(generation, step)
     case .initial:

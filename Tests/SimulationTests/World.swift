@@ -9,7 +9,7 @@ import Shared
 final class World {
   enum Event {
     // To a worker.
-    case fromCoordinator(CoordinatorMessage)
+    indirect case fromCoordinator(CoordinatorMessage)
     case workerTick
     case beat
     case ringTimer
@@ -23,7 +23,7 @@ final class World {
     case ask(name: Int64, from: Int)
     case piece(name: Int64, from: Int, TrainingValue?)
     // To the coordinator.
-    case fromWorker(WorkerIdentity, WorkerMessage)
+    indirect case fromWorker(WorkerIdentity, WorkerMessage)
     case coordinatorTick
     case childEnded(rank: Int, pid: Int)
     case interruptAgain
@@ -436,6 +436,18 @@ final class World {
     }
     reference.forget(from: verdict.step)
     comparedAfter = generation - 1
+  }
+
+  /// Committed steps from `step` on are to be computed again. Whoever kept the sum that the first of them was committed
+  /// with should have applied it.
+  func check(rollBackTo step: UInt64, _ taking: [WorkerIdentity]) {
+    guard let record = disk.commit(step) else { return }
+    for identity in taking {
+      guard let pid = pids[identity], let kept = workers[pid].kept, kept.step == step,
+        kept.vote == Standing.Vote(generation: record.generation, attempt: record.attempt)
+      else { continue }
+      violate("\(identity) kept the sum that step \(step) was committed with, and it is computed again")
+    }
   }
 
   func check(checkpoint: TrainingValue) {
