@@ -11,3 +11,8 @@ extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *
 static inline int closeOnExecPipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 // POSIX_SPAWN_SETSID: the child starts a session of its own.
 enum { spawnInOwnSession = 0x80 };
+
+extern int renameat2(int oldDirectory, const char *oldPath, int newDirectory, const char *newPath, unsigned flags);
+
+// Lets two names change places, at once.
+static inline int exchangeNames(const char *a, const char *b) { return renameat2(AT_FDCWD, a, AT_FDCWD, b, 2); }
