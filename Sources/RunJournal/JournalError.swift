@@ -17,7 +17,8 @@ public struct JournalError: Failure, Equatable {
     self.status = status
     self.path = path
     self.isTransient = isTransient
-    description = "\(path): \(what)"
+    // SQLite quotes statements and findings, which may have several lines.
+    description = "\(path): \(what)".split(whereSeparator: \.isNewline).joined(separator: " ")
   }
 
   /// A journal that says what cannot be.

@@ -40,7 +40,7 @@ public enum Strace {
     (try? RunningProcess(program, ["-o", "/dev/null", "/bin/true"]).finish().status) == 0
   }()
 
-  /// The calls for files that the program makes between "begin" and "end".
+  /// The calls for files between "begin" and "end", of the thread that says these.
   /// - Parameter log: where strace may write.
   public static func calls(of program: String, _ arguments: [String], log: String) throws -> (
     calls: [SystemCall], finished: Finished
@@ -48,19 +48,20 @@ public enum Strace {
     let finished = try RunningProcess(
       Self.program, ["-f", "-y", "-o", log, "-e", "trace=file,desc", program] + arguments
     ).finish()
-    var counts: [Substring: Int] = [:]
+    var counts: [String: Int] = [:]
     var calls: [SystemCall] = []
-    var isInside = false
+    var inside: Substring?
     for line in try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n") {
-      guard let match = line.wholeMatch(of: /\d+ +([a-z0-9_]+)\(.*/) else { continue }
+      guard let match = line.wholeMatch(of: /(\d+) +([a-z0-9_]+)\((.*)/) else { continue }
+      let (_, thread, name, rest) = match.output
       // Counted by thread and name, as strace does.
-      let key = line.prefix { $0 != "(" }
-      counts[key, default: 0] += 1
-      let text = String(line.drop { $0 != " " }.drop { $0 == " " })
-      if text.contains(/^write\(1.*"(begin|end)\\n"/) {
-        isInside = text.contains("begin")
-      } else if isInside, !text.contains(/^(mmap|write\([12]\D)/) {
-        calls.append(SystemCall(name: String(match.output.1), occurrence: counts[key] ?? 0, text: text))
+      counts["\(thread) \(name)", default: 0] += 1
+      if name == "write", rest.contains(/^1.*"(begin|end)\\n"/) {
+        inside = rest.contains("begin") ? thread : nil
+      } else if inside == thread, name != "mmap", !(name == "write" && rest.contains(/^[12]\D/)) {
+        calls.append(
+          SystemCall(
+            name: String(name), occurrence: counts["\(thread) \(name)"] ?? 0, text: "\(name)(\(rest)"))
       }
     }
     return (calls, finished)
