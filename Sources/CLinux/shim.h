@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 extern int pipe2(int ends[2], int flags);
 extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
@@ -16,3 +18,6 @@ extern int renameat2(int oldDirectory, const char *oldPath, int newDirectory, co
 
 // Lets two names change places, at once.
 static inline int exchangeNames(const char *a, const char *b) { return renameat2(AT_FDCWD, a, AT_FDCWD, b, 2); }
+
+// A descriptor that becomes readable when the process ends, whoever its parent is; -1 if there is none.
+static inline int openProcess(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }

@@ -12,6 +12,8 @@ public struct Ballot: Hashable, Sendable {
   public var scalesDigest: UInt64
   /// `IntegerVectors.linearChecksum()` of its own partial.
   public var partialChecksum: UInt64
+  /// The same of the reduced sum, as it has it.
+  public var sumChecksum: UInt64
   /// The lanes in its partial; the empty ones of a short step count as covered by their owner.
   public var lanes: LaneSet
   /// The number of the newest directive that it holds.
@@ -25,7 +27,8 @@ public struct Ballot: Hashable, Sendable {
 
   public init(
     rank: UInt32, sumDigest: Digest128, weightsDigest: Digest128, scalesDigest: UInt64, partialChecksum: UInt64,
-    lanes: LaneSet, directive: UInt64, raised: [RaisedExponent] = [], nonFinite: [NonFiniteGradient] = []
+    sumChecksum: UInt64, lanes: LaneSet, directive: UInt64, raised: [RaisedExponent] = [],
+    nonFinite: [NonFiniteGradient] = []
   ) {
     precondition(raised.count <= Ballot.listLimit, "\(raised.count) raised exponents")
     precondition(lanes.words.count <= Ballot.listLimit, "\(lanes.words.count) words of lanes")
@@ -34,6 +37,7 @@ public struct Ballot: Hashable, Sendable {
     self.weightsDigest = weightsDigest
     self.scalesDigest = scalesDigest
     self.partialChecksum = partialChecksum
+    self.sumChecksum = sumChecksum
     self.lanes = lanes
     self.directive = directive
     self.raised = raised
@@ -48,7 +52,8 @@ public struct Ballot: Hashable, Sendable {
     }
     put(rank)
     for word in [
-      sumDigest.high, sumDigest.low, weightsDigest.high, weightsDigest.low, scalesDigest, partialChecksum, directive,
+      sumDigest.high, sumDigest.low, weightsDigest.high, weightsDigest.low, scalesDigest, partialChecksum,
+      sumChecksum, directive,
     ] { put(word) }
     put(UInt32(lanes.words.count))
     for word in lanes.words { put(word) }
@@ -73,6 +78,7 @@ public struct Ballot: Hashable, Sendable {
     weightsDigest = Digest128(high: try reader.next(UInt64.self), low: try reader.next(UInt64.self))
     scalesDigest = try reader.next(UInt64.self)
     partialChecksum = try reader.next(UInt64.self)
+    sumChecksum = try reader.next(UInt64.self)
     directive = try reader.next(UInt64.self)
     lanes = LaneSet(words: try reader.list { try $0.next(UInt64.self) })
     raised = try reader.list {

@@ -12,6 +12,8 @@ struct LinkSender {
   private var cursor = 0
   private var patience: Duration
   private var deadlineOfOldest: ContinuousClock.Instant?
+  /// Since when nothing more was acknowledged; nil where nothing that was sent is outstanding.
+  private(set) var waitingSince: ContinuousClock.Instant?
   /// Frames numbered below this were sent before.
   private var highestSent: UInt64 = 0
   private(set) var resent = 0
@@ -46,6 +48,7 @@ struct LinkSender {
     cursor += 1
     if sequence < highestSent { resent += 1 } else { highestSent = sequence + 1 }
     if deadlineOfOldest == nil { deadlineOfOldest = now + patience }
+    if waitingSince == nil { waitingSince = now }
     return frame
   }
 
@@ -60,6 +63,7 @@ struct LinkSender {
     if progress {
       patience = resendAfter
       deadlineOfOldest = unacknowledged.isEmpty ? nil : now + patience
+      waitingSince = unacknowledged.isEmpty ? nil : now
     }
     if refused { cursor = 0 }
   }

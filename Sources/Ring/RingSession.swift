@@ -110,6 +110,18 @@ public final class RingSession {
     exchange.map { RingProgress(step: $0.step, attempt: $0.attempt, waiting: $0.waiting) }
   }
 
+  /// The position that something is missing from; nil where nothing is, or only from the own lanes.
+  public var waitsFor: Int? {
+    switch exchange?.waiting {
+    case .chunk(_, _, let position): position
+    case .ballot(let position) where position != plan.position: position
+    default: nil
+    }
+  }
+
+  /// Since when the right neighbour has acknowledged nothing of what it was sent; nil where nothing is outstanding.
+  public var unacknowledgedSince: ContinuousClock.Instant? { sender.waitingSince }
+
   public var counters: RingCounters {
     var counters = counted
     counters.rawBytes += exchange?.rawBytes ?? 0

@@ -16,16 +16,15 @@ public enum Verdict: Hashable, Sendable {
   /// All repeat the step's lanes with these exponents.
   case repeatStep(raised: [RaisedExponent])
   case nonFinite([NonFiniteGradient])
-  /// Nothing may be applied. `suspects` are positions in the ring; all of them where no majority tells.
+  /// Nothing may be applied. `suspects` are positions in the ring: all of them where nothing tells whom to believe,
+  /// none where the states agree and computing the step again will do.
   case corrupt(suspects: [Int], reason: String)
 
   /// - Parameters:
   ///   - ballots: of all ranks, by position.
   ///   - laneCount: lanes of a step (V).
-  ///   - sumChecksum: `IntegerVectors.linearChecksum()` of the own reduced sum.
-  public static func of(_ ballots: [Ballot], laneCount: Int, sumChecksum: UInt64) -> Verdict {
+  public static func of(_ ballots: [Ballot], laneCount: Int) -> Verdict {
     precondition(!ballots.isEmpty, "a verdict without ballots")
-    let everyone = Array(ballots.indices)
     if let odd = dissenters(ballots.map(\.weightsDigest)) {
       return .corrupt(suspects: odd, reason: "the ranks started the step from different weights")
     }
@@ -43,11 +42,16 @@ public enum Verdict: Hashable, Sendable {
       let entries = raised.map { RaisedExponent(tensor: $0.key, exponent: $0.value) }
       return .repeatStep(raised: entries.sorted { $0.tensor < $1.tensor })
     }
+    let total = ballots.reduce(UInt64(0)) { $0 &+ $1.partialChecksum }
+    let wrong = ballots.indices.filter { ballots[$0].sumChecksum != total }
     if let odd = dissenters(ballots.map(\.sumDigest)) {
-      return .corrupt(suspects: odd, reason: "the ranks reduced to different sums")
+      // The checksums tell whose sum is wrong also where there is no majority, as between two.
+      let right = Set(ballots.indices.filter { !wrong.contains($0) }.map { ballots[$0].sumDigest })
+      return .corrupt(
+        suspects: right.count == 1 ? wrong : odd, reason: "the ranks reduced to different sums")
     }
-    guard ballots.reduce(UInt64(0), { $0 &+ $1.partialChecksum }) == sumChecksum else {
-      return .corrupt(suspects: everyone, reason: "the reduced sum is not the sum of the ranks' partials")
+    guard wrong.isEmpty else {
+      return .corrupt(suspects: [], reason: "the reduced sum is not the sum of the ranks' partials")
     }
     return .commit(directive: ballots.map(\.directive).min() ?? 0)
   }

@@ -46,6 +46,13 @@ extension Journal {
     try read("reading a step") { try Self.live(step, $0) }
   }
 
+  /// The highest generation of which a step was rolled back; 0 if none was.
+  public func rolledBackGeneration() throws -> Int {
+    try read("reading the steps") {
+      try Int.fetchOne($0, sql: "SELECT max(generation) FROM steps WHERE rolled_back = 1") ?? 0
+    }
+  }
+
   /// Live commits, ascending.
   public func commits(_ steps: Range<Int>) throws -> [StepRecord] {
     try read("reading the steps") { database in

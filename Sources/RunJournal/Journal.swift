@@ -62,6 +62,14 @@ public final class Journal: Sendable {
   /// - Throws: `JournalError`, as all readers here, if the database fails.
   public func run() throws -> RunRecord? { try read("reading the run") { try RunRecord.fetchOne($0) } }
 
+  /// The run's identity; a run of an older version gets the one that is offered.
+  public func identity(orElse offered: String) throws -> String {
+    try write("reading the run's identity") { database in
+      try database.execute(sql: "UPDATE runs SET identity = ? WHERE identity = ''", arguments: [offered])
+      return try String.fetchOne(database, sql: "SELECT identity FROM runs") ?? offered
+    }
+  }
+
   /// Keeps what the run's bits depend on, once it is known.
   /// - Returns: what was kept before, if it was something else.
   public func recordFingerprint(_ text: String) throws -> String? {
@@ -78,8 +86,14 @@ public final class Journal: Sendable {
 
   // MARK: - Members and generations
 
+  /// One that left and comes back is present again; the events tell of its absence.
   public func memberJoined(_ member: MemberRecord) throws {
-    try write("recording a member") { try member.insert($0) }
+    try write("recording a member") { database in
+      try database.execute(
+        sql: "UPDATE members SET left_at = NULL, reason = NULL WHERE rank = ? AND incarnation = ?",
+        arguments: [member.rank, member.incarnation])
+      if database.changesCount == 0 { try member.insert(database) }
+    }
   }
 
   /// - Parameter reason: why it left.

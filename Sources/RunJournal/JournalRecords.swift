@@ -30,7 +30,8 @@ public struct RunRecord: JournalRecord {
   public var createdAt: Date
 
   public init(
-    identity: String = "", name: String, seed: UInt64, recipeDigest: String, indexDigest: String, fingerprint: String, clips: Int,
+    identity: String = "", name: String, seed: UInt64, recipeDigest: String, indexDigest: String, fingerprint: String,
+    clips: Int,
     stepsPerEpoch: Int, epochs: Int, createdAt: Date
   ) {
     self.identity = identity

@@ -60,7 +60,8 @@ public struct StepRecord: JournalRecord {
 
   public init(
     step: Int, epoch: Int, generation: Int, attempt: Int, digest: String, weightsDigest: String,
-    stateDigest: String = "", loss: Double, top1: Int, top5: Int, clips: Int, learningRate: Double, gradientBits: Int, rawBytes: Int, wireBytes: Int,
+    stateDigest: String = "", loss: Double, top1: Int, top5: Int, clips: Int, learningRate: Double, gradientBits: Int,
+    rawBytes: Int, wireBytes: Int,
     ringSeconds: Double, computeSeconds: Double, decodeWaitSeconds: Double, reporter: Int, committedAt: Date
   ) {
     self.step = step

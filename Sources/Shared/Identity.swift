@@ -42,12 +42,15 @@ public struct Generation: Hashable, Sendable, Codable {
   public var stops: Bool
   /// What the journal knows of clips that are left out of steps from `startStep` on.
   public var verdicts: [ClipVerdict]
+  /// Sums that were kept of step `startStep` are not to be trusted: all of its lanes are computed anew.
+  public var computesAnew: Bool
 
   public init(
     number: UInt32, startStep: UInt64, members: [Member], directivesDone: UInt64 = 0, stops: Bool = false,
-    verdicts: [ClipVerdict] = []
+    verdicts: [ClipVerdict] = [], computesAnew: Bool = false
   ) {
     self.verdicts = verdicts
+    self.computesAnew = computesAnew
     self.number = number
     self.startStep = startStep
     self.members = members

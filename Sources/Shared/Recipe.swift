@@ -125,8 +125,15 @@ public struct CheckpointRecipe: Hashable, Sendable {
 public struct FaultRecipe: Hashable, Sendable {
   /// Seconds between two heartbeats.
   public var heartbeatSeconds = 0.25
-  /// Seconds without a heartbeat after which a worker is evicted.
-  public var evictSeconds = 5.0
+  /// Seconds without a heartbeat after which a worker is suspected, and evicted.
+  public var suspectSeconds = 1.0
+  public var evictSeconds = 3.0
+  /// Seconds after which a worker that was evicted for its silence is replaced; until then it may come back.
+  public var returnSeconds = 60.0
+  /// Seconds without any progress after which a worker that beats, but does not wait for another, counts as hung.
+  public var hangSeconds = 60.0
+  /// Seconds without an acknowledgement after which a link between two workers is taken for broken.
+  public var linkSeconds = 3.0
   /// Seconds to wait for all workers of the hosts file at the start before going on with those that came.
   public var joinSeconds = 60.0
   /// Seconds without a coordinator after which a worker whose standard input is closed ends.

@@ -42,22 +42,6 @@ import Testing
     #expect(try cluster.query("run", "SELECT count(*) FROM clips", as: Int.self) == [20])
   }
 
-  @Test("a clip that fails in mid-training stops the run at a checkpoint, with an error that names it")
-  func clipChangesUnderway() throws {
-    let cluster = try LocalCluster(clips: 20)
-    let indexed = try cluster.run(
-      LocalCluster.program("coordinator"),
-      ["index", "--recipe", cluster.folder.path("small.yaml"), "--run-dir", cluster.folder.path("run")])
-    #expect(indexed.status == 0 && indexed.output.contains("train: 20 clips, 0 left out"), "\(indexed.output)")
-    let folder = cluster.folder.path("data/train/moving left")
-    let name = try #require(try FileManager.default.contentsOfDirectory(atPath: folder).sorted().first)
-    try Data("no video any more".utf8).write(to: URL(fileURLWithPath: "\(folder)/\(name)"))
-    let finished = try cluster.train("run", hosts: "localhost slots=2")
-    #expect(finished.status == 65, "\(finished.output)")
-    #expect(finished.output.contains("\(name)") && finished.output.contains("changed since it was indexed"))
-    #expect(try cluster.weights("run").count == 2)
-  }
-
   @Test("evaluate gives what the end of training gave; status says where the run is")
   func evaluate() throws {
     let cluster = try LocalCluster(clips: 12)

@@ -15,7 +15,14 @@ import Testing
   private func membership(ranks: Int, checkpoint: UInt64? = nil) -> Membership {
     Membership(
       .init(ranks: Array(0..<ranks), lanes: 4, lastStep: 100, joinWindow: .seconds(10), evictAfter: .seconds(3)),
-      checkpoint: checkpoint)
+      past: .init(checkpoint: checkpoint))
+  }
+
+  private func record(_ step: UInt64) -> CommitRecord {
+    CommitRecord(
+      generation: 1, step: step, attempt: 0, digest: digest, weights: digest, after: digest, loss: 0, top1: 0, top5: 0,
+      clips: 1, learningRate: 0, skipped: false,
+      share: .init(lanes: [], rawBytes: 0, wireBytes: 0, decodeWait: 0, compute: 0, ring: 0, apply: 0))
   }
 
   private func sent(_ actions: [Membership.Action]) -> [(WorkerIdentity, CoordinatorMessage)] {
@@ -58,7 +65,7 @@ import Testing
   func death() throws {
     var m = membership(ranks: 3)
     _ = start(&m, ranks: 3)
-    let actions = m.lost(worker[1], reason: "killed", at: .zero)
+    let actions = m.lost(worker[1], .dead, reason: "killed", at: .zero)
     #expect(actions.contains(.launch(rank: 1)))
     #expect(sent(actions).filter { $0.1 == .halt(generation: 2) }.map(\.0.rank) == [0, 2])
     _ = m.standing(worker[0], Standing(generation: 2, next: 5), at: .zero)
@@ -73,7 +80,7 @@ import Testing
   func rollForward() {
     var m = membership(ranks: 3)
     _ = start(&m, ranks: 3)
-    _ = m.lost(worker[1], reason: "killed", at: .zero)
+    _ = m.lost(worker[1], .dead, reason: "killed", at: .zero)
     _ = m.standing(worker[0], Standing(generation: 2, next: 6), at: .zero)
     _ = m.standing(worker[2], Standing(generation: 2, next: 5, frozen: true), at: .zero)
     #expect(m.phase == .preparing(step: 6))
@@ -83,8 +90,8 @@ import Testing
   func rollForwardByRecord() {
     var m = membership(ranks: 2)
     _ = start(&m, ranks: 2)
-    m.committed(5, skipped: false)
-    _ = m.lost(worker[0], reason: "killed", at: .zero)
+    _ = m.committed(record(5), by: worker[0])
+    _ = m.lost(worker[0], .dead, reason: "killed", at: .zero)
     _ = m.standing(worker[1], Standing(generation: 2, next: 5, frozen: true), at: .zero)
     #expect(m.phase == .preparing(step: 6))
   }
@@ -112,8 +119,8 @@ import Testing
     var m = membership(ranks: 1)
     _ = start(&m, ranks: 1)
     m.checkpointed(20)
-    m.committed(24, skipped: false)
-    _ = m.lost(worker[0], reason: "killed", at: .zero)
+    _ = m.committed(record(24), by: worker[0])
+    _ = m.lost(worker[0], .dead, reason: "killed", at: .zero)
     #expect(m.phase == .gathering)
     let again = WorkerIdentity(rank: 0, incarnation: 7)
     _ = m.hello(again, hello(), at: .zero)
@@ -138,7 +145,10 @@ import Testing
   func refusals() {
     var m = membership(ranks: 2)
     _ = m.hello(worker[0], hello(), at: .zero)
-    let twin = m.hello(WorkerIdentity(rank: 0, incarnation: 9), hello(), at: .milliseconds(10))
+    let second = WorkerIdentity(rank: 0, incarnation: 9)
+    #expect(m.hello(second, hello(), at: .milliseconds(10)).isEmpty)
+    _ = m.heartbeat(worker[0], Progress(), at: .milliseconds(250))
+    let twin = m.hello(second, hello(), at: .seconds(1))
     guard case .dismiss(let reason, false)? = sent(twin).first?.1 else {
       Issue.record("the twin was not refused")
       return
@@ -160,7 +170,7 @@ import Testing
     _ = m.standing(worker[0], Standing(generation: 1, next: 9, stopped: true), at: .zero)
     _ = m.standing(worker[1], Standing(generation: 1, next: 9, stopped: true), at: .zero)
     #expect(m.phase == .stopped(next: 9))
-    _ = m.lost(worker[0], reason: "killed", at: .zero)
+    _ = m.lost(worker[0], .dead, reason: "killed", at: .zero)
     #expect(m.phase == .halting)
   }
 

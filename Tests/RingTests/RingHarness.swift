@@ -142,8 +142,7 @@ final class RingHarness {
         session.offer(ballot(position, sums[current][position], partials[current][position]))
       }
       if let ballots = session.ballots, current >= 0 {
-        let verdict = Verdict.of(
-          ballots, laneCount: size, sumChecksum: sums[current][position].linearChecksum())
+        let verdict = Verdict.of(ballots, laneCount: size)
         if verdict != .commit(directive: 10) { throw RingError(.failed, "step \(current): \(verdict)") }
       }
       return step.allSatisfy { $0 == partials.count - 1 } && sessions.allSatisfy { $0.ballots != nil }
@@ -154,6 +153,7 @@ final class RingHarness {
   func ballot(_ position: Int, _ sum: IntegerVectors, _ partial: IntegerVectors) -> Ballot {
     Ballot(
       rank: UInt32(position), sumDigest: sum.digest(), weightsDigest: Digest128(high: 1, low: 2), scalesDigest: 3,
-      partialChecksum: partial.linearChecksum(), lanes: LaneSet([position]), directive: UInt64(10 + position))
+      partialChecksum: partial.linearChecksum(), sumChecksum: sum.linearChecksum(), lanes: LaneSet([position]),
+      directive: UInt64(10 + position))
   }
 }

@@ -25,8 +25,9 @@ struct ClusterOptions: ParsableArguments {
   var ssh = "ssh"
 
   /// Binds the socket that workers connect to.
+  /// - Parameter before: where this run's coordinator listened before; taken again where any port will do.
   /// - Returns: the socket, and what workers are told to connect to.
-  func bind(_ display: ProgressDisplay) throws -> (Socket, Endpoint) {
+  func bind(_ display: ProgressDisplay, before: String? = nil) throws -> (Socket, Endpoint) {
     let wanted = try Endpoint(listen)
     guard wanted.isLoopback || insecureListen else {
       throw SharedError(
@@ -39,13 +40,22 @@ struct ClusterOptions: ParsableArguments {
     options.handover = true
     options.linger = .milliseconds(500)
     let socket = try Socket(try MessagingContext(), .router, options)
-    let bound = try socket.bind(wanted)
+    let bound = try bind(socket, wanted, before)
     guard advertise != nil || !["*", "0.0.0.0", "::"].contains(wanted.host) else {
       throw SharedError(
         .usage,
         "listening at all addresses of \(wanted) needs --advertise tcp://HOST:PORT, the one that workers connect to")
     }
     return (socket, try advertise.map { try Endpoint($0) } ?? bound)
+  }
+
+  private func bind(_ socket: Socket, _ wanted: Endpoint, _ before: String?) throws -> Endpoint {
+    if wanted.port == 0, let before, let same = try? Endpoint(before), same.host == wanted.host,
+      let bound = try? socket.bind(same)
+    {
+      return bound
+    }
+    return try socket.bind(wanted)
   }
 
   /// The places that the hosts file names.

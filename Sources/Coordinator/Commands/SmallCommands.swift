@@ -86,7 +86,7 @@ struct EvaluateCommand: ParsableCommand {
     let plan = CoordinatorService.Plan(recipe: recipe, indexes: indexes, lastStep: 0, evaluateOnly: model)
     let service = try CoordinatorService(
       plan, socket: socket, fleet: try cluster.fleet(slots, recipe, logs: directory.logs, coordinator: endpoint),
-      display: display, journal: nil, store: nil, resumeFrom: nil)
+      display: display, journal: nil, store: nil, past: .init(checkpoint: 0))
     guard let result = try service.run(), !service.interrupted else {
       throw SharedError(.interrupted, "stopped by a signal before the evaluation was complete")
     }

@@ -20,21 +20,25 @@ struct TrainCommand: ParsableCommand {
     let display = ProgressDisplay()
     let (recipe, path) = try recipes.resolve()
     let slots = try cluster.slots()
-    let (socket, endpoint) = try cluster.bind(display)
+    let (socket, endpoint) = try cluster.bind(display, before: RunDirectory.endpoint(in: path))
     let directory = try RunDirectory(path)
     let lock = try RunLock(directory.path)
     defer { withExtendedLifetime(lock) {} }
     let journal = try Journal(directory.journal, directory.holdsRun ? .resume : .create)
     let resumes = try journal.run() != nil
     let indexes = try resumes ? kept(directory) : directory.indexes(of: recipe) ?? index(recipe, directory, display)
-    let plan = self.plan(recipe, indexes)
+    var plan = self.plan(recipe, indexes)
     let store = try CheckpointStore(directory.checkpoints, access: .writing)
-    let checkpoint = try resumes ? resume(journal, store, plan, display) : begin(journal, directory, plan)
+    if !resumes { try begin(journal, directory, plan) }
+    plan.run = try journal.identity(orElse: Self.newIdentity())
+    let found = try resumes ? ResumedRun(journal, store, plan, display) : nil
+    try directory.write(Data(endpoint.description.utf8), to: directory.endpoint)
     display.line(summary(plan, directory))
     let fleet = try cluster.fleet(slots, recipe, logs: directory.logs, coordinator: endpoint)
     if cluster.launch == "none" { display.line("waiting for \(fleet.slots.count) workers at \(endpoint)") }
     let service = try CoordinatorService(
-      plan, socket: socket, fleet: fleet, display: display, journal: journal, store: store, resumeFrom: checkpoint)
+      plan, socket: socket, fleet: fleet, display: display, journal: journal, store: store,
+      past: found?.past ?? .init(), resumeFrom: found?.checkpoint)
     let started = ContinuousClock.now
     let result = try service.run()
     let elapsed = ContinuousClock.now - started
@@ -74,9 +78,12 @@ struct TrainCommand: ParsableCommand {
 
   // MARK: Beginning
 
-  private func begin(
-    _ journal: Journal, _ directory: RunDirectory, _ plan: CoordinatorService.Plan
-  ) throws -> StoredCheckpoint? {
+  /// Tells this run from all others.
+  private static func newIdentity() -> String {
+    String(UInt64.random(in: 1...UInt64.max), radix: 16) + String(UInt64.random(in: 1...UInt64.max), radix: 16)
+  }
+
+  private func begin(_ journal: Journal, _ directory: RunDirectory, _ plan: CoordinatorService.Plan) throws {
     try directory.write(Data(plan.recipe.yaml().utf8), to: directory.recipe)
     let indexes = plan.indexes
     let clips = indexes.train.clips.enumerated().map { number, clip in
@@ -89,12 +96,12 @@ struct TrainCommand: ParsableCommand {
     }
     try journal.beginRun(
       RunRecord(
-        name: plan.recipe.name, seed: plan.recipe.seed, recipeDigest: plan.recipe.digest.description,
+        identity: Self.newIdentity(), name: plan.recipe.name, seed: plan.recipe.seed,
+        recipeDigest: plan.recipe.digest.description,
         indexDigest: indexes.train.digest.description, fingerprint: "", clips: clips.count,
         stepsPerEpoch: plan.shards.stepsPerEpoch, epochs: plan.recipe.schedule.epochs, createdAt: .now),
       clips: clips,
       rejected: records("train", indexes.rejectedTrain) + records("validation", indexes.rejectedValidation))
-    return nil
   }
 
   // MARK: Going on
@@ -105,43 +112,6 @@ struct TrainCommand: ParsableCommand {
         .badData, "\(directory.path): holds a run without its index; restore it or use another --run-dir")
     }
     return indexes
-  }
-
-  private func resume(
-    _ journal: Journal, _ store: CheckpointStore, _ plan: CoordinatorService.Plan, _ display: ProgressDisplay
-  ) throws -> StoredCheckpoint? {
-    guard let run = try journal.run() else {
-      throw SharedError(.badData, "\(journal.path): holds no run; remove the run directory or use another")
-    }
-    guard run.recipeDigest == plan.recipe.digest.description else {
-      throw SharedError(
-        .badConfiguration,
-        "\(journal.path): this run was begun with another recipe or seed; use that one (recipe.yaml beside it) or "
-          + "another --run-dir")
-    }
-    guard run.indexDigest == plan.indexes.train.digest.description else {
-      throw SharedError(.badData, "\(journal.path): the index of the clips is not the one that the run was begun with")
-    }
-    let search = try store.newestValid()
-    for rejected in search.rejected {
-      display.line("warning: checkpoint \(rejected.name) is left out: \(rejected.reason)")
-      try journal.record(
-        EventRecord(
-          at: .now, level: .warning, source: "coordinator",
-          text: "checkpoint \(rejected.name) left out: \(rejected.reason)"))
-    }
-    let step = search.newest?.step ?? 0
-    let lost = try journal.nextStep() - step
-    guard lost >= 0 else {
-      throw SharedError(.badData, "\(journal.path): lacks steps below the checkpoint of step \(step)")
-    }
-    if lost > 0 { try journal.rollBack(to: step, reason: "resumed from the checkpoint", at: .now) }
-    for member in try journal.presentMembers() {
-      try journal.memberLeft(
-        rank: member.rank, incarnation: member.incarnation, reason: "the coordinator was started again", at: .now)
-    }
-    display.line("going on from step \(step)" + (lost > 0 ? "; \(lost) steps after it are computed again" : ""))
-    return search.newest
   }
 }
 

@@ -1,5 +1,6 @@
 // Who trains, in which generation, on which lanes: every decision of the coordinator about its workers. Pure: an event
-// and a time go in, a list of actions comes out. `CoordinatorService` carries them out.
+// and a time go in, a list of actions comes out. `CoordinatorService` carries them out. Here are the state and the
+// events; how a generation is made, who is given up, and what a restart finds are in the files beside it.
 import Shared
 
 /// The coordinator's view of its workers.
@@ -10,6 +11,8 @@ import Shared
 struct Membership {
   /// What the membership is at.
   enum Phase: Equatable {
+    /// The coordinator was started again: waiting for the workers that may have gone on without it.
+    case recovering(until: Duration)
     /// Waiting for the workers of the hosts file.
     case gathering
     /// Waiting for everybody's standing.
@@ -27,9 +30,38 @@ struct Membership {
     /// Training ends when all steps below are applied.
     var lastStep: UInt64
     var joinWindow: Duration
+    /// Silence after which a worker is suspected, and evicted.
+    var suspectAfter: Duration = .seconds(1)
     var evictAfter: Duration
+    /// Silence that is enough where a neighbour saw the connection end.
+    var closedAfter: Duration = .milliseconds(750)
+    /// How long an evicted one may come back before it is replaced.
+    var returnAfter: Duration = .seconds(60)
+    /// Without progress for this long, one that beats is hung.
+    var hangAfter: Duration = .seconds(60)
     /// Before a message that was not answered is sent again.
     var repeatAfter: Duration = .seconds(1)
+    /// Only workers of this run are taken back.
+    var run = ""
+  }
+
+  /// What the journal knows of the run so far.
+  struct Past {
+    /// The last generation, and the highest number of any.
+    var generation: Generation?
+    var number: UInt32 = 0
+    /// Workers that had not left when the journal was last written.
+    var present: Set<WorkerIdentity> = []
+    /// Those that were given since the last generation began.
+    var directives: [Directive] = []
+    /// Committed steps, and the digest of the state that they led to.
+    var next: UInt64 = 0
+    var state: Digest128?
+    /// The step of the newest valid checkpoint; nil where there is none.
+    var checkpoint: UInt64?
+    var verdicts: [ClipVerdict] = []
+    /// The highest generation of which a step was rolled back.
+    var rolledBack: UInt32 = 0
   }
 
   struct Worker {
@@ -37,14 +69,28 @@ struct Membership {
     var hello: Hello
     var heard: Duration
     var progress = Progress()
+    /// When `progress` last changed.
+    var moved: Duration
+    var isSuspected = false
     /// Holds the indexes and waits to be made a member.
     var ready = false
+    /// Its state may be one that was rolled back while it was away: it must get another.
+    var mustLearn = false
     /// Its answer to the present halt, or what it said by itself at a boundary.
     var standing: Standing?
     /// The digest of the weights that it prepared for the generation being made.
     var prepared: Digest128?
-    /// Where it was told to take the state from.
+    /// Where it was told to take the state from, and when.
     var source: StateSource?
+    var sourced: Duration = .zero
+    /// Bits that it would compute; nil where it was not asked again.
+    var selfTest: SelfTest?
+    /// A neighbour saw the connection to it end, at this time, and it has not been heard since.
+    var closed: Duration?
+    /// Was asked to end, and goes at the next boundary.
+    var isLeaving = false
+    /// Seconds that it needs for a lane, averaged over steps; nil until it has computed some.
+    var pace: Pace?
   }
 
   enum Action: Equatable {
@@ -59,39 +105,74 @@ struct Membership {
     /// All steps from here on are computed again: the journal keeps them as history.
     case rollBack(to: UInt64)
     case begin(Generation, reason: String)
+    /// To be written down before it is announced.
+    case directive(Directive)
+    /// The step goes without the clip; to be written down before it is announced.
+    case verdict(ClipVerdict, lane: Int, reason: String)
     case note(String)
   }
 
   let settings: Settings
-  private(set) var phase = Phase.gathering
-  private(set) var workers: [Int: Worker] = [:]
+  var phase: Phase
+  var workers: [Int: Worker] = [:]
   /// The generation that runs, or ran last.
-  private(set) var generation: Generation?
-  private(set) var directives: [Directive] = []
+  var generation: Generation?
+  var directives: [Directive]
   /// The number of the generation that runs or is being made.
-  private(set) var number: UInt32
-  private var sequence: UInt64 = 0
-  private var reason = "start"
-  private var wantsStop = false
+  var number: UInt32
+  var sequence: UInt64
+  /// Why the generation is being made.
+  var reason = "start"
+  private(set) var wantsStop = false
   /// The ranks of the generation being made.
-  private var participants: [Int] = []
-  private var started: Duration?
-  private var repeated: Duration = .zero
+  var participants: [Int] = []
+  var started: Duration?
+  var repeated: Duration = .zero
+  var ticked: Duration?
   /// Every step below is known to be committed.
-  private var committed: UInt64
+  var committed: UInt64
+  /// Of the state before `committed`, where it is known.
+  var state: Digest128?
   /// The last of them changed nothing.
-  private var lastSkipped = false
-  /// The step of the newest checkpoint; nil where there is none.
-  private var checkpoint: UInt64?
+  var lastSkipped = false
+  var checkpoint: UInt64?
+  var verdicts: [ClipVerdict]
+  /// Workers of this and older generations may hold states that were rolled back since.
+  var rolledBack: UInt32
+  /// The generation being made starts from the checkpoint, whatever states there are.
+  var restores = false
+  /// The generation being made uses no sums that were kept.
+  var computesAnew = false
+  /// Workers of the last generation that may still live, and have not been heard since the restart.
+  var expected: Set<WorkerIdentity>
+  /// Those that were evicted for their silence, and since when.
+  var absent: [Int: (identity: WorkerIdentity, since: Duration)] = [:]
+  /// Those that may not come back at all, or not before a time.
+  var condemned: Set<WorkerIdentity> = []
+  var barred: [WorkerIdentity: (until: Duration, times: Int)] = [:]
+  /// Newcomers whose rank another holds, and since when they ask.
+  var contenders: [WorkerIdentity: Duration] = [:]
+  var brokenLinks: Set<Link> = []
+  /// Who could not decode a clip of the step in flight.
+  var clipFailures: [ClipVerdict: Set<Int>] = [:]
+  /// Ranks that a lane of step `committed` should not go to.
+  var avoided: [Int: Set<Int>] = [:]
+  /// The step that corruption last sent everybody back from.
+  var corruptedAt: UInt64?
 
-  /// - Parameters:
-  ///   - lastGeneration: the highest number in the journal, 0 for none.
-  ///   - checkpoint: the step of the checkpoint to resume from.
-  init(_ settings: Settings, lastGeneration: UInt32 = 0, checkpoint: UInt64? = nil) {
+  init(_ settings: Settings, past: Past = Past()) {
     self.settings = settings
-    number = lastGeneration
-    self.checkpoint = checkpoint
-    committed = checkpoint ?? 0
+    phase = past.present.isEmpty ? .gathering : .recovering(until: settings.evictAfter + settings.repeatAfter)
+    generation = past.generation
+    number = max(past.number, past.generation?.number ?? 0)
+    expected = past.present
+    directives = past.directives
+    sequence = max(past.directives.last?.sequence ?? 0, past.generation?.directivesDone ?? 0)
+    committed = past.next
+    state = past.state
+    checkpoint = past.checkpoint
+    verdicts = past.verdicts
+    rolledBack = past.rolledBack
   }
 
   var members: [Worker] { workers.keys.sorted().compactMap { workers[$0] }.filter { isMember($0.identity) } }
@@ -103,7 +184,8 @@ struct Membership {
       .map(\.identity)
   }
 
-  private var taking: [Worker] { participants.compactMap { workers[$0] } }
+  /// The workers of the generation being made, by rank.
+  var taking: [Worker] { participants.compactMap { workers[$0] } }
 
   func isMember(_ identity: WorkerIdentity) -> Bool {
     generation?.members.contains { $0.identity == identity } ?? false
@@ -113,32 +195,22 @@ struct Membership {
 
   // MARK: Events
 
-  mutating func hello(_ identity: WorkerIdentity, _ hello: Hello, at now: Duration) -> [Action] {
-    if let known = workers[identity.rank] {
-      if known.identity == identity { return [.welcome(identity)] }
-      // Perhaps the other one is dead and nobody has noticed yet: the newcomer asks again.
-      if now - known.heard > settings.repeatAfter { return [] }
-      let why = "rank \(identity.rank) is taken by process \(known.hello.pid) on \(known.hello.host), which is alive"
-      return [.send(identity, .dismiss(reason: why, clean: false)), .note("\(identity) refused: \(why)")]
-    }
-    if let other = workers.values.first(where: { $0.hello.fingerprint != hello.fingerprint }) {
-      let why = difference(of: hello, from: other.hello)
-      return [.send(identity, .dismiss(reason: why, clean: false)), .note("\(identity) refused: \(why)")]
-    }
-    workers[identity.rank] = Worker(identity: identity, hello: hello, heard: now)
-    return [.welcome(identity), .joined(identity, hello)]
-  }
-
   mutating func heartbeat(_ identity: WorkerIdentity, _ progress: Progress, at now: Duration) -> [Action] {
-    guard isKnown(identity) else { return [] }
-    workers[identity.rank]?.heard = now
-    workers[identity.rank]?.progress = progress
-    return [.send(identity, .pulse(phase == .running && isMember(identity) ? directives : []))]
+    guard isKnown(identity), var worker = workers[identity.rank] else { return [] }
+    worker.heard = now
+    worker.closed = nil
+    if worker.progress != progress { (worker.progress, worker.moved) = (progress, now) }
+    let wasSuspected = worker.isSuspected
+    worker.isSuspected = false
+    workers[identity.rank] = worker
+    let pulse = Action.send(identity, .pulse(phase == .running && isMember(identity) ? directives : []))
+    return wasSuspected ? [pulse, .note("\(identity) is heard again")] : [pulse]
   }
 
   mutating func standing(_ identity: WorkerIdentity, _ standing: Standing, at now: Duration) -> [Action] {
     guard isKnown(identity) else { return [] }
     if standing.generation == 0 {
+      if let selfTest = standing.selfTest, let refusal = refusal(of: identity, selfTest) { return refusal }
       workers[identity.rank]?.ready = true
       switch phase {
       case .gathering: return gather(at: now)
@@ -147,7 +219,7 @@ struct Membership {
         // Before the last checkpoint is safe there is nothing to give; the newcomer asks again.
         guard checkpoint == next else { return [] }
         return [.send(identity, .prepare(generation: number, step: next, source: .coordinator))]
-      case .halting, .preparing: return []
+      case .recovering, .halting, .preparing: return []
       }
     }
     guard standing.generation == number else { return [] }
@@ -156,13 +228,15 @@ struct Membership {
     case .halting: return resolve(at: now)
     case .running:
       let standings = members.map(\.standing)
-      guard standings.allSatisfy({ $0 != nil }), let next = standing.next else { return [] }
-      if standings.allSatisfy({ $0?.stopped == true }) {
+      guard standings.count == generation?.members.count, standings.allSatisfy({ $0 != nil }),
+        let next = standing.next
+      else { return [] }
+      if standings.allSatisfy({ $0?.stopped == true }), wantsStop || next >= settings.lastStep {
         phase = .stopped(next: next)
         return []
       }
-      return reform("a worker joins", at: now)
-    case .gathering, .preparing, .stopped: return []
+      return reform("a worker joins, or lanes move", at: now)
+    case .recovering, .gathering, .preparing, .stopped: return []
     }
   }
 
@@ -173,7 +247,7 @@ struct Membership {
     switch phase {
     case .preparing(step):
       workers[identity.rank]?.prepared = weights
-      return teach(step) + beginIfPrepared(step, at: now)
+      return teach(step, at: now) + beginIfPrepared(step, at: now)
     case .stopped(next: step):
       workers[identity.rank]?.prepared = weights
       return []
@@ -181,29 +255,42 @@ struct Membership {
     }
   }
 
-  /// Some rank has applied `step`.
-  mutating func committed(_ step: UInt64, skipped: Bool) {
-    guard step >= committed else { return }
-    committed = step + 1
-    lastSkipped = skipped
+  /// A rank has applied a step.
+  mutating func committed(_ record: CommitRecord, by identity: WorkerIdentity) -> [Action] {
+    guard isKnown(identity), let worker = workers[identity.rank], !worker.mustLearn else { return [] }
+    workers[identity.rank]?.pace = (worker.pace ?? Pace()).after(record.share)
+    guard record.step >= committed else { return [] }
+    committed = record.step + 1
+    state = record.after
+    lastSkipped = record.skipped
+    clipFailures = [:]
+    avoided = [:]
+    return balance(after: record.step)
+  }
+
+  /// A worker was asked to end: it goes at the next boundary, if another holds the state.
+  mutating func leaving(_ identity: WorkerIdentity, at now: Duration) -> [Action] {
+    guard isKnown(identity), workers[identity.rank]?.isLeaving == false else { return [] }
+    guard phase == .running, isMember(identity) else { return isMember(identity) ? [] : letGo(identity) }
+    guard members.contains(where: { $0.identity != identity && !$0.isLeaving }) else { return [] }
+    workers[identity.rank]?.isLeaving = true
+    return [.note("\(identity) leaves at the next boundary")] + order(.reform)
+  }
+
+  mutating func letGo(_ identity: WorkerIdentity) -> [Action] {
+    workers[identity.rank] = nil
+    condemned.insert(identity)
+    let why = "it was asked to end"
+    return [.send(identity, .dismiss(reason: why, clean: true)), .left(identity, reason: why)]
   }
 
   /// The state before `step` is safe.
   mutating func checkpointed(_ step: UInt64) { checkpoint = max(checkpoint ?? 0, step) }
 
-  /// A process ended, or is to be given up.
-  mutating func lost(_ identity: WorkerIdentity, reason why: String, at now: Duration) -> [Action] {
-    guard isKnown(identity) else { return [] }
-    let mattered =
-      switch phase {
-      case .gathering: false
-      case .running: isMember(identity)
-      case .halting, .preparing: participants.contains(identity.rank)
-      case .stopped(let next): checkpoint != next
-      }
-    workers[identity.rank] = nil
-    let left: [Action] = [.kill(identity, reason: why), .left(identity, reason: why), .launch(rank: identity.rank)]
-    return mattered ? left + reform("\(identity) was lost: \(why)", at: now) : left
+  /// The checkpoint that was thought to be the newest is not valid: `newest` is.
+  mutating func checkpointLost(newest: UInt64?, at now: Duration) -> [Action] {
+    checkpoint = newest
+    return reform("a checkpoint was lost", at: now)
   }
 
   /// Asks for a stop at the next boundary that all can agree on.
@@ -222,14 +309,14 @@ struct Membership {
 
   mutating func tick(at now: Duration) -> [Action] {
     if started == nil { started = now }
-    var actions: [Action] = []
-    for rank in workers.keys.sorted() {
-      guard let worker = workers[rank], now - worker.heard > settings.evictAfter else { continue }
-      let seconds = settings.evictAfter.components.seconds
-      actions += lost(worker.identity, reason: "no heartbeat for \(seconds) s", at: now)
+    excuse(at: now)
+    var actions = judge(at: now)
+    switch phase {
+    case .recovering: actions += recover(at: now)
+    case .gathering: actions += gather(at: now)
+    case .halting: actions += resolve(at: now)
+    case .preparing, .running, .stopped: break
     }
-    if phase == .gathering { actions += gather(at: now) }
-    if phase == .halting { actions += resolve(at: now) }
     if now - repeated > settings.repeatAfter {
       repeated = now
       actions += unanswered()
@@ -237,122 +324,20 @@ struct Membership {
     return actions
   }
 
-  // MARK: Making a generation
-
-  private mutating func gather(at now: Duration) -> [Action] {
-    let ready = workers.values.count(where: \.ready)
-    let late = started.map { now - $0 > settings.joinWindow } ?? false
-    guard ready >= settings.ranks.count || (late && ready > 0) else { return [] }
-    return reform(generation == nil ? "start" : "workers are back", at: now)
-  }
-
-  /// Halts everybody who is ready and makes a new generation of them.
-  mutating func reform(_ why: String, at now: Duration) -> [Action] {
-    participants = workers.values.filter(\.ready).map(\.identity.rank).sorted()
-    reason = why
-    directives = []
-    guard !participants.isEmpty else {
-      phase = .gathering
-      started = now
-      return [.note("\(why); nobody is left, waiting for workers")]
-    }
-    phase = .halting
-    number += 1
-    repeated = now
-    for rank in participants {
-      workers[rank]?.standing = nil
-      workers[rank]?.prepared = nil
-      workers[rank]?.source = nil
-    }
-    return taking.map { .send($0.identity, .halt(generation: number)) }
-  }
-
-  /// From where everybody stands follows the step to continue at, and from where each gets the state before it.
-  private mutating func resolve(at now: Duration) -> [Action] {
-    guard !taking.isEmpty, taking.allSatisfy({ $0.standing != nil }) else { return [] }
-    var actions: [Action] = []
-    var step = taking.compactMap { $0.standing?.next }.max()
-    // In doubt: a rank that is gone may have applied what the others froze; its record settles it.
-    if let next = step, committed == next + 1,
-      taking.contains(where: { $0.standing?.next == next && $0.standing?.frozen == true })
-    {
-      step = next + 1
-    }
-    if let next = step, next < committed { step = nil }
-    let target = step ?? checkpoint ?? 0
-    if step == nil, committed > target { actions.append(.rollBack(to: target)) }
-    committed = step == nil ? target : max(target, committed)
-    phase = .preparing(step: target)
-    for worker in taking {
-      var source: StateSource?
-      if step == nil {
-        source = checkpoint == nil ? .initial : .coordinator
-      } else if let standing = worker.standing, let next = standing.next,
-        next == target || (next + 1 == target && standing.frozen)
-      {
-        source = .own(skipping: lastSkipped)
-      }
-      guard let source else { continue }
-      workers[worker.identity.rank]?.source = source
-      actions.append(.send(worker.identity, .prepare(generation: number, step: target, source: source)))
-    }
-    return actions
-  }
-
-  /// Sends those who lack the state to a peer that has it.
-  private mutating func teach(_ step: UInt64) -> [Action] {
-    guard let donor = taking.first(where: { $0.prepared != nil }) else { return [] }
-    let learners = taking.filter { $0.source == nil }
-    return learners.map { learner in
-      let source = StateSource.peer(endpoint: donor.hello.endpoint)
-      workers[learner.identity.rank]?.source = source
-      return .send(learner.identity, .prepare(generation: number, step: step, source: source))
-    }
-  }
-
-  private mutating func beginIfPrepared(_ step: UInt64, at now: Duration) -> [Action] {
-    let all = taking
-    guard let first = all.first, all.allSatisfy({ $0.prepared != nil }) else { return [] }
-    let counts = Dictionary(all.map { ($0.prepared, 1) }, uniquingKeysWith: +)
-    let common = counts.max { $0.value < $1.value }?.key ?? first.prepared
-    if let odd = all.first(where: { $0.prepared != common }) {
-      return lost(odd.identity, reason: "its weights before step \(step) differ from those of most", at: now)
-    }
-    let shares = laneShares(lanes: settings.lanes, weights: all.map { min(max(1, $0.hello.threads), 1024) })
-    let members = zip(all, shares).map { worker, lanes in
-      Member(identity: worker.identity, endpoint: worker.hello.endpoint, lanes: lanes)
-    }
-    let made = Generation(number: number, startStep: step, members: members, directivesDone: sequence, stops: wantsStop)
-    generation = made
-    phase = .running
-    for worker in all { workers[worker.identity.rank]?.standing = nil }
-    var actions: [Action] = [.begin(made, reason: reason)]
-    actions += all.map { .send($0.identity, .begin(made)) }
-    if workers.values.contains(where: { $0.ready && !isMember($0.identity) }) { actions += order(.reform) }
-    return actions
-  }
-
-  private func difference(of hello: Hello, from other: Hello) -> String {
-    let keys = Set(hello.fingerprint.keys).union(other.fingerprint.keys).sorted()
-    let differing = keys.filter { hello.fingerprint[$0] != other.fingerprint[$0] }.map { key in
-      "\(key) is '\(hello.fingerprint[key] ?? "")' on \(hello.host) and '\(other.fingerprint[key] ?? "")' on \(other.host)"
-    }
-    return "its results would differ in bits: \(differing.joined(separator: ", "))"
-  }
-
   // MARK: Directives and repetition
 
-  private mutating func order(_ kind: Directive.Kind) -> [Action] {
-    guard !directives.contains(where: { $0.kind == kind }) else { return [] }
+  mutating func order(_ kind: Directive.Kind) -> [Action] {
+    guard phase == .running, !directives.contains(where: { $0.kind == kind }) else { return [] }
     sequence += 1
-    directives.append(Directive(sequence: sequence, kind: kind))
-    return members.map { .send($0.identity, .pulse(directives)) }
+    let directive = Directive(sequence: sequence, kind: kind)
+    directives.append(directive)
+    return [.directive(directive)] + members.map { .send($0.identity, .pulse(directives)) }
   }
 
   /// What was said and not answered, said again.
   private func unanswered() -> [Action] {
     switch phase {
-    case .gathering, .stopped: []
+    case .recovering, .gathering, .stopped: []
     case .halting:
       taking.filter { $0.standing == nil }.map { .send($0.identity, .halt(generation: number)) }
     case .preparing(let step):

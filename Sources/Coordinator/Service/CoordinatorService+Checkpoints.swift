@@ -11,6 +11,8 @@ struct CheckpointFetch {
   var waiting: [BlobFetch]
   var done: [Data] = []
   var asked: Duration
+  /// When the disk failed, the next try.
+  var notBefore = Duration.zero
 }
 
 extension CoordinatorService {
@@ -27,7 +29,7 @@ extension CoordinatorService {
   /// Asks again where an answer was lost; writes what is complete and may be written.
   func askForCheckpoint() throws {
     guard let fetch = checkpointFetch else { return }
-    if fetch.waiting.isEmpty { return try writeCheckpoint() }
+    if fetch.waiting.isEmpty { return now >= fetch.notBefore ? try writeCheckpoint() : () }
     if now - fetch.asked > .seconds(2) { try askForPiece() }
   }
 
@@ -61,30 +63,43 @@ extension CoordinatorService {
     checkpointFetch = nil
     do {
       let stored = try store.write(Int(fetch.step), CheckpointFiles(model: fetch.done[0], trainer: fetch.done[1]))
-      try journal?.record(
-        CheckpointRecord(
-          step: stored.step, path: stored.path, manifestSha256: stored.manifestDigest, bytes: stored.bytes,
-          createdAt: .now))
+      let row = CheckpointRecord(
+        step: stored.step, path: stored.path, manifestSha256: stored.manifestDigest, bytes: stored.bytes,
+        createdAt: .now)
+      try durably { try $0.record(row) }
       newestCheckpoint = stored
       membership.checkpointed(fetch.step)
       for step in try store.prune(keep: plan.recipe.checkpoint.keep) {
-        try journal?.checkpointRemoved(step: step, reason: "pruned", at: .now)
+        try durably { try $0.checkpointRemoved(step: step, reason: "pruned", at: .now) }
       }
       try send(.checkpointTaken(step: fetch.step), to: fetch.from)
     } catch let error as CheckpointError {
-      note("the checkpoint of step \(fetch.step) was not written: \(error); training goes on", level: .error)
-      if case .stopped = membership.phase {
-        throw SharedError(error.status, "the last checkpoint was not written: \(error)")
+      guard case .stopped = membership.phase else {
+        note("the checkpoint of step \(fetch.step) was not written: \(error); training goes on", level: .error)
+        return try send(.checkpointTaken(step: fetch.step), to: fetch.from)
       }
-      try send(.checkpointTaken(step: fetch.step), to: fetch.from)
+      // The last one: nothing of the training is lost as long as the workers wait with it.
+      if checkpointFailure != "\(error)" {
+        note("the last checkpoint was not written: \(error); it is tried again until that works", level: .error)
+      }
+      checkpointFailure = "\(error)"
+      checkpointFetch = fetch
+      checkpointFetch?.notBefore = now + .seconds(2)
     }
   }
 
-  /// Makes the checkpoint of `step` available to workers.
+  /// Makes the checkpoint of `step` available to workers. If it cannot be read any more, the newest that can be takes
+  /// its place.
   func shelveCheckpoint(_ step: UInt64) throws {
     let prefix = "state/\(step)/"
     guard shelf.description(prefix + CheckpointFiles.modelName) == nil, let store else { return }
-    let files = try store.read(Int(step))
+    let files: CheckpointFiles
+    do { files = try store.read(Int(step)) } catch let error as CheckpointError {
+      // It was whole when it was written, or when the run was resumed.
+      note("the checkpoint of step \(step) cannot be used any more: \(error)", level: .error)
+      newestCheckpoint = try store.newestValid().newest
+      return try perform(membership.checkpointLost(newest: newestCheckpoint.map { UInt64($0.step) }, at: now))
+    }
     shelf.removeAll { $0.hasPrefix("state/") }
     shelf.put(prefix + CheckpointFiles.modelName, files.model)
     shelf.put(prefix + CheckpointFiles.trainerName, files.trainer)

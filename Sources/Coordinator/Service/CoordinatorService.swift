@@ -14,9 +14,10 @@ final class CoordinatorService {
     var recipe: Recipe
     var indexes: Indexes
     var lastStep: UInt64
+    /// The identity of the run.
+    var run = ""
     /// Evaluates this model and trains nothing.
     var evaluateOnly: Data?
-    var evictAfter: Duration { .seconds(recipe.faults.evictSeconds) }
     var shards: StepShards {
       StepShards(
         count: indexes.train.clips.count, lanes: recipe.batch.lanes, clipsPerLane: recipe.batch.clipsPerLane)
@@ -36,23 +37,29 @@ final class CoordinatorService {
   var evaluationStarted = false
   var shelf = BlobShelf()
   var checkpointFetch: CheckpointFetch?
+  var checkpointFailure: String?
   var newestCheckpoint: StoredCheckpoint?
   /// Why the run ends early: a fault's text and code.
   var failure: SharedError?
   var interrupted = false
-  private let socket: Socket
-  private let signals: SignalSource
+  /// A signal that came while the journal could not be written.
+  var signalled: [Int32] = []
+  /// The processes of workers, while they are known.
+  var pids: [WorkerIdentity: pid_t] = [:]
+  let socket: Socket
+  let signals: SignalSource
   private let start = ContinuousClock.now
   private var malformed = 0
-  private var finished = false
+  var finished = false
   /// Steps of this loop's round, to be written down together.
-  private var committed: [CommittedStep] = []
+  var committed: [CommittedStep] = []
+  var cachedOrder: (epoch: Int, order: EpochOrder)?
 
   var now: Duration { ContinuousClock.now - start }
 
   init(
     _ plan: Plan, socket: Socket, fleet: WorkerFleet, display: ProgressDisplay, journal: Journal?,
-    store: CheckpointStore?, resumeFrom checkpoint: StoredCheckpoint?
+    store: CheckpointStore?, past: Membership.Past = .init(), resumeFrom checkpoint: StoredCheckpoint? = nil
   ) throws {
     self.plan = plan
     self.socket = socket
@@ -62,13 +69,9 @@ final class CoordinatorService {
     self.store = store
     newestCheckpoint = checkpoint
     signals = try SignalSource([SIGINT, SIGTERM, SIGCHLD])
-    let resumed = checkpoint.map { UInt64($0.step) } ?? (plan.evaluateOnly == nil ? nil : 0)
-    membership = Membership(
-      .init(
-        ranks: fleet.slots.map(\.rank), lanes: plan.recipe.batch.lanes, lastStep: plan.lastStep,
-        joinWindow: .seconds(plan.recipe.faults.joinSeconds), evictAfter: plan.evictAfter),
-      lastGeneration: UInt32(try journal?.lastGeneration()?.number ?? 0), checkpoint: resumed)
-    collector = CommitCollector(next: resumed ?? 0)
+    membership = Membership(plan.membershipSettings(ranks: fleet.slots.map(\.rank)), past: past)
+    collector = CommitCollector(next: past.next)
+    if let generation = past.generation { _ = collector.begin(generation) }
     progress = TrainingProgress(lastStep: plan.lastStep, stepsPerEpoch: UInt64(plan.shards.stepsPerEpoch))
     shelf.put("index/train", plan.indexes.train.encoded())
     shelf.put("index/validation", plan.indexes.validation.encoded())
@@ -82,12 +85,28 @@ final class CoordinatorService {
   /// - Returns: the sums of the evaluation at the end, if there was one.
   /// - Throws: `SharedError` where the run could not be finished.
   func run() throws -> EvaluationResult? {
-    defer { fleet.killAll() }
-    for slot in fleet.slots { _ = try fleet.start(slot.rank) }
+    do { try lead() } catch let error as JournalError {
+      // Without a journal that can be believed nothing may be decided. Who trains keeps what it has, and waits.
+      throw error
+    } catch {
+      fleet.killAll()
+      throw error
+    }
+    fleet.killAll()
+    if let failure { throw failure }
+    return evaluation?.total
+  }
+
+  private func lead() throws {
+    if case .recovering = membership.phase {
+      try findWorkers()
+    } else {
+      for slot in fleet.slots { _ = try fleet.start(slot.rank) }
+    }
     var tick = now
     while !finished {
       _ = try Poller.wait(
-        for: [PollItem(socket), PollItem(signals)], timeout: max(.zero, tick - now))
+        for: [PollItem(socket), PollItem(signals)] + fleet.pollItems, timeout: max(.zero, tick - now))
       try takeSignals()
       try takeMessages()
       try writeDown()
@@ -101,8 +120,6 @@ final class CoordinatorService {
     }
     try disband()
     display.clear()
-    if let failure { throw failure }
-    return evaluation?.total
   }
 
   // MARK: What arrives
@@ -132,7 +149,7 @@ final class CoordinatorService {
   }
 
   /// `c.RANK.INCARNATION`, or `h.` for heartbeats.
-  private func identity(_ name: String) -> WorkerIdentity? {
+  func identity(_ name: String) -> WorkerIdentity? {
     let parts = name.split(separator: ".")
     guard parts.count == 3, parts[0] == "c" || parts[0] == "h", let rank = Int(parts[1]), let life = UInt64(parts[2])
     else { return nil }
@@ -140,11 +157,11 @@ final class CoordinatorService {
   }
 
   private func receive(_ message: WorkerMessage, _ payload: Data?, from sender: WorkerIdentity) throws {
-    if case .hello(let hello) = message { return try perform(membership.hello(sender, hello, at: now)) }
+    if case .hello(let hello) = message { return try greet(sender, hello) }
     guard membership.isKnown(sender) else {
       // A worker of an earlier coordinator, or one that was given up; a newcomer's first heartbeat is neither.
       if case .heartbeat(let progress) = message, progress.generation == 0 { return }
-      return try send(.dismiss(reason: "it is no member of this run any more", clean: false), to: sender)
+      return try send(.identify(run: plan.run), to: sender)
     }
     switch message {
     case .hello: break
@@ -153,58 +170,22 @@ final class CoordinatorService {
     case .prepared(let generation, let step, let weights):
       try perform(membership.prepared(sender, generation: generation, step: step, weights: weights, at: now))
     case .committed(let record):
-      membership.committed(record.step, skipped: record.skipped)
       if record.step < collector.next { return try send(.acknowledged(step: collector.next), to: sender) }
+      // One that came back may report what was rolled back while it was away.
+      guard membership.workers[sender.rank]?.mustLearn == false else { return }
       committed += try collector.take(record, from: sender.rank)
+      try perform(membership.committed(record, by: sender))
     case .checkpointReady(let step, let blobs): try checkpointReady(step, blobs, from: sender)
     case .evaluated(let task, let result):
       evaluation?.take(task, result, from: sender)
       try offerEvaluation()
     case .fault(let fault): try faulted(fault, sender)
+    case .leaving: try perform(membership.leaving(sender, at: now))
     case .blobRequest(let request):
       let (piece, bytes) = shelf.answer(request)
       try send(.blobPiece(piece), payload: bytes, to: sender)
     case .blobPiece(let piece): try tookCheckpoint(piece, payload, from: sender)
     }
-  }
-
-  private func takeSignals() throws {
-    for signal in signals.take() where signal != SIGCHLD {
-      if interrupted {
-        fleet.killAll()
-        throw SharedError(.interrupted, "stopped at once; the newest checkpoint stays")
-      }
-      interrupted = true
-      display.line("stopping at the next step with a checkpoint; once more to stop at once")
-      if membership.phase == .gathering || evaluationStarted { finished = true }
-      try perform(membership.stop())
-    }
-    for (worker, isRemote, reason) in fleet.reap() {
-      let member = membership.workers[worker.rank]
-      note("worker \(worker.rank)'s process ended: \(reason) (log: \(worker.log))", level: .warning)
-      if let member, !isRemote, member.hello.pid == worker.processID {
-        try perform(membership.lost(member.identity, reason: "\(reason)", at: now))
-      } else if member == nil, !finished {
-        try perform([.launch(rank: worker.rank)])
-      }
-    }
-  }
-
-  private func faulted(_ fault: Fault, _ sender: WorkerIdentity) throws {
-    guard fault.generation == membership.number else { return }
-    note("\(sender): \(fault.text)", level: .error)
-    if case .corruption(let ranks) = fault.kind, ranks.count < membership.members.count {
-      for rank in ranks {
-        guard let worker = membership.workers[rank] else { continue }
-        try perform(membership.lost(worker.identity, reason: fault.text, at: now))
-      }
-      return
-    }
-    let ending = SharedError(ExitStatus(rawValue: fault.status) ?? .failed, fault.text)
-    // Where nobody can be believed, no state may be kept: the newest checkpoint is the last good one.
-    if case .corruption = fault.kind { throw ending }
-    failure = ending
-    try perform(membership.stopHere(fault.text, at: now))
   }
 
   // MARK: What is done
@@ -227,157 +208,63 @@ final class CoordinatorService {
       case .welcome(let worker):
         let blobs = ["index/train", "index/validation"].compactMap { shelf.description($0) }
         try send(
-          .welcome(Welcome(recipe: plan.recipe.yaml(), blobs: blobs, lastStep: plan.lastStep)), to: worker)
+          .welcome(Welcome(run: plan.run, recipe: plan.recipe.yaml(), blobs: blobs, lastStep: plan.lastStep)),
+          to: worker)
       case .kill(let worker, let reason):
         try send(.dismiss(reason: reason, clean: false), to: worker)
-        fleet.kill(worker.rank)
+        if let pid = pids[worker] { fleet.kill(pid) }
       case .launch(let rank):
         if !interrupted, failure == nil, try !fleet.start(rank), fleet.isExhausted, membership.workers.isEmpty {
           throw SharedError(
             .unavailable, "no worker stays alive; see the logs of the run directory, the last is rank \(rank)'s")
         }
       case .joined(let worker, let hello):
-        try journal?.memberJoined(
-          MemberRecord(
-            rank: worker.rank, incarnation: String(worker.incarnation), host: hello.host, pid: Int(hello.pid),
-            threads: hello.threads, joinedAt: .now))
+        pids[worker] = hello.pid
+        if hello.host == ProcessInfo.processInfo.hostName, hello.past != nil { _ = fleet.adopt(worker.rank, hello.pid) }
+        try durably {
+          try $0.memberJoined(
+            MemberRecord(
+              rank: worker.rank, incarnation: String(worker.incarnation), host: hello.host, pid: Int(hello.pid),
+              threads: hello.threads, joinedAt: .now))
+        }
       case .left(let worker, let reason):
         note("\(worker) left: \(reason)", level: .warning)
-        try journal?.memberLeft(
-          rank: worker.rank, incarnation: String(worker.incarnation), reason: reason, at: .now)
+        try durably {
+          try $0.memberLeft(rank: worker.rank, incarnation: String(worker.incarnation), reason: reason, at: .now)
+        }
         evaluation?.lost(worker)
         if checkpointFetch?.from == worker { checkpointFetch = nil }
       case .rollBack(let step):
         committed = []
         collector.rollBack(to: step)
-        try journal?.rollBack(to: Int(step), reason: "nobody held a later state", at: .now)
+        try durably { _ = try $0.rollBack(to: Int(step), reason: "nobody held a later state", at: .now) }
         note("the steps from \(step) on are computed again", level: .warning)
+      case .directive(let directive):
+        try durably {
+          try $0.record(
+            DirectiveRecord(
+              seq: Int(directive.sequence), kind: directive.kind.rawValue, argument: "", issuedAt: .now))
+        }
+      case .verdict(let verdict, let lane, let reason):
+        note("step \(verdict.step) goes without a clip that nobody can decode: \(reason)", level: .warning)
+        let row = VerdictRecord(
+          step: Int(verdict.step), clip: verdict.clip, epoch: Int(verdict.step) / plan.shards.stepsPerEpoch, lane: lane,
+          reason: reason, decidedAt: .now)
+        try durably { try $0.record(row) }
       case .begin(let generation, let reason): try record(generation, reason)
       case .note(let text): note(text)
       }
     }
   }
+}
 
-  private func record(_ generation: Generation, _ reason: String) throws {
-    committed += collector.begin(generation)
-    try writeDown()
-    let lanes = Dictionary(uniqueKeysWithValues: generation.members.map { ($0.identity.rank, $0.lanes) })
-    try journal?.record(
-      GenerationRecord(
-        number: Int(generation.number), startStep: Int(generation.startStep), reason: reason, lanes: lanes,
-        ring: generation.members.map(\.identity.rank), createdAt: .now))
-    if let hello = membership.members.first?.hello {
-      let text = hello.fingerprint.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
-      if let before = try journal?.recordFingerprint(text) {
-        note("the run began with \(before) and goes on with \(text): its bits may differ", level: .warning)
-      }
-    }
-    if generation.number > 1 || reason != "start" {
-      note("generation \(generation.number) from step \(generation.startStep): \(reason)")
-    }
-  }
-
-  /// Writes the steps that have come to the journal, tells the workers, shows them.
-  func writeDown() throws {
-    guard !committed.isEmpty else { return }
-    let steps = committed
-    committed = []
-    try journal?.recordCommits(steps.map { journaled($0) })
-    fleet.stepped()
-    for worker in membership.members { try send(.acknowledged(step: collector.next), to: worker.identity) }
-    for step in steps {
-      let (line, endsEpoch) = progress.line(step, workers: membership.members.count, at: now)
-      display.living(line, at: now, matters: endsEpoch)
-      if endsEpoch { display.keep() }
-    }
-  }
-
-  private func journaled(_ step: CommittedStep) -> JournalCommit {
-    let record = step.record
-    let shards = plan.shards
-    let epoch = Int(record.step) / shards.stepsPerEpoch
-    let order = epochOrder(epoch)
-    let consumed = (0..<shards.lanes).flatMap { lane in
-      order.clips(step: Int(record.step) % shards.stepsPerEpoch, lane: lane, in: shards).map {
-        ConsumedClip(lane: lane, clip: $0)
-      }
-    }
-    let row = StepRecord(
-      step: Int(record.step), epoch: epoch, generation: Int(record.generation), attempt: Int(record.attempt),
-      digest: record.digest.description, weightsDigest: record.weights.description, loss: record.loss,
-      top1: record.top1, top5: record.top5, clips: record.clips, learningRate: record.learningRate,
-      gradientBits: plan.recipe.exchange.gradientBits, rawBytes: Int(step.rawBytes), wireBytes: Int(step.wireBytes),
-      ringSeconds: step.slowest(\.ring), computeSeconds: step.slowest(\.compute),
-      decodeWaitSeconds: step.slowest(\.decodeWait), reporter: step.shares.keys.min() ?? 0, committedAt: .now)
-    return JournalCommit(step: row, consumed: consumed)
-  }
-
-  private var cachedOrder: (epoch: Int, order: EpochOrder)?
-
-  private func epochOrder(_ epoch: Int) -> EpochOrder {
-    if let cachedOrder, cachedOrder.epoch == epoch { return cachedOrder.order }
-    let order = EpochOrder(seed: plan.recipe.seed, epoch: epoch, count: plan.indexes.train.clips.count)
-    cachedOrder = (epoch, order)
-    return order
-  }
-
-  func note(_ text: String, level: EventRecord.Level = .info) {
-    display.line(level == .info ? text : "\(level): \(text)")
-    do { try journal?.record(EventRecord(at: .now, level: level, source: "coordinator", text: text)) } catch {
-      display.line("the journal could not take an event: \(error)")
-    }
-  }
-
-  // MARK: The end
-
-  /// Goes on to what comes after training.
-  private func advance() throws {
-    guard case .stopped(let next) = membership.phase, !finished else { return }
-    committed += collector.flush()
-    try writeDown()
-    guard newestCheckpoint.map({ UInt64($0.step) }) == next || plan.evaluateOnly != nil else { return }
-    if interrupted || failure != nil || plan.indexes.validation.clips.isEmpty {
-      finished = true
-      return
-    }
-    if !evaluationStarted {
-      evaluationStarted = true
-      evaluation = EvaluationQueue(clips: plan.indexes.validation.clips.count, clipsPerTask: 8)
-      try offerEvaluation()
-    }
-    if evaluation?.isDone == true { finished = true }
-  }
-
-  private func offerEvaluation() throws {
-    guard evaluationStarted else { return }
-    for worker in membership.evaluators {
-      guard let task = evaluation?.task(for: worker) else { continue }
-      try send(.evaluate(task), to: worker)
-    }
-    if let total = evaluation?.total {
-      display.living("validation  \(total.clips)/\(plan.indexes.validation.clips.count) clips", at: now)
-    }
-  }
-
-  /// Sends everybody home and waits until they are gone.
-  private func disband() throws {
-    for worker in membership.workers.values {
-      try send(.dismiss(reason: "the run is over", clean: true), to: worker.identity)
-    }
-    let deadline = now + .seconds(10)
-    while !fleet.isEmpty, now < deadline {
-      _ = try Poller.wait(for: [PollItem(signals)], timeout: .milliseconds(500))
-      _ = signals.take()
-      _ = fleet.reap()
-      for worker in membership.workers.values {
-        try send(.dismiss(reason: "the run is over", clean: true), to: worker.identity)
-      }
-    }
-    fleet.killAll()
-    for worker in membership.workers.values {
-      try journal?.memberLeft(
-        rank: worker.identity.rank, incarnation: String(worker.identity.incarnation), reason: "the run is over",
-        at: .now)
-    }
+extension CoordinatorService.Plan {
+  func membershipSettings(ranks: [Int]) -> Membership.Settings {
+    let faults = recipe.faults
+    return Membership.Settings(
+      ranks: ranks, lanes: recipe.batch.lanes, lastStep: lastStep, joinWindow: .seconds(faults.joinSeconds),
+      suspectAfter: .seconds(faults.suspectSeconds), evictAfter: .seconds(faults.evictSeconds),
+      closedAfter: .seconds(3 * faults.heartbeatSeconds), returnAfter: .seconds(faults.returnSeconds),
+      hangAfter: .seconds(faults.hangSeconds), run: run)
   }
 }

@@ -43,7 +43,8 @@ final class ProgressDisplay {
     livingLength = 0
   }
 
-  private func write(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
+  /// Nobody may be listening any more, or the disk may be full: training goes on.
+  private func write(_ text: String) { try? FileHandle.standardOutput.write(contentsOf: Data(text.utf8)) }
 
   private func terminalWidth() -> Int {
     var size = winsize()

@@ -11,9 +11,16 @@ struct RunDirectory {
   var recipe: String { path + "/recipe.yaml" }
   var checkpoints: String { path + "/checkpoints" }
   var logs: String { path + "/logs" }
+  /// Where the run's coordinator listens, so that one that is started again is found by the workers.
+  var endpoint: String { path + "/endpoint" }
   private var index: String { path + "/index" }
 
   var holdsRun: Bool { FileManager.default.fileExists(atPath: journal) }
+
+  /// Where the coordinator of an earlier run in `path` listened.
+  static func endpoint(in path: String) -> String? {
+    FileManager.default.contents(atPath: path + "/endpoint").map { String(decoding: $0, as: UTF8.self) }
+  }
 
   init(_ path: String) throws {
     self.path = path

@@ -1,4 +1,4 @@
-// The worker processes that this coordinator started.
+// The worker processes that this coordinator started, or took over from an earlier one.
 import Foundation
 import Messaging
 import Shared
@@ -12,14 +12,27 @@ final class WorkerFleet {
     case none
   }
 
+  /// A process that has ended.
+  struct Ended {
+    let rank: Int
+    let pid: pid_t
+    /// It was an ssh client: its end says little about the worker's.
+    let isRemote: Bool
+    let reason: String
+    let log: String
+  }
+
   let slots: [Slot]
   private let mode: Mode
   private let children = ChildProcesses()
+  private let adopted = AdoptedProcesses()
   private let launcher: HostLauncher
   private let coordinator: Endpoint
   private let insecure: Bool
   private let restarts: Int
+  private let settings: LaunchSettings
   private var running: [pid_t: LaunchedWorker] = [:]
+  private var adoptedRanks: [pid_t: Int] = [:]
   private var starts: [Int: Int] = [:]
 
   init(
@@ -27,6 +40,7 @@ final class WorkerFleet {
   ) {
     self.slots = slots
     self.mode = mode
+    self.settings = settings
     launcher = HostLauncher(children: children, settings: settings)
     self.coordinator = coordinator
     self.insecure = insecure
@@ -37,7 +51,7 @@ final class WorkerFleet {
   /// - Returns: false if it was not started.
   func start(_ rank: Int) throws -> Bool {
     guard mode == .auto, let slot = slots.first(where: { $0.rank == rank }) else { return false }
-    guard !running.values.contains(where: { $0.rank == rank }) else { return true }
+    guard !running.values.contains(where: { $0.rank == rank }), !adoptedRanks.values.contains(rank) else { return true }
     let count = starts[rank, default: 0]
     guard count <= restarts else { return false }
     starts[rank] = count + 1
@@ -51,31 +65,52 @@ final class WorkerFleet {
     return true
   }
 
+  /// Watches a worker on this machine that somebody else started.
+  /// - Returns: false if there is no such process, or it is no worker of that rank.
+  func adopt(_ rank: Int, _ pid: pid_t) -> Bool {
+    guard running[pid] == nil else { return true }
+    guard adopted.adopt(pid, rank: rank) else { return false }
+    adoptedRanks[pid] = rank
+    return true
+  }
+
+  /// What becomes readable when a process ends that is no child.
+  var pollItems: [PollItem] { adopted.waitable.map { PollItem(descriptor: $0) } }
+
   /// A step was committed: whoever runs, runs well.
   func stepped() { starts = [:] }
 
   /// Nobody runs, and nobody more will be started.
   var isExhausted: Bool {
-    mode == .auto && running.isEmpty && slots.allSatisfy { starts[$0.rank, default: 0] > restarts }
+    mode == .auto && isEmpty && slots.allSatisfy { starts[$0.rank, default: 0] > restarts }
   }
 
-  var isEmpty: Bool { running.isEmpty }
+  var isEmpty: Bool { running.isEmpty && adopted.isEmpty }
 
   /// The workers whose process here has ended.
-  func reap() -> [(worker: LaunchedWorker, isRemote: Bool, reason: ExitReason)] {
-    children.reap().compactMap { pid, reason in
+  func reap() -> [Ended] {
+    let own = children.reap().compactMap { pid, reason -> Ended? in
       guard let worker = running.removeValue(forKey: pid) else { return nil }
       let slot = slots.first { $0.rank == worker.rank }
-      return (worker, !isLocal(slot?.host ?? "localhost"), reason)
+      return Ended(
+        rank: worker.rank, pid: pid, isRemote: !isLocal(slot?.host ?? "localhost"), reason: "\(reason)",
+        log: worker.log)
     }
+    let others = adopted.reap().compactMap { pid -> Ended? in
+      guard let rank = adoptedRanks.removeValue(forKey: pid) else { return nil }
+      return Ended(
+        rank: rank, pid: pid, isRemote: false, reason: "its process ended", log: settings.log(rank: rank))
+    }
+    return own + others
   }
 
-  func log(of rank: Int) -> String? { running.values.first { $0.rank == rank }?.log }
-
-  /// Ends the process of a rank at once.
-  func kill(_ rank: Int) {
-    for (pid, worker) in running where worker.rank == rank { children.kill(pid) }
+  /// Ends a process at once, if it is a child or a worker that was taken over.
+  func kill(_ pid: pid_t) {
+    if running[pid] != nil { children.kill(pid) } else { adopted.kill(pid) }
   }
 
-  func killAll() { for pid in running.keys { children.kill(pid) } }
+  func killAll() {
+    for pid in running.keys { children.kill(pid) }
+    for pid in adopted.all { adopted.kill(pid) }
+  }
 }

@@ -17,6 +17,7 @@ struct LineLog: LogHandler {
   func log(event: LogEvent) {
     let time = Date.now.formatted(.iso8601)
     let rank = metadata["rank"].map { " rank \($0)" } ?? ""
-    FileHandle.standardError.write(Data("\(time) \(event.level)\(rank): \(event.message)\n".utf8))
+    // A full disk must not take the worker along.
+    try? FileHandle.standardError.write(contentsOf: Data("\(time) \(event.level)\(rank): \(event.message)\n".utf8))
   }
 }

@@ -42,7 +42,7 @@ final class Heartbeat: Sendable {
   init(_ messaging: MessagingContext, _ coordinator: Endpoint, _ identity: WorkerIdentity) {
     let thread = Thread { [self] in
       do { try beat(messaging, coordinator, identity) } catch {
-        FileHandle.standardError.write(Data("heartbeat: \(error)\n".utf8))
+        try? FileHandle.standardError.write(contentsOf: Data("heartbeat: \(error)\n".utf8))
       }
     }
     thread.name = "heartbeat"

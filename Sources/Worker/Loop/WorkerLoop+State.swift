@@ -17,6 +17,9 @@ struct Fetch {
   var done: [Data] = []
   /// The generation and step that a state is wanted for; nil for the indexes.
   var purpose: (generation: UInt32, step: UInt64)?
+
+  /// Bytes that have come.
+  var bytes: Int { done.reduce(0) { $0 + $1.count } + (waiting.first?.request.offset ?? 0) }
 }
 
 extension WorkerLoop {

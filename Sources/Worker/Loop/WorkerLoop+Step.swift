@@ -14,9 +14,11 @@ struct StepClock {
 
 extension WorkerLoop {
   func openRing(_ generation: Generation) throws {
-    guard let context, let work,
+    guard let context, let work, let feed,
       let position = generation.members.firstIndex(where: { $0.identity == settings.identity })
     else { return }
+    // Lanes that were decoded ahead may have the clips that are now left out.
+    if context.leaveOut(generation.verdicts) { feed.want([], lanes: []) }
     try peers.open(generation, position: position)
     var ringSettings = RingSettings()
     ringSettings.bucketValues = context.recipe.exchange.bucketValues
@@ -63,11 +65,6 @@ extension WorkerLoop {
     guard let ring else { return }
     if let bytes = ring.nextToLeft() { try peers.sendLeft(bytes) }
     while try peers.canSendRight(), let bytes = ring.nextToRight(now: .now) { _ = try peers.sendRight(bytes) }
-    let counters = ring.counters
-    heartbeat.update { progress in
-      progress.ringFrames = UInt64(counters.bytesReceived)
-      progress.waitingFor = nil
-    }
     if session.phase == .reducing, ring.isReduced { try perform(session.reduced()) }
     if session.phase == .voting, let ballots = ring.ballots { try decide(ballots) }
   }
@@ -111,7 +108,7 @@ extension WorkerLoop {
   }
 
   func apply(_ step: UInt64, skipping: Bool) throws {
-    guard let state, let work, state.step == step, let context else { return }
+    guard let state, let work, state.step == step else { return }
     let weights = state.digest
     let rate = state.rate
     let tally = LaneStatistics.tally(of: work.sums)
@@ -127,13 +124,9 @@ extension WorkerLoop {
       apply: (ContinuousClock.now - begun).seconds)
     let record = CommitRecord(
       generation: session.generation?.number ?? 0, step: step, attempt: work.attempt, digest: digest, weights: weights,
-      loss: tally.loss, top1: tally.top1, top5: tally.top5, clips: shards(context, step), learningRate: Double(rate),
-      skipped: skipping, share: share)
+      after: state.digest, loss: tally.loss, top1: tally.top1, top5: tally.top5, clips: tally.clips,
+      learningRate: Double(rate), skipped: skipping, share: share)
     work.forget()
     try perform(session.applied(record))
-  }
-
-  private func shards(_ context: RunContext, _ step: UInt64) -> Int {
-    context.shards.clips(inStep: context.stepInEpoch(step))
   }
 }

@@ -26,10 +26,13 @@ final class WorkerLoop {
   let peers: PeerLinks
   let heartbeat: Heartbeat
   private let wakeup: Wakeup
+  private let signals: SignalSource
+  private var askedToLeave = false
   private var leaving: (reason: String, clean: Bool)?
   private var heard = ContinuousClock.now
   private var inputClosed = false
   private var orphanAfter = Duration.seconds(60)
+  private var silentAfter = Duration.seconds(3)
   private var dropped = 0
   /// The newest evaluation task, and what came of it.
   private var evaluated: (task: Int, result: EvaluationResult?)?
@@ -58,6 +61,7 @@ final class WorkerLoop {
     session = WorkerSession(identity: settings.identity)
     let messaging = try MessagingContext()
     wakeup = try Wakeup()
+    signals = try SignalSource([SIGTERM, SIGINT])
     link = try CoordinatorLink(messaging, settings.coordinator, settings.identity)
     peers = try PeerLinks(messaging, listen: settings.listen)
     heartbeat = Heartbeat(messaging, settings.coordinator, settings.identity)
@@ -71,20 +75,24 @@ final class WorkerLoop {
       let now = ContinuousClock.now
       if now >= tick {
         try repeatUnanswered()
+        try checkRightLink(now)
         try checkOrphaned(now)
         tick = now + .seconds(1)
       }
-      var items = [PollItem(link.socket), PollItem(wakeup)]
+      var items = [PollItem(link.socket), PollItem(wakeup), PollItem(signals)]
       if !inputClosed { items.append(PollItem(descriptor: STDIN_FILENO)) }
       items += peers.pollItems
       let until = min(tick, ring?.deadline ?? tick)
       let events = try Poller.wait(for: items, timeout: max(.zero, until - ContinuousClock.now))
-      if !inputClosed, !events[2].isEmpty { readInput() }
+      if !inputClosed, !events[3].isEmpty { readInput() }
+      try takeSignals()
       wakeup.clear()
       try takeControl()
       try takePeers()
       try takeLanes()
       try pump()
+      try tellOfClosedLink()
+      showProgress()
     }
     // Libraries are taken down at exit: no thread may be inside one.
     pool?.giveUp()
@@ -129,18 +137,22 @@ final class WorkerLoop {
       switch event {
       case .finished(let job, let decodeWait):
         work?.finished(job, decodeWait: decodeWait)
-        heartbeat.update { $0.lanesDone = work?.summed.count ?? 0 }
         if let work, work.step == job.step, work.isComplete(session.lanes) { try lanesComplete() }
-      case .failed(let job, let text, let isClip):
+      case .failed(let job, let text, let clip):
+        work?.failed(job)
         guard job.step == session.next else { continue }
         try perform(
           session.failed(
             Fault(
-              kind: isClip ? .clip : .other, generation: session.number, step: job.step, text: text,
-              status: isClip ? .badData : .failed)))
+              kind: clip.map { .clip(lane: job.lane, clip: $0) } ?? .other, generation: session.number, step: job.step,
+              text: text, status: clip == nil ? .failed : .badData)))
       case .evaluated(let task, let result):
         evaluated = (task, result)
         try link.send(.evaluated(task: task, result))
+      case .tested(let selfTest):
+        guard let context else { continue }
+        log.info("self-test: \(selfTest)")
+        try perform(session.indexed(selfTest: selfTest) { context.isCheckpoint($0) })
       }
     }
   }
@@ -169,6 +181,42 @@ final class WorkerLoop {
     if let fetch { try ask(fetch) }
   }
 
+  /// Tells the coordinator where the right neighbour acknowledges nothing: it knows whether that one is alive.
+  private func checkRightLink(_ now: ContinuousClock.Instant) throws {
+    guard let ring, let since = ring.unacknowledgedSince, now - since > silentAfter, let generation = session.generation
+    else { return }
+    let rank = generation.members[ring.plan.right].identity.rank
+    let text = "worker \(rank) has acknowledged nothing for \((now - since).components.seconds) s"
+    log.warning("\(text)")
+    try link.send(
+      .fault(
+        Fault(
+          kind: .silentPeer(rank: rank), generation: session.number, step: session.next ?? 0, text: text,
+          status: .unavailable)))
+  }
+
+  /// The first wish to end is granted at the next boundary, so that nothing has to be computed again; the second at
+  /// once.
+  private func takeSignals() throws {
+    for _ in signals.take() {
+      if askedToLeave { leaving = ("ended at once", false) }
+      askedToLeave = true
+      log.info("asked to end: leaving at the next boundary")
+      try perform(session.askedToLeave())
+    }
+  }
+
+  private func tellOfClosedLink() throws {
+    guard peers.rightWasClosed(), let ring, let generation = session.generation else { return }
+    let rank = generation.members[ring.plan.right].identity.rank
+    log.warning("the connection to worker \(rank) was closed")
+    try link.send(
+      .fault(
+        Fault(
+          kind: .closedLink(rank: rank), generation: session.number, step: session.next ?? 0,
+          text: "the connection to worker \(rank) was closed", status: .unavailable)))
+  }
+
   private func readInput() {
     var bytes = [UInt8](repeating: 0, count: 256)
     if unsafe read(STDIN_FILENO, &bytes, bytes.count) <= 0 { inputClosed = true }
@@ -188,7 +236,7 @@ final class WorkerLoop {
         Hello(
           host: ProcessInfo.processInfo.hostName, pid: ProcessInfo.processInfo.processIdentifier,
           threads: settings.threads, endpoint: settings.advertise ?? peers.endpoint.description,
-          fingerprint: Fingerprint.own)))
+          fingerprint: Fingerprint.own, past: session.past)))
   }
 
   // MARK: What the session wants
@@ -197,12 +245,18 @@ final class WorkerLoop {
     for action in actions {
       switch action {
       case .send(let message): try link.send(message)
+      case .introduce: try sendHello()
       case .fetchIndexes(let welcome): try fetchIndexes(welcome)
       case .openRing(let generation): try openRing(generation)
       case .closeRing:
         ring?.abort()
         ring = nil
         peers.close()
+        // A state that was wanted for a generation that will not be.
+        if fetch?.purpose != nil { fetch = nil }
+      case .discardSums:
+        pool?.giveUp()
+        work?.forget()
       case .compute(let step, let attempt, let lanes): try compute(step, attempt, lanes)
       case .reduce: try reduce()
       case .vote(let directive): try vote(directive)
@@ -214,11 +268,20 @@ final class WorkerLoop {
       case .leave(let reason, let clean): leaving = (reason, clean)
       }
     }
+    showProgress()
+  }
+
+  /// Leaves with the heartbeat's thread what tells a hang from slowness.
+  func showProgress() {
     heartbeat.update { progress in
       progress.generation = session.generation?.number ?? 0
       progress.step = session.next ?? 0
       progress.attempt = session.attempt
       progress.phase = session.phase.progress
+      progress.lanesDone = work?.summed.count ?? 0
+      progress.work = (pool?.moved ?? 0) &+ UInt64(fetch?.bytes ?? 0)
+      progress.ringFrames = UInt64(ring?.counters.bytesReceived ?? 0)
+      progress.waitingFor = ring.flatMap { $0.waitsFor }.flatMap { session.generation?.members[$0].identity.rank }
     }
   }
 
@@ -234,9 +297,10 @@ final class WorkerLoop {
       context, threads: settings.threads, accumulator: work.accumulator, parameters: state.parameters, feed: feed
     ) { [wakeup] in wakeup.signal() }
     orphanAfter = .seconds(recipe.faults.orphanSeconds)
+    silentAfter = .seconds(recipe.faults.linkSeconds)
     heartbeat.set(.seconds(recipe.faults.heartbeatSeconds))
     log.info("\(train.count + validation.count) bytes of indexes, \(context.network.layout.parameterCount) parameters")
-    try perform(session.indexed { context.isCheckpoint($0) })
+    pool?.submitSelfTest()
   }
 }
 

@@ -26,9 +26,13 @@ struct WorkerSession {
 
   enum Action: Equatable {
     case send(WorkerMessage)
+    /// Say hello, with `past`.
+    case introduce
     case fetchIndexes(Welcome)
     case openRing(Generation)
     case closeRing
+    /// Sums of lanes that were kept are not to be used.
+    case discardSums
     /// Compute those of the lanes that are not summed up yet.
     case compute(step: UInt64, attempt: UInt8, lanes: [Int])
     /// All lanes are summed up: start the reduction.
@@ -56,15 +60,35 @@ struct WorkerSession {
   private(set) var generation: Generation?
   /// The generation that is being made, or runs.
   private(set) var number: UInt32 = 0
+  /// Commits that the journal is not known to hold, oldest first.
   private(set) var records: [CommitRecord] = []
+  /// Lanes of step `next` that are summed up, or are being computed.
+  private(set) var held: [Int] = []
+  private var run = ""
+  /// The journal holds every step below.
+  private var acknowledged: UInt64 = 0
+  /// Where the state that is being got comes from.
+  private var source: StateSource?
   private var directives: [Directive] = []
   private var directivesDone: UInt64 = 0
   private var ready = false
+  private var selfTest: SelfTest?
+  private var isLeaving = false
   private var lastStep: UInt64 = .max
   /// Whether the state before a step is to be kept as a checkpoint.
   private var isCheckpoint: @Sendable (UInt64) -> Bool = { _ in false }
 
   init(identity: WorkerIdentity) { self.identity = identity }
+
+  /// As many commits are said again at a time: after a long absence of the coordinator there can be thousands.
+  private static let recordsAtOnce = 256
+
+  /// What a coordinator that does not know this worker must know; nil before the first welcome.
+  var past: Hello.Past? {
+    run.isEmpty
+      ? nil
+      : Hello.Past(run: run, number: number, next: next, acknowledged: acknowledged, selfTest: selfTest)
+  }
 
   /// This rank's lanes.
   var lanes: [Int] { generation?.members.first { $0.identity == identity }?.lanes ?? [] }
@@ -83,6 +107,7 @@ struct WorkerSession {
     case .welcome(let welcome):
       guard phase == .joining else { return [] }
       phase = .waiting
+      run = welcome.run
       lastStep = welcome.lastStep
       return [.fetchIndexes(welcome)]
     case .dismiss(let reason, let clean):
@@ -100,8 +125,15 @@ struct WorkerSession {
       directives.sort { $0.sequence < $1.sequence }
       return []
     case .acknowledged(let step):
+      acknowledged = max(acknowledged, step)
+      let before = records.count
       records.removeAll { $0.step < step }
-      return []
+      // A coordinator that catches up gets the next ones at once.
+      return before > Self.recordsAtOnce && records.count < before
+        ? records.prefix(Self.recordsAtOnce).map { .send(.committed($0)) } : []
+    case .identify(let run):
+      if self.run.isEmpty || self.run == run { return [.introduce] }
+      return [.leave(reason: "the coordinator there leads another run", clean: false)]
     case .checkpointTaken(let step):
       return [.takenCheckpoint(step: step)]
     case .evaluate(let task):
@@ -113,9 +145,10 @@ struct WorkerSession {
 
   /// What was said and not answered, to be said again from time to time.
   func unanswered() -> [WorkerMessage] {
-    var messages: [WorkerMessage] = records.map { .committed($0) }
+    var messages: [WorkerMessage] = isLeaving ? [.leaving] : []
+    messages += records.prefix(Self.recordsAtOnce).map { .committed($0) }
     switch phase {
-    case .waiting where ready: messages.append(.standing(Standing(generation: 0, next: nil)))
+    case .waiting where ready: messages.append(.standing(Standing(generation: 0, next: nil, selfTest: selfTest)))
     case .halted: messages.append(standing())
     case .prepared(let step, let weights):
       messages.append(.prepared(generation: number, step: step, weights: weights))
@@ -128,16 +161,32 @@ struct WorkerSession {
 
   // MARK: Events of the shell
 
-  /// The indexes are here.
-  mutating func indexed(isCheckpoint: @escaping @Sendable (UInt64) -> Bool) -> [Action] {
+  /// The indexes are here, and the self-test was run.
+  mutating func indexed(
+    selfTest: SelfTest? = nil, isCheckpoint: @escaping @Sendable (UInt64) -> Bool
+  ) -> [Action] {
     ready = true
+    self.selfTest = selfTest
     self.isCheckpoint = isCheckpoint
     return unanswered().map { .send($0) }
+  }
+
+  /// Somebody wants this worker to end.
+  mutating func askedToLeave() -> [Action] {
+    guard ready else { return [.leave(reason: "asked to end", clean: true)] }
+    isLeaving = true
+    return [.send(.leaving)]
   }
 
   /// Holds the state before `step`.
   mutating func obtained(generation: UInt32, step: UInt64, weights: Digest128) -> [Action] {
     guard phase == .preparing(step: step), generation == number else { return [] }
+    if case .own = source {
+    } else {
+      // Another's state, and with it another's past.
+      records = []
+      held = []
+    }
     next = step
     frozen = false
     phase = .prepared(step: step, weights: weights)
@@ -172,8 +221,7 @@ struct WorkerSession {
     guard phase == .voting, let next else { return [] }
     frozen = false
     attempt += 1
-    phase = .computing
-    return [.compute(step: next, attempt: attempt, lanes: lanes)]
+    return [compute(next)]
   }
 
   /// Step `next` is applied.
@@ -181,6 +229,7 @@ struct WorkerSession {
     guard let step = next, record.step == step else { return [] }
     next = step + 1
     frozen = false
+    held = []
     records.append(record)
     let sent = [Action.send(.committed(record))]
     return phase == .voting ? sent + boundary() : sent
@@ -189,6 +238,7 @@ struct WorkerSession {
   /// The step in flight cannot be finished here.
   mutating func failed(_ fault: Fault) -> [Action] {
     guard phase == .computing || phase == .voting else { return [] }
+    if case .clip(let lane, _) = fault.kind { held.removeAll { $0 == lane } }
     phase = .faulted(fault)
     return [.send(.fault(fault))]
   }
@@ -211,12 +261,14 @@ struct WorkerSession {
     case .halted, .waiting: break
     default: return []
     }
-    number = wanted
     var actions: [Action] = []
-    if case .own(let skipping) = source, frozen, let next, step == next + 1 {
-      actions.append(.apply(step: next, skipping: skipping))
+    if case .own(let skipping) = source {
+      guard let next, step == next || (frozen && step == next + 1) else { return [] }
+      if step > next { actions.append(.apply(step: next, skipping: skipping)) }
     }
+    number = wanted
     phase = .preparing(step: step)
+    self.source = source
     return actions + [.obtain(source, generation: wanted, step: step)]
   }
 
@@ -227,8 +279,14 @@ struct WorkerSession {
     directivesDone = made.directivesDone
     attempt = 0
     if made.stops || made.startStep >= lastStep { return stand(stopped: true) }
+    return [.openRing(made)] + (made.computesAnew ? [.discardSums] : []) + [compute(made.startStep)]
+  }
+
+  private mutating func compute(_ step: UInt64) -> Action {
     phase = .computing
-    return [.openRing(made), .compute(step: made.startStep, attempt: 0, lanes: lanes)]
+    // A repeated attempt begins again in the next generation: its sums are of no use there.
+    held = attempt == 0 ? lanes : []
+    return .compute(step: step, attempt: attempt, lanes: lanes)
   }
 
   // MARK: Boundaries
@@ -245,8 +303,7 @@ struct WorkerSession {
     if isCheckpoint(next), generation.members.first?.identity == identity { actions.append(.shelve(step: next)) }
     if effective.contains(where: { $0.kind == .reform }) { return actions + [.closeRing] + stand(stopped: false) }
     attempt = 0
-    phase = .computing
-    return actions + [.compute(step: next, attempt: 0, lanes: lanes)]
+    return actions + [compute(next)]
   }
 
   private mutating func stand(stopped: Bool) -> [Action] {
@@ -257,6 +314,8 @@ struct WorkerSession {
   }
 
   private func standing() -> WorkerMessage {
-    .standing(Standing(generation: number, next: next, frozen: frozen, stopped: phase == .standing(stopped: true)))
+    .standing(
+      Standing(
+        generation: number, next: next, frozen: frozen, stopped: phase == .standing(stopped: true), held: held))
   }
 }

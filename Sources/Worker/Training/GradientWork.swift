@@ -62,6 +62,11 @@ final class GradientWork {
     self.decodeWait += decodeWait
   }
 
+  /// A lane added nothing.
+  func failed(_ job: LaneTask) {
+    if job.step == step, job.attempt == attempt { running.remove(job.lane) }
+  }
+
   /// Nothing of the present attempt is of use any more.
   func forget() { step = nil }
 
@@ -72,13 +77,14 @@ final class GradientWork {
     Ballot(
       rank: UInt32(rank), sumDigest: sums.digest(), weightsDigest: weights,
       scalesDigest: unsafe exponents.withUnsafeBytes { unsafe Digest128(of: $0).low },
-      partialChecksum: accumulator.partial.linearChecksum(), lanes: LaneSet(summed), directive: directive,
+      partialChecksum: accumulator.partial.linearChecksum(), sumChecksum: sums.linearChecksum(), lanes: LaneSet(summed),
+      directive: directive,
       raised: accumulator.raised, nonFinite: accumulator.nonFinite)
   }
 
   /// The outcome that all ranks come to.
   func verdict(_ ballots: [Ballot]) -> Verdict {
-    Verdict.of(ballots, laneCount: laneCount, sumChecksum: sums.linearChecksum())
+    Verdict.of(ballots, laneCount: laneCount)
   }
 
   /// The exponents of the next attempt.

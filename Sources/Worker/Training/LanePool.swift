@@ -20,8 +20,10 @@ struct LaneTask: Sendable {
 /// What came of a job.
 enum LaneEvent: Sendable {
   case finished(LaneTask, decodeWait: Double)
-  case failed(LaneTask, text: String, isClip: Bool)
+  /// `clip` is the one that could not be decoded, if that was the cause.
+  case failed(LaneTask, text: String, clip: Int?)
   case evaluated(task: Int, EvaluationResult)
+  case tested(SelfTest)
 }
 
 /// Computes lanes and evaluation tasks; tells of each by `wake`, after which `events` has it.
@@ -29,6 +31,7 @@ final class LanePool: Sendable {
   private enum Job: Sendable {
     case lane(LaneTask)
     case evaluation(EvaluationTask, parameters: FloatStorage, statistics: FloatStorage)
+    case selfTest
   }
 
   private struct Given: Error {}
@@ -42,6 +45,7 @@ final class LanePool: Sendable {
   private let queue = Mutex<[Job]>([])
   private let busy = Atomic<Int>(0)
   private let round = Atomic<UInt64>(0)
+  private let steps = Atomic<UInt64>(0)
   private let outcome = Mutex<[LaneEvent]>([])
   private let loader = ClipLoader()
 
@@ -70,9 +74,14 @@ final class LanePool: Sendable {
     }
   }
 
+  /// Counts the tensors and clips that lanes have finished: as long as it grows, nothing hangs.
+  var moved: UInt64 { steps.load(ordering: .relaxed) &+ feed.decoded }
+
   var currentRound: UInt64 { round.load(ordering: .acquiring) }
 
   func submit(_ job: LaneTask) { enqueue(.lane(job)) }
+
+  func submitSelfTest() { enqueue(.selfTest) }
 
   func submit(_ task: EvaluationTask, statistics: FloatStorage) {
     enqueue(.evaluation(task, parameters: parameters, statistics: statistics))
@@ -120,10 +129,11 @@ final class LanePool: Sendable {
     switch job {
     case .lane(let job):
       do { event = .finished(job, decodeWait: try train(job, on: lane)) } catch is Given { return } catch {
-        event = .failed(job, text: "\(error)", isClip: error is VideoError)
+        event = .failed(job, text: "\(error)", clip: (error as? VideoError)?.clip)
       }
     case .evaluation(let task, let parameters, let statistics):
       event = .evaluated(task: task.task, evaluate(task, on: lane, parameters, statistics))
+    case .selfTest: event = .tested(LaneSelfTest.run(context, on: lane, loader))
     }
     outcome.withLock { $0.append(event) }
   }
@@ -141,6 +151,7 @@ final class LanePool: Sendable {
       dropout: DropoutKey(seed: context.recipe.seed, step: job.step, lane: job.lane)
     ) { tensor, gradient in
       guard job.round == currentRound else { throw Given() }
+      steps.add(1, ordering: .relaxed)
       unsafe accumulator.add(tensor: tensor, lane: job.lane, gradient: gradient, in: job.scales)
     }
     let entries = LaneStatistics.entries(result, clips: batch.labels.count, lanes: context.recipe.batch.lanes)
@@ -171,6 +182,7 @@ final class LanePool: Sendable {
         let rank = sum.indices.count {
           sum[$0] > sum[request.label] || (sum[$0] == sum[request.label] && $0 < request.label)
         }
+        steps.add(1, ordering: .relaxed)
         result.clips += 1
         result.top1 += rank == 0 ? 1 : 0
         result.top5 += rank < 5 ? 1 : 0

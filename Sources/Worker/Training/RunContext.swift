@@ -19,6 +19,7 @@ final class RunContext: Sendable {
   let dataPath: String
   let learningRate: LearningRate
   private let order = Mutex<(epoch: Int, order: EpochOrder)?>(nil)
+  private let leftOut = Mutex<Set<ClipVerdict>>([])
 
   /// - Parameter dataPath: replaces the recipe's on this host.
   /// - Throws: `BLVNetError` where the recipe's model is impossible, `VideoIndexError` where an index is damaged.
@@ -43,7 +44,17 @@ final class RunContext: Sendable {
     return Int(step) % every == 0
   }
 
-  /// The clips of a lane, as positions in the training index. Empty in an epoch's short last step.
+  /// Takes over the clips that steps go without.
+  /// - Returns: whether they are others than before.
+  func leaveOut(_ verdicts: [ClipVerdict]) -> Bool {
+    leftOut.withLock { known in
+      defer { known = Set(verdicts) }
+      return known != Set(verdicts)
+    }
+  }
+
+  /// The clips of a lane, as positions in the training index, without those that a verdict leaves out. Empty in an
+  /// epoch's short last step.
   func clips(step: UInt64, lane: Int) -> [Int] {
     let epoch = epoch(of: step)
     let known = order.withLock { cached in
@@ -52,13 +63,18 @@ final class RunContext: Sendable {
       cached = (epoch, made)
       return made
     }
-    return known.clips(step: stepInEpoch(step), lane: lane, in: shards)
+    let leftOut = leftOut.withLock { $0 }
+    return known.clips(step: stepInEpoch(step), lane: lane, in: shards).filter {
+      !leftOut.contains(ClipVerdict(step: step, clip: $0))
+    }
   }
 
   /// What must be decoded for a lane.
   func requests(step: UInt64, lane: Int) -> [ClipRequest] {
-    clips(step: step, lane: lane).map { request($0, of: train, in: recipe.data.trainVideos) }
+    clips(step: step, lane: lane).map { trainingRequest($0) }
   }
+
+  func trainingRequest(_ clip: Int) -> ClipRequest { request(clip, of: train, in: recipe.data.trainVideos) }
 
   func validationRequest(_ clip: Int) -> ClipRequest { request(clip, of: validation, in: recipe.data.validationVideos) }
 

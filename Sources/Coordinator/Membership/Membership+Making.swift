@@ -1,0 +1,180 @@
+// Making a generation: who takes part, the step to go on from, who gets the state from whom, who computes what.
+import Shared
+
+extension Membership {
+  /// Halts everybody who is ready and makes a new generation of them.
+  mutating func reform(_ why: String, at now: Duration) -> [Action] {
+    let leavers = workers.values.filter(\.isLeaving).map(\.identity).sorted { $0.rank < $1.rank }
+    let farewells = leavers.flatMap { letGo($0) }
+    participants = workers.values.filter(\.ready).map(\.identity.rank).sorted()
+    reason = why
+    directives = []
+    guard !participants.isEmpty else {
+      phase = .gathering
+      started = now
+      return farewells + [.note("\(why); nobody is left, waiting for workers")]
+    }
+    phase = .halting
+    number += 1
+    repeated = now
+    for rank in participants {
+      workers[rank]?.standing = nil
+      workers[rank]?.prepared = nil
+      workers[rank]?.source = nil
+      // Whoever answers nothing from now on hangs.
+      workers[rank]?.moved = now
+    }
+    return farewells + taking.map { .send($0.identity, .halt(generation: number)) }
+  }
+
+  /// From where everybody stands follows the step to continue at, and from where each gets the state before it.
+  mutating func resolve(at now: Duration) -> [Action] {
+    guard !taking.isEmpty, taking.allSatisfy({ $0.standing != nil }) else { return [] }
+    func next(_ worker: Worker) -> UInt64? { worker.mustLearn || restores ? nil : worker.standing?.next }
+    var actions: [Action] = []
+    var best = taking.compactMap(next).max()
+    // In doubt: a rank that is gone may have applied what the others froze; its record settles it.
+    if let step = best, committed == step + 1,
+      taking.contains(where: { next($0) == step && $0.standing?.frozen == true })
+    {
+      best = step + 1
+    }
+    var target = best ?? 0
+    if best == nil || target < committed {
+      // Nobody holds the newest state: the newest that there is.
+      if best == nil || target < checkpoint ?? 0 { (best, target) = (nil, checkpoint ?? 0) }
+      if committed > target {
+        actions.append(.rollBack(to: target))
+        rolledBack = number - 1
+      }
+      (committed, state) = (target, nil)
+    } else if target > committed {
+      (committed, state) = (target, nil)
+    }
+    phase = .preparing(step: target)
+    for worker in taking {
+      var source: StateSource?
+      if best == nil {
+        source = checkpoint == nil ? .initial : .coordinator
+      } else if let step = next(worker), step == target || (step + 1 == target && worker.standing?.frozen == true) {
+        source = .own(skipping: lastSkipped)
+      }
+      guard let source else { continue }
+      actions += prepare(worker.identity, target, source, at: now)
+    }
+    return actions
+  }
+
+  private mutating func prepare(
+    _ identity: WorkerIdentity, _ step: UInt64, _ source: StateSource, at now: Duration
+  ) -> [Action] {
+    workers[identity.rank]?.source = source
+    workers[identity.rank]?.sourced = now
+    return [.send(identity, .prepare(generation: number, step: step, source: source))]
+  }
+
+  /// Sends those who lack the state to a peer that has it.
+  mutating func teach(_ step: UInt64, at now: Duration) -> [Action] {
+    let donors = taking.filter { $0.prepared != nil }
+    guard let first = donors.first else { return [] }
+    return taking.filter { $0.source == nil }.flatMap { learner in
+      let donor = donors.first { !brokenLinks.contains(Link(from: learner.identity, to: $0.identity)) } ?? first
+      return prepare(learner.identity, step, .peer(endpoint: donor.hello.endpoint), at: now)
+    }
+  }
+
+  /// A learner that gets nothing from its peer is sent to another one, in another generation.
+  mutating func changeDonor(of learner: Worker, at now: Duration) -> [Action] {
+    guard case .peer(let endpoint)? = learner.source,
+      let donor = taking.first(where: { $0.hello.endpoint == endpoint })
+    else { return [] }
+    brokenLinks.insert(Link(from: learner.identity, to: donor.identity))
+    return reform("\(learner.identity) gets no state from \(donor.identity)", at: now)
+  }
+
+  mutating func beginIfPrepared(_ step: UInt64, at now: Duration) -> [Action] {
+    let all = taking
+    guard !all.isEmpty, all.allSatisfy({ $0.prepared != nil }) else { return [] }
+    if let odd = odd(all, step) {
+      return lost(odd.identity, .condemned, reason: "its state before step \(step) is not the others'", at: now)
+    }
+    guard let ring = ringOrder(all.map(\.identity), avoiding: brokenLinks) else { return breakRing(at: now) }
+    let shares = lanePlan(
+      lanes: settings.lanes, weights: weights(all), held: all.map { held($0, step) },
+      avoided: Dictionary(
+        uniqueKeysWithValues: avoided.map { lane, ranks in
+          (lane, Set(all.indices.filter { ranks.contains(all[$0].identity.rank) }))
+        }))
+    let members = ring.map { place in
+      Member(identity: all[place].identity, endpoint: all[place].hello.endpoint, lanes: shares.lanes[place])
+    }
+    let made = Generation(
+      number: number, startStep: step, members: members, directivesDone: sequence, stops: wantsStop,
+      verdicts: verdicts.filter { $0.step >= step }, computesAnew: computesAnew)
+    generation = made
+    phase = .running
+    (restores, computesAnew) = (false, false)
+    for worker in all {
+      workers[worker.identity.rank]?.standing = nil
+      workers[worker.identity.rank]?.mustLearn = false
+      workers[worker.identity.rank]?.moved = now
+    }
+    var actions: [Action] = [.begin(made, reason: reason)]
+    actions += all.map { .send($0.identity, .begin(made)) }
+    let waits = workers.values.contains { $0.ready && !isMember($0.identity) }
+    return waits || !shares.isEven ? actions + order(.reform) : actions
+  }
+
+  /// Lanes that a worker need not compute again.
+  private func held(_ worker: Worker, _ step: UInt64) -> [Int] {
+    guard !computesAnew, case .own? = worker.source, let standing = worker.standing, standing.next == step else {
+      return []
+    }
+    return standing.held
+  }
+
+  /// One whose state is not the journal's, or, where the journal does not know it, not that of most.
+  private func odd(_ all: [Worker], _ step: UInt64) -> Worker? {
+    if step == committed, let state, all.contains(where: { $0.prepared == state }) {
+      return all.first { $0.prepared != state }
+    }
+    let counts = Dictionary(all.map { ($0.prepared, 1) }, uniquingKeysWith: +)
+    let common = counts.max { $0.value < $1.value }?.key
+    return all.first { $0.prepared != common }
+  }
+
+  // MARK: Corruption, clips
+
+  /// The ranks differ, and nothing tells whom to believe: all go back to the newest checkpoint, which was verified.
+  /// - Returns: nil where that has been tried at this step.
+  mutating func restore(_ why: String, at now: Duration) -> [Action]? {
+    guard corruptedAt != committed else { return nil }
+    corruptedAt = committed
+    restores = true
+    return reform(why, at: now)
+  }
+
+  /// The states agree, the sum was wrong: the step is computed again, from nothing that was kept.
+  /// - Returns: nil where that has been tried at this step.
+  mutating func computeAgain(_ why: String, at now: Duration) -> [Action]? {
+    guard corruptedAt != committed else { return nil }
+    corruptedAt = committed
+    computesAnew = true
+    return reform(why, at: now)
+  }
+
+  /// A worker could not decode a clip: another one tries; after that the step goes without it.
+  mutating func clipFailed(
+    _ identity: WorkerIdentity, _ clip: ClipVerdict, lane: Int, reason why: String, at now: Duration
+  ) -> [Action] {
+    guard phase == .running, isMember(identity), !verdicts.contains(clip) else { return [] }
+    let failed = clipFailures[clip, default: []].union([identity.rank])
+    clipFailures[clip] = failed
+    if failed.count == 1, members.contains(where: { !failed.contains($0.identity.rank) }) {
+      avoided[lane, default: []].insert(identity.rank)
+      return [.note("\(why); another worker tries")] + reform("a clip is tried elsewhere", at: now)
+    }
+    verdicts.append(clip)
+    return [.verdict(clip, lane: lane, reason: why)] + reform("step \(clip.step) goes without a clip", at: now)
+  }
+}

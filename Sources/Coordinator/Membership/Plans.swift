@@ -1,0 +1,76 @@
+// Pure arithmetic behind a generation: which lanes go to whom, and in which order the ring runs.
+import Shared
+
+/// From one worker to its right neighbour.
+struct Link: Hashable {
+  var from: WorkerIdentity
+  var to: WorkerIdentity
+}
+
+/// How long a worker needs for a lane.
+struct Pace: Equatable {
+  /// Seconds a lane, over the last steps.
+  private(set) var seconds = 0.0
+  private(set) var steps = 0
+
+  /// With one more step: an average in which the last ten or so steps count.
+  func after(_ share: CommitRecord.Share) -> Pace {
+    guard !share.lanes.isEmpty, share.compute + share.decodeWait > 0 else { return self }
+    var next = self
+    let now = (share.compute + share.decodeWait) / Double(share.lanes.count)
+    next.seconds = steps == 0 ? now : 0.9 * seconds + 0.1 * now
+    next.steps += 1
+    return next
+  }
+}
+
+/// Cuts `lanes` lanes among workers in proportion to `weights`; where a worker holds lanes already, it keeps them.
+/// - Parameters:
+///   - held: by worker; of a lane that two hold, the first is believed.
+///   - avoided: workers that a lane should not go to, by lane; not heeded where nobody else is left.
+/// - Returns: each worker's lanes, ascending; and whether no other plan would be done sooner.
+func lanePlan(
+  lanes: Int, weights: [Int], held: [[Int]], avoided: [Int: Set<Int>] = [:]
+) -> (lanes: [[Int]], isEven: Bool) {
+  let wanted = laneShares(lanes: lanes, weights: weights)
+  guard held.contains(where: { !$0.isEmpty }) || !avoided.isEmpty else { return (wanted, true) }
+  var plan = Array(repeating: [Int](), count: weights.count)
+  var taken = Set<Int>()
+  for (worker, own) in held.enumerated() {
+    for lane in own where lane < lanes && taken.insert(lane).inserted { plan[worker].append(lane) }
+  }
+  for lane in 0..<lanes where !taken.contains(lane) {
+    let able = weights.indices.filter { !(avoided[lane]?.contains($0) ?? false) }
+    // Whoever is furthest below its share; the first of several.
+    let taker = (able.isEmpty ? Array(weights.indices) : able).max { a, b in
+      let (short, shorter) = (wanted[a].count - plan[a].count, wanted[b].count - plan[b].count)
+      return short != shorter ? short < shorter : a > b
+    }
+    plan[taker ?? 0].append(lane)
+  }
+  func load(_ shares: [[Int]]) -> Double { zip(shares, weights).map { Double($0.count) / Double($1) }.max() ?? 0 }
+  let isEven = !avoided.isEmpty || load(plan) <= load(wanted)
+  return (plan.map { $0.sorted() }, isEven)
+}
+
+/// An order of the ring without the broken links: places in `workers`, starting with the first; nil where there is
+/// none.
+func ringOrder(_ workers: [WorkerIdentity], avoiding broken: Set<Link>) -> [Int]? {
+  guard workers.count > 1, !broken.isEmpty else { return Array(workers.indices) }
+  var order = [0]
+  // A few broken links among many workers: going back is rare, and the search is cut off all the same.
+  var tries = 0
+  func extend() -> Bool {
+    tries += 1
+    guard tries < 10_000, let last = order.last else { return false }
+    if order.count == workers.count { return !broken.contains(Link(from: workers[last], to: workers[0])) }
+    for next in workers.indices
+    where !order.contains(next) && !broken.contains(Link(from: workers[last], to: workers[next])) {
+      order.append(next)
+      if extend() { return true }
+      order.removeLast()
+    }
+    return false
+  }
+  return extend() ? order : nil
+}
