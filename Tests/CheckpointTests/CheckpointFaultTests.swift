@@ -77,20 +77,19 @@ struct CheckpointFaultTests {
     #expect(found.isEmpty, "\(found.count) of \(cases.count):\n\(found.joined(separator: "\n"))")
   }
 
-  @Test("the same where the step's checkpoint is there already, and damaged")
+  @Test("the same where the step's checkpoint is there already, and damaged: its name is never without a checkpoint")
   func anyCallOfReplacing() throws {
     // The trainer's file of step 1 under step 2.
     try FileManager.default.copyItem(atPath: "\(template)/step-00000001", toPath: "\(template)/step-00000002")
     let cases = try undisturbed().flatMap { call in
       [.error("EIO"), .kill].map { Case(call: call, fault: $0) }
     }
-    let found = problems(cases) { try problem($0) }
+    let found = problems(cases) { try problem($0, isReplaced: true) }
     #expect(found.isEmpty, "\(found.count) of \(cases.count):\n\(found.joined(separator: "\n"))")
   }
 
-  @Test("a valid checkpoint is never without its name while the same step is written again, whatever fails")
+  @Test("the only checkpoint there is, written again, stays whole whatever fails")
   func anyCallOfRepeating() throws {
-    // Only step 2, so that a moment without it would be a moment without any.
     try FileManager.default.removeItem(atPath: "\(template)/step-00000001")
     try CheckpointStore(template, access: .writing).write(2, SampleState.checkpoint(step: 2))
     let cases = try undisturbed().flatMap { call in
@@ -111,7 +110,8 @@ struct CheckpointFaultTests {
   }
 
   /// What is wrong after a save with this fault; nil if all is as it must be.
-  private func problem(_ item: Case) throws -> String? {
+  /// - Parameter isReplaced: the step has a checkpoint, perhaps one that is only thought to be damaged.
+  private func problem(_ item: Case, isReplaced: Bool = false) throws -> String? {
     let name = UUID().uuidString
     let (directory, log) = (folder.path(name), folder.path("\(name).trace"))
     try FileManager.default.copyItem(atPath: template, toPath: directory)
@@ -122,6 +122,7 @@ struct CheckpointFaultTests {
     if let wrong = Self.problem(with: finished, item) { return wrong }
 
     let store = try CheckpointStore(directory, access: .writing)
+    if isReplaced, item.fault == .kill, try !store.list().contains(2) { return "a moment without step 2" }
     guard let newest = try store.newestValid().newest else { return "no valid checkpoint is left: \(finished)" }
     guard [1, 2].contains(newest.step), try store.read(newest.step) == SampleState.checkpoint(step: newest.step)
     else { return "step \(newest.step) does not hold its state" }
