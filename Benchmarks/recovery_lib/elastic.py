@@ -15,7 +15,7 @@ PATIENCE = 120.0
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent / "peers" / "elastic.py"
 
 # As it comes, and with the one option that makes the agent see a death sooner.
-SETTINGS = {"as it comes": [], "--monitor-interval=0.1": ["--monitor-interval=0.1"]}
+SETTINGS = {"as it comes": [], "--monitor_interval=0.1": ["--monitor_interval=0.1"]}
 
 
 def python_with_torch(given):
@@ -45,9 +45,11 @@ class Run:
         self.steps_file.touch()
         self.log = folder / "torchrun.log"
         # A store on a port of its own instead of the fixed one, so that two runs do not meet; else the defaults.
-        command = [python, "-m", "torch.distributed.run", "--nnodes=1", f"--nproc-per-node={WORKERS}",
-                   "--max-restarts=100", "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{free_port()}",
-                   f"--rdzv-id={folder.name}", *extra, SCRIPT, "--folder", folder, "--clips", str(clips),
+        # PyTorch 1.13 on Python 3.11 cannot read its own default "0" for the last two of these options.
+        command = [python, "-m", "torch.distributed.run", "--nnodes=1", f"--nproc_per_node={WORKERS}",
+                   "--max_restarts=100", "--rdzv_backend=c10d", f"--rdzv_endpoint=127.0.0.1:{free_port()}",
+                   f"--rdzv_id={folder.name}", f"--log_dir={folder / 'logs'}", "--redirects=1", "--tee=1",
+                   *extra, SCRIPT, "--folder", folder, "--clips", str(clips),
                    "--checkpoint-every", str(CHECKPOINT_EVERY)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         with self.log.open("wb") as log:
@@ -128,7 +130,7 @@ def fitting_clips(python, folder, step_seconds):
     steps = run.steady(10)
     run.stop()
     if steps is None:
-        raise BenchmarkError(f"torchrun did no steps within {PATIENCE:.0f} s: see {run.log}")
+        raise BenchmarkError(f"torchrun ended, or did no steps within {PATIENCE:.0f} s: see {run.log}")
     return max(1, min(256, round(clips * step_seconds / median(intervals(steps)))))
 
 
