@@ -7,6 +7,8 @@ import time
 
 BEGIN, END = "<!-- figures: written by Benchmarks/recovery -->", "<!-- end of figures -->"
 
+HEAD = ["| from SIGKILL | median | p90 | max |", "| --- | --- | --- | --- |"]
+
 
 def machine():
     """What the figures depend on, without names of hosts."""
@@ -15,7 +17,8 @@ def machine():
         if line.startswith("model name"):
             model = line.partition(":")[2].strip()
             break
-    memory = next(line for line in pathlib.Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal"))
+    facts = pathlib.Path("/proc/meminfo").read_text().splitlines()
+    memory = next(line for line in facts if line.startswith("MemTotal"))
     return {"date": time.strftime("%Y-%m-%d"), "cpu": model, "cores": os.cpu_count(),
             "memory_gib": round(int(memory.split()[1]) / 2**20), "kernel": platform.release().split("-")[0],
             "load_at_start": round(os.getloadavg()[0], 1)}
@@ -34,8 +37,8 @@ def table(result):
              f"average {at['load_at_start']} at the start, seed {result['seed']}."]
     ours = result.get("tamring")
     if ours:
-        lines += ["", f"**Tamring**, {ours['workers']} workers: {ours['kills']} kills, {ours['hung']} without recovery, "
-                  f"{ours['steps_lost']} steps lost. Seconds:", "", "| from SIGKILL | median | p90 | max |", "| --- | --- | --- | --- |",
+        lines += ["", f"**Tamring**, {ours['workers']} workers: {ours['kills']} kills, {ours['hung']} without "
+                  f"recovery, {ours['steps_lost']} steps lost. Seconds:", "", *HEAD,
                   _row("to the next committed step, **beyond the recomputation** of the lost lanes",
                        ours["beyond_seconds"]),
                   _row("… of workers that had lanes", ours["beyond_seconds_with_lanes"]),
@@ -52,7 +55,7 @@ def table(result):
             lines += ["", f"**torchrun**, {name} (PyTorch {peer['pytorch']}, gloo, {peer['workers']} ranks with "
                       f"{peer['clips_of_a_rank']} clips each, a checkpoint every {peer['checkpoint_every']} steps): "
                       f"{theirs['kills']} kills, {theirs['hung']} without recovery. Seconds, or steps:", "",
-                      "| from SIGKILL | median | p90 | max |", "| --- | --- | --- | --- |",
+                      *HEAD,
                       _row("to the next finished step (one that was finished before)", theirs["next_step_seconds"]),
                       _row("to the first step that had not been finished before", theirs["new_step_seconds"]),
                       _row("steps lost and computed again", theirs["steps_lost"]),

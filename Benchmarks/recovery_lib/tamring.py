@@ -85,7 +85,10 @@ class Run:
 
 
 def one_kill(run, made, steps, rank, dice):
-    """Kills a rank at a random moment of a step; returns the figures of what followed."""
+    """Kills a rank at a random moment of a step; returns the figures of what followed.
+
+    None, and nobody is killed, where the generation is not the one that was steady any more: lanes moved.
+    """
     intervals = [b.committed - a.committed for a, b in zip(steps, steps[1:])]
     usual = median(intervals)
     per_lane = median([s.compute for s in steps[1:]]) / max(len(own) for own in made.lanes.values())
@@ -96,10 +99,13 @@ def one_kill(run, made, steps, rank, dice):
     run.journal.wait(lambda: run.journal.last_step() > last or None, PATIENCE)
     time.sleep(dice.random() * usual)
     before = run.journal.steps(after=last)
+    if run.journal.generation().number != made.number:
+        return None
     moment, clock = kill(pid)
 
     figures = {"rank": rank, "lost_lanes": len(made.lanes[rank]), "step_seconds": usual,
-               "lane_compute_seconds": per_lane, "since_commit_seconds": clock - before[-1].committed if before else None}
+               "lane_compute_seconds": per_lane,
+               "since_commit_seconds": clock - before[-1].committed if before else None}
     last = before[-1].step if before else last
     first = {}
 
@@ -122,7 +128,8 @@ def one_kill(run, made, steps, rank, dice):
         "hung": False, "step": step.step, "any_commit_seconds": first["any"], "next_commit_seconds": seconds,
         "recomputation_seconds": recomputation, "beyond_seconds": seconds - recomputation,
         "generation_made_seconds": wall(after[1]) - clock, "written_seconds": step.committed - clock,
-        "steps_lost": run.rolled_back() - lost_before, "compute_seconds": step.compute, "decode_wait_seconds": step.decode_wait, "ring_seconds": step.ring,
+        "steps_lost": run.rolled_back() - lost_before, "compute_seconds": step.compute,
+        "decode_wait_seconds": step.decode_wait, "ring_seconds": step.ring,
         "intervals": intervals}
 
 
@@ -161,9 +168,11 @@ def measure(options, folder):
                 run = None
                 continue
             made, steps = steady
-            generation = made.number
             figures = one_kill(run, made, steps, made.ranks[len(kills) % WORKERS], dice)
+            if figures is None:
+                continue
             kills.append(figures | {"run": number})
+            generation = made.number
             if figures["hung"]:
                 note(f"kill {len(kills)}: no step for {HANG_SECONDS:.0f} s, the run is started anew: see {run.log}")
                 run.stop()
