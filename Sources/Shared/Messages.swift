@@ -17,6 +17,8 @@ public enum WorkerMessage: Hashable, Sendable, Codable {
   case checkpointReady(step: UInt64, blobs: [BlobDescription])
   case evaluated(task: Int, EvaluationResult)
   case fault(Fault)
+  /// Was asked to end, and wants to be let go at the next boundary.
+  case leaving
   /// Blobs are fetched in both directions, and between workers.
   case blobRequest(BlobRequest)
   case blobPiece(BlobPiece)
@@ -81,8 +83,10 @@ public struct Hello: Hashable, Sendable, Codable {
     public var next: UInt64?
     /// It was told that every step below is in the journal.
     public var acknowledged: UInt64
+    public var selfTest: SelfTest?
 
-    public init(run: String, number: UInt32, next: UInt64?, acknowledged: UInt64) {
+    public init(run: String, number: UInt32, next: UInt64?, acknowledged: UInt64, selfTest: SelfTest? = nil) {
+      self.selfTest = selfTest
       self.run = run
       self.number = number
       self.next = next
@@ -100,6 +104,26 @@ public struct Hello: Hashable, Sendable, Codable {
     self.fingerprint = fingerprint
     self.past = past
   }
+}
+
+/// Digests of what a worker computed of fixed numbers, and decoded of the first clip, in the shapes of the run.
+public struct SelfTest: Hashable, Sendable, Codable, CustomStringConvertible {
+  /// Of the gradients of a fixed lane.
+  public var lane: Digest128
+  /// Of the first clip of the index; nil where it cannot be decoded.
+  public var clip: Digest128?
+
+  public init(lane: Digest128, clip: Digest128?) {
+    self.lane = lane
+    self.clip = clip
+  }
+
+  /// Whether two machines get the same bits, as far as this shows.
+  public func agrees(with other: SelfTest) -> Bool {
+    lane == other.lane && (clip == nil || other.clip == nil || clip == other.clip)
+  }
+
+  public var description: String { "lane \(lane), clip \(clip.map(\.description) ?? "not decoded")" }
 }
 
 public struct Welcome: Hashable, Sendable, Codable {
@@ -153,8 +177,14 @@ public struct Standing: Hashable, Sendable, Codable {
   public var stopped: Bool
   /// Lanes of step `next` whose sums it holds or is computing: they need not be computed again.
   public var held: [Int]
+  /// In generation 0.
+  public var selfTest: SelfTest?
 
-  public init(generation: UInt32, next: UInt64?, frozen: Bool = false, stopped: Bool = false, held: [Int] = []) {
+  public init(
+    generation: UInt32, next: UInt64?, frozen: Bool = false, stopped: Bool = false, held: [Int] = [],
+    selfTest: SelfTest? = nil
+  ) {
+    self.selfTest = selfTest
     self.generation = generation
     self.next = next
     self.frozen = frozen
@@ -264,6 +294,8 @@ public struct Fault: Hashable, Sendable, Codable {
   public enum Kind: Hashable, Sendable, Codable {
     /// What is sent to this rank, the right neighbour, is not acknowledged.
     case silentPeer(rank: Int)
+    /// The connection to this rank, the right neighbour, was closed by the other side.
+    case closedLink(rank: Int)
     /// Digests differ: these ranks are the odd ones.
     case corruption(ranks: [Int])
     case nonFiniteGradient

@@ -139,4 +139,74 @@ import Testing
     #expect(session.computed(step: 0, attempt: 0).isEmpty)
     #expect(session.computed(step: 0, attempt: 1) == [.reduce])
   }
+
+  @Test("a halted worker says which lanes it holds; a lane whose clip failed is not among them")
+  func heldLanes() {
+    var session = computing()
+    #expect(
+      session.receive(.halt(generation: 2)).contains(
+        .send(.standing(Standing(generation: 2, next: 0, held: [0, 1])))))
+    _ = session.receive(.prepare(generation: 2, step: 0, source: .own(skipping: false)))
+    _ = session.obtained(generation: 2, step: 0, weights: digest)
+    _ = session.receive(.begin(generation(2, start: 0)))
+    let fault = Fault(kind: .clip(lane: 1, clip: 5), generation: 2, step: 0, text: "")
+    #expect(session.failed(fault) == [.send(.fault(fault))])
+    #expect(
+      session.receive(.halt(generation: 3)).contains(.send(.standing(Standing(generation: 3, next: 0, held: [0])))))
+  }
+
+  @Test("sums that are not to be trusted are discarded before the lanes are computed")
+  func discarded() {
+    var session = computing()
+    _ = session.receive(.halt(generation: 2))
+    _ = session.receive(.prepare(generation: 2, step: 0, source: .own(skipping: false)))
+    _ = session.obtained(generation: 2, step: 0, weights: digest)
+    var made = generation(2, start: 0)
+    made.computesAnew = true
+    let actions = session.receive(.begin(made))
+    #expect(actions == [.openRing(made), .discardSums, .compute(step: 0, attempt: 0, lanes: [0, 1])])
+  }
+
+  @Test("a state that it neither has nor froze is not claimed as its own")
+  func notItsOwn() {
+    var session = computing()
+    _ = session.receive(.halt(generation: 2))
+    #expect(session.receive(.prepare(generation: 2, step: 1, source: .own(skipping: false))).isEmpty)
+    #expect(session.phase == .halted)
+  }
+
+  @Test("whoever learns another's state forgets its own commits")
+  func learner() {
+    var session = computing()
+    _ = step(&session)
+    #expect(session.records.count == 1)
+    _ = session.receive(.halt(generation: 2))
+    _ = session.receive(.prepare(generation: 2, step: 9, source: .peer(endpoint: "tcp://e")))
+    _ = session.obtained(generation: 2, step: 9, weights: digest)
+    #expect(session.records.isEmpty && session.next == 9)
+  }
+
+  @Test("a coordinator of its run that does not know it is told what it did; one of another run is left")
+  func identify() {
+    var session = WorkerSession(identity: me)
+    #expect(session.past == nil)
+    _ = session.receive(.welcome(Welcome(run: "a", recipe: "", blobs: [], lastStep: 9)))
+    _ = session.indexed { _ in false }
+    #expect(session.receive(.identify(run: "a")) == [.introduce])
+    _ = session.receive(.acknowledged(step: 4))
+    #expect(session.past == Hello.Past(run: "a", number: 0, next: nil, acknowledged: 4))
+    guard case .leave? = session.receive(.identify(run: "b")).first else {
+      Issue.record("it stays with a stranger")
+      return
+    }
+  }
+
+  @Test("commits are kept until the journal has them, and after a long absence come again in portions")
+  func manyRecords() {
+    var session = computing(lastStep: 10_000, checkpointEvery: 100_000)
+    for _ in 0..<600 { _ = step(&session) }
+    #expect(session.unanswered().count == 256)
+    #expect(session.receive(.acknowledged(step: 256)).count == 256)
+    #expect(session.records.count == 344 && session.records.first?.step == 256)
+  }
 }

@@ -1,6 +1,7 @@
 // Worker processes on this machine that an earlier coordinator started: not children of this one, but their ends are
 // seen all the same, and signals reach them.
 import CLinux
+import Foundation
 import Glibc
 
 /// Processes that this one did not start, each by a descriptor that the kernel ties to that process and to no later
@@ -13,11 +14,17 @@ final class AdoptedProcesses {
   deinit { for descriptor in descriptors.values { close(descriptor) } }
 
   /// Watches a process.
-  /// - Returns: false if there is none of this id.
-  func adopt(_ pid: pid_t) -> Bool {
+  /// - Returns: false if there is none of this id, or it is not the worker of this rank.
+  func adopt(_ pid: pid_t, rank: Int) -> Bool {
     guard descriptors[pid] == nil else { return true }
     let descriptor = openProcess(pid)
     guard descriptor >= 0 else { return false }
+    let words = (FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") ?? Data()).split(separator: 0)
+    let place = words.firstIndex(of: Data("--rank".utf8)).map { $0 + 1 } ?? words.endIndex
+    guard place < words.endIndex, words[place] == Data("\(rank)".utf8) else {
+      close(descriptor)
+      return false
+    }
     // Nobody's child inherits it.
     _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
     descriptors[pid] = descriptor

@@ -18,6 +18,7 @@ extension Membership {
     if let past = hello.past, past.number > 0 {
       worker.ready = true
       worker.mustLearn = past.number <= rolledBack
+      worker.selfTest = past.selfTest
       if case .recovering = phase {
         number = max(number, past.number)
       } else {
@@ -56,6 +57,19 @@ extension Membership {
     }
     guard now - max(since, holder.heard) >= settings.suspectAfter else { return [] }
     return lost(holder.identity, .dead, reason: "silent, and another process has come for its rank", at: now)
+  }
+
+  /// A worker whose bits would not be those of the others is not taken in.
+  mutating func refusal(of identity: WorkerIdentity, _ selfTest: SelfTest) -> [Action]? {
+    workers[identity.rank]?.selfTest = selfTest
+    let other = workers.values.first {
+      $0.identity != identity && $0.selfTest.map { !$0.agrees(with: selfTest) } ?? false
+    }
+    guard let other, let theirs = other.selfTest else { return nil }
+    workers[identity.rank] = nil
+    let why =
+      "its results differ in bits from \(other.identity)'s on \(other.hello.host): \(selfTest); there \(theirs)"
+    return refuse(identity, why) + [.left(identity, reason: why)]
   }
 
   private func difference(of hello: Hello, from other: Hello) -> String {

@@ -66,7 +66,10 @@ extension Membership {
     for rank in workers.keys.sorted() {
       guard let worker = workers[rank] else { continue }
       let silence = now - worker.heard
-      if silence > settings.evictAfter {
+      if let closed = worker.closed, now - closed > settings.closedAfter {
+        actions += lost(
+          worker.identity, .dead, reason: "its connection to a neighbour was closed, and it is silent", at: now)
+      } else if silence > settings.evictAfter {
         let seconds = text(settings.evictAfter)
         actions += lost(worker.identity, .silent, reason: "no heartbeat for \(seconds) s", at: now)
       } else if silence > settings.suspectAfter {
@@ -128,6 +131,12 @@ extension Membership {
     else { return [] }
     brokenLinks.insert(Link(from: reporter, to: peer.identity))
     return reform("\(reporter) cannot reach \(peer.identity), which is alive: the ring takes another way", at: now)
+  }
+
+  /// The connection to a worker ended. If its process did too, no heartbeat comes any more.
+  mutating func closedLink(_ reporter: WorkerIdentity, _ rank: Int, at now: Duration) {
+    guard phase == .running, isMember(reporter), let peer = workers[rank], isMember(peer.identity) else { return }
+    workers[rank]?.closed = peer.closed ?? now
   }
 
   /// There is no ring without a broken link: the worker at most of them goes, for a while.

@@ -4,13 +4,15 @@ import Shared
 extension Membership {
   /// Halts everybody who is ready and makes a new generation of them.
   mutating func reform(_ why: String, at now: Duration) -> [Action] {
+    let leavers = workers.values.filter(\.isLeaving).map(\.identity).sorted { $0.rank < $1.rank }
+    let farewells = leavers.flatMap { letGo($0) }
     participants = workers.values.filter(\.ready).map(\.identity.rank).sorted()
     reason = why
     directives = []
     guard !participants.isEmpty else {
       phase = .gathering
       started = now
-      return [.note("\(why); nobody is left, waiting for workers")]
+      return farewells + [.note("\(why); nobody is left, waiting for workers")]
     }
     phase = .halting
     number += 1
@@ -22,7 +24,7 @@ extension Membership {
       // Whoever answers nothing from now on hangs.
       workers[rank]?.moved = now
     }
-    return taking.map { .send($0.identity, .halt(generation: number)) }
+    return farewells + taking.map { .send($0.identity, .halt(generation: number)) }
   }
 
   /// From where everybody stands follows the step to continue at, and from where each gets the state before it.

@@ -33,6 +33,8 @@ struct Membership {
     /// Silence after which a worker is suspected, and evicted.
     var suspectAfter: Duration = .seconds(1)
     var evictAfter: Duration
+    /// Silence that is enough where a neighbour saw the connection end.
+    var closedAfter: Duration = .milliseconds(750)
     /// How long an evicted one may come back before it is replaced.
     var returnAfter: Duration = .seconds(60)
     /// Without progress for this long, one that beats is hung.
@@ -81,6 +83,12 @@ struct Membership {
     /// Where it was told to take the state from, and when.
     var source: StateSource?
     var sourced: Duration = .zero
+    /// Bits that it would compute; nil where it was not asked again.
+    var selfTest: SelfTest?
+    /// A neighbour saw the connection to it end, at this time, and it has not been heard since.
+    var closed: Duration?
+    /// Was asked to end, and goes at the next boundary.
+    var isLeaving = false
     /// Seconds that it needs for a lane, averaged over steps; nil until it has computed some.
     var pace: Pace?
   }
@@ -190,6 +198,7 @@ struct Membership {
   mutating func heartbeat(_ identity: WorkerIdentity, _ progress: Progress, at now: Duration) -> [Action] {
     guard isKnown(identity), var worker = workers[identity.rank] else { return [] }
     worker.heard = now
+    worker.closed = nil
     if worker.progress != progress { (worker.progress, worker.moved) = (progress, now) }
     let wasSuspected = worker.isSuspected
     worker.isSuspected = false
@@ -201,6 +210,7 @@ struct Membership {
   mutating func standing(_ identity: WorkerIdentity, _ standing: Standing, at now: Duration) -> [Action] {
     guard isKnown(identity) else { return [] }
     if standing.generation == 0 {
+      if let selfTest = standing.selfTest, let refusal = refusal(of: identity, selfTest) { return refusal }
       workers[identity.rank]?.ready = true
       switch phase {
       case .gathering: return gather(at: now)
@@ -258,6 +268,22 @@ struct Membership {
     return balance(after: record.step)
   }
 
+  /// A worker was asked to end: it goes at the next boundary, if another holds the state.
+  mutating func leaving(_ identity: WorkerIdentity, at now: Duration) -> [Action] {
+    guard isKnown(identity), workers[identity.rank]?.isLeaving == false else { return [] }
+    guard phase == .running, isMember(identity) else { return isMember(identity) ? [] : letGo(identity) }
+    guard members.contains(where: { $0.identity != identity && !$0.isLeaving }) else { return [] }
+    workers[identity.rank]?.isLeaving = true
+    return [.note("\(identity) leaves at the next boundary")] + order(.reform)
+  }
+
+  mutating func letGo(_ identity: WorkerIdentity) -> [Action] {
+    workers[identity.rank] = nil
+    condemned.insert(identity)
+    let why = "it was asked to end"
+    return [.send(identity, .dismiss(reason: why, clean: true)), .left(identity, reason: why)]
+  }
+
   /// The state before `step` is safe.
   mutating func checkpointed(_ step: UInt64) { checkpoint = max(checkpoint ?? 0, step) }
 
@@ -301,7 +327,7 @@ struct Membership {
   // MARK: Directives and repetition
 
   mutating func order(_ kind: Directive.Kind) -> [Action] {
-    guard !directives.contains(where: { $0.kind == kind }) else { return [] }
+    guard phase == .running, !directives.contains(where: { $0.kind == kind }) else { return [] }
     sequence += 1
     let directive = Directive(sequence: sequence, kind: kind)
     directives.append(directive)

@@ -43,16 +43,17 @@ final class CoordinatorService {
   var failure: SharedError?
   var interrupted = false
   /// A signal that came while the journal could not be written.
-  private var signalled: [Int32] = []
+  var signalled: [Int32] = []
   /// The processes of workers, while they are known.
-  private var pids: [WorkerIdentity: pid_t] = [:]
-  private let socket: Socket
-  private let signals: SignalSource
+  var pids: [WorkerIdentity: pid_t] = [:]
+  let socket: Socket
+  let signals: SignalSource
   private let start = ContinuousClock.now
   private var malformed = 0
-  private var finished = false
+  var finished = false
   /// Steps of this loop's round, to be written down together.
-  private var committed: [CommittedStep] = []
+  var committed: [CommittedStep] = []
+  var cachedOrder: (epoch: Int, order: EpochOrder)?
 
   var now: Duration { ContinuousClock.now - start }
 
@@ -121,21 +122,6 @@ final class CoordinatorService {
     display.clear()
   }
 
-  /// Those workers of an earlier coordinator that were on this machine are known to live, or not to.
-  private func findWorkers() throws {
-    note("looking for the workers of generation \(membership.number), which may have gone on")
-    let own = ProcessInfo.processInfo.hostName
-    for member in try journal?.presentMembers() ?? [] where member.host == own {
-      guard let life = UInt64(member.incarnation) else { continue }
-      let identity = WorkerIdentity(rank: member.rank, incarnation: life)
-      if fleet.adopt(member.rank, pid_t(member.pid)) {
-        pids[identity] = pid_t(member.pid)
-      } else {
-        try perform(membership.gone(identity, at: now))
-      }
-    }
-  }
-
   // MARK: What arrives
 
   private func takeMessages() throws {
@@ -163,7 +149,7 @@ final class CoordinatorService {
   }
 
   /// `c.RANK.INCARNATION`, or `h.` for heartbeats.
-  private func identity(_ name: String) -> WorkerIdentity? {
+  func identity(_ name: String) -> WorkerIdentity? {
     let parts = name.split(separator: ".")
     guard parts.count == 3, parts[0] == "c" || parts[0] == "h", let rank = Int(parts[1]), let life = UInt64(parts[2])
     else { return nil }
@@ -194,86 +180,12 @@ final class CoordinatorService {
       evaluation?.take(task, result, from: sender)
       try offerEvaluation()
     case .fault(let fault): try faulted(fault, sender)
+    case .leaving: try perform(membership.leaving(sender, at: now))
     case .blobRequest(let request):
       let (piece, bytes) = shelf.answer(request)
       try send(.blobPiece(piece), payload: bytes, to: sender)
     case .blobPiece(let piece): try tookCheckpoint(piece, payload, from: sender)
     }
-  }
-
-  private func greet(_ sender: WorkerIdentity, _ hello: Hello) throws {
-    if let past = hello.past, past.run == plan.run {
-      try journal?.requireSteps(Int(past.acknowledged), witness: "\(sender) on \(hello.host)")
-    }
-    // A rank whose process here is known to be gone is free, also where somebody else started it.
-    if let holder = membership.workers[sender.rank], holder.identity != sender, let pid = pids[holder.identity],
-      holder.hello.host == ProcessInfo.processInfo.hostName, kill(pid, 0) == -1, errno == ESRCH
-    {
-      try perform(membership.lost(holder.identity, .dead, reason: "its process ended", at: now))
-    }
-    try perform(membership.hello(sender, hello, at: now))
-  }
-
-  private func takeSignals() throws {
-    for signal in signalled + signals.take() where signal != SIGCHLD { try stop() }
-    signalled = []
-    for ended in fleet.reap() {
-      note("worker \(ended.rank)'s process ended: \(ended.reason) (log: \(ended.log))", level: .warning)
-      if let identity = pids.first(where: { $0.value == ended.pid && $0.key.rank == ended.rank })?.key, !ended.isRemote
-      {
-        pids[identity] = nil
-        if membership.isKnown(identity) {
-          try perform(membership.lost(identity, .dead, reason: ended.reason, at: now))
-          continue
-        }
-        try perform(membership.gone(identity, at: now))
-      }
-      if !finished { try perform(membership.ended(rank: ended.rank)) }
-    }
-  }
-
-  private func stop() throws {
-    if interrupted {
-      fleet.killAll()
-      throw SharedError(.interrupted, "stopped at once; the newest checkpoint stays")
-    }
-    interrupted = true
-    display.line("stopping at the next step with a checkpoint; once more to stop at once")
-    if membership.phase == .gathering || evaluationStarted { finished = true }
-    try perform(membership.stop())
-  }
-
-  private func faulted(_ fault: Fault, _ sender: WorkerIdentity) throws {
-    guard fault.generation == membership.number, membership.isMember(sender) else { return }
-    switch fault.kind {
-    case .silentPeer(let rank): return try perform(membership.silentPeer(sender, rank, at: now))
-    case .clip(let lane, let clip):
-      let clip = ClipVerdict(step: fault.step, clip: clip)
-      return try perform(membership.clipFailed(sender, clip, lane: lane, reason: fault.text, at: now))
-    case .corruption(let ranks): return try corrupted(ranks, fault, sender)
-    case .nonFiniteGradient, .other: break
-    }
-    note("\(sender): \(fault.text)", level: .error)
-    failure = SharedError(ExitStatus(rawValue: fault.status) ?? .failed, fault.text)
-    try perform(membership.stopHere(fault.text, at: now))
-  }
-
-  private func corrupted(_ ranks: [Int], _ fault: Fault, _ sender: WorkerIdentity) throws {
-    guard membership.phase == .running else { return }
-    note("\(sender): \(fault.text)", level: .error)
-    if !ranks.isEmpty, ranks.count < membership.members.count {
-      for rank in ranks {
-        guard let worker = membership.workers[rank] else { continue }
-        try perform(membership.lost(worker.identity, .condemned, reason: fault.text, at: now))
-      }
-      return
-    }
-    let again =
-      ranks.isEmpty
-      ? membership.computeAgain(fault.text, at: now) : membership.restore(fault.text, at: now)
-    // Twice at one step: this is no flipped bit. Where nobody can be believed, the newest checkpoint is the last word.
-    guard let again else { throw SharedError(.badData, fault.text) }
-    try perform(again)
   }
 
   // MARK: What is done
@@ -344,166 +256,6 @@ final class CoordinatorService {
       }
     }
   }
-
-  private func record(_ generation: Generation, _ reason: String) throws {
-    committed += collector.begin(generation)
-    try writeDown()
-    let lanes = Dictionary(uniqueKeysWithValues: generation.members.map { ($0.identity.rank, $0.lanes) })
-    let row = GenerationRecord(
-      number: Int(generation.number), startStep: Int(generation.startStep), reason: reason, lanes: lanes,
-      ring: generation.members.map(\.identity.rank), createdAt: .now,
-      plan: String(decoding: try JSONEncoder().encode(generation), as: UTF8.self))
-    try durably { try $0.record(row) }
-    if let hello = membership.members.first?.hello {
-      let text = hello.fingerprint.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
-      if let before = try journal?.recordFingerprint(text) {
-        note("the run began with \(before) and goes on with \(text): its bits may differ", level: .warning)
-      }
-    }
-    if generation.number > 1 || reason != "start" {
-      note("generation \(generation.number) from step \(generation.startStep): \(reason)")
-    }
-  }
-
-  /// Writes the steps that have come to the journal, tells the workers, shows them.
-  func writeDown() throws {
-    guard !committed.isEmpty else { return }
-    let steps = committed
-    committed = []
-    let rows = steps.map { journaled($0) }
-    try durably { _ = try $0.recordCommits(rows) }
-    fleet.stepped()
-    for worker in membership.members { try send(.acknowledged(step: collector.next), to: worker.identity) }
-    for step in steps {
-      let (line, endsEpoch) = progress.line(step, workers: membership.members.count, at: now)
-      display.living(line, at: now, matters: endsEpoch)
-      if endsEpoch { display.keep() }
-    }
-  }
-
-  private func journaled(_ step: CommittedStep) -> JournalCommit {
-    let record = step.record
-    let shards = plan.shards
-    let epoch = Int(record.step) / shards.stepsPerEpoch
-    let order = epochOrder(epoch)
-    let consumed = (0..<shards.lanes).flatMap { lane in
-      order.clips(step: Int(record.step) % shards.stepsPerEpoch, lane: lane, in: shards).filter {
-        !membership.verdicts.contains(ClipVerdict(step: record.step, clip: $0))
-      }.map { ConsumedClip(lane: lane, clip: $0) }
-    }
-    let row = StepRecord(
-      step: Int(record.step), epoch: epoch, generation: Int(record.generation), attempt: Int(record.attempt),
-      digest: record.digest.description, weightsDigest: record.weights.description,
-      stateDigest: record.after.description, loss: record.loss,
-      top1: record.top1, top5: record.top5, clips: record.clips, learningRate: record.learningRate,
-      gradientBits: plan.recipe.exchange.gradientBits, rawBytes: Int(step.rawBytes), wireBytes: Int(step.wireBytes),
-      ringSeconds: step.slowest(\.ring), computeSeconds: step.slowest(\.compute),
-      decodeWaitSeconds: step.slowest(\.decodeWait), reporter: step.shares.keys.min() ?? 0, committedAt: .now)
-    return JournalCommit(step: row, consumed: consumed)
-  }
-
-  private var cachedOrder: (epoch: Int, order: EpochOrder)?
-
-  private func epochOrder(_ epoch: Int) -> EpochOrder {
-    if let cachedOrder, cachedOrder.epoch == epoch { return cachedOrder.order }
-    let order = EpochOrder(seed: plan.recipe.seed, epoch: epoch, count: plan.indexes.train.clips.count)
-    cachedOrder = (epoch, order)
-    return order
-  }
-
-  func note(_ text: String, level: EventRecord.Level = .info) {
-    display.line(level == .info ? text : "\(level): \(text)")
-    do { try journal?.record(EventRecord(at: .now, level: level, source: "coordinator", text: text)) } catch {
-      display.line("the journal could not take an event: \(error)")
-    }
-  }
-
-  /// Makes something durable. While the disk is full or fails, this waits and tries again: nothing is decided
-  /// meanwhile, and the workers go on by themselves.
-  func durably(_ write: (Journal) throws -> Void) throws {
-    guard let journal else { return }
-    var told = false
-    while true {
-      do {
-        try write(journal)
-        if told { display.line("the journal can be written again") }
-        return
-      } catch let error as JournalError where error.status == .ioError || error.status == .unavailable {
-        if !told { display.line("warning: \(error); training goes on and will be written down when this works again") }
-        told = true
-        try stayHeard(for: .milliseconds(200))
-      }
-    }
-  }
-
-  /// Answers heartbeats, so that no worker thinks itself left alone; everything else comes again.
-  private func stayHeard(for time: Duration) throws {
-    _ = try Poller.wait(for: [PollItem(signals)], timeout: time)
-    let came = signals.take().filter { $0 != SIGCHLD }
-    signalled += came
-    if signalled.count > 1 { try signalled.forEach { _ in try stop() } }
-    while let parts = try socket.receive(dontWait: true) {
-      guard let name = parts.first.flatMap({ String(bytes: $0, encoding: .utf8) }), let sender = identity(name) else {
-        continue
-      }
-      if case .heartbeat? = try? ControlCodec.decode(WorkerMessage.self, Array(parts.dropFirst())).0 {
-        try send(.pulse([]), to: sender)
-      }
-    }
-  }
-
-  // MARK: The end
-
-  /// Goes on to what comes after training.
-  private func advance() throws {
-    guard case .stopped(let next) = membership.phase, !finished else { return }
-    committed += collector.flush()
-    try writeDown()
-    guard newestCheckpoint.map({ UInt64($0.step) }) == next || plan.evaluateOnly != nil else { return }
-    if interrupted || failure != nil || plan.indexes.validation.clips.isEmpty {
-      finished = true
-      return
-    }
-    if !evaluationStarted {
-      evaluationStarted = true
-      evaluation = EvaluationQueue(clips: plan.indexes.validation.clips.count, clipsPerTask: 8)
-      try offerEvaluation()
-    }
-    if evaluation?.isDone == true { finished = true }
-  }
-
-  private func offerEvaluation() throws {
-    guard evaluationStarted else { return }
-    for worker in membership.evaluators {
-      guard let task = evaluation?.task(for: worker) else { continue }
-      try send(.evaluate(task), to: worker)
-    }
-    if let total = evaluation?.total {
-      display.living("validation  \(total.clips)/\(plan.indexes.validation.clips.count) clips", at: now)
-    }
-  }
-
-  /// Sends everybody home and waits until they are gone.
-  private func disband() throws {
-    for worker in membership.workers.values {
-      try send(.dismiss(reason: "the run is over", clean: true), to: worker.identity)
-    }
-    let deadline = now + .seconds(10)
-    while !fleet.isEmpty, now < deadline {
-      _ = try Poller.wait(for: [PollItem(signals)], timeout: .milliseconds(500))
-      _ = signals.take()
-      _ = fleet.reap()
-      for worker in membership.workers.values {
-        try send(.dismiss(reason: "the run is over", clean: true), to: worker.identity)
-      }
-    }
-    fleet.killAll()
-    for member in try journal?.presentMembers() ?? [] {
-      try durably {
-        try $0.memberLeft(rank: member.rank, incarnation: member.incarnation, reason: "the run is over", at: .now)
-      }
-    }
-  }
 }
 
 extension CoordinatorService.Plan {
@@ -512,6 +264,7 @@ extension CoordinatorService.Plan {
     return Membership.Settings(
       ranks: ranks, lanes: recipe.batch.lanes, lastStep: lastStep, joinWindow: .seconds(faults.joinSeconds),
       suspectAfter: .seconds(faults.suspectSeconds), evictAfter: .seconds(faults.evictSeconds),
-      returnAfter: .seconds(faults.returnSeconds), hangAfter: .seconds(faults.hangSeconds), run: run)
+      closedAfter: .seconds(3 * faults.heartbeatSeconds), returnAfter: .seconds(faults.returnSeconds),
+      hangAfter: .seconds(faults.hangSeconds), run: run)
   }
 }

@@ -66,10 +66,10 @@ final class WorkerFleet {
   }
 
   /// Watches a worker on this machine that somebody else started.
-  /// - Returns: false if there is no such process.
+  /// - Returns: false if there is no such process, or it is no worker of that rank.
   func adopt(_ rank: Int, _ pid: pid_t) -> Bool {
     guard running[pid] == nil else { return true }
-    guard adopted.adopt(pid) else { return false }
+    guard adopted.adopt(pid, rank: rank) else { return false }
     adoptedRanks[pid] = rank
     return true
   }

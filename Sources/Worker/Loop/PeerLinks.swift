@@ -22,6 +22,8 @@ final class PeerLinks {
   private let messaging: MessagingContext
   private let inbound: Socket
   private var right: Socket?
+  /// Tells when the right neighbour's side closes the connection.
+  private var monitor: DisconnectMonitor?
   private var donor: Socket?
   private var left = Data()
   /// Ring messages of neighbours that began a generation before this worker did.
@@ -37,7 +39,9 @@ final class PeerLinks {
   }
 
   /// Sockets to wait for.
-  var pollItems: [PollItem] { [PollItem(inbound)] + [right, donor].compactMap { $0 }.map { PollItem($0) } }
+  var pollItems: [PollItem] {
+    [PollItem(inbound)] + [right, donor, monitor?.socket].compactMap { $0 }.map { PollItem($0) }
+  }
 
   // MARK: Generations
 
@@ -55,12 +59,19 @@ final class PeerLinks {
     guard members.count > 1 else { return }
     var options = Socket.Options()
     options.routingID = Array(name(me.identity, generation.number))
+    // What is lost is sent again: more than a window need never wait.
+    options.sendHighWater = 64
     let socket = try Socket(messaging, .dealer, options)
+    monitor = try DisconnectMonitor(messaging, socket)
     try socket.connect(try Endpoint(members[(position + 1) % members.count].endpoint))
     right = socket
   }
 
+  /// Whether the connection to the right neighbour was closed since the last call.
+  func rightWasClosed() -> Bool { monitor?.take() ?? false }
+
   func close() {
+    monitor = nil
     right = nil
     left = Data()
   }

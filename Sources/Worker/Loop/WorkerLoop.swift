@@ -26,6 +26,8 @@ final class WorkerLoop {
   let peers: PeerLinks
   let heartbeat: Heartbeat
   private let wakeup: Wakeup
+  private let signals: SignalSource
+  private var askedToLeave = false
   private var leaving: (reason: String, clean: Bool)?
   private var heard = ContinuousClock.now
   private var inputClosed = false
@@ -59,6 +61,7 @@ final class WorkerLoop {
     session = WorkerSession(identity: settings.identity)
     let messaging = try MessagingContext()
     wakeup = try Wakeup()
+    signals = try SignalSource([SIGTERM, SIGINT])
     link = try CoordinatorLink(messaging, settings.coordinator, settings.identity)
     peers = try PeerLinks(messaging, listen: settings.listen)
     heartbeat = Heartbeat(messaging, settings.coordinator, settings.identity)
@@ -76,17 +79,19 @@ final class WorkerLoop {
         try checkOrphaned(now)
         tick = now + .seconds(1)
       }
-      var items = [PollItem(link.socket), PollItem(wakeup)]
+      var items = [PollItem(link.socket), PollItem(wakeup), PollItem(signals)]
       if !inputClosed { items.append(PollItem(descriptor: STDIN_FILENO)) }
       items += peers.pollItems
       let until = min(tick, ring?.deadline ?? tick)
       let events = try Poller.wait(for: items, timeout: max(.zero, until - ContinuousClock.now))
-      if !inputClosed, !events[2].isEmpty { readInput() }
+      if !inputClosed, !events[3].isEmpty { readInput() }
+      try takeSignals()
       wakeup.clear()
       try takeControl()
       try takePeers()
       try takeLanes()
       try pump()
+      try tellOfClosedLink()
       showProgress()
     }
     // Libraries are taken down at exit: no thread may be inside one.
@@ -144,6 +149,10 @@ final class WorkerLoop {
       case .evaluated(let task, let result):
         evaluated = (task, result)
         try link.send(.evaluated(task: task, result))
+      case .tested(let selfTest):
+        guard let context else { continue }
+        log.info("self-test: \(selfTest)")
+        try perform(session.indexed(selfTest: selfTest) { context.isCheckpoint($0) })
       }
     }
   }
@@ -184,6 +193,28 @@ final class WorkerLoop {
         Fault(
           kind: .silentPeer(rank: rank), generation: session.number, step: session.next ?? 0, text: text,
           status: .unavailable)))
+  }
+
+  /// The first wish to end is granted at the next boundary, so that nothing has to be computed again; the second at
+  /// once.
+  private func takeSignals() throws {
+    for _ in signals.take() {
+      if askedToLeave { leaving = ("ended at once", false) }
+      askedToLeave = true
+      log.info("asked to end: leaving at the next boundary")
+      try perform(session.askedToLeave())
+    }
+  }
+
+  private func tellOfClosedLink() throws {
+    guard peers.rightWasClosed(), let ring, let generation = session.generation else { return }
+    let rank = generation.members[ring.plan.right].identity.rank
+    log.warning("the connection to worker \(rank) was closed")
+    try link.send(
+      .fault(
+        Fault(
+          kind: .closedLink(rank: rank), generation: session.number, step: session.next ?? 0,
+          text: "the connection to worker \(rank) was closed", status: .unavailable)))
   }
 
   private func readInput() {
@@ -269,7 +300,7 @@ final class WorkerLoop {
     silentAfter = .seconds(recipe.faults.linkSeconds)
     heartbeat.set(.seconds(recipe.faults.heartbeatSeconds))
     log.info("\(train.count + validation.count) bytes of indexes, \(context.network.layout.parameterCount) parameters")
-    try perform(session.indexed { context.isCheckpoint($0) })
+    pool?.submitSelfTest()
   }
 }
 

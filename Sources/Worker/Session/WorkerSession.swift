@@ -72,6 +72,8 @@ struct WorkerSession {
   private var directives: [Directive] = []
   private var directivesDone: UInt64 = 0
   private var ready = false
+  private var selfTest: SelfTest?
+  private var isLeaving = false
   private var lastStep: UInt64 = .max
   /// Whether the state before a step is to be kept as a checkpoint.
   private var isCheckpoint: @Sendable (UInt64) -> Bool = { _ in false }
@@ -83,7 +85,9 @@ struct WorkerSession {
 
   /// What a coordinator that does not know this worker must know; nil before the first welcome.
   var past: Hello.Past? {
-    run.isEmpty ? nil : Hello.Past(run: run, number: number, next: next, acknowledged: acknowledged)
+    run.isEmpty
+      ? nil
+      : Hello.Past(run: run, number: number, next: next, acknowledged: acknowledged, selfTest: selfTest)
   }
 
   /// This rank's lanes.
@@ -141,9 +145,10 @@ struct WorkerSession {
 
   /// What was said and not answered, to be said again from time to time.
   func unanswered() -> [WorkerMessage] {
-    var messages: [WorkerMessage] = records.prefix(Self.recordsAtOnce).map { .committed($0) }
+    var messages: [WorkerMessage] = isLeaving ? [.leaving] : []
+    messages += records.prefix(Self.recordsAtOnce).map { .committed($0) }
     switch phase {
-    case .waiting where ready: messages.append(.standing(Standing(generation: 0, next: nil)))
+    case .waiting where ready: messages.append(.standing(Standing(generation: 0, next: nil, selfTest: selfTest)))
     case .halted: messages.append(standing())
     case .prepared(let step, let weights):
       messages.append(.prepared(generation: number, step: step, weights: weights))
@@ -156,11 +161,21 @@ struct WorkerSession {
 
   // MARK: Events of the shell
 
-  /// The indexes are here.
-  mutating func indexed(isCheckpoint: @escaping @Sendable (UInt64) -> Bool) -> [Action] {
+  /// The indexes are here, and the self-test was run.
+  mutating func indexed(
+    selfTest: SelfTest? = nil, isCheckpoint: @escaping @Sendable (UInt64) -> Bool
+  ) -> [Action] {
     ready = true
+    self.selfTest = selfTest
     self.isCheckpoint = isCheckpoint
     return unanswered().map { .send($0) }
+  }
+
+  /// Somebody wants this worker to end.
+  mutating func askedToLeave() -> [Action] {
+    guard ready else { return [.leave(reason: "asked to end", clean: true)] }
+    isLeaving = true
+    return [.send(.leaving)]
   }
 
   /// Holds the state before `step`.

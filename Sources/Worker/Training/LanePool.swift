@@ -23,6 +23,7 @@ enum LaneEvent: Sendable {
   /// `clip` is the one that could not be decoded, if that was the cause.
   case failed(LaneTask, text: String, clip: Int?)
   case evaluated(task: Int, EvaluationResult)
+  case tested(SelfTest)
 }
 
 /// Computes lanes and evaluation tasks; tells of each by `wake`, after which `events` has it.
@@ -30,6 +31,7 @@ final class LanePool: Sendable {
   private enum Job: Sendable {
     case lane(LaneTask)
     case evaluation(EvaluationTask, parameters: FloatStorage, statistics: FloatStorage)
+    case selfTest
   }
 
   private struct Given: Error {}
@@ -78,6 +80,8 @@ final class LanePool: Sendable {
   var currentRound: UInt64 { round.load(ordering: .acquiring) }
 
   func submit(_ job: LaneTask) { enqueue(.lane(job)) }
+
+  func submitSelfTest() { enqueue(.selfTest) }
 
   func submit(_ task: EvaluationTask, statistics: FloatStorage) {
     enqueue(.evaluation(task, parameters: parameters, statistics: statistics))
@@ -129,6 +133,7 @@ final class LanePool: Sendable {
       }
     case .evaluation(let task, let parameters, let statistics):
       event = .evaluated(task: task.task, evaluate(task, on: lane, parameters, statistics))
+    case .selfTest: event = .tested(LaneSelfTest.run(context, on: lane, loader))
     }
     outcome.withLock { $0.append(event) }
   }

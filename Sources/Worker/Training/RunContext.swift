@@ -71,8 +71,10 @@ final class RunContext: Sendable {
 
   /// What must be decoded for a lane.
   func requests(step: UInt64, lane: Int) -> [ClipRequest] {
-    clips(step: step, lane: lane).map { request($0, of: train, in: recipe.data.trainVideos) }
+    clips(step: step, lane: lane).map { trainingRequest($0) }
   }
+
+  func trainingRequest(_ clip: Int) -> ClipRequest { request(clip, of: train, in: recipe.data.trainVideos) }
 
   func validationRequest(_ clip: Int) -> ClipRequest { request(clip, of: validation, in: recipe.data.validationVideos) }
 

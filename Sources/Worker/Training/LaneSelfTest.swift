@@ -1,0 +1,37 @@
+// What shows that this machine computes and decodes to the same bits as the others, before it takes part.
+import BLVNet
+import Shared
+import VideoData
+
+enum LaneSelfTest {
+  /// Computes one clip of fixed numbers with fixed weights, forward and backward, in the shapes of the run; and decodes
+  /// the first clip of the index. Kernels of different CPU levels, and libraries of different versions, show here.
+  static func run(_ context: RunContext, on lane: Lane, _ loader: ClipLoader) -> SelfTest {
+    SelfTest(lane: computed(context, on: lane), clip: decoded(context, loader))
+  }
+
+  private static func computed(_ context: RunContext, on lane: Lane) -> Digest128 {
+    let parameters = context.network.initialParameters(seed: 1)
+    // At first whole blocks are multiplied by zero: what they compute would not be seen.
+    for i in 0..<parameters.count where parameters[i] == 0 { parameters[i] = 0.125 }
+    let input = FloatStorage(count: context.form(training: true).clipElements)
+    var random = Philox(seed: 1, .selfTest)
+    for i in 0..<input.count { input[i] = Float(random.unit() * 4 - 2) }
+    let stream = Digest128Stream()
+    do {
+      let result = try unsafe lane.train(
+        parameters: parameters, input: input, labels: [0], dropout: DropoutKey(seed: 1, step: 0, lane: 0)
+      ) { _, gradient in unsafe stream.update(UnsafeRawBufferPointer(gradient)) }
+      unsafe (result.logits + result.losses).withUnsafeBytes { unsafe stream.update($0) }
+    } catch { preconditionFailure("the sink of the self-test throws nothing, yet: \(error)") }
+    return stream.finish()
+  }
+
+  /// Nil where the clip cannot be decoded here: that is another matter, which the journal settles clip by clip.
+  private static func decoded(_ context: RunContext, _ loader: ClipLoader) -> Digest128? {
+    let form = context.form(training: true)
+    let output = FloatStorage(count: form.clipElements)
+    do { unsafe try loader.load(context.trainingRequest(0), form, epoch: 0, into: output.buffer) } catch { return nil }
+    return unsafe Digest128(of: UnsafeRawBufferPointer(output.bytes))
+  }
+}

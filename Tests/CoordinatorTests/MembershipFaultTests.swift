@@ -1,0 +1,396 @@
+import Shared
+import Testing
+
+@testable import Coordinator
+
+/// Who is given up, who comes back, and what happens to the step in flight.
+@Suite struct MembershipFaultTests {
+  private let worker = (0..<4).map { WorkerIdentity(rank: $0, incarnation: UInt64(100 + $0)) }
+  private let digest = Digest128(high: 1, low: 2)
+
+  private func hello(past: Hello.Past? = nil) -> Hello {
+    Hello(host: "h", pid: 1, threads: 1, endpoint: "tcp://e", fingerprint: [:], past: past)
+  }
+
+  private func past(_ number: UInt32, next: UInt64) -> Hello.Past {
+    Hello.Past(run: "r", number: number, next: next, acknowledged: 0)
+  }
+
+  private func settings(_ ranks: Int) -> Membership.Settings {
+    Membership.Settings(
+      ranks: Array(0..<ranks), lanes: 6, lastStep: 1000, joinWindow: .seconds(10), evictAfter: .seconds(3),
+      returnAfter: .seconds(60), hangAfter: .seconds(20), run: "r")
+  }
+
+  private func record(_ step: UInt64, seconds: Double = 0, lanes: [Int] = []) -> CommitRecord {
+    CommitRecord(
+      generation: 1, step: step, attempt: 0, digest: digest, weights: digest, after: digest, loss: 0, top1: 0, top5: 0,
+      clips: 1, learningRate: 0, skipped: false,
+      share: .init(lanes: lanes, rawBytes: 0, wireBytes: 0, decodeWait: 0, compute: seconds, ring: 0, apply: 0))
+  }
+
+  private func sent(_ actions: [Membership.Action]) -> [(WorkerIdentity, CoordinatorMessage)] {
+    actions.compactMap { if case .send(let to, let message) = $0 { (to, message) } else { nil } }
+  }
+
+  private func sources(_ actions: [Membership.Action]) -> [Int: StateSource] {
+    var found: [Int: StateSource] = [:]
+    for case (let to, .prepare(_, _, let source)) in sent(actions) { found[to.rank] = source }
+    return found
+  }
+
+  private func directives(_ actions: [Membership.Action]) -> [Directive.Kind] {
+    actions.compactMap { if case .directive(let directive) = $0 { directive.kind } else { nil } }
+  }
+
+  /// Answers for everybody until the generation that is being made has begun.
+  @discardableResult
+  private func settle(
+    _ m: inout Membership, next: UInt64, held: [Int: [Int]] = [:], at now: Duration = .zero
+  ) -> Generation? {
+    for rank in m.participants {
+      _ = m.standing(
+        worker[rank], Standing(generation: m.number, next: next, held: held[rank] ?? []), at: now)
+    }
+    for rank in m.participants {
+      _ = m.prepared(worker[rank], generation: m.number, step: next, weights: digest, at: now)
+    }
+    return m.phase == .running ? m.generation : nil
+  }
+
+  private func begun(_ generation: Generation?) throws -> Generation { try #require(generation) }
+
+  /// A membership in its first generation.
+  private func running(_ ranks: Int) -> Membership {
+    var m = Membership(settings(ranks))
+    for rank in 0..<ranks { _ = m.hello(worker[rank], hello(), at: .zero) }
+    for rank in 0..<ranks { _ = m.standing(worker[rank], Standing(generation: 0, next: nil), at: .zero) }
+    settle(&m, next: 0)
+    return m
+  }
+
+  private func beat(_ m: inout Membership, _ ranks: Range<Int>, at now: Duration) {
+    for rank in ranks { _ = m.heartbeat(worker[rank], m.workers[rank]?.progress ?? Progress(), at: now) }
+  }
+
+  // MARK: The step in flight
+
+  @Test("survivors keep the lanes that they hold, and only the lanes that died are given out")
+  func partialLanes() throws {
+    var m = running(3)
+    #expect(m.generation?.members.map(\.lanes) == [[0, 1], [2, 3], [4, 5]])
+    _ = m.lost(worker[1], .dead, reason: "killed", at: .zero)
+    let made = try begun(settle(&m, next: 7, held: [0: [0, 1], 2: [4, 5]]))
+    #expect(made.members.map(\.lanes) == [[0, 1, 2], [3, 4, 5]])
+    #expect(!made.computesAnew)
+  }
+
+  @Test("the lanes of a plan are each lane once, whatever is held, twice or beyond the end")
+  func anyPlan() {
+    for held in [[[], []], [[0, 1, 2, 3, 4, 5], []], [[3], [3, 4]], [[9], [5]]] as [[[Int]]] {
+      let plan = lanePlan(lanes: 6, weights: [1, 1], held: held, avoided: [2: [0], 5: [0, 1]])
+      #expect(plan.lanes.flatMap { $0 }.sorted() == Array(0..<6), "\(held)")
+    }
+    #expect(!lanePlan(lanes: 6, weights: [1, 1], held: [[0, 1, 2, 3], []]).isEven)
+  }
+
+  @Test("sums that are not believed are computed anew; the second time at one step it is no accident")
+  func computeAgain() throws {
+    var m = running(2)
+    _ = m.committed(record(4), by: worker[0])
+    #expect(m.computeAgain("checksums", at: .zero) != nil)
+    let made = try begun(settle(&m, next: 5, held: [0: [0, 1, 2, 3]]))
+    #expect(made.computesAnew && made.members.map(\.lanes) == [[0, 1, 2], [3, 4, 5]])
+    #expect(m.computeAgain("checksums", at: .zero) == nil)
+  }
+
+  @Test("where nobody can be believed, all return to the newest checkpoint")
+  func restore() throws {
+    var m = running(2)
+    m.checkpointed(3)
+    _ = m.committed(record(4), by: worker[0])
+    #expect(m.restore("states differ", at: .zero) != nil)
+    _ = m.standing(worker[0], Standing(generation: 2, next: 5), at: .zero)
+    let resolved = m.standing(worker[1], Standing(generation: 2, next: 5), at: .zero)
+    #expect(resolved.contains(.rollBack(to: 3)))
+    #expect(sources(resolved) == [0: .coordinator, 1: .coordinator])
+  }
+
+  @Test("one whose state is not the journal's is condemned")
+  func oddState() {
+    var m = running(2)
+    _ = m.committed(record(4), by: worker[0])
+    _ = m.reform("a test", at: .zero)
+    for rank in 0..<2 { _ = m.standing(worker[rank], Standing(generation: 2, next: 5), at: .zero) }
+    _ = m.prepared(worker[0], generation: 2, step: 5, weights: Digest128(high: 9, low: 9), at: .zero)
+    let actions = m.prepared(worker[1], generation: 2, step: 5, weights: digest, at: .zero)
+    #expect(actions.contains { if case .kill(worker[0], _) = $0 { true } else { false } })
+    #expect(sent(m.hello(worker[0], hello(past: past(2, next: 5)), at: .zero)).map(\.0) == [worker[0]])
+    #expect(!m.isKnown(worker[0]))
+  }
+
+  @Test("a clip that cannot be decoded is tried by another worker; then the step goes without it")
+  func clips() throws {
+    var m = running(3)
+    let clip = ClipVerdict(step: 0, clip: 17)
+    let first = m.clipFailed(worker[0], clip, lane: 1, reason: "bad", at: .zero)
+    #expect(!first.contains(.verdict(clip, lane: 1, reason: "bad")))
+    let made = try begun(settle(&m, next: 0, held: [0: [0], 1: [2, 3], 2: [4, 5]]))
+    #expect(!made.members[0].lanes.contains(1) && made.verdicts.isEmpty)
+    let taker = try #require(made.members.first { $0.lanes.contains(1) }?.identity)
+    let second = m.clipFailed(taker, clip, lane: 1, reason: "bad too", at: .zero)
+    #expect(second.contains(.verdict(clip, lane: 1, reason: "bad too")))
+    let last = try begun(settle(&m, next: 0))
+    #expect(last.verdicts == [clip])
+    #expect(m.clipFailed(taker, clip, lane: 1, reason: "again", at: .zero).isEmpty)
+
+    var alone = running(1)
+    #expect(
+      alone.clipFailed(worker[0], clip, lane: 1, reason: "bad", at: .zero).contains(
+        .verdict(clip, lane: 1, reason: "bad")))
+  }
+
+  // MARK: Away and back
+
+  @Test("one that was silent comes back as a learner; one that does not is replaced")
+  func away() throws {
+    var m = running(2)
+    for second in 1...4 {
+      _ = m.tick(at: .seconds(second))
+      beat(&m, 0..<1, at: .seconds(second))
+    }
+    #expect(!m.isKnown(worker[1]))
+    #expect(m.participants == [0])
+    settle(&m, next: 5, at: .seconds(4))
+    var other = m
+    let back = m.hello(worker[1], hello(past: past(1, next: 3)), at: .seconds(20))
+    #expect(directives(back) == [.reform])
+    _ = m.standing(worker[0], Standing(generation: 2, next: 9), at: .seconds(20))
+    _ = m.standing(worker[0], Standing(generation: 3, next: 9), at: .seconds(20))
+    _ = m.standing(worker[1], Standing(generation: 3, next: 3), at: .seconds(20))
+    let taught = m.prepared(worker[0], generation: 3, step: 9, weights: digest, at: .seconds(20))
+    #expect(sources(taught) == [1: .peer(endpoint: "tcp://e")])
+
+    var replaced: [Membership.Action] = []
+    for second in 5...70 {
+      beat(&other, 0..<1, at: .seconds(second))
+      replaced += other.tick(at: .seconds(second))
+    }
+    #expect(replaced.contains(.launch(rank: 1)))
+    #expect(replaced.contains { if case .kill(worker[1], _) = $0 { true } else { false } })
+  }
+
+  @Test("one that comes back after its steps were rolled back must learn, whatever it holds")
+  func rolledBackMeanwhile() throws {
+    var m = running(1)
+    _ = m.committed(record(8), by: worker[0])
+    for second in 1...4 { _ = m.tick(at: .seconds(second)) }
+    #expect(m.phase == .gathering)
+    _ = m.hello(worker[1], hello(), at: .seconds(5))
+    _ = m.standing(worker[1], Standing(generation: 0, next: nil), at: .seconds(5))
+    let resolved = m.standing(worker[1], Standing(generation: 2, next: nil), at: .seconds(5))
+    #expect(resolved.contains(.rollBack(to: 0)) && sources(resolved) == [1: .initial])
+    _ = m.prepared(worker[1], generation: 2, step: 0, weights: digest, at: .seconds(5))
+    _ = m.hello(worker[0], hello(past: past(1, next: 9)), at: .seconds(6))
+    #expect(m.workers[0]?.mustLearn == true)
+    #expect(m.committed(record(9), by: worker[0]).isEmpty && m.committed == 0)
+    _ = m.standing(worker[1], Standing(generation: 2, next: 2), at: .seconds(6))
+    _ = m.standing(worker[1], Standing(generation: 3, next: 2), at: .seconds(6))
+    _ = m.standing(worker[0], Standing(generation: 3, next: 9), at: .seconds(6))
+    #expect(m.phase == .preparing(step: 2))
+  }
+
+  @Test("a newcomer for a taken rank gets it when its holder is silent, and is refused when it is heard")
+  func contender() {
+    var m = running(2)
+    let next = WorkerIdentity(rank: 1, incarnation: 7)
+    #expect(m.hello(next, hello(), at: .seconds(1)).isEmpty)
+    let taken = m.hello(next, hello(), at: .seconds(2))
+    #expect(taken.contains(.left(worker[1], reason: "silent, and another process has come for its rank")))
+    #expect(m.hello(next, hello(), at: .seconds(3)).contains(.welcome(next)))
+  }
+
+  @Test("one that is asked to end goes at a boundary; the last holder of the state does not")
+  func leaving() {
+    var m = running(2)
+    #expect(directives(m.leaving(worker[1], at: .zero)) == [.reform])
+    #expect(m.leaving(worker[0], at: .zero).isEmpty)
+    _ = m.standing(worker[1], Standing(generation: 1, next: 4), at: .zero)
+    let actions = m.standing(worker[0], Standing(generation: 1, next: 4), at: .zero)
+    #expect(sent(actions).contains { $0 == (worker[1], .dismiss(reason: "it was asked to end", clean: true)) })
+    #expect(m.participants == [0])
+  }
+
+  // MARK: Judging
+
+  @Test("a frozen worker that beats is hung, unless it waits for another")
+  func hang() {
+    var m = running(2)
+    var busy = Progress()
+    (busy.phase, busy.generation) = (.computing, 1)
+    var waiting = Progress()
+    (waiting.phase, waiting.generation, waiting.waitingFor) = (.reducing, 1, 0)
+    var actions: [Membership.Action] = []
+    for second in 1...25 {
+      _ = m.heartbeat(worker[0], busy, at: .seconds(second))
+      _ = m.heartbeat(worker[1], waiting, at: .seconds(second))
+      actions += m.tick(at: .seconds(second))
+    }
+    #expect(actions.contains { if case .kill(worker[0], let why) = $0 { why.contains("hangs") } else { false } })
+    #expect(m.isKnown(worker[1]) && !m.isKnown(worker[0]))
+  }
+
+  @Test("a coordinator that was paused itself evicts nobody for it")
+  func ownPause() {
+    var m = running(2)
+    _ = m.tick(at: .seconds(1))
+    beat(&m, 0..<2, at: .seconds(1))
+    let actions = m.tick(at: .seconds(21))
+    #expect(m.isKnown(worker[0]) && m.isKnown(worker[1]) && m.phase == .running)
+    #expect(!actions.contains { if case .left = $0 { true } else { false } })
+  }
+
+  @Test("a short silence makes a suspect, who is cleared when it is heard")
+  func suspect() {
+    var m = running(1)
+    _ = m.tick(at: .seconds(1))
+    #expect(m.tick(at: .milliseconds(1500)).contains(.note("worker 0 is suspected: no heartbeat for 1.5 s")))
+    #expect(m.tick(at: .milliseconds(1700)).isEmpty)
+    let cleared = m.heartbeat(worker[0], Progress(), at: .milliseconds(1800))
+    #expect(cleared.contains(.note("worker 0 is heard again")))
+  }
+
+  @Test("where a connection ended and no heartbeat comes, the worker is dead at once; if one comes, it is not")
+  func closedLink() {
+    var m = running(2)
+    m.closedLink(worker[0], 1, at: .milliseconds(100))
+    var cleared = m
+    beat(&cleared, 1..<2, at: .milliseconds(300))
+    _ = cleared.tick(at: .milliseconds(950))
+    #expect(cleared.isKnown(worker[1]))
+    _ = m.tick(at: .milliseconds(950))
+    #expect(!m.isKnown(worker[1]))
+  }
+
+  @Test("two neighbours that cannot reach each other get another order of the ring; of two workers one must go")
+  func brokenLink() throws {
+    var m = running(4)
+    #expect(!m.silentPeer(worker[0], 1, at: .zero).isEmpty)
+    let ring = try begun(settle(&m, next: 3)).members.map(\.identity.rank)
+    #expect(ring == [0, 2, 1, 3])
+    #expect(m.silentPeer(worker[3], 0, at: .seconds(2)).isEmpty, "a peer that is silent here too is another matter")
+
+    var two = running(2)
+    _ = two.silentPeer(worker[0], 1, at: .zero)
+    settle(&two, next: 3)
+    #expect(two.isKnown(worker[0]) && !two.isKnown(worker[1]))
+    #expect(two.hello(worker[1], hello(past: past(2, next: 3)), at: .seconds(5)).isEmpty)
+    #expect(!two.hello(worker[1], hello(past: past(2, next: 3)), at: .seconds(11)).isEmpty)
+  }
+
+  @Test("no ring goes over a broken link", arguments: 2...6)
+  func rings(size: Int) {
+    let all = (0..<size).map { WorkerIdentity(rank: $0, incarnation: 1) }
+    for from in 0..<size {
+      for to in 0..<size where to != from {
+        let order = ringOrder(all, avoiding: [Link(from: all[from], to: all[to])])
+        guard let order else {
+          #expect(size == 2)
+          continue
+        }
+        #expect(order.sorted() == Array(0..<size))
+        let links = order.indices.map { Link(from: all[order[$0]], to: all[order[($0 + 1) % size]]) }
+        #expect(!links.contains(Link(from: all[from], to: all[to])))
+      }
+    }
+  }
+
+  @Test("the lanes of a slow worker move to the others, and nobody is evicted")
+  func straggler() throws {
+    var m = running(3)
+    var actions: [Membership.Action] = []
+    for step in 0..<40 as Range<UInt64> {
+      for rank in 0..<3 {
+        actions += m.committed(record(step, seconds: rank == 2 ? 3 : 1, lanes: [0, 1]), by: worker[rank])
+      }
+    }
+    #expect(directives(actions) == [.reform])
+    #expect(actions.contains(.note("worker 2 is slow: lanes move")))
+    for rank in 0..<3 { _ = m.standing(worker[rank], Standing(generation: 1, next: 40), at: .zero) }
+    let moved = try begun(settle(&m, next: 40))
+    #expect(moved.members.map(\.lanes.count) == [3, 2, 1])
+  }
+
+  // MARK: A coordinator that was started again
+
+  private func restarted(_ m: Membership, next: UInt64) -> Membership {
+    Membership(
+      settings(2),
+      past: .init(
+        generation: m.generation, number: 1, present: [worker[0], worker[1]], next: next, state: digest, checkpoint: 0))
+  }
+
+  @Test("all its workers are found: they go on in their generation, undisturbed")
+  func adoption() {
+    var m = restarted(running(2), next: 5)
+    #expect(m.phase == .recovering(until: .seconds(4)))
+    _ = m.hello(worker[0], hello(past: past(1, next: 9)), at: .seconds(1))
+    let actions = m.hello(worker[1], hello(past: past(1, next: 8)), at: .seconds(2))
+    #expect(m.phase == .running && m.number == 1)
+    #expect(sent(actions).allSatisfy { if case .halt = $0.1 { false } else { true } })
+    #expect(actions.allSatisfy { if case .launch = $0 { false } else { true } })
+  }
+
+  @Test("one is missing: it is replaced, and the others make a new generation with what they hold")
+  func adoptionOfSome() {
+    var m = restarted(running(2), next: 5)
+    _ = m.hello(worker[0], hello(past: past(1, next: 9)), at: .seconds(1))
+    var actions = m.tick(at: .seconds(1))
+    for tenth in 11...45 {
+      beat(&m, 0..<1, at: .milliseconds(100 * tenth))
+      actions += m.tick(at: .milliseconds(100 * tenth))
+    }
+    #expect(actions.contains(.launch(rank: 1)))
+    #expect(sent(actions).contains { $0 == (worker[0], .halt(generation: 2)) })
+    let resolved = m.standing(worker[0], Standing(generation: 2, next: 9, held: [0, 1, 2]), at: .seconds(5))
+    #expect(sources(resolved) == [0: .own(skipping: false)])
+    #expect(!resolved.contains { if case .rollBack = $0 { true } else { false } })
+  }
+
+  @Test("nobody is left: the steps after the checkpoint are rolled back")
+  func adoptionOfNobody() {
+    var m = restarted(running(2), next: 5)
+    _ = m.gone(worker[0], at: .zero)
+    let actions = m.gone(worker[1], at: .zero)
+    #expect(actions.contains(.launch(rank: 0)) && actions.contains(.launch(rank: 1)))
+    #expect(m.phase == .gathering)
+  }
+
+  @Test("a worker of another run is refused")
+  func otherRun() {
+    var m = running(1)
+    let stranger = Hello.Past(run: "another", number: 4, next: 9, acknowledged: 9)
+    guard case .dismiss(let why, false)? = sent(m.hello(worker[1], hello(past: stranger), at: .zero)).first?.1 else {
+      Issue.record("it was not refused")
+      return
+    }
+    #expect(why.contains("another run"))
+  }
+
+  @Test("a worker whose self-test differs is refused, with both results")
+  func selfTest() {
+    var m = running(1)
+    _ = m.hello(worker[1], hello(), at: .zero)
+    _ = m.hello(worker[2], hello(), at: .zero)
+    let good = SelfTest(lane: digest, clip: nil)
+    _ = m.standing(worker[1], Standing(generation: 0, next: nil, selfTest: good), at: .zero)
+    let bad = SelfTest(lane: Digest128(high: 0, low: 0), clip: nil)
+    let actions = m.standing(worker[2], Standing(generation: 0, next: nil, selfTest: bad), at: .zero)
+    guard case .dismiss(let why, false)? = sent(actions).first?.1 else {
+      Issue.record("it was not refused")
+      return
+    }
+    #expect(why.contains(bad.description) && why.contains(good.description))
+    #expect(!m.isKnown(worker[2]))
+  }
+}
