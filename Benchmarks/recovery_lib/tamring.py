@@ -201,5 +201,5 @@ def summarised(kills):
         "beyond_seconds_with_lanes": of("beyond_seconds", [k for k in done if k["lost_lanes"]]),
         "beyond_seconds_without_lanes": of("beyond_seconds", [k for k in done if not k["lost_lanes"]]),
         "generation_made_seconds": of("generation_made_seconds"),
-        "decode_wait_seconds": of("decode_wait_seconds"), "steps_lost": sum(k["steps_lost"] for k in done),
+        "decode_wait_seconds": of("decode_wait_seconds", [k for k in done if k["lost_lanes"]]), "steps_lost": sum(k["steps_lost"] for k in done),
         "each": kills}
