@@ -127,8 +127,10 @@ def fitting_clips(python, folder, step_seconds):
     """Clips a rank with which a step takes about as long as ours."""
     clips = 4
     run = Run(python, folder / "torchrun-trial", clips, [])
-    steps = run.steady(10)
-    run.stop()
+    try:
+        steps = run.steady(10)
+    finally:
+        run.stop()
     if steps is None:
         raise BenchmarkError(f"torchrun ended, or did no steps within {PATIENCE:.0f} s: see {run.log}")
     return max(1, min(256, round(clips * step_seconds / median(intervals(steps)))))

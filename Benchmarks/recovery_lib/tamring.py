@@ -31,7 +31,12 @@ class Run:
                 [options.bin / "coordinator", "train", "--workers", hosts, "--recipe", recipe, "--run-dir", self.folder,
                  "--listen", "tcp://127.0.0.1:0"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True)
-        self.journal = self._open()
+        try:
+            self.journal = self._open()
+        except BaseException:
+            # Nobody else knows of this process yet, also where Ctrl-C came.
+            self.stop()
+            raise
 
     def _open(self):
         deadline = time.monotonic() + PATIENCE
@@ -44,7 +49,6 @@ class Run:
                 except sqlite3.Error:
                     pass  # It is being made.
             time.sleep(0.05)
-        self.stop()
         raise BenchmarkError(f"the coordinator made no run.db: see {self.log}")
 
     def stop(self):
