@@ -41,7 +41,7 @@ final class SimulatedWorker {
   var flips: Flip?
   private var flipped: (index: Int, bit: Int32)?
   /// The sum that it voted for and has not applied.
-  private(set) var kept: (step: UInt64, vote: Standing.Vote)?
+  private(set) var kept: (step: UInt64, generation: UInt32, attempt: UInt8)?
   private(set) var leaving: (reason: String, clean: Bool)?
   private(set) var session: WorkerSession
 
@@ -330,7 +330,7 @@ final class SimulatedWorker {
     world.moment(.reduced, pid)
     flipBit()
     kept = session.generation.flatMap { made in
-      work.step.map { ($0, Standing.Vote(generation: made.number, attempt: work.attempt)) }
+      work.step.map { ($0, made.number, work.attempt) }
     }
     ring?.offer(work.ballot(rank: identity.rank, weights: state.digest, directive: directive))
     pump()

@@ -444,7 +444,7 @@ final class World {
     guard let record = disk.commit(step) else { return }
     for identity in taking {
       guard let pid = pids[identity], let kept = workers[pid].kept, kept.step == step,
-        kept.vote == Standing.Vote(generation: record.generation, attempt: record.attempt)
+        kept.generation == record.generation, kept.attempt == record.attempt
       else { continue }
       violate("\(identity) kept the sum that step \(step) was committed with, and it is computed again")
     }
