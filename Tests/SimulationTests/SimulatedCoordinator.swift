@@ -119,6 +119,8 @@ final class SimulatedCoordinator {
     if disbandUntil != nil { return disbanding(event) }
     switch event {
     case .fromWorker(let sender, let message): receive(message, from: sender)
+    case .ask(_, let pid) where !membership.isKnown(world.workers[pid].identity):
+      send(.identify(run: World.run), to: world.workers[pid].identity)
     case .ask(let name, let pid):
       let state = name < 0 ? nil : shelf[UInt64(name)]
       world.send(.piece(name: name, from: World.coordinatorNode, state), from: World.coordinatorNode, to: pid)
@@ -248,12 +250,17 @@ final class SimulatedCoordinator {
         world.moment(.ordered, nil)
       case .verdict(let verdict, _, let reason):
         world.log("step \(verdict.step) goes without a clip: \(reason)")
-        if !isDead { world.check(verdict, generation: membership.number) }
+        if !isDead { world.check(verdict, generation: membership.number, believed) }
         durably { $0.record(verdict) }
       case .begin(let generation, let reason): record(generation, reason)
       case .note(let text): world.log(text)
       }
     }
+  }
+
+  /// The processes whose states count.
+  private var believed: [Int] {
+    membership.workers.values.filter { !$0.mustLearn }.compactMap { world.pid(of: $0.identity) }
   }
 
   private func mark(_ message: CoordinatorMessage, _ worker: WorkerIdentity) {

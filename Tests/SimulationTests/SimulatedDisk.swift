@@ -34,8 +34,6 @@ struct SimulatedDisk {
   /// Steps that were ever written.
   private var stepsHeld: UInt64 { rows.map { $0.record.step + 1 }.max() ?? 0 }
 
-  func wasRolledBack(_ step: UInt64) -> Bool { rows.contains { $0.record.step == step && $0.isRolledBack } }
-
   func requireSteps(_ steps: UInt64, witness: String) throws {
     guard steps <= stepsHeld else {
       throw Violation(text: "the journal ends after \(stepsHeld) steps, but \(witness) has \(steps)")

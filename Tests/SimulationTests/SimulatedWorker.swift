@@ -144,6 +144,8 @@ final class SimulatedWorker {
           text: "worker \(rank) acknowledges nothing", status: .unavailable)))
   }
 
+  func isAhead(of step: UInt64) -> Bool { isAlive && (state?.step ?? 0) > step }
+
   func isConnected(to peer: Int) -> Bool { right?.pid == peer }
 
   private func tellOfClosedLink(_ peer: Int) {

@@ -40,7 +40,7 @@ final class World {
     var event: Event
   }
 
-  private struct Cut {
+  struct Cut {
     var ranks: (Int, Int)
     var oneWay: Bool
     var until: Nanoseconds
@@ -58,28 +58,28 @@ final class World {
   var random: SplitMix64
   var disk = SimulatedDisk()
   private(set) var now: Nanoseconds = 0
-  private var queue = EventQueue<Envelope>()
+  var queue = EventQueue<Envelope>()
   private(set) var workers: [SimulatedWorker] = []
-  private var pids: [WorkerIdentity: Int] = [:]
+  var pids: [WorkerIdentity: Int] = [:]
   private(set) var coordinator: SimulatedCoordinator?
-  private var coordinatorLives = 0
-  private var coordinatorPausedUntil: Nanoseconds = 0
+  var coordinatorLives = 0
+  var coordinatorPausedUntil: Nanoseconds = 0
   /// What waits for a coordinator that is not there.
-  private var mailbox: [Envelope] = []
-  private var cuts: [Cut] = []
-  private var lastArrival: [Int: Nanoseconds] = [:]
-  private var armed: [Int: Int] = [:]
-  private var extraRanks = 0
+  var mailbox: [Envelope] = []
+  var cuts: [Cut] = []
+  var lastArrival: [Int: Nanoseconds] = [:]
+  var armed: [Int: Int] = [:]
+  var extraRanks = 0
   /// Memory errs at most once in a step: at the second time the coordinator ends the run.
   var flippedSteps: Set<UInt64> = []
-  private var isOver = false
+  var isOver = false
   /// Members of this generation and older ones may hold what was rolled back and settled anew.
-  private var comparedAfter: UInt32 = 0
+  var comparedAfter: UInt32 = 0
   /// When the last fault had its last direct effect.
-  private(set) var quietSince: Nanoseconds = 0
+  var quietSince: Nanoseconds = 0
   private(set) var violation: String?
   private(set) var eventCount = 0
-  private(set) var statistics = Statistics()
+  var statistics = Statistics()
   private(set) var trace: [String]?
 
   struct Statistics {
@@ -225,55 +225,6 @@ final class World {
     return parts.seconds * 1_000_000_000 + parts.attoseconds / 1_000_000_000
   }
 
-  // MARK: Wires
-
-  private func rank(_ node: Int) -> Int { node == Self.coordinatorNode ? -1 : workers[node].identity.rank }
-
-  private func cutUntil(_ from: Int, _ to: Int) -> Nanoseconds? {
-    guard !cuts.isEmpty else { return nil }
-    cuts.removeAll { $0.until <= now }
-    let (a, b) = (rank(from), rank(to))
-    return cuts.filter { $0.ranks == (a, b) || (!$0.oneWay && $0.ranks == (b, a)) }.map(\.until).max()
-  }
-
-  /// Puts a message on its way.
-  /// - Parameter channel: messages of one channel between two processes keep their order, unless the weather is foul.
-  func send(_ event: Event, from: Int, to: Int, channel: Int = 0) {
-    var departure = now
-    if let mended = cutUntil(from, to) {
-      guard scenario.cutsHold else { return }
-      departure = mended
-    }
-    let foul = now <= Scenario.horizon
-    if foul, random.chance(scenario.lost) { return }
-    let latency = scenario.latency
-    var arrival = departure + latency / 2 + Nanoseconds(random.below(Int(latency)))
-    if foul, random.chance(scenario.reordered) {
-      arrival += Nanoseconds(random.below(Int(20 * latency)))
-    } else {
-      let wire = ((from + 2) << 20 | (to + 2)) << 3 | channel
-      arrival = max(arrival, lastArrival[wire] ?? 0)
-      lastArrival[wire] = arrival
-    }
-    let envelope = Envelope(node: to, event: event)
-    queue.add(envelope, at: arrival)
-    if foul, random.chance(scenario.duplicated) {
-      // Mostly soon, sometimes very late.
-      let late = random.chance(100) ? 3_000.milliseconds : 10 * latency
-      queue.add(envelope, at: arrival + Nanoseconds(random.below(Int(late))))
-    }
-  }
-
-  /// Flips a bit of a frame, now and then.
-  func weathered(_ frame: [UInt8]) -> [UInt8] {
-    guard now <= Scenario.horizon, random.chance(scenario.damaged) else { return frame }
-    var frame = frame
-    frame[random.below(frame.count)] ^= 1 << UInt8(random.below(8))
-    return frame
-  }
-
-  func pid(of identity: WorkerIdentity) -> Int? { pids[identity] }
-
   // MARK: Processes
 
   private func startCoordinator() {
@@ -316,7 +267,8 @@ final class World {
     worker.isAlive = false
     log("worker \(worker.identity.rank), process \(worker.pid), ends: \(why)")
     let rank = worker.identity.rank
-    for peer in workers where peer.isAlive && peer.isConnected(to: worker.pid) && cutUntil(worker.pid, peer.pid) == nil {
+    for peer in workers where peer.isAlive && peer.isConnected(to: worker.pid) && cutUntil(worker.pid, peer.pid) == nil
+    {
       schedule(.closed(pid: worker.pid), node: peer.pid, at: now + Nanoseconds(random.below(5_000_000)))
     }
     if let coordinator, coordinator.watches(worker.pid) {
@@ -334,134 +286,10 @@ final class World {
     quietSince = max(quietSince, now + down)
   }
 
-  private func crashCoordinator(_ down: Nanoseconds) {
+  func crashCoordinator(_ down: Nanoseconds) {
     guard let coordinator, !coordinator.isDead else { return }
     log("the coordinator is killed")
     coordinator.isDead = true
     startCoordinator(after: down)
-  }
-
-  // MARK: Harm
-
-  /// Something notable happens in the protocol: a fault may wait for it.
-  func moment(_ moment: Moment, _ pid: Int?) {
-    guard !armed.isEmpty else { return }
-    for (number, fault) in scenario.faults.enumerated() {
-      guard case .moment(moment, _) = fault.trigger, let left = armed[number] else { continue }
-      armed[number] = left > 1 ? left - 1 : nil
-      if left == 1 { strike(fault, subject: pid) }
-    }
-  }
-
-  private func victim(_ fault: ScheduledFault, _ subject: Int?) -> SimulatedWorker? {
-    if fault.strikesSubject, let subject { return workers[subject].isAlive ? workers[subject] : nil }
-    let alive = workers.filter { $0.isAlive && $0.pid != subject }
-    return alive.first { $0.identity.rank == fault.rank } ?? alive.first
-  }
-
-  private func strike(_ fault: ScheduledFault, subject: Int?) {
-    statistics.faults += 1
-    quietSince = max(quietSince, now)
-    let victim = victim(fault, subject)
-    log("fault \(fault.harm) strikes \(victim.map { "worker \($0.identity.rank), process \($0.pid)" } ?? "nobody")")
-    func lasts(_ duration: Nanoseconds) -> Nanoseconds {
-      quietSince = max(quietSince, now + duration)
-      return now + duration
-    }
-    switch fault.harm {
-    case .crash: if let victim { end(victim, "killed") }
-    case .pause(let duration): if let victim { victim.pausedUntil = lasts(duration) }
-    case .hang:
-      // One behind ssh could be ended only by its host's own people.
-      guard scenario.launch == .local else { return }
-      // One that never took part is not missed.
-      if let victim, victim.session.generation != nil { victim.isHung = true }
-    case .flipSum: victim?.flips = .sum
-    case .flipPartial: victim?.flips = .partial
-    case .cutFromCoordinator(let duration):
-      if let victim { cuts.append(Cut(ranks: (victim.identity.rank, -1), oneWay: false, until: lasts(duration))) }
-    case .cutFromPeer(let duration, let oneWay):
-      guard let victim, let peer = workers.first(where: { $0.isAlive && $0.pid != victim.pid }) else { return }
-      cuts.append(
-        Cut(ranks: (victim.identity.rank, peer.identity.rank), oneWay: oneWay, until: lasts(duration)))
-    case .crashCoordinator(let down): crashCoordinator(down)
-    case .pauseCoordinator(let duration): if coordinator != nil { coordinatorPausedUntil = lasts(duration) }
-    case .interrupt(let down):
-      guard let coordinator else { return }
-      coordinator.interrupt(down: down)
-      // The person loses patience.
-      schedule(.interruptAgain, node: Self.coordinatorNode, life: coordinatorLives, at: lasts(20_000.milliseconds))
-    case .crashAll: for worker in workers { end(worker, "killed with all others") }
-    case .powerCut(let down):
-      for worker in workers { end(worker, "power cut") }
-      crashCoordinator(down)
-    case .leave:
-      guard let victim else { return }
-      schedule(.askedToLeave(again: false), node: victim.pid, at: now)
-      schedule(.askedToLeave(again: true), node: victim.pid, at: lasts(10_000.milliseconds))
-    case .join:
-      guard extraRanks < 2 else { return }
-      extraRanks += 1
-      _ = startWorker(scenario.ranks + extraRanks - 1)
-    }
-  }
-
-  // MARK: Invariants
-
-  /// A worker applied a step.
-  func check(_ worker: SimulatedWorker, before: TrainingValue, after: TrainingValue, digest: Digest128, skipping: Bool) {
-    guard worker.session.generation?.number ?? 0 > comparedAfter else { return }
-    reference.compute(through: before.step, without: disk.verdicts)
-    let step = Int(before.step)
-    let expected = reference.steps[step]
-    let who = "worker \(worker.identity.rank), process \(worker.pid)"
-    if before != reference.states[step] {
-      violate("I1: \(who) applies step \(step) to another state than the undisturbed run")
-    } else if digest != expected.digest {
-      violate("I6: \(who) applies another sum at step \(step)")
-    } else if skipping != expected.skipped {
-      violate("I4: \(who) \(skipping ? "skips" : "does not skip") step \(step)")
-    } else if after != reference.states[step + 1] {
-      violate("I1: \(who) comes to another state after step \(step)")
-    }
-  }
-
-  /// A step is to go without a clip. It must not have been applied with it, unless that was rolled back; then those
-  /// who did so, and may not know yet, are not compared any more.
-  func check(_ verdict: ClipVerdict, generation: UInt32) {
-    statistics.verdicts += 1
-    guard verdict.step < reference.steps.count else { return }
-    if verdict.step < disk.nextStep || !disk.wasRolledBack(verdict.step) {
-      violate("I1: step \(verdict.step) is to go without clip \(verdict.clip), and was applied with it")
-    }
-    reference.forget(from: verdict.step)
-    comparedAfter = generation - 1
-  }
-
-  /// Committed steps from `step` on are to be computed again. Whoever kept the sum that the first of them was committed
-  /// with should have applied it.
-  func check(rollBackTo step: UInt64, _ taking: [WorkerIdentity]) {
-    guard let record = disk.commit(step) else { return }
-    for identity in taking {
-      guard let pid = pids[identity], let kept = workers[pid].kept, kept.step == step,
-        kept.generation == record.generation, kept.attempt == record.attempt
-      else { continue }
-      violate("\(identity) kept the sum that step \(step) was committed with, and it is computed again")
-    }
-  }
-
-  func check(checkpoint: TrainingValue) {
-    if Int(checkpoint.step) >= reference.states.count || checkpoint != reference.states[Int(checkpoint.step)] {
-      violate("I1: the checkpoint of step \(checkpoint.step) holds another state")
-    }
-  }
-
-  private func finish() {
-    isOver = true
-    if let problem = disk.audit(training) { return violate(problem) }
-    reference.compute(through: training.lastStep - 1, without: disk.verdicts)
-    guard disk.checkpoints[training.lastStep] == reference.states[Int(training.lastStep)] else {
-      return violate("I1: the final state is not that of the undisturbed run")
-    }
   }
 }

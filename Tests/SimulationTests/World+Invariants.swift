@@ -1,0 +1,66 @@
+// What must hold, compared with the same training in a loop. The ledger's rules are the disk's.
+import Ring
+import Shared
+
+@testable import Coordinator
+@testable import Worker
+
+extension World {
+  /// A worker applied a step.
+  func check(_ worker: SimulatedWorker, before: TrainingValue, after: TrainingValue, digest: Digest128, skipping: Bool)
+  {
+    guard worker.session.generation?.number ?? 0 > comparedAfter else { return }
+    reference.compute(through: before.step, without: disk.verdicts)
+    let step = Int(before.step)
+    let expected = reference.steps[step]
+    let who = "worker \(worker.identity.rank), process \(worker.pid)"
+    if before != reference.states[step] {
+      violate("I1: \(who) applies step \(step) to another state than the undisturbed run")
+    } else if digest != expected.digest {
+      violate("I6: \(who) applies another sum at step \(step)")
+    } else if skipping != expected.skipped {
+      violate("I4: \(who) \(skipping ? "skips" : "does not skip") step \(step)")
+    } else if after != reference.states[step + 1] {
+      violate("I1: \(who) comes to another state after step \(step)")
+    }
+  }
+
+  /// A step is to go without a clip. It must not have been applied with it, unless that was rolled back, or nobody is
+  /// left who knows of it; those who did so, and may not know yet, are not compared any more.
+  func check(_ verdict: ClipVerdict, generation: UInt32, _ taking: [Int]) {
+    statistics.verdicts += 1
+    guard verdict.step < reference.steps.count else { return }
+    if verdict.step < disk.nextStep || taking.contains(where: { workers[$0].isAhead(of: verdict.step) }) {
+      violate("I1: step \(verdict.step) is to go without clip \(verdict.clip), and was applied with it")
+    }
+    reference.forget(from: verdict.step)
+    comparedAfter = generation - 1
+  }
+
+  /// Committed steps from `step` on are to be computed again. Whoever kept the sum that the first of them was committed
+  /// with should have applied it.
+  func check(rollBackTo step: UInt64, _ taking: [WorkerIdentity]) {
+    guard let record = disk.commit(step) else { return }
+    for identity in taking {
+      guard let pid = pids[identity], let kept = workers[pid].kept, kept.step == step,
+        kept.generation == record.generation, kept.attempt == record.attempt
+      else { continue }
+      violate("\(identity) kept the sum that step \(step) was committed with, and it is computed again")
+    }
+  }
+
+  func check(checkpoint: TrainingValue) {
+    if Int(checkpoint.step) >= reference.states.count || checkpoint != reference.states[Int(checkpoint.step)] {
+      violate("I1: the checkpoint of step \(checkpoint.step) holds another state")
+    }
+  }
+
+  func finish() {
+    isOver = true
+    if let problem = disk.audit(training) { return violate(problem) }
+    reference.compute(through: training.lastStep - 1, without: disk.verdicts)
+    guard disk.checkpoints[training.lastStep] == reference.states[Int(training.lastStep)] else {
+      return violate("I1: the final state is not that of the undisturbed run")
+    }
+  }
+}

@@ -1,0 +1,55 @@
+// The wires of the world: delay, loss, repetition, disorder, damage, cuts.
+import Ring
+import Shared
+
+@testable import Coordinator
+@testable import Worker
+
+extension World {
+  private func rank(_ node: Int) -> Int { node == Self.coordinatorNode ? -1 : workers[node].identity.rank }
+
+  func cutUntil(_ from: Int, _ to: Int) -> Nanoseconds? {
+    guard !cuts.isEmpty else { return nil }
+    cuts.removeAll { $0.until <= now }
+    let (a, b) = (rank(from), rank(to))
+    return cuts.filter { $0.ranks == (a, b) || (!$0.oneWay && $0.ranks == (b, a)) }.map(\.until).max()
+  }
+
+  /// Puts a message on its way.
+  /// - Parameter channel: messages of one channel between two processes keep their order, unless the weather is foul.
+  func send(_ event: Event, from: Int, to: Int, channel: Int = 0) {
+    var departure = now
+    if let mended = cutUntil(from, to) {
+      guard scenario.cutsHold else { return }
+      departure = mended
+    }
+    let foul = now <= Scenario.horizon
+    if foul, random.chance(scenario.lost) { return }
+    let latency = scenario.latency
+    var arrival = departure + latency / 2 + Nanoseconds(random.below(Int(latency)))
+    if foul, random.chance(scenario.reordered) {
+      arrival += Nanoseconds(random.below(Int(20 * latency)))
+    } else {
+      let wire = ((from + 2) << 20 | (to + 2)) << 3 | channel
+      arrival = max(arrival, lastArrival[wire] ?? 0)
+      lastArrival[wire] = arrival
+    }
+    let envelope = Envelope(node: to, event: event)
+    queue.add(envelope, at: arrival)
+    if foul, random.chance(scenario.duplicated) {
+      // Mostly soon, sometimes very late.
+      let late = random.chance(100) ? 3_000.milliseconds : 10 * latency
+      queue.add(envelope, at: arrival + Nanoseconds(random.below(Int(late))))
+    }
+  }
+
+  /// Flips a bit of a frame, now and then.
+  func weathered(_ frame: [UInt8]) -> [UInt8] {
+    guard now <= Scenario.horizon, random.chance(scenario.damaged) else { return frame }
+    var frame = frame
+    frame[random.below(frame.count)] ^= 1 << UInt8(random.below(8))
+    return frame
+  }
+
+  func pid(of identity: WorkerIdentity) -> Int? { pids[identity] }
+}
