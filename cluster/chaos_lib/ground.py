@@ -12,7 +12,7 @@ from . import processes
 RECIPE = """\
 name: chaos
 seed: {seed}
-model: {{depth: 50, width: 16, groups: 4, input_size: 64, dropout: 0.3, classes: 6}}
+model: {{depth: 50, width: 8, groups: 4, input_size: 64, dropout: 0.3, classes: 6}}
 optimizer: {{learning_rate: 0.01}}
 schedule: {{epochs: {epochs}, warmup_epochs: 1}}
 batch: {{lanes: 5, clips_per_lane: 2}}
