@@ -43,9 +43,18 @@ class Ground:
         self.worker = self._binary(binaries, "worker")
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tamring-chaos-"))
         self.disk = self.folder / "disk"
-        self.disk.mkdir()
         self.run = self.disk / "run"
         self.logs = self.folder / "logs"
+        self.recipe = self.folder / "chaos.yaml"
+        self.is_mounted = False
+        try:
+            self._prepare(seed, minutes)
+        except BaseException:
+            self.close(False)
+            raise
+
+    def _prepare(self, seed, minutes):
+        self.disk.mkdir()
         self.logs.mkdir()
         self.is_mounted = self._mount()
         data = self.folder / "data"
@@ -53,7 +62,6 @@ class Ground:
             [self.coordinator, "demo-data", data, "--train", str(CLIPS), "--validation", "9"])
         if made.returncode != 0:
             raise Failure(f"no demo data: {made.stdout.strip()}")
-        self.recipe = self.folder / "chaos.yaml"
         self.recipe.write_text(RECIPE.format(seed=seed, epochs=max(1000, int(minutes * 500)), data=data))
 
     @staticmethod

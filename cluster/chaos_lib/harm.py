@@ -26,7 +26,7 @@ class Outcome:
     evicted: int = 0
     returned: int = 0
     rolled_back: int = 0
-    # Steps that were committed while no coordinator was there.
+    # Steps that were committed while no coordinator, or no disk, was there to write them down.
     away: int | None = None
     # None where all workers were back within the time that is waited for that.
     settled: float | None = None
@@ -111,11 +111,10 @@ class Harm:
 
     def _measure(self, outcome, before, begun, ended, fault):
         journal = self.cluster.journal
-        times = [at for _, at in journal.commits_after(before.row) if at > begun]
+        commits = [(generation, at) for generation, at in journal.commits_after(before.row) if at > begun]
+        times = [at for _, at in commits]
         outcome.pause = max((b - a for a, b in zip([begun] + times, times)), default=None)
-        if "away" in fault:
-            after = [at for at in times if at > ended]
-            outcome.away = sum(at - after[0] < 0.1 for at in after) if after else 0
+        outcome.away = _meanwhile(fault["kind"], [commit for commit in commits if commit[1] > ended], before)
         events = journal.events_after(before.event)
         counts = collections.Counter()
         for text in events:
@@ -123,8 +122,7 @@ class Harm:
                 counts["died" if DIED.search(text) else "evicted"] += 1
             counts["returned"] += text.endswith(" is back")
         outcome.died, outcome.evicted, outcome.returned = counts["died"], counts["evicted"], counts["returned"]
-        outcome.rolled_back = journal.one("SELECT count(*) FROM steps WHERE rolled_back AND id > ?",
-                                          before.row - 1000) if any("rolled back" in text for text in events) else 0
+        outcome.rolled_back = journal.moment().rolled_back - before.rolled_back
 
     def all(self, plan, until):
         """Faults of the plan, each a while after the last one was over, until that time."""
@@ -136,3 +134,15 @@ class Harm:
                 break
             outcome = self.do(fault)
             self.say(number, fault, outcome)
+
+
+def _meanwhile(kind, commits, before):
+    """Of the steps that were written down after a fault's end, those that were made before it; None where there can
+    be none."""
+    if kind == "kill-coordinator-and-worker":
+        # The old generation cannot go on without the worker.
+        return sum(generation == before.generation for generation, _ in commits)
+    if kind in ("kill-coordinator", "disk-full"):
+        # They come all at once.
+        return sum(at - commits[0][1] < 0.1 for _, at in commits)
+    return None

@@ -16,6 +16,8 @@ class Moment:
     ring: tuple = ()
     # Where the last step that was committed belongs: it may still be the generation before.
     stepping: int = 0
+    # Rows of steps that were computed again since.
+    rolled_back: int = 0
 
 
 def seconds(text):
@@ -58,7 +60,8 @@ class Journal:
         rows = self.query("SELECT number, ring FROM generations ORDER BY number DESC LIMIT 1")
         generation, ring = rows[0] if rows else (0, "[]")
         event = self.one("SELECT max(id) FROM events")
-        return Moment(steps, row, event, generation, tuple(sorted(json.loads(ring))), stepping)
+        rolled_back = self.one("SELECT count(*) FROM steps WHERE rolled_back")
+        return Moment(steps, row, event, generation, tuple(sorted(json.loads(ring))), stepping, rolled_back)
 
     def commits_after(self, row):
         """(generation, time) of the steps that were written down after the row `row`."""

@@ -30,7 +30,7 @@ def table(outcomes):
         notes = []
         away = [outcome.away for outcome in group if outcome.away is not None]
         if away:
-            notes.append(f"{sum(away)} steps committed while it was away")
+            notes.append(f"{sum(away)} steps committed meanwhile")
         if rolled := sum(outcome.rolled_back for outcome in group):
             notes.append(f"{rolled} steps computed again")
         if late := sum(outcome.settled is None for outcome in group):
