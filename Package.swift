@@ -40,7 +40,7 @@ let package = Package(
       name: "VideoData", dependencies: ["CFFmpeg", "CKernels", "Shared", "VideoIndex"], swiftSettings: strict),
     .target(name: "BLVNet", dependencies: ["CKernels", "COpenBLAS", "Shared"], swiftSettings: strict),
     .target(name: "Ring", dependencies: ["CKernels", "CLZ4", "CXXHash", "Shared"], swiftSettings: strict),
-    .target(name: "Checkpoint", dependencies: ["CSodium", "Shared"], swiftSettings: strict),
+    .target(name: "Checkpoint", dependencies: ["CLinux", "CSodium", "Shared"], swiftSettings: strict),
     .target(name: "RunJournal", dependencies: ["Shared", database], swiftSettings: strict),
     .executableTarget(
       name: "Coordinator",
@@ -63,8 +63,16 @@ let package = Package(
     .testTarget(
       name: "RingTests", dependencies: ["CKernels", "Ring", "Shared"], resources: [.copy("Fixtures")],
       swiftSettings: plain),
-    .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Shared"], swiftSettings: plain),
-    .testTarget(name: "RunJournalTests", dependencies: ["RunJournal", "Shared", database], swiftSettings: plain),
+    // What the tests of checkpoints and journal run under strace.
+    .executableTarget(
+      name: "DurableWriter", dependencies: ["Checkpoint", "RunJournal", "Shared"], path: "Tests/DurableWriter",
+      swiftSettings: plain),
+    .testTarget(
+      name: "CheckpointTests", dependencies: ["Checkpoint", "DurableWriter", "Shared", "TestSupport"],
+      swiftSettings: plain),
+    .testTarget(
+      name: "RunJournalTests", dependencies: ["DurableWriter", "RunJournal", "Shared", "TestSupport", database],
+      swiftSettings: plain),
     .testTarget(
       name: "CoordinatorTests", dependencies: ["Coordinator", "Messaging", "Shared", "TestSupport"],
       swiftSettings: plain),

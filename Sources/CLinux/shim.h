@@ -14,5 +14,10 @@ static inline int closeOnExecPipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); 
 // POSIX_SPAWN_SETSID: the child starts a session of its own.
 enum { spawnInOwnSession = 0x80 };
 
+extern int renameat2(int oldDirectory, const char *oldPath, int newDirectory, const char *newPath, unsigned flags);
+
+// Lets two names change places, at once.
+static inline int exchangeNames(const char *a, const char *b) { return renameat2(AT_FDCWD, a, AT_FDCWD, b, 2); }
+
 // A descriptor that becomes readable when the process ends, whoever its parent is; -1 if there is none.
 static inline int openProcess(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }

@@ -29,8 +29,8 @@ public final class CheckpointStore: Sendable {
   }
 
   public let directory: String
-  /// Steps whose files this process has read back and found right.
-  private let verified = Mutex<Set<Int>>([])
+  /// Steps whose files this process has read back and found right, and what files they were.
+  private let verified = Mutex<[Int: [String: FileState]]>([:])
 
   /// - Throws: `CheckpointError` if the directory cannot be made, read or tidied.
   public init(_ directory: String, access: Access) throws {
@@ -45,39 +45,49 @@ public final class CheckpointStore: Sendable {
   /// The steps of which there is a checkpoint, ascending; nothing is verified.
   /// - Throws: `CheckpointError` if the directory cannot be read.
   public func list() throws -> [Int] {
-    guard Directory.exists(directory) else { return [] }
+    guard try Directory.exists(directory) else { return [] }
     return try Directory.names(directory).compactMap(Self.step(ofName:)).sorted()
   }
 
-  /// Reads every byte of a checkpoint and compares it with the manifest.
+  /// Reads every byte of a checkpoint and compares it with the manifest, and its step with its name.
   /// - Throws: `CheckpointError`, bad data that says which file differs, or the failure to read it.
   public func verify(_ step: Int) throws -> StoredCheckpoint {
+    var states: [String: FileState] = [:]
     var bytes = 0
     let (path, manifest) = try self.manifest(of: step)
-    for (name, expected) in manifest.digests.sorted(by: { $0.key < $1.key }) {
+    for name in CheckpointFiles.names {
       let file = try DiskFile.read("\(path)/\(name)")
+      states[name] = file.state
       var hash = SHA256Stream()
+      var head = Data()
       while case let piece = try file.read(1 << 20), !piece.isEmpty {
         hash.update(piece)
         bytes += piece.count
+        if name == CheckpointFiles.trainerName, head.count < TrainerHeader.limit { head.append(piece) }
       }
-      try check(hash.finish(), expected, "\(path)/\(name)")
+      try check(hash.finish(), manifest.digests[name], "\(path)/\(name)")
+      if name == CheckpointFiles.trainerName { try checkStep(step, head, "\(path)/\(name)") }
     }
-    verified.withLock { _ = $0.insert(step) }
+    verified.withLock { $0[step] = states }
     return StoredCheckpoint(step: step, path: path, manifestDigest: sha256Hex(manifest.data), bytes: bytes)
   }
 
   /// The files of a checkpoint, verified as they are read.
   /// - Throws: as `verify`.
   public func read(_ step: Int) throws -> CheckpointFiles {
+    // A file that has grown must not be read whole: how long the files are is known from verifying them.
+    if verified.withLock({ $0[step] == nil }) { _ = try verify(step) }
+    let states = verified.withLock { $0[step] ?? [:] }
     let (path, manifest) = try self.manifest(of: step)
     func contents(_ name: String) throws -> Data {
-      let data = try Self.contents("\(path)/\(name)")
+      let data = try DiskFile.read("\(path)/\(name)").start((states[name]?.size ?? 0) + 1)
       try check(sha256Hex(data), manifest.digests[name], "\(path)/\(name)")
       return data
     }
-    return try CheckpointFiles(
+    let files = try CheckpointFiles(
       model: contents(CheckpointFiles.modelName), trainer: contents(CheckpointFiles.trainerName))
+    try checkStep(step, files.trainer, "\(path)/\(CheckpointFiles.trainerName)")
+    return files
   }
 
   /// Looks from the newest checkpoint downward for one that is whole.
@@ -85,8 +95,8 @@ public final class CheckpointStore: Sendable {
   public func newestValid() throws -> Search {
     var rejected: [Rejected] = []
     for step in try list().reversed() {
-      do { return Search(newest: try verify(step), rejected: rejected) } catch let error as CheckpointError {
-        rejected.append(Rejected(name: Self.name(ofStep: step), reason: error.description))
+      do { return Search(newest: try verify(step), rejected: rejected) } catch {
+        rejected.append(Rejected(name: Self.name(ofStep: step), reason: "\(error)"))
       }
     }
     return Search(newest: nil, rejected: rejected)
@@ -124,6 +134,8 @@ public final class CheckpointStore: Sendable {
     }
     guard valid == count else { return [] }
     let old = steps.filter { $0 < oldestKept }
+    // After a power cut the names of those that are kept must be there if the others are gone.
+    if !old.isEmpty { try Directory.sync(directory) }
     for step in old { try remove(step) }
     return old
   }
@@ -131,20 +143,26 @@ public final class CheckpointStore: Sendable {
   /// Renamed first, so that a crash while removing leaves no half checkpoint under a good name.
   func remove(_ step: Int) throws {
     let doomed = "\(directory)/\(Self.temporaryPrefix)old-\(Self.name(ofStep: step))"
-    verified.withLock { _ = $0.remove(step) }
+    verified.withLock { _ = $0.removeValue(forKey: step) }
+    // One that could not be removed wholly before.
+    if try Directory.exists(doomed) { try Directory.remove(doomed) }
     try Directory.rename(path(ofStep: step), to: doomed)
     try Directory.remove(doomed)
   }
 
+  /// Reads what this process has not read, or what was rewritten since.
   private func isValid(_ step: Int) -> Bool {
-    verified.withLock { $0.contains(step) } || (try? verify(step)) != nil
+    guard let states = verified.withLock({ $0[step] }), (try? manifest(of: step)) != nil,
+      states.allSatisfy({ name, state in (try? FileState("\(path(ofStep: step))/\(name)")) == state })
+    else { return (try? verify(step)) != nil }
+    return true
   }
 
   /// The manifest of a checkpoint and the directory that it is in.
   private func manifest(of step: Int) throws -> (path: String, manifest: Manifest) {
     let path = path(ofStep: step)
     let manifestPath = "\(path)/\(Manifest.name)"
-    return (path, try Manifest(Self.contents(manifestPath), path: manifestPath))
+    return (path, try Manifest(DiskFile.read(manifestPath).start(Manifest.limit + 1), path: manifestPath))
   }
 
   private func check(_ actual: String, _ expected: String?, _ path: String) throws {
@@ -154,11 +172,14 @@ public final class CheckpointStore: Sendable {
     }
   }
 
-  private static func contents(_ path: String) throws -> Data {
-    let file = try DiskFile.read(path)
-    var data = Data(capacity: try file.size())
-    while case let piece = try file.read(1 << 20), !piece.isEmpty { data.append(piece) }
-    return data
+  /// A whole copy of another step's checkpoint under this step's name is none of this step.
+  private func checkStep(_ step: Int, _ trainer: Data, _ path: String) throws {
+    let actual = try TrainerHeader.step(in: trainer, path: path)
+    guard actual == step else {
+      throw CheckpointError(
+        badData: "is of step \(actual), but its directory is named after step \(step); use another checkpoint",
+        path: path)
+    }
   }
 }
 

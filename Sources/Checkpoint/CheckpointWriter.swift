@@ -29,7 +29,7 @@ public final class CheckpointWriter {
         badData: "a checkpoint of step \(step) was declared with other files than its two", path: temporary)
     }
     do {
-      if Directory.exists(temporary) { try Directory.remove(temporary) }
+      if try Directory.exists(temporary) { try Directory.remove(temporary) }
       try Directory.create(temporary)
       for file in files { parts.append(Part(declared: file, file: try DiskFile.create("\(temporary)/\(file.name)"))) }
     } catch {
@@ -73,7 +73,7 @@ public final class CheckpointWriter {
   /// Makes the checkpoint durable, gives it its name, and reads it back.
   ///
   /// Call it when the journal durably holds every step up to this one. A valid checkpoint of this step with the same
-  /// bytes is left alone; a damaged one is replaced.
+  /// bytes is left alone; one that is damaged or cannot be read is replaced.
   /// - Throws: `CheckpointError` if bytes are missing or differ from what was declared, if the disk fails, or if a
   ///   valid checkpoint of this step holds another state. Older checkpoints are untouched.
   public func commit() throws -> StoredCheckpoint {
@@ -87,19 +87,32 @@ public final class CheckpointWriter {
               "already holds another state of step \(step); the run was not reproducible: run `coordinator audit`",
             path: existing.path)
         }
+        // Whoever wrote it may have been killed before its name was durable.
+        try Directory.sync(store.directory)
         abandon()
         return existing
       }
       try makeDurable(manifest)
-      if Directory.exists(store.path(ofStep: step)) { try store.remove(step) }
-      try Directory.rename(temporary, to: store.path(ofStep: step))
-      isOpen = false
-      try Directory.sync(store.directory)
-      do { return try store.verify(step) } catch {
-        // What was written is not what is read: it must not be found as the newest one.
-        try store.remove(step)
+      let replaced = try Directory.place(temporary, at: store.path(ofStep: step))
+      isOpen = replaced
+      do { try Directory.sync(store.directory) } catch {
+        // Its name may not be durable, and a second fsync that succeeds would prove nothing.
+        try? store.remove(step)
         throw error
       }
+      let stored = try readBack()
+      abandon()
+      return stored
+    }
+  }
+
+  /// Verifies the checkpoint that has its name now.
+  private func readBack() throws -> StoredCheckpoint {
+    do { return try store.verify(step) } catch let error as CheckpointError where error.status == .badData {
+      // What was written is not what is read: it must not be found as the newest one. One that merely cannot be read
+      // at this moment stays: it is durable, and it is verified again before anybody uses it.
+      try? store.remove(step)
+      throw error
     }
   }
 

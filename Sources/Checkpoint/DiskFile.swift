@@ -1,14 +1,39 @@
 // The one gateway to the file system: each call retries EINTR and throws with its name, path and errno.
+import CLinux
 import Foundation
 
 /// Makes a system call that returns -1 and sets `errno` when it fails.
+/// - Parameter retries: whether it is made again when a signal interrupted it.
 /// - Throws: `CheckpointError` with the call's name, the path and `errno`.
 @discardableResult
-func systemCall<Result: FixedWidthInteger>(_ operation: String, _ path: String, _ body: () -> Result) throws -> Result {
+func systemCall<Result: FixedWidthInteger>(
+  _ operation: String, _ path: String, retries: Bool = true, _ body: () -> Result
+) throws -> Result {
   while true {
     let result = body()
     if result != -1 { return result }
-    if errno != EINTR { throw CheckpointError(operation, path: path, errno: errno) }
+    if errno != EINTR || !retries { throw CheckpointError(operation, path: path, errno: errno) }
+  }
+}
+
+/// By which a file that was rewritten since is told from the one that was read.
+struct FileState: Hashable {
+  let size: Int
+  private let inode: UInt64
+  private let seconds: Int
+  private let nanoseconds: Int
+
+  init(_ path: String) throws {
+    var status = stat()
+    try systemCall("stat", path) { unsafe stat(path, &status) }
+    self.init(status)
+  }
+
+  fileprivate init(_ status: stat) {
+    size = Int(status.st_size)
+    inode = UInt64(status.st_ino)
+    seconds = status.st_mtim.tv_sec
+    nanoseconds = status.st_mtim.tv_nsec
   }
 }
 
@@ -26,23 +51,32 @@ final class DiskFile {
 
   static func create(_ path: String) throws -> DiskFile { try DiskFile(path: path, flags: O_WRONLY | O_CREAT | O_EXCL) }
 
-  static func read(_ path: String) throws -> DiskFile { try DiskFile(path: path, flags: O_RDONLY) }
-
-  /// Bytes in the file now.
-  func size() throws -> Int {
+  /// - Throws: `CheckpointError`, bad data, if it is no regular file: a pipe would be waited for without end.
+  static func read(_ path: String) throws -> DiskFile {
+    let file = try DiskFile(path: path, flags: O_RDONLY | O_NONBLOCK)
     var status = stat()
-    try systemCall("fstat", path) { unsafe fstat(descriptor, &status) }
-    return Int(status.st_size)
+    try systemCall("fstat", path) { unsafe fstat(file.descriptor, &status) }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      throw CheckpointError(badData: "is not a regular file", path: path)
+    }
+    file.state = FileState(status)
+    return file
   }
+
+  /// When it was opened for reading; nil for one that is being written.
+  private(set) var state: FileState?
 
   /// Writes all of `data` at the file's position.
   func write(_ data: Data) throws {
     try unsafe data.withUnsafeBytes { bytes in
       var done = 0
       while done < bytes.count {
-        done += try systemCall("write", path) {
+        let written = try systemCall("write", path) {
           unsafe Foundation.write(descriptor, bytes.baseAddress?.advanced(by: done), bytes.count - done)
         }
+        // A disk that takes nothing and says nothing would be asked for ever.
+        guard written > 0 else { throw CheckpointError("write", path: path, errno: EIO) }
+        done += written
       }
     }
   }
@@ -56,11 +90,21 @@ final class DiskFile {
     return data.prefix(got)
   }
 
+  /// The first bytes of a file that was just opened, at most `limit` of them.
+  func start(_ limit: Int) throws -> Data {
+    var data = Data()
+    while data.count < limit, case let piece = try read(min(1 << 20, limit - data.count)), !piece.isEmpty {
+      data.append(piece)
+    }
+    return data
+  }
+
   /// Makes the contents durable, then asks the kernel to forget them, so that reading back reads the disk.
   ///
-  /// A failed fsync is not tried again: the kernel may have dropped the pages that it could not write.
+  /// A failed fsync is not tried again, not even an interrupted one: the kernel may have dropped the pages that it
+  /// could not write, and tells of each failure only once.
   func sync() throws {
-    try systemCall("fsync", path) { fsync(descriptor) }
+    try systemCall("fsync", path, retries: false) { fsync(descriptor) }
     _ = posix_fadvise(descriptor, 0, 0, Int32(POSIX_FADV_DONTNEED))
   }
 
@@ -76,26 +120,35 @@ final class DiskFile {
 enum Directory {
   /// Makes `path` and the directories above it, where they are missing.
   static func create(_ path: String) throws {
-    if exists(path) { return }
+    if try exists(path) { return }
     let parent = (path as NSString).deletingLastPathComponent
     if !parent.isEmpty, parent != path { try create(parent) }
     try systemCall("mkdir", path) { unsafe mkdir(path, 0o755) }
     if !parent.isEmpty { try sync(parent) }
   }
 
-  static func exists(_ path: String) -> Bool {
+  /// - Throws: `CheckpointError` if it cannot be told: taking what cannot be seen for missing could lose a run.
+  static func exists(_ path: String) throws -> Bool {
     var status = stat()
-    return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    do { try systemCall("stat", path) { unsafe stat(path, &status) } } catch let error as CheckpointError
+      where error.code == ENOENT
+    { return false }
+    return true
   }
 
   /// The names in `path`, sorted.
   static func names(_ path: String) throws -> [String] {
-    guard let stream = unsafe opendir(path) else { throw CheckpointError("opendir", path: path, errno: errno) }
+    var opened: OpaquePointer?
+    repeat { unsafe opened = opendir(path) } while unsafe opened == nil && errno == EINTR
+    guard let stream = unsafe opened else { throw CheckpointError("opendir", path: path, errno: errno) }
     defer { unsafe closedir(stream) }
     var names: [String] = []
     while true {
       errno = 0
-      guard let entry = unsafe readdir(stream) else { break }
+      guard let entry = unsafe readdir(stream) else {
+        if errno == EINTR { continue }
+        break
+      }
       let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { pointer in
         unsafe pointer.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
       }
@@ -109,16 +162,40 @@ enum Directory {
   static func sync(_ path: String) throws {
     let descriptor = try systemCall("open", path) { unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
     defer { close(descriptor) }
-    try systemCall("fsync", path) { fsync(descriptor) }
+    try systemCall("fsync", path, retries: false) { fsync(descriptor) }
   }
 
   static func rename(_ from: String, to: String) throws {
     try systemCall("rename", to) { unsafe Foundation.rename(from, to) }
   }
 
-  /// Removes `path` and the files in it; directories inside it are not expected and make it fail.
+  /// Gives `from` the name `to`. What has that name already goes under the name `from`, and at every moment one of
+  /// the two is there under the name `to`.
+  /// - Returns: whether something had the name.
+  static func place(_ from: String, at to: String) throws -> Bool {
+    do {
+      try rename(from, to: to)
+      return false
+    } catch let error as CheckpointError where [EEXIST, ENOTEMPTY, ENOTDIR].contains(error.code) {}
+    do {
+      try systemCall("renameat2", to) { unsafe exchangeNames(from, to) }
+    } catch let error as CheckpointError where [EINVAL, ENOSYS, EOPNOTSUPP].contains(error.code) {
+      // Some network file systems cannot exchange names; there, a moment without the name cannot be helped.
+      let aside = from + "-replaced"
+      try rename(to, to: aside)
+      try rename(from, to: to)
+      try rename(aside, to: from)
+    }
+    return true
+  }
+
+  /// Removes `path` and everything in it.
   static func remove(_ path: String) throws {
-    for name in try names(path) { try systemCall("unlink", "\(path)/\(name)") { unsafe unlink("\(path)/\(name)") } }
-    try systemCall("rmdir", path) { unsafe rmdir(path) }
+    do { try systemCall("unlink", path) { unsafe unlink(path) } } catch let error as CheckpointError
+      where error.code == EISDIR || error.code == EPERM
+    {
+      for name in try names(path) { try remove("\(path)/\(name)") }
+      try systemCall("rmdir", path) { unsafe rmdir(path) }
+    }
   }
 }

@@ -24,6 +24,8 @@ public struct CheckpointFile: Hashable, Sendable, Codable {
 /// The lines of a manifest.
 struct Manifest: Equatable {
   static let name = "MANIFEST.sha256"
+  /// Bytes; no manifest of two files is longer.
+  static let limit = 1024
 
   let digests: [String: String]
 
@@ -31,14 +33,19 @@ struct Manifest: Equatable {
     digests = Dictionary(files.map { ($0.name, $0.sha256) }, uniquingKeysWith: { first, _ in first })
   }
 
+  /// - Parameter data: the file's bytes; if it has more than `limit`, as many of them as tell so.
   /// - Throws: `CheckpointError` if a line is not "DIGEST  NAME", or the files are not those of a checkpoint.
   init(_ data: Data, path: String) throws {
+    guard data.count <= Self.limit else {
+      throw CheckpointError(badData: "is damaged: it is longer than \(Self.limit) bytes", path: path)
+    }
     var digests: [String: String] = [:]
-    for line in String(decoding: data, as: UTF8.self).split(separator: "\n") {
+    let lines = String(decoding: data, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
+    for (number, line) in lines.enumerated() where !line.isEmpty {
       let digest = line.prefix(64)
       guard digest.utf8.count == 64, digest.allSatisfy({ "0123456789abcdef".contains($0) }),
         line.dropFirst(64).hasPrefix("  ")
-      else { throw CheckpointError(badData: "'\(line)' is not a line of sha256sum", path: path) }
+      else { throw CheckpointError(badData: "is damaged: line \(number + 1) is none of sha256sum", path: path) }
       digests[String(line.dropFirst(66))] = String(digest)
     }
     self.digests = digests

@@ -133,6 +133,9 @@ extension TrainingStateCodec {
 // MARK: - Metadata
 
 extension TrainingStateCodec {
+  /// Under which the step stands in the trainer file's metadata.
+  static var stepKey: String { Key.step }
+
   private enum Key {
     static let momentum = "momentum."
     static let scales = "trainer.scales"

@@ -6,8 +6,9 @@ import Shared
 extension Journal {
   /// What opening checks: SQLite's own integrity, the layout's version, the chain, and the newest checkpoint.
   func check(_ access: Access) throws {
-    let quick = try read("checking the journal") { try String.fetchAll($0, sql: "PRAGMA quick_check(1)") }
-    guard quick == ["ok"] else { throw JournalError.damaged(path, "is damaged: \(quick.joined(separator: "; "))") }
+    // Not quick_check, which does not compare the indexes, by which steps are found, with the rows.
+    let found = try read("checking the journal") { try String.fetchAll($0, sql: "PRAGMA integrity_check(1)") }
+    guard found == ["ok"] else { throw JournalError.damaged(path, "is damaged: \(found.joined(separator: "; "))") }
     let version = try read("checking the journal") { try Int.fetchOne($0, sql: "PRAGMA user_version") ?? 0 }
     guard version <= Schema.version else {
       throw JournalError(
@@ -18,10 +19,32 @@ extension Journal {
       guard version == Schema.version else {
         throw JournalError(.badData, path, "has the older layout \(version); resume the run once to update it")
       }
-    } else {
+    } else if version < Schema.version {
       try migrate()
     }
+    try checkLayout()
     try checkChain()
+  }
+
+  /// The tables, indexes and constraints are those that this program makes: with others, queries mean something else.
+  private func checkLayout() throws {
+    func layout(_ database: Database) throws -> [String] {
+      try String.fetchAll(
+        database,
+        sql: """
+          SELECT type || ' ' || name || ' ' || tbl_name || ' ' || ifnull(sql, '') FROM sqlite_schema
+          WHERE name NOT LIKE 'sqlite_stat%' ORDER BY type, name
+          """)
+    }
+    let expected = try Self.reporting("making an empty journal", path) {
+      try DatabaseQueue().write { database in
+        for migration in Schema.migrations { try database.execute(sql: migration) }
+        return try layout(database)
+      }
+    }
+    guard try read("reading the layout", layout) == expected else {
+      throw JournalError.damaged(path, "its tables are not those of layout \(Schema.version)")
+    }
   }
 
   /// The chain over all commits, and that no step is missing up to the last one and the newest checkpoint.
@@ -36,8 +59,7 @@ extension Journal {
           throw JournalError.damaged(path, "the row of step \(step.step) is not the one that was written")
         }
         previous = step.chain
-        let rolledBack: Bool = row["rolled_back"]
-        guard !rolledBack else { continue }
+        guard try !row.decode(Bool.self, forColumn: "rolled_back") else { continue }
         guard step.step == live else { throw JournalError.damaged(path, "step \(live) is missing before \(step.step)") }
         live += 1
       }

@@ -218,10 +218,15 @@ extension Journal {
   }
 
   /// The one place where SQLite's errors become the journal's.
-  private static func reporting<Result>(_ operation: String, _ path: String, _ body: () throws -> Result) throws
-    -> Result
-  {
-    do { return try body() } catch let error as DatabaseError { throw JournalError.database(error, operation, path) }
+  static func reporting<Result>(_ operation: String, _ path: String, _ body: () throws -> Result) throws -> Result {
+    do { return try body() } catch let error as DatabaseError {
+      throw JournalError.database(error, operation, path)
+    } catch let error as JournalError {
+      throw error
+    } catch {
+      // What is left are values that are none of their column's type.
+      throw JournalError.damaged(path, "\(operation) failed: a row holds a value that its column cannot have")
+    }
   }
 
   /// The database's name must survive a crash, not only its contents.

@@ -9,11 +9,16 @@ public struct JournalError: Failure, Equatable {
   public let description: String
   /// The file at fault.
   public let path: String
+  /// Whether the same call may succeed later: no room, a failing or read-only disk, a lock that somebody else holds.
+  /// The call left no trace, and the journal can be used. Otherwise trying again is in vain, and the run must stop.
+  public let isTransient: Bool
 
-  init(_ status: ExitStatus, _ path: String, _ what: String) {
+  init(_ status: ExitStatus, _ path: String, _ what: String, isTransient: Bool = false) {
     self.status = status
     self.path = path
-    description = "\(path): \(what)"
+    self.isTransient = isTransient
+    // SQLite quotes statements and findings, which may have several lines.
+    description = "\(path): \(what)".split(whereSeparator: \.isNewline).joined(separator: " ")
   }
 
   /// A journal that says what cannot be.
@@ -24,18 +29,29 @@ public struct JournalError: Failure, Equatable {
   /// A call to the system that failed.
   static func system(_ operation: String, _ path: String, errno code: Int32) -> JournalError {
     let text = unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error \(code)"
-    return JournalError(.ioError, path, "\(operation) failed: \(text); check the disk and this user's permissions")
+    return JournalError(
+      .ioError, path, "\(operation) failed: \(text); check the disk and this user's permissions", isTransient: true)
   }
 
   static func database(_ error: DatabaseError, _ operation: String, _ path: String) -> JournalError {
     let cause = "\(operation) failed: \(error.message ?? "SQLite error") (code \(error.extendedResultCode.rawValue))"
+    func transient(_ status: ExitStatus, _ advice: String) -> JournalError {
+      JournalError(status, path, "\(cause); \(advice)", isTransient: true)
+    }
+    switch error.extendedResultCode {
+    // The file was moved or removed under our feet: what would be written now is lost.
+    case .SQLITE_READONLY_DBMOVED: return damaged(path, cause)
+    case .SQLITE_IOERR_CORRUPTFS, .SQLITE_IOERR_SHORT_READ: return damaged(path, cause)
+    default: break
+    }
     switch error.resultCode {
-    case .SQLITE_CORRUPT, .SQLITE_NOTADB: return damaged(path, cause)
-    case .SQLITE_FULL: return JournalError(.ioError, path, "\(cause); free some space")
-    case .SQLITE_BUSY, .SQLITE_LOCKED:
-      return JournalError(.unavailable, path, "\(cause); another program holds the database, close it")
+    case .SQLITE_FULL: return transient(.ioError, "free some space")
+    case .SQLITE_BUSY, .SQLITE_LOCKED: return transient(.unavailable, "another program holds the database, close it")
+    case .SQLITE_IOERR, .SQLITE_READONLY, .SQLITE_CANTOPEN, .SQLITE_NOMEM, .SQLITE_PROTOCOL, .SQLITE_INTERRUPT:
+      return transient(.ioError, "check the disk and this user's permissions")
     case .SQLITE_CONSTRAINT: return JournalError(.badData, path, "\(cause); run `coordinator audit`")
-    default: return JournalError(.ioError, path, "\(cause); check the disk and this user's permissions")
+    // Anything else is an SQL statement that does not fit the tables, or a value that is no value of its column.
+    default: return damaged(path, cause)
     }
   }
 }

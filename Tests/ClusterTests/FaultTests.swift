@@ -15,6 +15,11 @@ import Testing
     }
   }
 
+  /// Workers that were given up while the run went on.
+  private func left(_ cluster: LocalCluster, _ name: String) throws -> [String] {
+    try cluster.query(name, "SELECT text FROM events WHERE text LIKE 'worker % left: %'", as: String.self)
+  }
+
   private func expectSame(_ cluster: LocalCluster, _ finished: Finished, _ name: String) throws {
     #expect(finished.status == 0, "\(finished.output)")
     let whole = try cluster.train("whole", hosts: "localhost")
@@ -40,7 +45,7 @@ import Testing
     #expect(second.wait(for: "all workers went on in generation"))
     try expectSame(cluster, second.finish(), "orphans")
     #expect(try cluster.query("orphans", "SELECT count(*) FROM members", as: Int.self) == [2])
-    #expect(try cluster.query("orphans", "SELECT count(*) FROM generations", as: Int.self) == [1])
+    #expect(try left(cluster, "orphans").isEmpty)
     #expect(known < 60)
   }
 
@@ -74,7 +79,7 @@ import Testing
     usleep(500_000)
     kill(worker, SIGCONT)
     try expectSame(cluster, run.finish(), "short")
-    #expect(try cluster.query("short", "SELECT count(*) FROM generations", as: Int.self) == [1])
+    #expect(try left(cluster, "short").isEmpty)
   }
 
   @Test("stopped for longer than a worker may be silent, it is evicted, and taken back when it goes on")

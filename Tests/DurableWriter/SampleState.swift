@@ -1,0 +1,47 @@
+// States that are functions of their step alone, so that a test knows what another process must have written.
+import Checkpoint
+import Foundation
+import RunJournal
+import Shared
+
+/// Fixed contents for tests, by step.
+public enum SampleState {
+  static let parameters = [
+    NamedTensor(name: "bn.weight", shape: [3], offset: 0, count: 3),
+    NamedTensor(name: "conv.weight", shape: [32, 3, 3, 3], offset: 3, count: 864),
+  ]
+  static let statistics = [NamedTensor(name: "bn.running_mean", shape: [3], offset: 0, count: 3)]
+
+  /// A checkpoint of a small network after `step` steps: 3.6 kB of model, 3.9 kB of trainer.
+  public static func checkpoint(step: Int) -> CheckpointFiles {
+    func numbers(_ count: Int, _ kind: UInt32) -> FloatStorage {
+      var random = Philox(seed: UInt64(step), .selfTest, kind)
+      return FloatStorage((0..<count).map { _ in Float(bitPattern: random.nextWord()) })
+    }
+    return TrainingStateCodec(parameters: parameters, statistics: statistics).encode(
+      parameters: numbers(867, 1), statistics: numbers(3, 2), momentum: numbers(867, 3),
+      state: TrainerState(
+        step: step, epoch: step / 3, seed: 7, recipeDigest: "recipe", indexDigest: "index", scaleExponents: [-24, -20]))
+  }
+
+  public static let clips = 6
+  public static let time = Date(timeIntervalSince1970: 1_700_000_000)
+
+  /// A run of 6 clips; step S consumes clips 2·(S mod 3) and the next.
+  public static var run: RunRecord {
+    RunRecord(
+      identity: "id", name: "sample", seed: 7, recipeDigest: "recipe", indexDigest: "index", fingerprint: "f",
+      clips: clips, stepsPerEpoch: 3, epochs: 100, createdAt: time)
+  }
+
+  public static func commit(_ step: Int) -> JournalCommit {
+    let consumed = (0..<2).map { ConsumedClip(lane: $0, clip: 2 * (step % 3) + $0) }
+    func digest(_ kind: String) -> String { String(sha256Hex(Data("\(kind) \(step)".utf8)).prefix(32)) }
+    let record = StepRecord(
+      step: step, epoch: step / 3, generation: 1, attempt: 0, digest: digest("sum"), weightsDigest: digest("weights"),
+      stateDigest: digest("state"), loss: 1.5 / Double(step + 1), top1: 1, top5: 2, clips: 2, learningRate: 0.1,
+      gradientBits: 10, rawBytes: 1000 + step, wireBytes: 400 + step, ringSeconds: 0.25, computeSeconds: 1.5,
+      decodeWaitSeconds: 0.125, reporter: step % 4, committedAt: time.addingTimeInterval(Double(step)))
+    return JournalCommit(step: record, consumed: consumed)
+  }
+}
