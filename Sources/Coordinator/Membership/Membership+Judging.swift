@@ -39,7 +39,8 @@ extension Membership {
       condemned.insert(identity)
       actions += [.kill(identity, reason: why), .launch(rank: identity.rank)]
     }
-    return mattered ? actions + reform("\(identity) was lost: \(why)", at: now) : actions
+    // The survivors are halted first: whatever else there is to do would make them wait.
+    return mattered ? reform("\(identity) was lost: \(why)", at: now) + actions : actions
   }
 
   /// The process of a rank ended that was no member at that time.

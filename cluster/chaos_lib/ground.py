@@ -1,0 +1,108 @@
+"""What a chaos run stands on: a folder, the data, the recipe, the binaries, and a small file system to be filled up."""
+import os
+import pathlib
+import shutil
+import socket
+import tempfile
+
+from . import processes
+
+# Small enough that a step takes about a tenth of a second. 47 clips leave the last step of an epoch with a lane half
+# full and one empty. There are more epochs than anybody waits for: `--steps` decides where training ends.
+RECIPE = """\
+name: chaos
+seed: {seed}
+model: {{depth: 50, width: 8, groups: 4, input_size: 64, dropout: 0.3, classes: 6}}
+optimizer: {{learning_rate: 0.01}}
+schedule: {{epochs: {epochs}, warmup_epochs: 1}}
+batch: {{lanes: 5, clips_per_lane: 2}}
+data: {{path: {data}, flip: false}}
+checkpoint: {{every_steps: 25, keep: 2}}
+faults: {{suspect_seconds: 1, evict_seconds: 3, join_seconds: 5, link_seconds: 3, orphan_seconds: 90, restarts: 1000}}
+"""
+CLIPS = 47
+STEPS_PER_EPOCH = 5
+
+
+class Failure(Exception):
+    """Something that must hold does not; one line that says what."""
+
+
+def free_port():
+    """A port of the loopback interface that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Ground:
+    """The folder of one chaos run; `close` removes it, with the file system mounted in it."""
+
+    def __init__(self, binaries, seed, minutes):
+        self.coordinator = self._binary(binaries, "coordinator")
+        self.worker = self._binary(binaries, "worker")
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tamring-chaos-"))
+        self.disk = self.folder / "disk"
+        self.run = self.disk / "run"
+        self.logs = self.folder / "logs"
+        self.recipe = self.folder / "chaos.yaml"
+        self.is_mounted = False
+        try:
+            self._prepare(seed, minutes)
+        except BaseException:
+            self.close(False)
+            raise
+
+    def _prepare(self, seed, minutes):
+        self.disk.mkdir()
+        self.logs.mkdir()
+        self.is_mounted = self._mount()
+        data = self.folder / "data"
+        made = processes.run(
+            [self.coordinator, "demo-data", data, "--train", str(CLIPS), "--validation", "9"])
+        if made.returncode != 0:
+            raise Failure(f"no demo data: {made.stdout.strip()}")
+        self.recipe.write_text(RECIPE.format(seed=seed, epochs=max(1000, int(minutes * 500)), data=data))
+
+    @staticmethod
+    def _binary(folder, name):
+        path = pathlib.Path(folder).resolve() / name
+        if not os.access(path, os.X_OK):
+            raise Failure(f"{path} is missing: build with `swift build -c release`, or name another folder with --bin")
+        return path
+
+    def hosts(self, name, text):
+        path = self.folder / f"{name}.hosts"
+        path.write_text(text + "\n")
+        return path
+
+    # The file system that is filled up
+
+    def _mount(self):
+        if os.geteuid() != 0 or not shutil.which("mount"):
+            return False
+        mounted = processes.run(
+            ["mount", "-t", "tmpfs", "-o", "size=96m,mode=0755", "tamring-chaos", self.disk])
+        return mounted.returncode == 0
+
+    def fill(self):
+        """Takes all the space that is left on the run's file system; may be called again while it is taken."""
+        with open(self.disk / "filler", "ab", buffering=0) as filler:
+            for size in (1 << 20, 4096, 1):
+                try:
+                    while True:
+                        filler.write(b"\0" * size)
+                except OSError:
+                    continue
+
+    def free(self):
+        (self.disk / "filler").unlink(missing_ok=True)
+
+    def close(self, keep):
+        if keep and self.is_mounted and self.run.exists():
+            self.free()
+            shutil.copytree(self.run, self.folder / "run", dirs_exist_ok=True)
+        if self.is_mounted:
+            processes.run(["umount", "-l", self.disk])
+        if not keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
