@@ -283,12 +283,7 @@ final class SimulatedCoordinator {
     committed = []
     collector.rollBack(to: step)
     guard !isDead else { return }
-    // What somebody still holds must not be given up, unless it cannot be believed.
-    for worker in membership.workers.values where !worker.mustLearn && worker.ready {
-      if let next = worker.standing?.next, next > step, !membership.restores {
-        world.violate("\(worker.identity) holds the state before step \(next), and all go back to step \(step)")
-      }
-    }
+    // What cannot be believed is given up.
     if !membership.restores {
       world.check(rollBackTo: step, membership.taking.filter { !$0.mustLearn }.map(\.identity))
     }

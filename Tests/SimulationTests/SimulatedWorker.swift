@@ -101,6 +101,10 @@ final class SimulatedWorker {
     case .ring(let from, let generation, let bytes):
       let peer = Peer(pid: from, generation: generation)
       if peer == left { fromLeft(bytes) } else { keep(peer, bytes) }
+      // A loop takes all that has come before it looks what follows from it.
+      if world.random.chance(150) {
+        return world.schedule(.ringTimer, node: pid, at: world.now + Nanoseconds(world.random.below(3_000_000)))
+      }
     case .ringAnswer(let generation, let bytes):
       if generation == right?.generation { ring?.receiveFromRight(bytes, now: now) }
     case .ask(let name, let asker):

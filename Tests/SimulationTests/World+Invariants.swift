@@ -37,9 +37,13 @@ extension World {
     comparedAfter = generation - 1
   }
 
-  /// Committed steps from `step` on are to be computed again. Whoever kept the sum that the first of them was committed
-  /// with should have applied it.
+  /// Steps from `step` on are to be computed again. Nobody who is asked may have applied one, and whoever kept the sum
+  /// that the first of them was committed with should have applied it.
   func check(rollBackTo step: UInt64, _ taking: [WorkerIdentity]) {
+    for identity in taking {
+      guard let pid = pids[identity], workers[pid].isAhead(of: step) else { continue }
+      violate("\(identity) has applied step \(step), and it is computed again")
+    }
     guard let record = disk.commit(step) else { return }
     for identity in taking {
       guard let pid = pids[identity], let kept = workers[pid].kept, kept.step == step,
