@@ -43,9 +43,9 @@ public struct CheckpointAudit: Sendable {
   ///   - bytes: of the files, the manifest left out.
   public func examine(_ step: Int, manifestSha256: String, bytes: Int) -> Outcome {
     let path = "\(directory)/\(name(step))"
-    guard Directory.exists(path) else { return .missing }
     var damage: [Damage] = []
     do {
+      guard try Directory.exists(path) else { return .missing }
       var manifest = Data()
       _ = try Self.sha256("\(path)/MANIFEST.sha256") { manifest.append($0) }
       if sha256Hex(manifest) != manifestSha256 {
@@ -61,7 +61,7 @@ public struct CheckpointAudit: Sendable {
       if size != bytes { damage.append(Damage(file: "", text: "has \(size) bytes, expected \(bytes)")) }
     } catch {
       // A working coordinator may have pruned it in the meantime.
-      guard Directory.exists(path) else { return .missing }
+      if (try? Directory.exists(path)) == false { return .missing }
       let file = (error as? CheckpointError).map { URL(fileURLWithPath: $0.path).lastPathComponent } ?? ""
       damage.append(Damage(file: file, text: "cannot be read"))
     }

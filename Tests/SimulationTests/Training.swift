@@ -124,8 +124,10 @@ final class Reference {
     while steps.count <= Int(step) {
       let step = UInt64(steps.count)
       let state = states[steps.count]
-      let lanes = (0..<training.lanes).map { (lane: $0, clips: training.clips(step: step, lane: $0, without: verdicts)) }
-        .filter { !$0.clips.isEmpty }
+      let lanes = (0..<training.lanes).map {
+        (lane: $0, clips: training.clips(step: step, lane: $0, without: verdicts))
+      }
+      .filter { !$0.clips.isEmpty }
       let skipped = lanes.contains { training.isNotFinite(step: step, lane: $0.lane) }
       let exponent = skipped ? 0 : lanes.map { training.neededExponent(step: step, lane: $0.lane) }.max() ?? 0
       sums.zero()

@@ -316,7 +316,8 @@ final class World {
     worker.isAlive = false
     log("worker \(worker.identity.rank), process \(worker.pid), ends: \(why)")
     let rank = worker.identity.rank
-    for peer in workers where peer.isAlive && peer.isConnected(to: worker.pid) && cutUntil(worker.pid, peer.pid) == nil {
+    for peer in workers where peer.isAlive && peer.isConnected(to: worker.pid) && cutUntil(worker.pid, peer.pid) == nil
+    {
       schedule(.closed(pid: worker.pid), node: peer.pid, at: now + Nanoseconds(random.below(5_000_000)))
     }
     if let coordinator, coordinator.watches(worker.pid) {
@@ -409,7 +410,8 @@ final class World {
   // MARK: Invariants
 
   /// A worker applied a step.
-  func check(_ worker: SimulatedWorker, before: TrainingValue, after: TrainingValue, digest: Digest128, skipping: Bool) {
+  func check(_ worker: SimulatedWorker, before: TrainingValue, after: TrainingValue, digest: Digest128, skipping: Bool)
+  {
     guard worker.session.generation?.number ?? 0 > comparedAfter else { return }
     reference.compute(through: before.step, without: disk.verdicts)
     let step = Int(before.step)
