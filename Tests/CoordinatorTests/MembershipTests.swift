@@ -93,7 +93,8 @@ import Testing
     _ = m.committed(record(5), by: worker[0])
     _ = m.lost(worker[0], .dead, reason: "killed", at: .zero)
     var other = m
-    _ = m.standing(worker[1], Standing(generation: 2, next: 5, frozen: true, vote: .init(generation: 1, attempt: 0)), at: .zero)
+    _ = m.standing(
+      worker[1], Standing(generation: 2, next: 5, frozen: true, vote: .init(generation: 1, attempt: 0)), at: .zero)
     #expect(m.phase == .preparing(step: 6))
     // A sum of another attempt is another sum.
     _ = other.standing(
