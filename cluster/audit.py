@@ -5,14 +5,14 @@ It uses run.db and the files alone, and nothing of Tamring, so that nobody has t
 docs/journal.md says what is checked. It changes nothing, and may be run while a coordinator works there.
 Prints `ok: …` and exits with 0, or one line for each problem and exits with 1; with 65 where there is no run.
 """
-import collections, fcntl, hashlib, os, re, sqlite3, struct, sys, urllib.parse
+import collections, errno, fcntl, hashlib, os, re, sqlite3, struct, sys, urllib.parse
 
 RESTORE = "restore run.db from a copy, or start a new run directory"
 LAYOUT = 2
 CHAINED = """step epoch generation attempt digest weights_digest loss top1 top5 clips learning_rate gradient_bits
   clips_digest state_digest""".split()
-KINDS = {"INTEGER": "integer", "REAL": "real", "TEXT": "text"}
-TABLES = "runs members generations steps verdicts consumed clips checkpoints".split()
+KINDS = {"INTEGER": "integer", "INT": "integer", "REAL": "real", "TEXT": "text"}
+TABLES = "runs members generations steps verdicts consumed clips checkpoints events".split()
 FILES = ["model.safetensors", "trainer.safetensors"]
 
 
@@ -34,6 +34,13 @@ def connect(path):
     return database
 
 
+def regular(path, flags):
+    """Opens a file, and no pipe, for which it would have to wait."""
+    if not os.path.isfile(path):
+        raise OSError(errno.ENOENT, "no regular file", path)
+    return os.open(path, flags)
+
+
 def named(numbers, noun):
     """'clip 3' or 'clips 3, 5, 8', ten at most."""
     numbers = sorted(numbers)
@@ -41,12 +48,17 @@ def named(numbers, noun):
     return f"{noun}{'' if len(numbers) == 1 else 's'} {text}"
 
 
+def span(first, last):
+    return f"step {first}" if first == last else f"steps {first} to {last}"
+
+
 class Audit:
     def __init__(self, directory):
-        self.directory = directory
+        self.directory = directory.rstrip("/") or "/"
         self.problems = []
 
     def journal(self, text, remedy=RESTORE):
+        text = " ".join(line for line in text.splitlines() if line)  # SQLite's findings may have several
         self.problems.append(f"{self.directory}/run.db: {text}; {remedy}")
 
     def file(self, name, text, remedy):
@@ -54,13 +66,13 @@ class Audit:
 
     def run(self):
         path = f"{self.directory}/run.db"
-        if not os.path.isfile(path):
+        if not os.path.exists(path):
             raise NoRun(f"{self.directory}: holds no run: there is no run.db; give a run directory")
         try:
             self.database = connect(path)
             self.database.execute("BEGIN")  # one state of the journal, also while it is written
             version = self.database.execute("PRAGMA user_version").fetchone()[0]
-            if version > LAYOUT or 0 < version < LAYOUT:
+            if version not in (0, LAYOUT):
                 remedy = "use a newer Tamring" if version > LAYOUT else "resume the run once to update it"
                 raise NoRun(f"{path}: has layout {version}, and this program knows {LAYOUT}; {remedy}")
             damage = [row[0] for row in self.database.execute("PRAGMA integrity_check(10)")]
@@ -74,7 +86,11 @@ class Audit:
                 raise NoRun(f"{self.directory}: holds no run: its journal is empty; give a run directory")
             if not self.is_sound(tables):
                 return
-            self.info = self.database.execute("SELECT * FROM runs").fetchone()
+            run = self.database.execute("SELECT clips, steps_per_epoch, epochs FROM runs").fetchone()
+            self.clips, self.per_epoch, epochs = run
+            if not all(0 < number < 1 << 31 for number in run):
+                return self.journal("a run of {} clips, {} steps an epoch and {} epochs cannot be".format(*run))
+            self.total = epochs * self.per_epoch
             self.steps()
             self.generations()
             self.members()
@@ -113,38 +129,39 @@ class Audit:
                                  "not marked as rolled back")
             expected = stack[-1]["step"] + 1 if stack else 0
             if row["step"] > expected:
-                self.journal(f"{named(range(expected, row['step']), 'step')} missing before step {row['step']}")
+                self.journal(f"{span(expected, row['step'] - 1)} missing before step {row['step']}")
+            elif row["step"] < expected:
+                self.journal(f"there can be no step {row['step']}")
             stack.append(row)
         self.live = [row for row in stack if not row["rolled_back"]]
         last = self.live[-1]["step"] if self.live else -1
         for row in stack:
             if row["rolled_back"] and row["step"] < last:
                 self.journal(f"step {row['step']} is marked as rolled back, but was not computed again")
-        for row in self.live:
-            if row["epoch"] != row["step"] // self.info["steps_per_epoch"]:
-                self.journal(f"step {row['step']} cannot be in epoch {row['epoch']}")
-        if last >= self.info["epochs"] * self.info["steps_per_epoch"]:
+        if astray := [row for row in self.live if row["epoch"] != row["step"] // self.per_epoch]:
+            self.journal(f"{span(astray[0]['step'], astray[-1]['step'])} cannot be in epoch {astray[0]['epoch']}")
+        if last >= self.total:
             self.journal(f"step {last} is beyond the run's last")
         for row, after in zip(self.live, self.live[1:]):
-            if row["state_digest"] and row["step"] + 1 == after["step"] and row["state_digest"] != after["weights_digest"]:
+            if row["state_digest"] not in ("", after["weights_digest"]) and row["step"] + 1 == after["step"]:
                 self.journal(f"step {after['step']} did not start from the state that step {row['step']} led to",
                              "go back to a checkpoint before it and check the hosts' memory")
 
     def generations(self):
         """A live step belongs to the newest of the generations that begin at it or before it."""
-        starts = dict(self.database.execute("SELECT number, start_step FROM generations ORDER BY number").fetchall())
+        starts = self.database.execute("SELECT number, start_step FROM generations ORDER BY number DESC").fetchall()
         self.generation_count = len(starts)
         wrong = collections.defaultdict(list)
         for row in self.live:
-            fitting = max((number for number, start in starts.items() if start <= row["step"]), default=None)
+            fitting = next((number for number, start in starts if start <= row["step"]), None)
             if row["generation"] != fitting:
                 wrong[row["generation"], fitting].append(row["step"])
         for (number, fitting), steps in sorted(wrong.items(), key=lambda item: item[1]):
             which = f"generation {fitting}" if fitting is not None else "none"
-            self.journal(f"{named(steps, 'step')}: written for generation {number}, but the generations' first steps "
-                         f"say {which}")
-        for number, start in starts.items():
-            if number < 1 or start < 0 or start > self.info["epochs"] * self.info["steps_per_epoch"]:
+            self.journal(f"{span(steps[0], steps[-1])}: written for generation {number}, but the generations' first "
+                         f"steps say {which}")
+        for number, start in reversed(starts):
+            if number < 1 or start < 0 or start > self.total:
                 self.journal(f"generation {number} cannot begin at step {start}")
 
     def members(self):
@@ -166,8 +183,8 @@ class Audit:
     def index(self):
         """The clips of the journal are those of index/train.tsv, in order."""
         clips = self.database.execute("SELECT * FROM clips ORDER BY clip").fetchall()
-        if [row["clip"] for row in clips] != list(range(self.info["clips"])):
-            self.journal(f"its {len(clips)} clips are not the {self.info['clips']} of the run, numbered from 0")
+        if [row["clip"] for row in clips] != list(range(self.clips)):
+            self.journal(f"its {len(clips)} clips are not the {self.clips} of the run, numbered from 0")
         for row, after in zip(clips, clips[1:]):
             if row["id"].encode() >= after["id"].encode():
                 self.journal(f"clip {after['clip']} has not an id after that of the clip before")
@@ -187,15 +204,16 @@ class Audit:
 
     def ledger(self):
         """Each clip once an epoch, apart from those that a verdict leaves out of a step."""
-        per_epoch, clips = self.info["steps_per_epoch"], self.info["clips"]
+        per_epoch, clips = self.per_epoch, self.clips
         left_out = collections.defaultdict(set)
         for row in self.database.execute("SELECT * FROM verdicts ORDER BY step, clip"):
             left_out[row["step"]].add(row["clip"])
-            if not (0 <= row["step"] < self.info["epochs"] * per_epoch and row["epoch"] == row["step"] // per_epoch
+            if not (0 <= row["step"] < self.total and row["epoch"] == row["step"] // per_epoch
                     and 0 <= row["clip"] < clips):
                 self.journal(f"the verdict about clip {row['clip']} in step {row['step']} of epoch {row['epoch']} is "
                              "about no step or clip of the run")
-        sizes = [row["clips"] + len(left_out[row["step"]]) for row in self.live if (row["step"] + 1) % per_epoch]
+        sizes = [row["clips"] + len(left_out.get(row["step"], ()))
+                 for row in self.live if (row["step"] + 1) % per_epoch]
         full = collections.Counter(sorted(sizes)).most_common(1)[0][0] if sizes else clips
         self.whole_epochs = 0
         epochs = collections.defaultdict(list)
@@ -209,11 +227,10 @@ class Audit:
                     "SELECT step, lane, clip FROM consumed WHERE epoch = ? ORDER BY step, lane, clip", [epoch]):
                 steps[step].append((lane, clip))
                 times[clip] += 1
-            skipped = set()
+            out_of_epoch = {clip for step, out in left_out.items() if step // per_epoch == epoch for clip in out}
             for row in epochs[epoch]:
                 where = f"epoch {epoch}, step {row['step']}"
-                consumed, out = steps.pop(row["step"], []), left_out[row["step"]]
-                skipped |= out
+                consumed, out = steps.pop(row["step"], []), left_out.get(row["step"], ())
                 text = ",".join(f"{lane}:{clip}" for lane, clip in consumed)
                 if hashlib.sha256(text.encode()).hexdigest() != row["clips_digest"] or len(consumed) != row["clips"]:
                     self.journal(f"{where}: the clips consumed are not those that were recorded")
@@ -227,12 +244,11 @@ class Audit:
                 self.journal(f"epoch {epoch}: {named(twice, 'clip')} consumed more than once")
             if strange := [clip for clip in times if not 0 <= clip < clips]:
                 self.journal(f"epoch {epoch}: {named(strange, 'clip')} consumed, but not of the index")
-            ahead = {clip for step, out in left_out.items() if step // per_epoch == epoch for clip in out}
-            if both := [clip for clip in times if clip in skipped | ahead]:
+            if both := [clip for clip in times if clip in out_of_epoch]:
                 self.journal(f"epoch {epoch}: {named(both, 'clip')} consumed, but left out by a verdict")
             if len(epochs[epoch]) == per_epoch:
                 self.whole_epochs += 1
-                if missing := set(range(clips)) - set(times) - skipped:
+                if missing := set(range(clips)) - set(times) - out_of_epoch:
                     self.journal(f"epoch {epoch} is over without {named(missing, 'clip')}")
 
     def folders(self):
@@ -266,7 +282,7 @@ class Audit:
         for name, row in sorted(live.items(), key=lambda item: item[1]["step"]):
             self.checkpoint_count += 1
             if row["step"] > len(self.live):
-                self.journal(f"the checkpoint {name} is ahead of its {len(self.live)} steps")
+                self.journal(f"the checkpoint of step {row['step']} is ahead of its {len(self.live)} steps")
             whole = name in self.on_disk and self.bytes_of(name, row)
             if not whole and not os.path.isdir(f"{self.directory}/checkpoints/{name}"):
                 if not (self.at_work() and all(live[other]["step"] >= row["step"] for other in present)):
@@ -286,21 +302,21 @@ class Audit:
         remedy = "remove it and resume the run: an older one is taken, to the same bits"
         before, size = len(self.problems), 0
         try:
-            with open(f"{self.directory}/checkpoints/{name}/MANIFEST.sha256", "rb") as file:
+            with open(f"{self.directory}/checkpoints/{name}/MANIFEST.sha256", "rb", opener=regular) as file:
                 manifest = file.read()
             if hashlib.sha256(manifest).hexdigest() != row["manifest_sha256"]:
                 self.file(f"checkpoints/{name}", "its MANIFEST.sha256 is not the journal's", remedy)
-            lines = [line.split("  ", 1) for line in manifest.decode(errors="replace").splitlines()]
-            if [line[1:] for line in lines] != [[file] for file in FILES]:
+            lines = manifest.decode(errors="replace").split("\n")
+            if [line[64:] for line in lines] != [f"  {file}" for file in FILES] + [""]:
                 self.file(f"checkpoints/{name}", "its MANIFEST.sha256 does not list its two files", remedy)
                 return False
-            for digest, part in lines:
+            for line, part in zip(lines, FILES):
                 hashed = hashlib.sha256()
-                with open(f"{self.directory}/checkpoints/{name}/{part}", "rb") as file:
+                with open(f"{self.directory}/checkpoints/{name}/{part}", "rb", opener=regular) as file:
                     while piece := file.read(1 << 20):
                         hashed.update(piece)
                         size += len(piece)
-                if hashed.hexdigest() != digest:
+                if hashed.hexdigest() != line[:64]:
                     self.file(f"checkpoints/{name}/{part}", "its SHA-256 is not the manifest's", remedy)
         except OSError as error:
             if os.path.isdir(f"{self.directory}/checkpoints/{name}"):

@@ -43,7 +43,7 @@ public struct CheckpointAudit: Sendable {
   ///   - bytes: of the files, the manifest left out.
   public func examine(_ step: Int, manifestSha256: String, bytes: Int) -> Outcome {
     let path = "\(directory)/\(name(step))"
-    guard Directory.exists(path) else { return .missing }
+    guard Self.isFolder(path) else { return .missing }
     var damage: [Damage] = []
     do {
       var manifest = Data()
@@ -61,7 +61,7 @@ public struct CheckpointAudit: Sendable {
       if size != bytes { damage.append(Damage(file: "", text: "has \(size) bytes, expected \(bytes)")) }
     } catch {
       // A working coordinator may have pruned it in the meantime.
-      guard Directory.exists(path) else { return .missing }
+      guard Self.isFolder(path) else { return .missing }
       let file = (error as? CheckpointError).map { URL(fileURLWithPath: $0.path).lastPathComponent } ?? ""
       damage.append(Damage(file: file, text: "cannot be read"))
     }
@@ -76,6 +76,11 @@ public struct CheckpointAudit: Sendable {
       zip(lines, names).allSatisfy({ $0.utf8.count == 66 + $1.utf8.count && $0.hasSuffix("  \($1)") })
     else { return nil }
     return zip(lines, names).map { ($1, String($0.prefix(64))) }
+  }
+
+  private static func isFolder(_ path: String) -> Bool {
+    var isFolder: ObjCBool = false
+    return unsafe FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
   }
 
   private static func sha256(_ path: String, _ body: (Data) -> Void) throws -> String {

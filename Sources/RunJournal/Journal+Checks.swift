@@ -1,4 +1,4 @@
-// Whether the journal can be believed: checks at opening, and the thorough ones of `coordinator audit`.
+// Whether the journal can be believed: checks at opening. The thorough ones are in `JournalAudit`.
 import Foundation
 import GRDB
 import Shared
@@ -81,51 +81,5 @@ extension Journal {
     guard steps <= held else {
       throw JournalError.damaged(path, "it ends after \(held) steps, but \(witness) has \(steps)")
     }
-  }
-
-  /// Goes over everything, the ledger row by row, and returns what is wrong; empty if nothing is.
-  ///
-  /// Reads one epoch of the ledger into memory at a time.
-  /// - Throws: `JournalError` if the database cannot be read.
-  public func audit() throws -> [String] {
-    let damage = try read("auditing the journal") { try String.fetchAll($0, sql: "PRAGMA integrity_check(10)") }
-    guard damage == ["ok"] else { return damage }
-    do { try checkChain() } catch let error as JournalError { return [error.description] }
-    return try read("auditing the ledger") { database in
-      var problems: [String] = []
-      let last = try Int.fetchOne(database, sql: "SELECT max(epoch) FROM steps WHERE rolled_back = 0") ?? -1
-      let lastConsumed = try Int.fetchOne(database, sql: "SELECT max(epoch) FROM consumed") ?? -1
-      for epoch in stride(from: 0, through: max(last, lastConsumed), by: 1) {
-        problems += try auditEpoch(epoch, isOver: epoch < last, database)
-      }
-      return problems
-    }
-  }
-
-  private func auditEpoch(_ epoch: Int, isOver: Bool, _ database: Database) throws -> [String] {
-    var consumed: [Int: [ConsumedClip]] = [:]
-    var count = 0
-    let rows = try Row.fetchCursor(
-      database, sql: "SELECT step, lane, clip FROM consumed WHERE epoch = ?", arguments: [epoch])
-    while let row = try rows.next() {
-      consumed[row[0], default: []].append(ConsumedClip(lane: row[1], clip: row[2]))
-      count += 1
-    }
-    var problems: [String] = []
-    let steps = try StepRecord.filter(sql: "rolled_back = 0 AND epoch = ?", arguments: [epoch]).fetchAll(database)
-    for step in steps {
-      if ConsumedClip.digest(consumed.removeValue(forKey: step.step) ?? []) != step.clipsDigest {
-        problems.append("epoch \(epoch), step \(step.step): the clips consumed are not those that were recorded")
-      }
-    }
-    for step in consumed.keys.sorted() {
-      problems.append("epoch \(epoch): clips of step \(step), which is not committed")
-    }
-    let clips = try Int.fetchOne(database, sql: "SELECT clips FROM runs") ?? 0
-    let stepsPerEpoch = try Int.fetchOne(database, sql: "SELECT steps_per_epoch FROM runs") ?? 0
-    if count != clips, isOver || steps.count == stepsPerEpoch {
-      problems.append("epoch \(epoch): \(count) of \(clips) clips were consumed")
-    }
-    return problems
   }
 }

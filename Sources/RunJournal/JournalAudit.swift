@@ -105,7 +105,9 @@ public struct JournalAudit: Sendable {
   }
 
   mutating func report(_ text: String, _ remedy: String = JournalAudit.restore) {
-    problems.append("\(directory)/run.db: \(text); \(remedy)")
+    // SQLite's findings may have several lines.
+    let line = text.split(whereSeparator: \.isNewline).joined(separator: " ")
+    problems.append("\(directory)/run.db: \(line); \(remedy)")
   }
 
   // MARK: - The form
@@ -147,7 +149,7 @@ public struct JournalAudit: Sendable {
   /// SQLite keeps any value in any column; all that follows relies on what the columns are declared as.
   private mutating func isSound(_ tables: Set<String>, _ database: Database) throws -> Bool {
     let before = problems.count
-    let kinds = ["INTEGER": "integer", "REAL": "real", "TEXT": "text"]
+    let kinds = ["INTEGER": "integer", "INT": "integer", "REAL": "real", "TEXT": "text"]
     for table in ["runs", "members", "generations", "steps", "verdicts", "consumed", "clips", "checkpoints", "events"] {
       guard tables.contains(table) else {
         report("the table \(table) is missing")

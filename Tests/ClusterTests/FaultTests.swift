@@ -26,6 +26,7 @@ import Testing
     #expect(whole.status == 0, "\(whole.output)")
     #expect(try cluster.weights(name) == cluster.weights("whole"))
     #expect(try cluster.wrongEpochs(name) == 0)
+    for audit in try cluster.audits(name) { #expect(audit.status == 0, "\(audit.output)") }
     #expect(try cluster.query(name, "SELECT count(*) FROM steps WHERE rolled_back", as: Int.self) == [0])
   }
 
@@ -115,6 +116,7 @@ import Testing
       #expect(finished.status == 0, "\(finished.output)")
       #expect(finished.output.contains(name) && finished.output.contains("changed since it was indexed"))
       weights.insert(try cluster.weights(run))
+      for audit in try cluster.audits(run) { #expect(audit.status == 0, "\(audit.output)") }
       // Twelve epochs, each without the clip once.
       #expect(try cluster.query(run, "SELECT count(DISTINCT epoch) FROM verdicts", as: Int.self) == [12])
       #expect(try cluster.query(run, "SELECT count(*) FROM consumed", as: Int.self) == [12 * 19])

@@ -75,6 +75,16 @@ final class LocalCluster {
     return try database.read { try Value.fetchAll($0, sql: sql) }
   }
 
+  /// The two audits of a run, in the same words.
+  func audits(_ name: String) throws -> [Finished] {
+    let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent().appendingPathComponent("cluster/audit.py").path
+    return [
+      try run(Self.program("coordinator"), ["audit", folder.path(name)]),
+      try run("/usr/bin/env", ["python3", script, folder.path(name)]),
+    ]
+  }
+
   /// The query of docs/journal.md: epochs in which some clip was not consumed exactly once.
   func wrongEpochs(_ name: String) throws -> Int {
     try query(

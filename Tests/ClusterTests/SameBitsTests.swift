@@ -60,6 +60,7 @@ import Testing
     #expect(finished.status == 0, "\(finished.output)")
     #expect(try cluster.weights("hurt") == cluster.weights("whole"))
     #expect(try cluster.wrongEpochs("hurt") == 0)
+    for audit in try cluster.audits("hurt") { #expect(audit.status == 0, "\(audit.output)") }
     let generations = try cluster.query("hurt", "SELECT count(*) FROM generations", as: Int.self)[0]
     #expect(generations > 3)
     // Nobody's work was lost: the survivors redid only the step in flight.
@@ -82,6 +83,7 @@ import Testing
     #expect(resumed.status == 0, "\(resumed.output)")
     #expect(try cluster.weights("dead") == cluster.weights("whole"))
     #expect(try cluster.wrongEpochs("dead") == 0)
+    for audit in try cluster.audits("dead") { #expect(audit.status == 0, "\(audit.output)") }
   }
 
   @Test(

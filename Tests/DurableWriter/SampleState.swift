@@ -36,10 +36,13 @@ public enum SampleState {
 
   public static func commit(_ step: Int) -> JournalCommit {
     let consumed = (0..<2).map { ConsumedClip(lane: $0, clip: 2 * (step % 3) + $0) }
-    func digest(_ kind: String) -> String { String(sha256Hex(Data("\(kind) \(step)".utf8)).prefix(32)) }
+    func digest(_ kind: String, _ step: Int) -> String {
+      String(sha256Hex(Data("\(kind) \(step)".utf8)).prefix(32))
+    }
     let record = StepRecord(
-      step: step, epoch: step / 3, generation: 1, attempt: 0, digest: digest("sum"), weightsDigest: digest("weights"),
-      stateDigest: digest("state"), loss: 1.5 / Double(step + 1), top1: 1, top5: 2, clips: 2, learningRate: 0.1,
+      step: step, epoch: step / 3, generation: 1, attempt: 0, digest: digest("sum", step),
+      weightsDigest: digest("state", step), stateDigest: digest("state", step + 1), loss: 1.5 / Double(step + 1),
+      top1: 1, top5: 2, clips: 2, learningRate: 0.1,
       gradientBits: 10, rawBytes: 1000 + step, wireBytes: 400 + step, ringSeconds: 0.25, computeSeconds: 1.5,
       decodeWaitSeconds: 0.125, reporter: step % 4, committedAt: time.addingTimeInterval(Double(step)))
     return JournalCommit(step: record, consumed: consumed)

@@ -23,6 +23,9 @@ private struct WrittenJournal {
       ClipRecord(clip: $0, id: "c\($0)", path: "c\($0).mp4", label: "a", bytes: 9, hash: "h")
     }
     try journal.beginRun(SampleState.run, clips: clips, rejected: [])
+    try journal.record(
+      GenerationRecord(
+        number: 1, startStep: 0, reason: "start", lanes: [0: [0, 1]], ring: [0], createdAt: SampleState.time))
     for first in stride(from: 0, to: steps + 6, by: 3) {
       try journal.recordCommits((first..<first + 3).map(SampleState.commit))
     }
@@ -59,7 +62,7 @@ private func open(
     else { return .wrong("\(live.count) steps: \(live.map(\.chainText))") }
     _ = try journal.status()
     guard try journal.run()?.recipeDigest == SampleState.run.recipeDigest else { return .refused("another recipe") }
-    let found = try journal.audit()
+    let found = try JournalAudit(URL(fileURLWithPath: path).deletingLastPathComponent().path).problems
     guard found.isEmpty else { return .refused(found.joined()) }
     for epoch in 0..<live.count / 3 {
       guard try journal.consumedClips(epoch: epoch) == SampleState.clips else {

@@ -29,6 +29,7 @@ struct ResumedRun {
     guard next >= step else {
       throw SharedError(.badData, "\(journal.path): lacks steps below the checkpoint of step \(step)")
     }
+    try reconcileCheckpoints(journal, store)
     past = try Self.past(journal, next: next, checkpoint: checkpoint?.step)
     display.line(
       past.present.isEmpty

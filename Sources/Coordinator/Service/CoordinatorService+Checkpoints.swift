@@ -52,6 +52,7 @@ extension CoordinatorService {
     case .done(let data):
       checkpointFetch?.waiting.removeFirst()
       checkpointFetch?.done.append(data)
+      membership.isHandedOver = membership.phase == .stopped(next: fetch.step) && fetch.waiting.count == 1
       if fetch.waiting.count == 1 { try writeCheckpoint() } else { try askForPiece() }
     }
   }

@@ -1,0 +1,190 @@
+// The audit of the journal: a sound one passes, and each thing that is not as it must be is named.
+import Foundation
+import GRDB
+import Shared
+import TestSupport
+import Testing
+
+@testable import RunJournal
+
+private let time = Date(timeIntervalSince1970: 1_700_000_000)
+
+/// 7 clips, 3 steps an epoch of 3, 3 and 1 clips, 2 epochs; clip 4 cannot be decoded in step 4.
+private struct AuditedRun {
+  let folder: TemporaryFolder
+
+  init() throws {
+    folder = try TemporaryFolder()
+    let journal = try Journal(folder.path("run.db"), .create)
+    let clips = (0..<7).map { ClipRecord(clip: $0, id: "c\($0)", path: "c\($0).mp4", label: "a", bytes: 9, hash: "h") }
+    try journal.beginRun(
+      RunRecord(
+        name: "test", seed: 1, recipeDigest: "r", indexDigest: "i", fingerprint: "f", clips: 7, stepsPerEpoch: 3,
+        epochs: 2, createdAt: time), clips: clips, rejected: [])
+    for (rank, life) in [(0, "a"), (1, "b")] {
+      try journal.memberJoined(
+        MemberRecord(rank: rank, incarnation: life, host: "h", pid: 1, threads: 1, joinedAt: time))
+    }
+    try record(journal, generation: 1, from: 0)
+    try journal.recordCommits((0..<4).map { commit($0, generation: 1) })
+    // Steps 2 and 3 are computed again, by a generation with a replaced worker.
+    try journal.rollBack(to: 2, reason: "test", at: time)
+    try journal.memberLeft(rank: 1, incarnation: "b", reason: "killed", at: time + 10)
+    try journal.memberJoined(
+      MemberRecord(rank: 1, incarnation: "c", host: "h", pid: 2, threads: 1, joinedAt: time + 11))
+    try record(journal, generation: 3, from: 2)
+    try journal.record(VerdictRecord(step: 4, clip: 4, epoch: 1, lane: 0, reason: "broken", decidedAt: time))
+    try journal.recordCommits((2..<6).map { commit($0, generation: 3) })
+    try journal.record(CheckpointRecord(step: 6, path: "p", manifestSha256: "m", bytes: 7, createdAt: time))
+    try journal.close()
+  }
+
+  private func record(_ journal: Journal, generation: Int, from step: Int) throws {
+    try journal.record(
+      GenerationRecord(
+        number: generation, startStep: step, reason: "", lanes: [0: [0], 1: [1]], ring: [0, 1], createdAt: time))
+  }
+
+  private func commit(_ step: Int, generation: Int) -> JournalCommit {
+    let first = 3 * (step % 3)
+    let consumed = (first..<min(first + 3, 7)).filter { step != 4 || $0 != 4 }.map { ConsumedClip(lane: 0, clip: $0) }
+    return JournalCommit(
+      step: StepRecord(
+        step: step, epoch: step / 3, generation: generation, attempt: 0, digest: "d\(step)", weightsDigest: "w\(step)",
+        // The first steps are those of an older version, which kept no such digest.
+        stateDigest: step < 2 ? "" : "w\(step + 1)", loss: 1.5 / Double(step + 1), top1: 1, top5: 1,
+        clips: consumed.count, learningRate: 0.1, gradientBits: 10, rawBytes: 1, wireBytes: 1, ringSeconds: 0,
+        computeSeconds: 1, decodeWaitSeconds: 0, reporter: 0, committedAt: time), consumed: consumed)
+  }
+
+  /// - Parameter rechained: whether the chain is made to fit afterwards, so that something else must notice.
+  func problems(after statements: [String], rechained: Bool) throws -> [String] {
+    let queue = try DatabaseQueue(path: folder.path("run.db"))
+    try queue.write { database in
+      for statement in statements { try database.execute(sql: statement) }
+      guard rechained else { return }
+      var chain = ""
+      for row in try Row.fetchAll(database, sql: "SELECT * FROM steps ORDER BY id") {
+        chain = try StepRecord(row: row).chain(after: chain)
+        try database.execute(sql: "UPDATE steps SET chain = ? WHERE id = ?", arguments: [chain, row["id"] as Int])
+      }
+    }
+    try queue.close()
+    return try JournalAudit(folder.path(".")).problems
+  }
+}
+
+@Suite struct JournalAuditTests {
+  @Test("a sound journal passes, with rollbacks, verdicts, replaced workers and rows of older versions in it")
+  func sound() throws {
+    let run = try AuditedRun()
+    var snapshots = 0
+    let audit = try JournalAudit(run.folder.path("")) { snapshots += 1 }
+    #expect(audit.problems == [])
+    #expect(audit.isReadable && snapshots == 1)
+    #expect(audit.steps == 6 && audit.wholeEpochs == 2)
+    #expect(audit.generations == 2 && audit.checkpoints.count == 1)
+    #expect(audit.clips.map(\.id) == (0..<7).map { "c\($0)" })
+  }
+
+  @Test(
+    "what the chain covers cannot be changed unnoticed",
+    arguments: [
+      ("UPDATE steps SET loss = 0.5 WHERE step = 1", "the row of step 1 (id 2) is not the one that was written"),
+      ("UPDATE steps SET state_digest = 'x' WHERE id = 5", "the row of step 2 (id 5) is not the one"),
+      ("UPDATE steps SET learning_rate = 0.2 WHERE id = 3", "the row of step 2 (id 3) is not the one"),
+      ("DELETE FROM steps WHERE id = 4", "the row of step 2 (id 5) is not the one"),
+    ])
+  func chain(statement: String, problem: String) throws {
+    let found = try AuditedRun().problems(after: [statement], rechained: false)
+    #expect(found.contains { $0.contains(problem) }, "\(found)")
+  }
+
+  @Test(
+    "with a chain that fits, each check of its own finds what it is for",
+    arguments: [
+      (["DELETE FROM steps WHERE id = 7"], "step 4 missing before step 5"),
+      (
+        ["DELETE FROM steps WHERE id = 5", "UPDATE steps SET rolled_back = 0 WHERE id = 3"],
+        "step 2: written for generation 1"
+      ),
+      (["UPDATE steps SET rolled_back = 1 WHERE id = 6"], "step 3 is marked as rolled back, but was not computed"),
+      (
+        ["DROP INDEX live_steps", "UPDATE steps SET rolled_back = 0 WHERE id = 4"],
+        "step 2 was written again (id 5), but a row before it is not marked"
+      ),
+      (["UPDATE steps SET state_digest = 'x' WHERE id = 6"], "step 4 did not start from the state that step 3 led to"),
+      (["UPDATE steps SET weights_digest = 'x' WHERE id = 6"], "step 3 did not start from the state that step 2 led"),
+      (["UPDATE steps SET epoch = 1 WHERE id = 5"], "step 2 cannot be in epoch 1"),
+      (["UPDATE steps SET generation = 1 WHERE id >= 7"], "steps 4 to 5: written for generation 1, but"),
+      (
+        ["DELETE FROM generations WHERE number = 1"],
+        "steps 0 to 1: written for generation 1, but the generations' first"
+      ),
+      (["UPDATE generations SET start_step = 4 WHERE number = 3"], "steps 2 to 3: written for generation 3"),
+      (["UPDATE generations SET start_step = 99 WHERE number = 3"], "generation 3 cannot begin at step 99"),
+      (["UPDATE members SET left_at = NULL"], "rank 1 was two workers at once: b and c"),
+      (
+        ["UPDATE members SET left_at = '2040-01-01' WHERE incarnation = 'b'"], "rank 1 was two workers at once: b and c"
+      ),
+      (["UPDATE runs SET epochs = 1"], "step 5 is beyond the run's last"),
+      (["UPDATE runs SET steps_per_epoch = 0"], "0 steps an epoch and 2 epochs cannot be"),
+      (["DELETE FROM clips WHERE clip = 6"], "its 6 clips are not the 7 of the run"),
+      (["UPDATE clips SET id = 'c0' WHERE clip = 3"], "clip 3 has not an id after that of the clip before"),
+      (["DELETE FROM consumed WHERE epoch = 0 AND clip = 1"], "epoch 0 is over without clip 1"),
+      (["DELETE FROM consumed WHERE epoch = 0 AND clip = 1"], "epoch 0, step 0: the clips consumed are not those"),
+      (["UPDATE consumed SET lane = 7 WHERE epoch = 0 AND clip = 1"], "epoch 0, step 0: the clips consumed are not"),
+      (["UPDATE consumed SET clip = 9 WHERE epoch = 0 AND clip = 1"], "epoch 0: clip 9 consumed, but not of the index"),
+      (["INSERT INTO consumed VALUES (1, 4, 9, 0)"], "epoch 1: clips of step 9 were consumed, which is not committed"),
+      (["INSERT INTO consumed VALUES (2, 4, 6, 0)"], "epoch 2: clips of step 6 were consumed, which is not committed"),
+      (
+        [
+          "CREATE TABLE copy AS SELECT * FROM consumed", "DROP TABLE consumed", "ALTER TABLE copy RENAME TO consumed",
+          "INSERT INTO consumed VALUES (1, 2, 5, 0)",
+        ], "epoch 1: clip 2 consumed more than once"
+      ),
+      (["UPDATE steps SET clips = 2 WHERE id = 1"], "epoch 0, step 0: 2 clips and 0 left out, expected 3"),
+      (["DELETE FROM verdicts"], "epoch 1 is over without clip 4"),
+      (["DELETE FROM verdicts"], "epoch 1, step 4: 2 clips and 0 left out, expected 3"),
+      (["INSERT INTO verdicts VALUES (1, 3, 0, 0, '', '')"], "epoch 0: clip 3 consumed, but left out by a verdict"),
+      (["INSERT INTO verdicts VALUES (1, 3, 0, 0, '', '')"], "epoch 0, step 1: 3 clips and 1 left out, expected 3"),
+      (["UPDATE verdicts SET epoch = 0"], "the verdict about clip 4 in step 4 of epoch 0 is about no step or clip"),
+      (
+        ["INSERT INTO verdicts VALUES (6, 0, 2, 0, '', '')"],
+        "the verdict about clip 0 in step 6 of epoch 2 is about no"
+      ),
+      (["UPDATE checkpoints SET step = 7"], "the checkpoint of step 7 is ahead of its 6 steps"),
+      (["UPDATE steps SET top1 = 'many' WHERE id = 2"], "1 values of steps.top1 are not integer"),
+      (["DROP TABLE verdicts"], "the table verdicts is missing"),
+    ])
+  func damage(statements: [String], problem: String) throws {
+    let readable = !["many", "DROP TABLE verdicts"].contains { statements[0].contains($0) }
+    let found = try AuditedRun().problems(after: statements, rechained: readable)
+    #expect(found.contains { $0.contains("run.db: ") && $0.contains(problem) }, "\(found)")
+    #expect(found.allSatisfy { !$0.contains("is not the one that was written") }, "\(found)")
+  }
+
+  @Test("a worker that came back shares its rank's time with the one that stood in for it")
+  func cameBack() throws {
+    let run = try AuditedRun()
+    let journal = try Journal(run.folder.path("run.db"), .resume)
+    try journal.memberLeft(rank: 1, incarnation: "c", reason: "killed", at: time + 20)
+    try journal.memberJoined(
+      MemberRecord(rank: 1, incarnation: "b", host: "h", pid: 1, threads: 1, joinedAt: time + 21))
+    #expect(try JournalAudit(run.folder.path("")).problems.count == 1)
+    try journal.record(EventRecord(at: time, level: .info, source: "coordinator", text: "worker 1 is back"))
+    #expect(try JournalAudit(run.folder.path("")).problems == [])
+  }
+
+  @Test("bytes that are no database are a problem; a folder without a run, and an empty journal, are no run")
+  func noRun() throws {
+    let folder = try TemporaryFolder()
+    #expect(throws: JournalError.self) { try JournalAudit(folder.path("")) }
+    try Journal(folder.path("run.db"), .create).close()
+    let empty = #expect(throws: JournalError.self) { try JournalAudit(folder.path("")) }
+    #expect(empty?.status == .badData)
+    try folder.write(String(repeating: "no database ", count: 999), to: "run.db")
+    let audit = try JournalAudit(folder.path(""))
+    #expect(!audit.isReadable && audit.problems.count == 1)
+  }
+}
