@@ -105,6 +105,7 @@ class Chaos:
             if not ground.is_mounted:
                 self.say("a small file system cannot be mounted here (not root?): disk-full is left out")
             reference = None
+            # At the same time: there is time between the faults, and nobody waits for it afterwards.
             if not self.given.no_reference:
                 reference = self.train(ground, ground.reference, ground.reference_recipe, "localhost threads=2")
             try:
