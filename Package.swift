@@ -77,6 +77,8 @@ let package = Package(
       name: "CoordinatorTests", dependencies: ["Coordinator", "Messaging", "Shared", "TestSupport"],
       swiftSettings: plain),
     .testTarget(name: "WorkerTests", dependencies: ["Worker", "Shared"], swiftSettings: plain),
+    .testTarget(
+      name: "SimulationTests", dependencies: ["Coordinator", "Ring", "Shared", "Worker"], swiftSettings: plain),
     .testTarget(name: "ClusterTests", dependencies: ["Shared", "TestSupport", database], swiftSettings: plain),
   ],
   swiftLanguageModes: [.v6]

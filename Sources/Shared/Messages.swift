@@ -179,12 +179,39 @@ public struct Standing: Hashable, Sendable, Codable {
   public var held: [Int]
   /// In generation 0.
   public var selfTest: SelfTest?
+  /// Where it is frozen: which reduction's sum it keeps.
+  public var vote: Vote?
+  /// How step `next` − 1 was applied here; nil where it was not.
+  public var last: Last?
+
+  /// A reduction: all who voted in it and committed have the same sum.
+  public struct Vote: Hashable, Sendable, Codable {
+    public var generation: UInt32
+    public var attempt: UInt8
+
+    public init(generation: UInt32, attempt: UInt8) {
+      self.generation = generation
+      self.attempt = attempt
+    }
+  }
+
+  public struct Last: Hashable, Sendable, Codable {
+    public var vote: Vote
+    public var skipped: Bool
+
+    public init(_ record: CommitRecord) {
+      vote = Vote(generation: record.generation, attempt: record.attempt)
+      skipped = record.skipped
+    }
+  }
 
   public init(
     generation: UInt32, next: UInt64?, frozen: Bool = false, stopped: Bool = false, held: [Int] = [],
-    selfTest: SelfTest? = nil
+    selfTest: SelfTest? = nil, vote: Vote? = nil, last: Last? = nil
   ) {
     self.selfTest = selfTest
+    self.vote = vote
+    self.last = last
     self.generation = generation
     self.next = next
     self.frozen = frozen

@@ -92,8 +92,13 @@ import Testing
     _ = start(&m, ranks: 2)
     _ = m.committed(record(5), by: worker[0])
     _ = m.lost(worker[0], .dead, reason: "killed", at: .zero)
-    _ = m.standing(worker[1], Standing(generation: 2, next: 5, frozen: true), at: .zero)
+    var other = m
+    _ = m.standing(worker[1], Standing(generation: 2, next: 5, frozen: true, vote: .init(generation: 1, attempt: 0)), at: .zero)
     #expect(m.phase == .preparing(step: 6))
+    // A sum of another attempt is another sum.
+    _ = other.standing(
+      worker[1], Standing(generation: 2, next: 5, frozen: true, vote: .init(generation: 1, attempt: 1)), at: .zero)
+    #expect(other.phase != .preparing(step: 6))
   }
 
   @Test("a newcomer waits for a boundary, then learns from a peer")

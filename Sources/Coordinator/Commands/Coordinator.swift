@@ -9,6 +9,7 @@ struct CoordinatorCommand: ParsableCommand {
     commandName: "coordinator", abstract: "Trains bLVNet-TAM on video over worker processes.",
     subcommands: [
       TrainCommand.self, IndexCommand.self, EvaluateCommand.self, DemoDataCommand.self, StatusCommand.self,
+      AuditCommand.self,
     ], defaultSubcommand: TrainCommand.self)
 
   /// Reports failures in one line with the exit code that belongs to them.

@@ -39,7 +39,8 @@ extension Membership {
       condemned.insert(identity)
       actions += [.kill(identity, reason: why), .launch(rank: identity.rank)]
     }
-    return mattered ? actions + reform("\(identity) was lost: \(why)", at: now) : actions
+    // The survivors are halted first: whatever else there is to do would make them wait.
+    return mattered ? reform("\(identity) was lost: \(why)", at: now) + actions : actions
   }
 
   /// The process of a rank ended that was no member at that time.
@@ -87,6 +88,12 @@ extension Membership {
         actions += changeDonor(of: worker, at: now)
       }
     }
+    let all = members
+    if phase == .running, all.count == generation?.members.count,
+      all.allSatisfy({ now - $0.moved > settings.hangAfter })
+    {
+      actions += reform("nothing has moved for \(text(settings.hangAfter)) s", at: now)
+    }
     for (rank, lost) in absent.sorted(by: { $0.key < $1.key }) where now - lost.since > settings.returnAfter {
       absent[rank] = nil
       condemned.insert(lost.identity)
@@ -117,7 +124,10 @@ extension Membership {
     case .preparing:
       return worker.source != nil && worker.prepared == nil && participants.contains(worker.identity.rank)
         ? "getting its state" : nil
-    case .recovering, .gathering, .stopped: return nil
+    case .stopped(let next):
+      return checkpoint != next && !isHandedOver && generation?.members.first?.identity == worker.identity
+        ? "handing over the last checkpoint" : nil
+    case .recovering, .gathering: return nil
     }
   }
 

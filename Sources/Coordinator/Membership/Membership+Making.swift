@@ -34,11 +34,14 @@ extension Membership {
     var actions: [Action] = []
     var best = taking.compactMap(next).max()
     // In doubt: a rank that is gone may have applied what the others froze; its record settles it.
-    if let step = best, committed == step + 1,
-      taking.contains(where: { next($0) == step && $0.standing?.frozen == true })
+    if let step = best, committed == step + 1, let last,
+      taking.contains(where: { next($0) == step && $0.standing?.vote == last.vote })
     {
       best = step + 1
     }
+    // What a rank voted for may have been repeated since, in another attempt or generation: that is another sum.
+    let last =
+      taking.first { next($0) == best && $0.standing?.last != nil }?.standing?.last ?? (committed == best ? last : nil)
     var target = best ?? 0
     if best == nil || target < committed {
       // Nobody holds the newest state: the newest that there is.
@@ -56,8 +59,10 @@ extension Membership {
       var source: StateSource?
       if best == nil {
         source = checkpoint == nil ? .initial : .coordinator
-      } else if let step = next(worker), step == target || (step + 1 == target && worker.standing?.frozen == true) {
-        source = .own(skipping: lastSkipped)
+      } else if let step = next(worker),
+        step == target || (step + 1 == target && last != nil && worker.standing?.vote == last?.vote)
+      {
+        source = .own(skipping: last?.skipped ?? false)
       }
       guard let source else { continue }
       actions += prepare(worker.identity, target, source, at: now)
@@ -113,7 +118,7 @@ extension Membership {
       verdicts: verdicts.filter { $0.step >= step }, computesAnew: computesAnew)
     generation = made
     phase = .running
-    (restores, computesAnew) = (false, false)
+    (restores, computesAnew, isHandedOver) = (false, false, false)
     for worker in all {
       workers[worker.identity.rank]?.standing = nil
       workers[worker.identity.rank]?.mustLearn = false
@@ -135,7 +140,7 @@ extension Membership {
 
   /// One whose state is not the journal's, or, where the journal does not know it, not that of most.
   private func odd(_ all: [Worker], _ step: UInt64) -> Worker? {
-    if step == committed, let state, all.contains(where: { $0.prepared == state }) {
+    if step == committed, let state {
       return all.first { $0.prepared != state }
     }
     let counts = Dictionary(all.map { ($0.prepared, 1) }, uniquingKeysWith: +)
@@ -170,7 +175,8 @@ extension Membership {
     guard phase == .running, isMember(identity), !verdicts.contains(clip) else { return [] }
     let failed = clipFailures[clip, default: []].union([identity.rank])
     clipFailures[clip] = failed
-    if failed.count == 1, members.contains(where: { !failed.contains($0.identity.rank) }) {
+    let unable = failed.union(avoided[lane] ?? [])
+    if failed.count == 1, members.contains(where: { !unable.contains($0.identity.rank) }) {
       avoided[lane, default: []].insert(identity.rank)
       return [.note("\(why); another worker tries")] + reform("a clip is tried elsewhere", at: now)
     }

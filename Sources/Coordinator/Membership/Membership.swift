@@ -57,6 +57,8 @@ struct Membership {
     /// Committed steps, and the digest of the state that they led to.
     var next: UInt64 = 0
     var state: Digest128?
+    /// How the last of them was applied.
+    var last: Standing.Last?
     /// The step of the newest valid checkpoint; nil where there is none.
     var checkpoint: UInt64?
     var verdicts: [ClipVerdict] = []
@@ -133,8 +135,10 @@ struct Membership {
   var committed: UInt64
   /// Of the state before `committed`, where it is known.
   var state: Digest128?
-  /// The last of them changed nothing.
-  var lastSkipped = false
+  /// How the last of them was applied.
+  var last: Standing.Last?
+  /// The last checkpoint has been fetched: if it is not written, that is not the workers' fault.
+  var isHandedOver = false
   var checkpoint: UInt64?
   var verdicts: [ClipVerdict]
   /// Workers of this and older generations may hold states that were rolled back since.
@@ -170,6 +174,7 @@ struct Membership {
     sequence = max(past.directives.last?.sequence ?? 0, past.generation?.directivesDone ?? 0)
     committed = past.next
     state = past.state
+    last = past.last
     checkpoint = past.checkpoint
     verdicts = past.verdicts
     rolledBack = past.rolledBack
@@ -262,7 +267,7 @@ struct Membership {
     guard record.step >= committed else { return [] }
     committed = record.step + 1
     state = record.after
-    lastSkipped = record.skipped
+    last = Standing.Last(record)
     clipFailures = [:]
     avoided = [:]
     return balance(after: record.step)
@@ -271,11 +276,17 @@ struct Membership {
   /// A worker was asked to end: it goes at the next boundary, if another holds the state.
   mutating func leaving(_ identity: WorkerIdentity, at now: Duration) -> [Action] {
     guard isKnown(identity), workers[identity.rank]?.isLeaving == false else { return [] }
-    guard phase == .running, isMember(identity) else { return isMember(identity) ? [] : letGo(identity) }
+    guard phase == .running, isMember(identity) else {
+      // Whoever is asked for something now is let go when that is over.
+      let isAsked = phase == .halting || preparing != nil
+      return isMember(identity) || (isAsked && participants.contains(identity.rank)) ? [] : letGo(identity)
+    }
     guard members.contains(where: { $0.identity != identity && !$0.isLeaving }) else { return [] }
     workers[identity.rank]?.isLeaving = true
     return [.note("\(identity) leaves at the next boundary")] + order(.reform)
   }
+
+  private var preparing: UInt64? { if case .preparing(let step) = phase { step } else { nil } }
 
   mutating func letGo(_ identity: WorkerIdentity) -> [Action] {
     workers[identity.rank] = nil

@@ -52,6 +52,7 @@ extension CoordinatorService {
     case .done(let data):
       checkpointFetch?.waiting.removeFirst()
       checkpointFetch?.done.append(data)
+      membership.isHandedOver = membership.phase == .stopped(next: fetch.step) && fetch.waiting.count == 1
       if fetch.waiting.count == 1 { try writeCheckpoint() } else { try askForPiece() }
     }
   }
@@ -69,10 +70,8 @@ extension CoordinatorService {
       try durably { try $0.record(row) }
       newestCheckpoint = stored
       membership.checkpointed(fetch.step)
-      for step in try store.prune(keep: plan.recipe.checkpoint.keep) {
-        try durably { try $0.checkpointRemoved(step: step, reason: "pruned", at: .now) }
-      }
       try send(.checkpointTaken(step: fetch.step), to: fetch.from)
+      try prune(store)
     } catch let error as CheckpointError {
       guard case .stopped = membership.phase else {
         note("the checkpoint of step \(fetch.step) was not written: \(error); training goes on", level: .error)
@@ -85,6 +84,17 @@ extension CoordinatorService {
       checkpointFailure = "\(error)"
       checkpointFetch = fetch
       checkpointFetch?.notBefore = now + .seconds(2)
+    }
+  }
+
+  /// Removes the oldest checkpoints. One that cannot be removed stays, and is tried again after the next one.
+  private func prune(_ store: CheckpointStore) throws {
+    let before = try store.list()
+    do { try store.prune(keep: plan.recipe.checkpoint.keep) } catch let error as CheckpointError {
+      note("old checkpoints were not removed: \(error)", level: .warning)
+    }
+    for step in Set(before).subtracting(try store.list()).sorted() {
+      try durably { try $0.checkpointRemoved(step: step, reason: "pruned", at: .now) }
     }
   }
 

@@ -33,16 +33,16 @@ extension CoordinatorService {
     for signal in signalled + signals.take() where signal != SIGCHLD { try stop() }
     signalled = []
     for ended in fleet.reap() {
-      note("worker \(ended.rank)'s process ended: \(ended.reason) (log: \(ended.log))", level: .warning)
       if let identity = pids.first(where: { $0.value == ended.pid && $0.key.rank == ended.rank })?.key, !ended.isRemote
       {
         pids[identity] = nil
         if membership.isKnown(identity) {
-          try perform(membership.lost(identity, .dead, reason: ended.reason, at: now))
+          try perform(membership.lost(identity, .dead, reason: "\(ended.reason) (log: \(ended.log))", at: now))
           continue
         }
         try perform(membership.gone(identity, at: now))
       }
+      note("worker \(ended.rank)'s process ended: \(ended.reason) (log: \(ended.log))", level: .warning)
       if !finished { try perform(membership.ended(rank: ended.rank)) }
     }
   }

@@ -96,7 +96,7 @@ extension CoordinatorService {
         try write(journal)
         if told { display.line("the journal can be written again") }
         return
-      } catch let error as JournalError where error.status == .ioError || error.status == .unavailable {
+      } catch let error as JournalError where error.isTransient {
         if !told { display.line("warning: \(error); training goes on and will be written down when this works again") }
         told = true
         try stayHeard(for: .milliseconds(200))

@@ -34,6 +34,8 @@ final class WorkerLoop {
   private var orphanAfter = Duration.seconds(60)
   private var silentAfter = Duration.seconds(3)
   private var dropped = 0
+  /// Bytes of checkpoints that were handed over.
+  private var served: UInt64 = 0
   /// The newest evaluation task, and what came of it.
   private var evaluated: (task: Int, result: EvaluationResult?)?
 
@@ -111,6 +113,7 @@ final class WorkerLoop {
       case .blobPiece(let piece): try took(piece, payload)
       case .blobRequest(let request):
         let (piece, bytes) = shelf.answer(request)
+        served += UInt64(bytes?.count ?? 0)
         try link.send(.blobPiece(piece), payload: bytes)
       default: try perform(session.receive(message))
       }
@@ -279,7 +282,7 @@ final class WorkerLoop {
       progress.attempt = session.attempt
       progress.phase = session.phase.progress
       progress.lanesDone = work?.summed.count ?? 0
-      progress.work = (pool?.moved ?? 0) &+ UInt64(fetch?.bytes ?? 0)
+      progress.work = (pool?.moved ?? 0) &+ UInt64(fetch?.bytes ?? 0) &+ served
       progress.ringFrames = UInt64(ring?.counters.bytesReceived ?? 0)
       progress.waitingFor = ring.flatMap { $0.waitsFor }.flatMap { session.generation?.members[$0].identity.rank }
     }

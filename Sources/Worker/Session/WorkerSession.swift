@@ -64,6 +64,10 @@ struct WorkerSession {
   private(set) var records: [CommitRecord] = []
   /// Lanes of step `next` that are summed up, or are being computed.
   private(set) var held: [Int] = []
+  /// The reduction whose sum is kept, or was last.
+  private var vote: Standing.Vote?
+  /// How step `next` − 1 was applied.
+  private var last: Standing.Last?
   private var run = ""
   /// The journal holds every step below.
   private var acknowledged: UInt64 = 0
@@ -186,6 +190,7 @@ struct WorkerSession {
       // Another's state, and with it another's past.
       records = []
       held = []
+      last = nil
     }
     next = step
     frozen = false
@@ -205,6 +210,7 @@ struct WorkerSession {
     guard phase == .reducing else { return [] }
     phase = .voting
     frozen = true
+    vote = generation.map { Standing.Vote(generation: $0.number, attempt: attempt) }
     return [.vote(directive: directiveHeld)]
   }
 
@@ -230,6 +236,7 @@ struct WorkerSession {
     next = step + 1
     frozen = false
     held = []
+    last = Standing.Last(record)
     records.append(record)
     let sent = [Action.send(.committed(record))]
     return phase == .voting ? sent + boundary() : sent
@@ -240,7 +247,11 @@ struct WorkerSession {
     guard phase == .computing || phase == .voting else { return [] }
     if case .clip(let lane, _) = fault.kind { held.removeAll { $0 == lane } }
     phase = .faulted(fault)
-    return [.send(.fault(fault))]
+    guard case .corruption = fault.kind else { return [.send(.fault(fault))] }
+    // What was summed cannot be believed, whatever becomes of the generation.
+    held = []
+    frozen = false
+    return [.discardSums, .send(.fault(fault))]
   }
 
   // MARK: Making a generation
@@ -297,11 +308,11 @@ struct WorkerSession {
     directives.removeAll { $0.sequence <= agreedDirective }
     directivesDone = max(directivesDone, agreedDirective)
     if next >= lastStep || effective.contains(where: { $0.kind == .stop }) {
-      return [.closeRing] + stand(stopped: true)
+      return stand(stopped: true)
     }
     var actions: [Action] = []
     if isCheckpoint(next), generation.members.first?.identity == identity { actions.append(.shelve(step: next)) }
-    if effective.contains(where: { $0.kind == .reform }) { return actions + [.closeRing] + stand(stopped: false) }
+    if effective.contains(where: { $0.kind == .reform }) { return actions + stand(stopped: false) }
     attempt = 0
     return actions + [compute(next)]
   }
@@ -316,6 +327,7 @@ struct WorkerSession {
   private func standing() -> WorkerMessage {
     .standing(
       Standing(
-        generation: number, next: next, frozen: frozen, stopped: phase == .standing(stopped: true), held: held))
+        generation: number, next: next, frozen: frozen, stopped: phase == .standing(stopped: true), held: held,
+        vote: frozen ? vote : nil, last: last))
   }
 }

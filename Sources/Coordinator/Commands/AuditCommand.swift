@@ -1,0 +1,125 @@
+// `coordinator audit`: checks a run's journal, ledger, index and checkpoints, with no help from what wrote them.
+import ArgumentParser
+import Checkpoint
+import Foundation
+import RunJournal
+import Shared
+
+struct AuditCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "audit",
+    abstract: "Checks journal, ledger and checkpoints of a run; says `ok`, or what is wrong (exit code 1).",
+    discussion: "It changes nothing, and may be used while the run goes on. cluster/audit.py does the same in Python.")
+
+  @Argument(help: "The run directory.") var directory: String
+
+  func run() throws {
+    let audit = try RunAudit(directory)
+    guard audit.problems.isEmpty else {
+      let lines = audit.problems.map { "coordinator: \($0)\n" }.joined()
+      FileHandle.standardError.write(Data(lines.utf8))
+      throw ExitCode(ExitStatus.failed.rawValue)
+    }
+    print(audit.summary)
+  }
+}
+
+/// The journal compared with itself, with the index and with the checkpoints on disk.
+struct RunAudit {
+  private(set) var problems: [String]
+  let summary: String
+  private let directory: String
+  private let journal: JournalAudit
+  private let store: CheckpointAudit
+  /// What was on disk when the journal was looked at.
+  private let onDisk: Set<Int>
+
+  /// - Throws: `JournalError` where there is no run.
+  init(_ path: String) throws {
+    var directory = path
+    while directory.count > 1, directory.last == "/" { directory.removeLast() }
+    let store = CheckpointAudit("\(directory)/checkpoints")
+    var onDisk: Set<Int> = []
+    let journal = try JournalAudit(directory) { onDisk = store.steps() }
+    self.directory = directory
+    self.store = store
+    self.onDisk = onDisk
+    self.journal = journal
+    problems = journal.problems
+    summary =
+      "ok: \(journal.steps) steps, \(journal.wholeEpochs) epochs whole, "
+      + "\(journal.checkpoints.values.filter(\.isLive).count) checkpoints, \(journal.generations) generations"
+    guard journal.isReadable else { return }
+    auditIndex()
+    auditCheckpoints()
+    auditFolders()
+  }
+
+  private mutating func report(_ file: String, _ text: String, _ remedy: String) {
+    problems.append("\(directory)/\(file): \(text); \(remedy)")
+  }
+
+  /// The clips of the journal are those of index/train.tsv, in order.
+  private mutating func auditIndex() {
+    let remedy = "restore index/ from a copy, or start a new run"
+    guard let data = FileManager.default.contents(atPath: "\(directory)/index/train.tsv") else {
+      return report("index/train.tsv", "cannot be read", remedy)
+    }
+    let listed = data.split(separator: UInt8(ascii: "\n")).filter { $0.starts(with: Data("clip\t".utf8)) }.map {
+      let fields = $0.split(separator: UInt8(ascii: "\t"), omittingEmptySubsequences: false)
+      return (fields.dropFirst().prefix(2) + fields.dropFirst(4).prefix(2)).map { String(decoding: $0, as: UTF8.self) }
+    }
+    let known = journal.clips.map { [Self.escaped($0.id), Self.escaped($0.path), String($0.bytes), $0.hash] }
+    guard listed != known else { return }
+    let first = zip(listed, known).enumerated().first { $0.element.0 != $0.element.1 }?.offset
+    report("index/train.tsv", "clip \(first ?? min(listed.count, known.count)) is not the journal's", remedy)
+  }
+
+  /// By scalars: to Swift, "\r\n" would be one character.
+  private static func escaped(_ field: String) -> String {
+    field.unicodeScalars.map { scalar in
+      switch scalar {
+      case "\\": #"\\"#
+      case "\t": #"\t"#
+      case "\n": #"\n"#
+      case "\r": #"\r"#
+      default: String(scalar)
+      }
+    }.joined()
+  }
+
+  /// Every checkpoint of the journal is there, and every byte is what the manifests say.
+  private mutating func auditCheckpoints() {
+    let remedy = "remove it and resume the run: an older one is taken, to the same bits"
+    let live = journal.checkpoints.values.filter(\.isLive).sorted { $0.step < $1.step }
+    let oldest = live.map(\.step).filter(onDisk.contains).min() ?? .max
+    for row in live {
+      let place = "checkpoints/\(store.name(row.step))"
+      switch store.examine(row.step, manifestSha256: row.manifestSha256, bytes: row.bytes) {
+      case .whole: continue
+      case .missing:
+        // A working coordinator prunes first, and then says so in the journal.
+        if row.step <= oldest, RunLock.isHeld(directory) { continue }
+        report(
+          place, "is missing, but the journal has it",
+          "restore it from a copy, or resume the run, which then forgets it")
+      case .damaged(let damage):
+        for part in damage { report(part.file.isEmpty ? place : "\(place)/\(part.file)", part.text, remedy) }
+      }
+    }
+  }
+
+  /// Every checkpoint on disk is in the journal.
+  private mutating func auditFolders() {
+    let live = journal.checkpoints.values.filter(\.isLive).map(\.step)
+    let kept = journal.checkpoints.values.filter(\.wasRolledBack).map(\.step)
+    var unknown = onDisk.subtracting(live).subtracting(kept).sorted()
+    // A working coordinator stores one first, and then says so in the journal.
+    if let last = unknown.last, last > live.max() ?? -1, RunLock.isHeld(directory) { unknown.removeLast() }
+    for step in unknown {
+      report(
+        "checkpoints/\(store.name(step))", "is not in the journal",
+        "resume the run, which takes it in if it is whole, or remove it")
+    }
+  }
+}

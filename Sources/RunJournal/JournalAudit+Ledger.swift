@@ -1,0 +1,100 @@
+// The audit's view of the ledger: each clip once an epoch, apart from those that a verdict leaves out of a step.
+import Foundation
+import GRDB
+import Shared
+
+extension JournalAudit {
+  mutating func auditClips(_ database: Database) throws {
+    let rows = try Row.fetchAll(database, sql: "SELECT clip, id, path, bytes, hash FROM clips ORDER BY clip")
+    clips = rows.map { Clip(id: $0["id"], path: $0["path"], bytes: $0["bytes"], hash: $0["hash"]) }
+    if rows.map({ $0["clip"] as Int }) != Array(0..<clipCount) {
+      report("its \(rows.count) clips are not the \(clipCount) of the run, numbered from 0")
+    }
+    for (row, next) in zip(rows, rows.dropFirst()) {
+      let (before, after): (String, String) = (row["id"], next["id"])
+      if !before.utf8.lexicographicallyPrecedes(after.utf8) {
+        report("clip \(next["clip"] as Int) has not an id after that of the clip before")
+      }
+    }
+  }
+
+  mutating func auditLedger(_ database: Database) throws {
+    let leftOut = try auditVerdicts(database)
+    let full = clipsOfFullStep(leftOut)
+    let epochs = Dictionary(grouping: live, by: \.epoch)
+    let past = try Int.fetchSet(database, sql: "SELECT DISTINCT epoch FROM consumed")
+    for epoch in past.union(epochs.keys).sorted() {
+      try auditEpoch(epoch, epochs[epoch] ?? [], leftOut, clipsOfFullStep: full, database)
+    }
+  }
+
+  /// The clips that steps go without, by step.
+  private mutating func auditVerdicts(_ database: Database) throws -> [Int: Set<Int>] {
+    var leftOut: [Int: Set<Int>] = [:]
+    for row in try Row.fetchAll(database, sql: "SELECT step, clip, epoch FROM verdicts ORDER BY step, clip") {
+      let (step, clip, epoch): (Int, Int, Int) = (row["step"], row["clip"], row["epoch"])
+      leftOut[step, default: []].insert(clip)
+      if !(0...lastStep).contains(step) || epoch != step / stepsPerEpoch || !(0..<clipCount).contains(clip) {
+        report(
+          "the verdict about clip \(clip) in step \(step) of epoch \(epoch) is about no step or clip of the run")
+      }
+    }
+    return leftOut
+  }
+
+  /// What most steps have that do not end an epoch.
+  private func clipsOfFullStep(_ leftOut: [Int: Set<Int>]) -> Int {
+    var counts: [Int: Int] = [:]
+    for row in live where !endsEpoch(row.step) { counts[row.clips &+ (leftOut[row.step]?.count ?? 0), default: 0] += 1 }
+    return counts.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key ?? clipCount
+  }
+
+  private func endsEpoch(_ step: Int) -> Bool { step % stepsPerEpoch == stepsPerEpoch - 1 }
+
+  private mutating func auditEpoch(
+    _ epoch: Int, _ rows: [Step], _ leftOut: [Int: Set<Int>], clipsOfFullStep full: Int, _ database: Database
+  ) throws {
+    var consumed: [Int: [String]] = [:]
+    var times: [Int: Int] = [:]
+    let entries = try Row.fetchCursor(
+      database, sql: "SELECT step, lane, clip FROM consumed WHERE epoch = ? ORDER BY step, lane, clip",
+      arguments: [epoch])
+    while let entry = try entries.next() {
+      let (step, lane, clip): (Int, Int, Int) = (entry[0], entry[1], entry[2])
+      consumed[step, default: []].append("\(lane):\(clip)")
+      times[clip, default: 0] += 1
+    }
+    for row in rows {
+      let entries = consumed.removeValue(forKey: row.step) ?? []
+      let out = leftOut[row.step]?.count ?? 0
+      if sha256Hex(Data(entries.joined(separator: ",").utf8)) != row.clipsDigest || entries.count != row.clips {
+        report("epoch \(epoch), step \(row.step): the clips consumed are not those that were recorded")
+      }
+      let expected = endsEpoch(row.step) ? clipCount &- full &* (stepsPerEpoch - 1) : full
+      if row.clips &+ out != expected {
+        report("epoch \(epoch), step \(row.step): \(row.clips) clips and \(out) left out, expected \(expected)")
+      }
+    }
+    for step in consumed.keys.sorted() {
+      report("epoch \(epoch): clips of step \(step) were consumed, which is not committed")
+    }
+    auditClips(ofEpoch: epoch, times, isOver: rows.count == stepsPerEpoch, leftOut)
+  }
+
+  /// - Parameter times: how often each clip was consumed.
+  private mutating func auditClips(
+    ofEpoch epoch: Int, _ times: [Int: Int], isOver: Bool, _ leftOut: [Int: Set<Int>]
+  ) {
+    let out = leftOut.reduce(into: Set<Int>()) { if $1.key / stepsPerEpoch == epoch { $0.formUnion($1.value) } }
+    let twice = times.filter { $0.value > 1 }.keys
+    if !twice.isEmpty { report("epoch \(epoch): \(named(twice, "clip")) consumed more than once") }
+    let strange = times.keys.filter { !(0..<clipCount).contains($0) }
+    if !strange.isEmpty { report("epoch \(epoch): \(named(strange, "clip")) consumed, but not of the index") }
+    let both = times.keys.filter(out.contains)
+    if !both.isEmpty { report("epoch \(epoch): \(named(both, "clip")) consumed, but left out by a verdict") }
+    guard isOver else { return }
+    wholeEpochs += 1
+    let missing = (0..<clipCount).filter { times[$0] == nil && !out.contains($0) }
+    if !missing.isEmpty { report("epoch \(epoch) is over without \(named(missing, "clip"))") }
+  }
+}

@@ -1,0 +1,176 @@
+// The audit of a run's journal: reads the tables as anybody could, and uses nothing that wrote them. This file opens
+// the database and looks at its form; steps, ledger and the rest are in `JournalAudit+….swift`. `cluster/audit.py`
+// does the same in Python, in the same words; docs/journal.md lists the checks.
+import Foundation
+import GRDB
+import Shared
+
+/// What is wrong with a run's journal, and what the checkpoints and the index are to be compared with.
+public struct JournalAudit: Sendable {
+  /// A checkpoint that the journal knows, the newest row of its step.
+  public struct Checkpoint: Sendable {
+    public var step: Int
+    public var manifestSha256: String
+    public var bytes: Int
+    /// Whether it should be on disk.
+    public var isLive: Bool
+    /// Whether it may be on disk though it is not live: a rollback leaves a damaged one where it is.
+    public var wasRolledBack: Bool
+  }
+
+  /// A training clip, as the index must have it.
+  public struct Clip: Hashable, Sendable {
+    public var id: String
+    public var path: String
+    public var bytes: Int
+    public var hash: String
+  }
+
+  /// A row of `steps`.
+  struct Step {
+    var step: Int
+    var epoch: Int
+    var generation: Int
+    var weights: String
+    var state: String
+    var clips: Int
+    var clipsDigest: String
+    var rolledBack: Bool
+  }
+
+  public let directory: String
+  /// One line each: what, where, what to do.
+  public var problems: [String] = []
+  public var steps: Int { live.count }
+  public internal(set) var wholeEpochs = 0
+  public internal(set) var generations = 0
+  /// By step.
+  public internal(set) var checkpoints: [Int: Checkpoint] = [:]
+  /// By number.
+  public internal(set) var clips: [Clip] = []
+  /// Whether the tables could be read at all.
+  public internal(set) var isReadable = false
+  var live: [Step] = []
+  var clipCount = 0
+  var stepsPerEpoch = 1
+  var lastStep = 0
+
+  static let restore = "restore run.db from a copy, or start a new run directory"
+
+  /// - Parameters:
+  ///   - directory: the run directory.
+  ///   - atSnapshot: called when it is settled which state of the journal is looked at; the journal may be written on.
+  /// - Throws: `JournalError`, bad data if there is no run or one of another layout.
+  public init(_ directory: String, atSnapshot: () throws -> Void = {}) throws {
+    self.directory = directory
+    let path = "\(directory)/run.db"
+    guard FileManager.default.fileExists(atPath: path) else {
+      throw JournalError(.badData, directory, "holds no run: there is no run.db; give a run directory")
+    }
+    do {
+      let queue = try Self.open(path)
+      try queue.read { database in
+        guard try begins(path, database, atSnapshot) else { return }
+        isReadable = true
+        try auditSteps(database)
+        try auditGenerations(database)
+        try auditMembers(database)
+        try auditClips(database)
+        try auditLedger(database)
+        try auditCheckpoints(database)
+      }
+    } catch let error as DatabaseError where [.SQLITE_BUSY, .SQLITE_LOCKED].contains(error.resultCode) {
+      throw JournalError.database(error, "auditing the journal", path)
+    } catch let error as DatabaseError {
+      isReadable = false
+      report("is damaged: \(error.message ?? "SQLite error \(error.resultCode.rawValue)")")
+    }
+  }
+
+  /// Read-only, also on a disk that cannot be written, where the journal must be at rest.
+  private static func open(_ path: String) throws -> DatabaseQueue {
+    var configuration = Configuration()
+    configuration.readonly = true
+    configuration.busyMode = .timeout(5)
+    do {
+      let queue = try DatabaseQueue(path: path, configuration: configuration)
+      _ = try queue.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM sqlite_master") }
+      return queue
+    } catch let error as DatabaseError where error.resultCode == .SQLITE_CANTOPEN {
+      let log = try? FileManager.default.attributesOfItem(atPath: path + "-wal")[.size] as? Int
+      guard log ?? 0 == 0 else { throw error }
+      let name = URL(fileURLWithPath: path).absoluteString
+      return try DatabaseQueue(path: "\(name)?immutable=1", configuration: configuration)
+    }
+  }
+
+  mutating func report(_ text: String, _ remedy: String = JournalAudit.restore) {
+    problems.append("\(directory)/run.db: \(text); \(remedy)")
+  }
+
+  // MARK: - The form
+
+  /// Layout, integrity, the run's row.
+  /// - Returns: whether the rest can be looked at.
+  private mutating func begins(_ path: String, _ database: Database, _ atSnapshot: () throws -> Void) throws -> Bool {
+    let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
+    guard version == 0 || version == Schema.version else {
+      let remedy = version > Schema.version ? "use a newer Tamring" : "resume the run once to update it"
+      throw JournalError(
+        .badData, path, "has layout \(version), and this program knows \(Schema.version); \(remedy)")
+    }
+    let damage = try String.fetchAll(database, sql: "PRAGMA integrity_check(10)")
+    try atSnapshot()
+    guard damage == ["ok"] else {
+      for line in damage { report("is damaged: \(line)") }
+      return false
+    }
+    let tables = try String.fetchSet(database, sql: "SELECT name FROM sqlite_master WHERE type = 'table'")
+    let isEmpty = try tables.contains("runs") && Int.fetchOne(database, sql: "SELECT 1 FROM runs") == nil
+    guard !tables.isEmpty, !isEmpty else {
+      throw JournalError(.badData, directory, "holds no run: its journal is empty; give a run directory")
+    }
+    guard try isSound(tables, database), let run = try Row.fetchOne(database, sql: "SELECT * FROM runs") else {
+      return false
+    }
+    clipCount = run["clips"]
+    stepsPerEpoch = run["steps_per_epoch"]
+    let epochs: Int = run["epochs"]
+    guard [clipCount, stepsPerEpoch, epochs].allSatisfy({ (1...Int(Int32.max)).contains($0) }) else {
+      report("a run of \(clipCount) clips, \(stepsPerEpoch) steps an epoch and \(epochs) epochs cannot be")
+      return false
+    }
+    lastStep = epochs * stepsPerEpoch - 1
+    return true
+  }
+
+  /// SQLite keeps any value in any column; all that follows relies on what the columns are declared as.
+  private mutating func isSound(_ tables: Set<String>, _ database: Database) throws -> Bool {
+    let before = problems.count
+    let kinds = ["INTEGER": "integer", "REAL": "real", "TEXT": "text"]
+    for table in ["runs", "members", "generations", "steps", "verdicts", "consumed", "clips", "checkpoints", "events"] {
+      guard tables.contains(table) else {
+        report("the table \(table) is missing")
+        continue
+      }
+      for column in try Row.fetchAll(database, sql: "SELECT name, type FROM pragma_table_info('\(table)')") {
+        let name: String = column["name"]
+        let kind = kinds[column["type"]] ?? "null"
+        let wrong = try Int.fetchOne(
+          database, sql: "SELECT count(*) FROM \(table) WHERE typeof(\(name)) NOT IN ('null', '\(kind)')")
+        if let wrong, wrong > 0 { report("\(wrong) values of \(table).\(name) are not \(kind)") }
+      }
+    }
+    return problems.count == before
+  }
+}
+
+/// "clip 3" or "clips 3, 5, 8", ten at most.
+func named(_ numbers: some Sequence<Int>, _ noun: String) -> String {
+  let sorted = numbers.sorted()
+  let text = sorted.prefix(10).map(String.init).joined(separator: ", ")
+  return "\(noun)\(sorted.count == 1 ? "" : "s") \(text)\(sorted.count > 10 ? ", …" : "")"
+}
+
+/// "step 3" or "steps 3 to 8".
+func span(_ first: Int, _ last: Int) -> String { first == last ? "step \(first)" : "steps \(first) to \(last)" }

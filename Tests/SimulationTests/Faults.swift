@@ -1,0 +1,145 @@
+// What can go wrong in a simulation, and when: drawn from the seed before it begins.
+
+/// Something that happens to processes and wires.
+enum Harm {
+  case crash
+  case pause(Nanoseconds)
+  /// The main thread stands still, the heartbeats go on.
+  case hang
+  /// Memory: the reduced sum, or the own partial, has a flipped bit when the rank votes.
+  case flipSum, flipPartial
+  /// Nothing passes between this worker and the coordinator, or a peer.
+  case cutFromCoordinator(Nanoseconds)
+  case cutFromPeer(Nanoseconds, oneWay: Bool)
+  case crashCoordinator(down: Nanoseconds)
+  case pauseCoordinator(Nanoseconds)
+  /// A person stops the run; later somebody starts it again.
+  case interrupt(down: Nanoseconds)
+  /// All workers, or everything.
+  case crashAll
+  case powerCut(down: Nanoseconds)
+  /// Somebody asks the worker to end, and insists after a while.
+  case leave
+  /// A worker beyond those of the hosts file comes.
+  case join
+}
+
+/// Places in the protocol at which a fault can strike.
+enum Moment: Int, CaseIterable {
+  // Of a worker.
+  case computed, reduced, voted, applying, applied, halted, obtaining, prepared, begun, shelved
+  // Of the coordinator, about a worker where there is one.
+  case halting, preparing, journaledGeneration, beginning, tookCommit, wroteCommit, wroteCheckpoint, ordered
+}
+
+struct ScheduledFault {
+  enum Trigger {
+    case time(Nanoseconds)
+    case moment(Moment, count: Int)
+  }
+
+  var trigger: Trigger
+  var harm: Harm
+  /// Where the trigger is a worker's moment: whether it strikes that worker, or another one.
+  var strikesSubject: Bool
+  var rank: Int
+}
+
+extension Int {
+  var milliseconds: Nanoseconds { Nanoseconds(self) * 1_000_000 }
+}
+
+/// Everything that a seed decides beforehand.
+struct Scenario {
+  enum Launch {
+    /// The coordinator starts workers on its own machine, or through ssh, or somebody else does.
+    case local, remote, none
+  }
+
+  var ranks: Int
+  var launch: Launch
+  var threads: [Int] = []
+  /// Nanoseconds that a lane takes, by rank.
+  var laneTime: [Nanoseconds] = []
+  var latency: Nanoseconds
+  /// In thousandths of messages.
+  var lost = 0
+  var duplicated = 0
+  var reordered = 0
+  var damaged = 0
+  /// What is sent into a cut arrives when it is mended, as with TCP, or never.
+  var cutsHold: Bool
+  /// What is sent to a coordinator that is not there arrives at the next one.
+  var queuesForCoordinator: Bool
+  /// Clips that some ranks cannot decode, so many times.
+  var badClips: [Int: (ranks: Set<Int>, times: Int)] = [:]
+  var lateRank: Int?
+  var faults: [ScheduledFault] = []
+
+  /// No fault strikes after this time.
+  static let horizon = 12_000.milliseconds
+
+  init(_ random: inout SplitMix64, _ training: Training) {
+    ranks = random.between(1, 4)
+    launch = random.pick([.local, .local, .remote, .none])
+    latency = random.pick([50_000, 1_000_000, 1_000_000, 8_000_000])
+    let laneCost = random.between(3, 40).milliseconds
+    for _ in 0..<8 {
+      threads.append(random.between(1, 2))
+      laneTime.append(laneCost * Nanoseconds(random.pick([10, 10, 10, 12, 30])) / 10)
+    }
+    switch random.below(10) {
+    case 0..<4: break
+    case 4..<7: (lost, duplicated, reordered, damaged) = (5, 20, 20, 5)
+    case 7: (lost, duplicated, reordered, damaged) = (40, 0, 0, 10)
+    case 8: (lost, duplicated, reordered, damaged) = (0, 150, 0, 0)
+    default: (lost, duplicated, reordered, damaged) = (0, 0, 250, 0)
+    }
+    cutsHold = random.chance(500)
+    queuesForCoordinator = random.chance(500)
+    if random.chance(150) {
+      for _ in 0..<random.between(1, 2) {
+        let unable = random.chance(500) ? Set(0..<8) : Set((0..<8).filter { _ in random.chance(500) })
+        badClips[random.below(training.clipCount)] = (unable, random.chance(700) ? .max : random.between(1, 3))
+      }
+    }
+    if launch == .none, ranks > 1, random.chance(150) { lateRank = random.below(ranks) }
+    let count = random.pick([0, 1, 1, 2, 2, 3, 4, 6])
+    // Faults that meet are the interesting ones.
+    let start = random.between(0, 1500).milliseconds
+    let window = random.pick([50, 500, 3000, 8000]).milliseconds
+    for _ in 0..<count {
+      let trigger: ScheduledFault.Trigger =
+        random.chance(450)
+        ? .moment(random.pick(Moment.allCases), count: random.between(1, 12))
+        : .time(start + Nanoseconds(random.below(Int(window))))
+      faults.append(
+        ScheduledFault(
+          trigger: trigger, harm: Self.harm(&random), strikesSubject: random.chance(600), rank: random.below(ranks)))
+    }
+  }
+
+  private static func harm(_ random: inout SplitMix64) -> Harm {
+    func pause(_ random: inout SplitMix64) -> Nanoseconds {
+      random.pick([500, 500, 1500, 3500, 5000, 20_000]).milliseconds
+    }
+    func cut(_ random: inout SplitMix64) -> Nanoseconds { random.between(300, 9000).milliseconds }
+    func down(_ random: inout SplitMix64) -> Nanoseconds { random.pick([100, 500, 2000, 6000, 15_000]).milliseconds }
+    switch random.below(100) {
+    case 0..<30: return .crash
+    case 30..<45: return .pause(pause(&random))
+    case 45..<48: return .hang
+    case 48..<51: return .flipSum
+    case 51..<54: return .flipPartial
+    case 54..<60: return .cutFromCoordinator(cut(&random))
+    case 60..<67: return .cutFromPeer(cut(&random), oneWay: random.chance(400))
+    case 67..<80: return .crashCoordinator(down: down(&random))
+    case 80..<86: return .pauseCoordinator(pause(&random))
+    case 86..<90: return .interrupt(down: down(&random))
+    case 90..<93: return .crashAll
+    case 93..<95: return .powerCut(down: down(&random))
+    case 95..<98: return .leave
+    default: return .join
+    }
+  }
+}

@@ -1,0 +1,142 @@
+// What stands in for training: small, exact, and a function of (state, step, lane, clips), so that a run in a loop
+// without any network tells what every other run must come to.
+import Ring
+import Shared
+
+/// The state that training changes.
+struct TrainingValue: Equatable {
+  /// Every step below is applied.
+  var step: UInt64 = 0
+  var value: UInt64
+
+  var digest: Digest128 { Digest128(high: value, low: ~value) }
+}
+
+/// A run's recipe and clips.
+struct Training {
+  static let gradients = 3
+  static let statistics = 2
+
+  let seed: UInt64
+  let lanes: Int
+  let clipsPerLane: Int
+  let stepsPerEpoch: UInt64
+  let lastStep: UInt64
+  let checkpointEvery: UInt64
+  /// Of each epoch, which clip comes when.
+  private let order: [[Int]]
+
+  var clipCount: Int { order[0].count }
+  var initial: TrainingValue { TrainingValue(value: SplitMix64.hash(seed, 1)) }
+
+  init(_ random: inout SplitMix64) {
+    seed = random.next()
+    lanes = random.between(4, 5)
+    clipsPerLane = random.between(1, 2)
+    lastStep = UInt64(random.between(4, 8))
+    stepsPerEpoch = UInt64(random.between(2, 4))
+    checkpointEvery = UInt64(random.between(1, 4))
+    let full = lanes * clipsPerLane
+    // The last step of an epoch is short, often to the point that lanes are empty.
+    let count = full * Int(stepsPerEpoch - 1) + random.between(1, full)
+    order = (0...lastStep / stepsPerEpoch).map { _ in
+      var clips = Array(0..<count)
+      for i in stride(from: count - 1, to: 0, by: -1) { clips.swapAt(i, random.below(i + 1)) }
+      return clips
+    }
+  }
+
+  func epoch(of step: UInt64) -> Int { Int(step / stepsPerEpoch) }
+
+  func isCheckpoint(_ step: UInt64) -> Bool { step % checkpointEvery == 0 }
+
+  func clips(step: UInt64, lane: Int, without verdicts: [ClipVerdict]) -> [Int] {
+    let order = order[epoch(of: step)]
+    let first = (Int(step % stepsPerEpoch) * lanes + lane) * clipsPerLane
+    let clips = order[min(first, order.count)..<min(first + clipsPerLane, order.count)]
+    return verdicts.isEmpty ? Array(clips) : clips.filter { !verdicts.contains(ClipVerdict(step: step, clip: $0)) }
+  }
+
+  // MARK: A lane
+
+  /// The exponent without which a lane overflows; 0 in most steps.
+  func neededExponent(step: UInt64, lane: Int) -> Int32 {
+    let chance = SplitMix64.hash(seed, 2, step)
+    return chance % 5 == 0 && Int(chance >> 8) % lanes == lane ? 1 + Int32(chance >> 40 & 1) : 0
+  }
+
+  /// Whether a lane's gradient is not finite; such steps are skipped.
+  func isNotFinite(step: UInt64, lane: Int) -> Bool {
+    let chance = SplitMix64.hash(seed, 3, step)
+    return chance % 9 == 0 && Int(chance >> 8) % lanes == lane
+  }
+
+  /// Whether a step is repeated with another exponent, or skipped.
+  func isOdd(_ step: UInt64) -> Bool {
+    (0..<lanes).contains { neededExponent(step: step, lane: $0) > 0 || isNotFinite(step: step, lane: $0) }
+  }
+
+  /// Adds a lane's gradients and statistics.
+  func add(_ state: UInt64, step: UInt64, lane: Int, clips: [Int], exponent: Int32, to sums: IntegerVectors) {
+    var random = SplitMix64(SplitMix64.hash(state, step, UInt64(lane), UInt64(exponent)))
+    for clip in clips { random = SplitMix64(random.next() ^ UInt64(clip)) }
+    for i in 0..<Self.gradients { sums.gradients[i] &+= Int32(truncatingIfNeeded: random.next() >> 44) - 1 << 19 }
+    sums.statistics[0] &+= Int64(truncatingIfNeeded: random.next() >> 20)
+    sums.statistics[1] &+= Int64(clips.count)
+  }
+
+  func apply(_ sums: IntegerVectors, exponent: Int32, skipping: Bool, to state: TrainingValue) -> TrainingValue {
+    guard !skipping else { return TrainingValue(step: state.step + 1, value: state.value) }
+    var value = SplitMix64.hash(state.value, UInt64(exponent))
+    for i in 0..<Self.gradients { value = SplitMix64.hash(value, UInt64(bitPattern: Int64(sums.gradients[i]))) }
+    for i in 0..<Self.statistics { value = SplitMix64.hash(value, UInt64(bitPattern: sums.statistics[i])) }
+    return TrainingValue(step: state.step + 1, value: value)
+  }
+}
+
+/// The same training in a loop. A step is computed when somebody first applies it: by then it is settled which clips
+/// it goes without.
+final class Reference {
+  struct Step {
+    var digest: Digest128
+    var clips: Int
+    var skipped: Bool
+  }
+
+  let training: Training
+  private(set) var states: [TrainingValue]
+  private(set) var steps: [Step] = []
+  private let sums = IntegerVectors(gradientCount: Training.gradients, statisticCount: Training.statistics)
+
+  init(_ training: Training) {
+    self.training = training
+    states = [training.initial]
+  }
+
+  /// The step and those after it are settled anew: they were rolled back.
+  func forget(from step: UInt64) {
+    guard steps.count > Int(step) else { return }
+    steps.removeSubrange(Int(step)...)
+    states.removeSubrange(Int(step) + 1..<states.count)
+  }
+
+  func compute(through step: UInt64, without verdicts: [ClipVerdict]) {
+    while steps.count <= Int(step) {
+      let step = UInt64(steps.count)
+      let state = states[steps.count]
+      let lanes = (0..<training.lanes).map {
+        (lane: $0, clips: training.clips(step: step, lane: $0, without: verdicts))
+      }
+      .filter { !$0.clips.isEmpty }
+      let skipped = lanes.contains { training.isNotFinite(step: step, lane: $0.lane) }
+      let exponent = skipped ? 0 : lanes.map { training.neededExponent(step: step, lane: $0.lane) }.max() ?? 0
+      sums.zero()
+      for lane in lanes {
+        training.add(state.value, step: step, lane: lane.lane, clips: lane.clips, exponent: exponent, to: sums)
+      }
+      let clips = Int(sums.statistics[1])
+      steps.append(Step(digest: sums.digest(), clips: clips, skipped: skipped))
+      states.append(training.apply(sums, exponent: exponent, skipping: skipped, to: state))
+    }
+  }
+}

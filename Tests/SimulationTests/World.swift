@@ -1,0 +1,469 @@
+// A simulated world: processes, wires between them, time, and harm. One seed decides all of it.
+import Ring
+import Shared
+
+@testable import Coordinator
+@testable import Worker
+
+/// One simulation.
+final class World {
+  enum Event {
+    // To a worker.
+    indirect case fromCoordinator(CoordinatorMessage)
+    case workerTick
+    case beat
+    case ringTimer
+    /// A connection to a peer was closed by its end.
+    case closed(pid: Int)
+    case askedToLeave(again: Bool)
+    case laneDone(LaneJob)
+    case ring(from: Int, generation: UInt32, [UInt8])
+    case ringAnswer(generation: UInt32, [UInt8])
+    // To either: pieces of blobs, which are whole here. The indexes have the name -1.
+    case ask(name: Int64, from: Int)
+    case piece(name: Int64, from: Int, TrainingValue?)
+    // To the coordinator.
+    indirect case fromWorker(WorkerIdentity, WorkerMessage)
+    case coordinatorTick
+    case childEnded(rank: Int, pid: Int)
+    case interruptAgain
+    // To nobody.
+    case fault(Int)
+    case startCoordinator
+    case startWorker(rank: Int)
+  }
+
+  struct Envelope {
+    var node: Int
+    /// The life of the coordinator that it is for; 0 for any.
+    var life = 0
+    var event: Event
+  }
+
+  private struct Cut {
+    var ranks: (Int, Int)
+    var oneWay: Bool
+    var until: Nanoseconds
+  }
+
+  static let coordinatorNode = -1
+  static let nobody = -2
+  static let run = "simulated"
+  static let base = ContinuousClock.now
+
+  let seed: UInt64
+  let training: Training
+  let scenario: Scenario
+  let reference: Reference
+  var random: SplitMix64
+  var disk = SimulatedDisk()
+  private(set) var now: Nanoseconds = 0
+  private var queue = EventQueue<Envelope>()
+  private(set) var workers: [SimulatedWorker] = []
+  private var pids: [WorkerIdentity: Int] = [:]
+  private(set) var coordinator: SimulatedCoordinator?
+  private var coordinatorLives = 0
+  private var coordinatorPausedUntil: Nanoseconds = 0
+  /// What waits for a coordinator that is not there.
+  private var mailbox: [Envelope] = []
+  private var cuts: [Cut] = []
+  private var lastArrival: [Int: Nanoseconds] = [:]
+  private var armed: [Int: Int] = [:]
+  private var extraRanks = 0
+  /// Memory errs at most once in a step: at the second time the coordinator ends the run.
+  var flippedSteps: Set<UInt64> = []
+  private var isOver = false
+  /// Members of this generation and older ones may hold what was rolled back and settled anew.
+  private var comparedAfter: UInt32 = 0
+  /// When the last fault had its last direct effect.
+  private(set) var quietSince: Nanoseconds = 0
+  private(set) var violation: String?
+  private(set) var eventCount = 0
+  private(set) var statistics = Statistics()
+  private(set) var trace: [String]?
+
+  struct Statistics {
+    var faults = 0
+    var generations = 0
+    var rolledBack = 0
+    var coordinatorRestarts = 0
+    var workersStarted = 0
+    var verdicts = 0
+    var reusedLanes = 0
+    var rolledForward = 0
+    var adopted = 0
+    var corruptions = 0
+    var ends: Nanoseconds = 0
+    var recovery: Nanoseconds = 0
+
+    static func += (sum: inout Statistics, other: Statistics) {
+      sum.faults += other.faults
+      sum.generations += other.generations
+      sum.rolledBack += other.rolledBack
+      sum.coordinatorRestarts += other.coordinatorRestarts
+      sum.workersStarted += other.workersStarted
+      sum.verdicts += other.verdicts
+      sum.reusedLanes += other.reusedLanes
+      sum.rolledForward += other.rolledForward
+      sum.adopted += other.adopted
+      sum.corruptions += other.corruptions
+      sum.ends = max(sum.ends, other.ends)
+      sum.recovery = max(sum.recovery, other.recovery)
+    }
+  }
+
+  init(seed: UInt64, traced: Bool = false) {
+    self.seed = seed
+    random = SplitMix64(seed)
+    training = Training(&random)
+    scenario = Scenario(&random, training)
+    reference = Reference(training)
+    trace = traced ? [] : nil
+  }
+
+  /// How long after its last fault a run may take.
+  static let bound = 150_000.milliseconds
+
+  /// Lets the world run until the training is done, or something is wrong.
+  func simulate() {
+    for (number, fault) in scenario.faults.enumerated() {
+      switch fault.trigger {
+      case .time(let time): queue.add(Envelope(node: Self.nobody, event: .fault(number)), at: time)
+      case .moment(_, let count): armed[number] = count
+      }
+    }
+    startCoordinator()
+    if scenario.launch == .none {
+      for rank in 0..<scenario.ranks {
+        let start = rank == scenario.lateRank ? random.between(2000, 9000) : random.between(0, 500)
+        queue.add(Envelope(node: Self.nobody, event: .startWorker(rank: rank)), at: start.milliseconds)
+      }
+    }
+    while violation == nil, !isOver {
+      guard let (time, order, envelope) = queue.next() else { return violate("I7: nothing is left to happen") }
+      now = time
+      if now > Scenario.horizon { armed = [:] }
+      if now > max(quietSince, Scenario.horizon) + Self.bound {
+        return violate("I7: not done \(Self.bound / 1_000_000_000) s after the last fault")
+      }
+      eventCount += 1
+      dispatch(envelope, order)
+      buryCoordinator()
+    }
+    statistics.ends = now
+    statistics.recovery = max(0, now - quietSince)
+  }
+
+  func log(_ text: @autoclosure () -> String) {
+    guard trace != nil else { return }
+    let micros = now / 1000
+    trace?.append("\(micros / 1_000_000).\(String(String(micros % 1_000_000 + 1_000_000).dropFirst())) \(text())")
+  }
+
+  func violate(_ text: String) {
+    if violation == nil { violation = text }
+    log("VIOLATION \(text)")
+  }
+
+  func count(_ change: (inout Statistics) -> Void) { change(&statistics) }
+
+  // MARK: Events
+
+  private func dispatch(_ envelope: Envelope, _ order: UInt64) {
+    switch envelope.node {
+    case Self.coordinatorNode:
+      guard let coordinator, !coordinator.isDead else {
+        if envelope.life == 0, scenario.queuesForCoordinator { mailbox.append(envelope) }
+        return
+      }
+      guard envelope.life == 0 || envelope.life == coordinatorLives else { return }
+      if coordinatorPausedUntil > now {
+        return putBack(envelope, order, until: coordinatorPausedUntil)
+      }
+      coordinator.take(envelope.event)
+    case Self.nobody: happen(envelope.event)
+    default:
+      let worker = workers[envelope.node]
+      guard worker.isAlive else { return }
+      if worker.pausedUntil > now { return putBack(envelope, order, until: worker.pausedUntil) }
+      if worker.isHung {
+        if case .beat = envelope.event { worker.take(envelope.event) }
+        return
+      }
+      worker.take(envelope.event)
+      if let leaving = worker.leaving { end(worker, "left: \(leaving.reason)") }
+    }
+  }
+
+  /// Whoever stands still finds everything at once when it goes on; ticks after the messages, as its loop does.
+  private func putBack(_ envelope: Envelope, _ order: UInt64, until time: Nanoseconds) {
+    if case .coordinatorTick = envelope.event {
+      queue.add(envelope, at: time, last: true)
+    } else {
+      queue.add(envelope, at: time, order: order)
+    }
+  }
+
+  private func happen(_ event: Event) {
+    switch event {
+    case .fault(let number): strike(scenario.faults[number], subject: nil)
+    case .startCoordinator: startCoordinator()
+    case .startWorker(let rank):
+      if !isOver, !workers.contains(where: { $0.isAlive && $0.identity.rank == rank }) { _ = startWorker(rank) }
+    default: preconditionFailure("an event for nobody")
+    }
+  }
+
+  func schedule(_ event: Event, node: Int, life: Int = 0, at time: Nanoseconds) {
+    queue.add(Envelope(node: node, life: life, event: event), at: time)
+  }
+
+  func instant(_ time: Nanoseconds) -> ContinuousClock.Instant { Self.base + .nanoseconds(time) }
+
+  func nanoseconds(_ instant: ContinuousClock.Instant) -> Nanoseconds {
+    let parts = Self.base.duration(to: instant).components
+    return parts.seconds * 1_000_000_000 + parts.attoseconds / 1_000_000_000
+  }
+
+  // MARK: Wires
+
+  private func rank(_ node: Int) -> Int { node == Self.coordinatorNode ? -1 : workers[node].identity.rank }
+
+  private func cutUntil(_ from: Int, _ to: Int) -> Nanoseconds? {
+    guard !cuts.isEmpty else { return nil }
+    cuts.removeAll { $0.until <= now }
+    let (a, b) = (rank(from), rank(to))
+    return cuts.filter { $0.ranks == (a, b) || (!$0.oneWay && $0.ranks == (b, a)) }.map(\.until).max()
+  }
+
+  /// Puts a message on its way.
+  /// - Parameter channel: messages of one channel between two processes keep their order, unless the weather is foul.
+  func send(_ event: Event, from: Int, to: Int, channel: Int = 0) {
+    var departure = now
+    if let mended = cutUntil(from, to) {
+      guard scenario.cutsHold else { return }
+      departure = mended
+    }
+    let foul = now <= Scenario.horizon
+    if foul, random.chance(scenario.lost) { return }
+    let latency = scenario.latency
+    var arrival = departure + latency / 2 + Nanoseconds(random.below(Int(latency)))
+    if foul, random.chance(scenario.reordered) {
+      arrival += Nanoseconds(random.below(Int(20 * latency)))
+    } else {
+      let wire = ((from + 2) << 20 | (to + 2)) << 3 | channel
+      arrival = max(arrival, lastArrival[wire] ?? 0)
+      lastArrival[wire] = arrival
+    }
+    let envelope = Envelope(node: to, event: event)
+    queue.add(envelope, at: arrival)
+    if foul, random.chance(scenario.duplicated) {
+      // Mostly soon, sometimes very late.
+      let late = random.chance(100) ? 3_000.milliseconds : 10 * latency
+      queue.add(envelope, at: arrival + Nanoseconds(random.below(Int(late))))
+    }
+  }
+
+  /// Flips a bit of a frame, now and then.
+  func weathered(_ frame: [UInt8]) -> [UInt8] {
+    guard now <= Scenario.horizon, random.chance(scenario.damaged) else { return frame }
+    var frame = frame
+    frame[random.below(frame.count)] ^= 1 << UInt8(random.below(8))
+    return frame
+  }
+
+  func pid(of identity: WorkerIdentity) -> Int? { pids[identity] }
+
+  // MARK: Processes
+
+  private func startCoordinator() {
+    guard !isOver, coordinator == nil else { return }
+    coordinatorLives += 1
+    if coordinatorLives > 1 { statistics.coordinatorRestarts += 1 }
+    coordinatorPausedUntil = 0
+    log("coordinator starts, life \(coordinatorLives)")
+    do {
+      let started = try SimulatedCoordinator(self, life: coordinatorLives)
+      coordinator = started
+      started.lead()
+    } catch { violate("\(error)") }
+    for envelope in mailbox { queue.add(envelope, at: now + Nanoseconds(random.below(2_000_000))) }
+    mailbox = []
+  }
+
+  private func buryCoordinator() {
+    guard let ended = coordinator, ended.isDead else { return }
+    coordinator = nil
+    if ended.isDone { finish() }
+  }
+
+  func startWorker(_ rank: Int) -> SimulatedWorker {
+    let pid = workers.count
+    let identity = WorkerIdentity(rank: rank, incarnation: UInt64(1000 + pid))
+    let worker = SimulatedWorker(self, pid: pid, identity: identity)
+    workers.append(worker)
+    pids[identity] = pid
+    statistics.workersStarted += 1
+    log("worker \(rank) starts, process \(pid)")
+    schedule(.workerTick, node: pid, at: now + random.between(5, 60).milliseconds)
+    schedule(.beat, node: pid, at: now + random.between(5, 60).milliseconds)
+    return worker
+  }
+
+  /// A worker's process ends.
+  func end(_ worker: SimulatedWorker, _ why: String) {
+    guard worker.isAlive else { return }
+    worker.isAlive = false
+    log("worker \(worker.identity.rank), process \(worker.pid), ends: \(why)")
+    let rank = worker.identity.rank
+    for peer in workers where peer.isAlive && peer.isConnected(to: worker.pid) && cutUntil(worker.pid, peer.pid) == nil
+    {
+      schedule(.closed(pid: worker.pid), node: peer.pid, at: now + Nanoseconds(random.below(5_000_000)))
+    }
+    if let coordinator, coordinator.watches(worker.pid) {
+      schedule(
+        .childEnded(rank: rank, pid: worker.pid), node: Self.coordinatorNode, life: coordinatorLives,
+        at: now + Nanoseconds(random.between(100_000, 20_000_000)))
+    }
+    if scenario.launch == .none || rank >= scenario.ranks {
+      schedule(.startWorker(rank: rank), node: Self.nobody, at: now + random.between(200, 3000).milliseconds)
+    }
+  }
+
+  func startCoordinator(after down: Nanoseconds) {
+    schedule(.startCoordinator, node: Self.nobody, at: now + down)
+    quietSince = max(quietSince, now + down)
+  }
+
+  private func crashCoordinator(_ down: Nanoseconds) {
+    guard let coordinator, !coordinator.isDead else { return }
+    log("the coordinator is killed")
+    coordinator.isDead = true
+    startCoordinator(after: down)
+  }
+
+  // MARK: Harm
+
+  /// Something notable happens in the protocol: a fault may wait for it.
+  func moment(_ moment: Moment, _ pid: Int?) {
+    guard !armed.isEmpty else { return }
+    for (number, fault) in scenario.faults.enumerated() {
+      guard case .moment(moment, _) = fault.trigger, let left = armed[number] else { continue }
+      armed[number] = left > 1 ? left - 1 : nil
+      if left == 1 { strike(fault, subject: pid) }
+    }
+  }
+
+  private func victim(_ fault: ScheduledFault, _ subject: Int?) -> SimulatedWorker? {
+    if fault.strikesSubject, let subject { return workers[subject].isAlive ? workers[subject] : nil }
+    let alive = workers.filter { $0.isAlive && $0.pid != subject }
+    return alive.first { $0.identity.rank == fault.rank } ?? alive.first
+  }
+
+  private func strike(_ fault: ScheduledFault, subject: Int?) {
+    statistics.faults += 1
+    quietSince = max(quietSince, now)
+    let victim = victim(fault, subject)
+    log("fault \(fault.harm) strikes \(victim.map { "worker \($0.identity.rank), process \($0.pid)" } ?? "nobody")")
+    func lasts(_ duration: Nanoseconds) -> Nanoseconds {
+      quietSince = max(quietSince, now + duration)
+      return now + duration
+    }
+    switch fault.harm {
+    case .crash: if let victim { end(victim, "killed") }
+    case .pause(let duration): if let victim { victim.pausedUntil = lasts(duration) }
+    case .hang:
+      // One behind ssh could be ended only by its host's own people.
+      guard scenario.launch == .local else { return }
+      // One that never took part is not missed.
+      if let victim, victim.session.generation != nil { victim.isHung = true }
+    case .flipSum: victim?.flips = .sum
+    case .flipPartial: victim?.flips = .partial
+    case .cutFromCoordinator(let duration):
+      if let victim { cuts.append(Cut(ranks: (victim.identity.rank, -1), oneWay: false, until: lasts(duration))) }
+    case .cutFromPeer(let duration, let oneWay):
+      guard let victim, let peer = workers.first(where: { $0.isAlive && $0.pid != victim.pid }) else { return }
+      cuts.append(
+        Cut(ranks: (victim.identity.rank, peer.identity.rank), oneWay: oneWay, until: lasts(duration)))
+    case .crashCoordinator(let down): crashCoordinator(down)
+    case .pauseCoordinator(let duration): if coordinator != nil { coordinatorPausedUntil = lasts(duration) }
+    case .interrupt(let down):
+      guard let coordinator else { return }
+      coordinator.interrupt(down: down)
+      // The person loses patience.
+      schedule(.interruptAgain, node: Self.coordinatorNode, life: coordinatorLives, at: lasts(20_000.milliseconds))
+    case .crashAll: for worker in workers { end(worker, "killed with all others") }
+    case .powerCut(let down):
+      for worker in workers { end(worker, "power cut") }
+      crashCoordinator(down)
+    case .leave:
+      guard let victim else { return }
+      schedule(.askedToLeave(again: false), node: victim.pid, at: now)
+      schedule(.askedToLeave(again: true), node: victim.pid, at: lasts(10_000.milliseconds))
+    case .join:
+      guard extraRanks < 2 else { return }
+      extraRanks += 1
+      _ = startWorker(scenario.ranks + extraRanks - 1)
+    }
+  }
+
+  // MARK: Invariants
+
+  /// A worker applied a step.
+  func check(_ worker: SimulatedWorker, before: TrainingValue, after: TrainingValue, digest: Digest128, skipping: Bool)
+  {
+    guard worker.session.generation?.number ?? 0 > comparedAfter else { return }
+    reference.compute(through: before.step, without: disk.verdicts)
+    let step = Int(before.step)
+    let expected = reference.steps[step]
+    let who = "worker \(worker.identity.rank), process \(worker.pid)"
+    if before != reference.states[step] {
+      violate("I1: \(who) applies step \(step) to another state than the undisturbed run")
+    } else if digest != expected.digest {
+      violate("I6: \(who) applies another sum at step \(step)")
+    } else if skipping != expected.skipped {
+      violate("I4: \(who) \(skipping ? "skips" : "does not skip") step \(step)")
+    } else if after != reference.states[step + 1] {
+      violate("I1: \(who) comes to another state after step \(step)")
+    }
+  }
+
+  /// A step is to go without a clip. It must not have been applied with it, unless that was rolled back; then those
+  /// who did so, and may not know yet, are not compared any more.
+  func check(_ verdict: ClipVerdict, generation: UInt32) {
+    statistics.verdicts += 1
+    guard verdict.step < reference.steps.count else { return }
+    if verdict.step < disk.nextStep || !disk.wasRolledBack(verdict.step) {
+      violate("I1: step \(verdict.step) is to go without clip \(verdict.clip), and was applied with it")
+    }
+    reference.forget(from: verdict.step)
+    comparedAfter = generation - 1
+  }
+
+  /// Committed steps from `step` on are to be computed again. Whoever kept the sum that the first of them was committed
+  /// with should have applied it.
+  func check(rollBackTo step: UInt64, _ taking: [WorkerIdentity]) {
+    guard let record = disk.commit(step) else { return }
+    for identity in taking {
+      guard let pid = pids[identity], let kept = workers[pid].kept, kept.step == step,
+        kept.generation == record.generation, kept.attempt == record.attempt
+      else { continue }
+      violate("\(identity) kept the sum that step \(step) was committed with, and it is computed again")
+    }
+  }
+
+  func check(checkpoint: TrainingValue) {
+    if Int(checkpoint.step) >= reference.states.count || checkpoint != reference.states[Int(checkpoint.step)] {
+      violate("I1: the checkpoint of step \(checkpoint.step) holds another state")
+    }
+  }
+
+  private func finish() {
+    isOver = true
+    if let problem = disk.audit(training) { return violate(problem) }
+    reference.compute(through: training.lastStep - 1, without: disk.verdicts)
+    guard disk.checkpoints[training.lastStep] == reference.states[Int(training.lastStep)] else {
+      return violate("I1: the final state is not that of the undisturbed run")
+    }
+  }
+}

@@ -1,0 +1,331 @@
+#!/usr/bin/env python3
+"""audit.py DIR: checks a run directory against itself: the journal's steps, ledger and generations, the checkpoints.
+
+It uses run.db and the files alone, and nothing of Tamring, so that nobody has to trust its programs;
+docs/journal.md says what is checked. It changes nothing, and may be run while a coordinator works there.
+Prints `ok: …` and exits with 0, or one line for each problem and exits with 1; with 65 where there is no run.
+"""
+import collections, fcntl, hashlib, os, re, sqlite3, struct, sys, urllib.parse
+
+RESTORE = "restore run.db from a copy, or start a new run directory"
+LAYOUT = 2
+CHAINED = """step epoch generation attempt digest weights_digest loss top1 top5 clips learning_rate gradient_bits
+  clips_digest state_digest""".split()
+KINDS = {"INTEGER": "integer", "REAL": "real", "TEXT": "text"}
+TABLES = "runs members generations steps verdicts consumed clips checkpoints".split()
+FILES = ["model.safetensors", "trainer.safetensors"]
+
+
+class NoRun(Exception):
+    pass
+
+
+def connect(path):
+    """Opens the database read-only, also on a disk that cannot be written, where the journal must be at rest."""
+    uri = "file:" + urllib.parse.quote(os.path.abspath(path)) + "?mode=ro"
+    database = sqlite3.connect(uri, uri=True, timeout=5, isolation_level=None)
+    try:
+        database.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.OperationalError:
+        if os.path.exists(path + "-wal") and os.path.getsize(path + "-wal"):
+            raise
+        database = sqlite3.connect(uri + "&immutable=1", uri=True, isolation_level=None)
+    database.row_factory = sqlite3.Row
+    return database
+
+
+def named(numbers, noun):
+    """'clip 3' or 'clips 3, 5, 8', ten at most."""
+    numbers = sorted(numbers)
+    text = ", ".join(str(number) for number in numbers[:10]) + (", …" if len(numbers) > 10 else "")
+    return f"{noun}{'' if len(numbers) == 1 else 's'} {text}"
+
+
+class Audit:
+    def __init__(self, directory):
+        self.directory = directory
+        self.problems = []
+
+    def journal(self, text, remedy=RESTORE):
+        self.problems.append(f"{self.directory}/run.db: {text}; {remedy}")
+
+    def file(self, name, text, remedy):
+        self.problems.append(f"{self.directory}/{name}: {text}; {remedy}")
+
+    def run(self):
+        path = f"{self.directory}/run.db"
+        if not os.path.isfile(path):
+            raise NoRun(f"{self.directory}: holds no run: there is no run.db; give a run directory")
+        try:
+            self.database = connect(path)
+            self.database.execute("BEGIN")  # one state of the journal, also while it is written
+            version = self.database.execute("PRAGMA user_version").fetchone()[0]
+            if version > LAYOUT or 0 < version < LAYOUT:
+                remedy = "use a newer Tamring" if version > LAYOUT else "resume the run once to update it"
+                raise NoRun(f"{path}: has layout {version}, and this program knows {LAYOUT}; {remedy}")
+            damage = [row[0] for row in self.database.execute("PRAGMA integrity_check(10)")]
+            self.on_disk = self.folders()
+            if damage != ["ok"]:
+                for line in damage:
+                    self.journal(f"is damaged: {line}")
+                return
+            tables = [row[0] for row in self.database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            if not tables or ("runs" in tables and not self.database.execute("SELECT 1 FROM runs").fetchone()):
+                raise NoRun(f"{self.directory}: holds no run: its journal is empty; give a run directory")
+            if not self.is_sound(tables):
+                return
+            self.info = self.database.execute("SELECT * FROM runs").fetchone()
+            self.steps()
+            self.generations()
+            self.members()
+            self.index()
+            self.ledger()
+        except sqlite3.DatabaseError as error:
+            return self.journal(f"is damaged: {error}")
+        self.checkpoints()
+
+    def is_sound(self, tables):
+        """SQLite keeps any value in any column; everything below relies on what the columns are declared as."""
+        before = len(self.problems)
+        for table in TABLES:
+            if table not in tables:
+                self.journal(f"the table {table} is missing")
+                continue
+            for column in self.database.execute(f"SELECT name, type FROM pragma_table_info('{table}')").fetchall():
+                kind = KINDS.get(column["type"], "null")
+                sql = f"SELECT count(*) FROM {table} WHERE typeof({column['name']}) NOT IN ('null', '{kind}')"
+                if wrong := self.database.execute(sql).fetchone()[0]:
+                    self.journal(f"{wrong} values of {table}.{column['name']} are not {kind}")
+        return len(self.problems) == before
+
+    def steps(self):
+        """The rows in the order in which they were written: no gap, one live row a step, the chain."""
+        chain, stack = "", []
+        for row in self.database.execute("SELECT * FROM steps ORDER BY id"):
+            columns = [struct.pack(">d", row[name]).hex() if isinstance(row[name], float) else str(row[name])
+                       for name in CHAINED if name != "state_digest" or row[name]]
+            if row["chain"] != hashlib.sha256(f"{chain}\n{'|'.join(columns)}".encode()).hexdigest():
+                self.journal(f"the row of step {row['step']} (id {row['id']}) is not the one that was written")
+            chain = row["chain"]
+            while stack and stack[-1]["step"] >= row["step"]:
+                if not stack.pop()["rolled_back"]:
+                    self.journal(f"step {row['step']} was written again (id {row['id']}), but a row before it is "
+                                 "not marked as rolled back")
+            expected = stack[-1]["step"] + 1 if stack else 0
+            if row["step"] > expected:
+                self.journal(f"{named(range(expected, row['step']), 'step')} missing before step {row['step']}")
+            stack.append(row)
+        self.live = [row for row in stack if not row["rolled_back"]]
+        last = self.live[-1]["step"] if self.live else -1
+        for row in stack:
+            if row["rolled_back"] and row["step"] < last:
+                self.journal(f"step {row['step']} is marked as rolled back, but was not computed again")
+        for row in self.live:
+            if row["epoch"] != row["step"] // self.info["steps_per_epoch"]:
+                self.journal(f"step {row['step']} cannot be in epoch {row['epoch']}")
+        if last >= self.info["epochs"] * self.info["steps_per_epoch"]:
+            self.journal(f"step {last} is beyond the run's last")
+        for row, after in zip(self.live, self.live[1:]):
+            if row["state_digest"] and row["step"] + 1 == after["step"] and row["state_digest"] != after["weights_digest"]:
+                self.journal(f"step {after['step']} did not start from the state that step {row['step']} led to",
+                             "go back to a checkpoint before it and check the hosts' memory")
+
+    def generations(self):
+        """A live step belongs to the newest of the generations that begin at it or before it."""
+        starts = dict(self.database.execute("SELECT number, start_step FROM generations ORDER BY number").fetchall())
+        self.generation_count = len(starts)
+        wrong = collections.defaultdict(list)
+        for row in self.live:
+            fitting = max((number for number, start in starts.items() if start <= row["step"]), default=None)
+            if row["generation"] != fitting:
+                wrong[row["generation"], fitting].append(row["step"])
+        for (number, fitting), steps in sorted(wrong.items(), key=lambda item: item[1]):
+            which = f"generation {fitting}" if fitting is not None else "none"
+            self.journal(f"{named(steps, 'step')}: written for generation {number}, but the generations' first steps "
+                         f"say {which}")
+        for number, start in starts.items():
+            if number < 1 or start < 0 or start > self.info["epochs"] * self.info["steps_per_epoch"]:
+                self.journal(f"generation {number} cannot begin at step {start}")
+
+    def members(self):
+        """One worker a rank at a time. One that came back keeps its row, so that others' stays may lie inside it."""
+        stays = self.database.execute("SELECT * FROM members ORDER BY rank, joined_at, incarnation").fetchall()
+        for number, stay in enumerate(stays):
+            if stay["left_at"] and stay["left_at"] < stay["joined_at"]:
+                self.journal(f"worker {stay['rank']} ({stay['incarnation']}) left before it joined", "check the clock")
+            for other in stays[number + 1:]:
+                if other["rank"] != stay["rank"]:
+                    break
+                back = self.database.execute("SELECT 1 FROM events WHERE text LIKE ? LIMIT 1",
+                                             [f"worker {stay['rank']} is back%"]).fetchone()
+                both = not stay["left_at"] and not other["left_at"]
+                if both or (not back and (not stay["left_at"] or stay["left_at"] > other["joined_at"])):
+                    self.journal(f"rank {stay['rank']} was two workers at once: {stay['incarnation']} and "
+                                 f"{other['incarnation']}", "look for a worker that was started twice")
+
+    def index(self):
+        """The clips of the journal are those of index/train.tsv, in order."""
+        clips = self.database.execute("SELECT * FROM clips ORDER BY clip").fetchall()
+        if [row["clip"] for row in clips] != list(range(self.info["clips"])):
+            self.journal(f"its {len(clips)} clips are not the {self.info['clips']} of the run, numbered from 0")
+        for row, after in zip(clips, clips[1:]):
+            if row["id"].encode() >= after["id"].encode():
+                self.journal(f"clip {after['clip']} has not an id after that of the clip before")
+        escapes = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+        remedy = "restore index/ from a copy, or start a new run"
+        try:
+            with open(f"{self.directory}/index/train.tsv", "rb") as file:
+                lines = [line.split(b"\t") for line in file.read().split(b"\n") if line.startswith(b"clip\t")]
+        except OSError:
+            return self.file("index/train.tsv", "cannot be read", remedy)
+        listed = [fields[1:3] + fields[4:6] for fields in lines]
+        known = [[str(row[name]).translate(escapes).encode() for name in ("id", "path", "bytes", "hash")]
+                 for row in clips]
+        if listed != known:
+            first = next((i for i, (a, b) in enumerate(zip(listed, known)) if a != b), min(len(listed), len(known)))
+            self.file("index/train.tsv", f"clip {first} is not the journal's", remedy)
+
+    def ledger(self):
+        """Each clip once an epoch, apart from those that a verdict leaves out of a step."""
+        per_epoch, clips = self.info["steps_per_epoch"], self.info["clips"]
+        left_out = collections.defaultdict(set)
+        for row in self.database.execute("SELECT * FROM verdicts ORDER BY step, clip"):
+            left_out[row["step"]].add(row["clip"])
+            if not (0 <= row["step"] < self.info["epochs"] * per_epoch and row["epoch"] == row["step"] // per_epoch
+                    and 0 <= row["clip"] < clips):
+                self.journal(f"the verdict about clip {row['clip']} in step {row['step']} of epoch {row['epoch']} is "
+                             "about no step or clip of the run")
+        sizes = [row["clips"] + len(left_out[row["step"]]) for row in self.live if (row["step"] + 1) % per_epoch]
+        full = collections.Counter(sorted(sizes)).most_common(1)[0][0] if sizes else clips
+        self.whole_epochs = 0
+        epochs = collections.defaultdict(list)
+        for row in self.live:
+            epochs[row["epoch"]].append(row)
+        past = [row[0] for row in self.database.execute("SELECT DISTINCT epoch FROM consumed")]
+        for epoch in sorted(set(epochs) | set(past)):
+            steps = collections.defaultdict(list)
+            times = collections.Counter()
+            for step, lane, clip in self.database.execute(
+                    "SELECT step, lane, clip FROM consumed WHERE epoch = ? ORDER BY step, lane, clip", [epoch]):
+                steps[step].append((lane, clip))
+                times[clip] += 1
+            skipped = set()
+            for row in epochs[epoch]:
+                where = f"epoch {epoch}, step {row['step']}"
+                consumed, out = steps.pop(row["step"], []), left_out[row["step"]]
+                skipped |= out
+                text = ",".join(f"{lane}:{clip}" for lane, clip in consumed)
+                if hashlib.sha256(text.encode()).hexdigest() != row["clips_digest"] or len(consumed) != row["clips"]:
+                    self.journal(f"{where}: the clips consumed are not those that were recorded")
+                is_last = (row["step"] + 1) % per_epoch == 0
+                expected = clips - full * (per_epoch - 1) if is_last else full
+                if row["clips"] + len(out) != expected:
+                    self.journal(f"{where}: {row['clips']} clips and {len(out)} left out, expected {expected}")
+            for step in sorted(steps):
+                self.journal(f"epoch {epoch}: clips of step {step} were consumed, which is not committed")
+            if twice := [clip for clip in times if times[clip] > 1]:
+                self.journal(f"epoch {epoch}: {named(twice, 'clip')} consumed more than once")
+            if strange := [clip for clip in times if not 0 <= clip < clips]:
+                self.journal(f"epoch {epoch}: {named(strange, 'clip')} consumed, but not of the index")
+            ahead = {clip for step, out in left_out.items() if step // per_epoch == epoch for clip in out}
+            if both := [clip for clip in times if clip in skipped | ahead]:
+                self.journal(f"epoch {epoch}: {named(both, 'clip')} consumed, but left out by a verdict")
+            if len(epochs[epoch]) == per_epoch:
+                self.whole_epochs += 1
+                if missing := set(range(clips)) - set(times) - skipped:
+                    self.journal(f"epoch {epoch} is over without {named(missing, 'clip')}")
+
+    def folders(self):
+        try:
+            return {name for name in os.listdir(f"{self.directory}/checkpoints") if re.fullmatch(r"step-\d{8,}", name)}
+        except FileNotFoundError:
+            return set()
+
+    def at_work(self):
+        """Whether a coordinator holds the run's lock."""
+        try:
+            with open(f"{self.directory}/run.lock", "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
+
+    def checkpoints(self):
+        """The journal's checkpoints and those on disk are the same, and every byte is what the manifests say.
+
+        A working coordinator stores a checkpoint before it says so in the journal, and prunes old ones first too.
+        """
+        rows = self.database.execute("SELECT * FROM checkpoints ORDER BY id").fetchall()
+        self.database.execute("COMMIT")
+        self.checkpoint_count = 0
+        known = {f"step-{row['step']:08}": row for row in rows}
+        live = {name: row for name, row in known.items() if row["removed_at"] is None}
+        present = [name for name in live if name in self.on_disk]
+        for name, row in sorted(live.items(), key=lambda item: item[1]["step"]):
+            self.checkpoint_count += 1
+            if row["step"] > len(self.live):
+                self.journal(f"the checkpoint {name} is ahead of its {len(self.live)} steps")
+            whole = name in self.on_disk and self.bytes_of(name, row)
+            if not whole and not os.path.isdir(f"{self.directory}/checkpoints/{name}"):
+                if not (self.at_work() and all(live[other]["step"] >= row["step"] for other in present)):
+                    self.file(f"checkpoints/{name}", "is missing, but the journal has it",
+                              "restore it from a copy, or resume the run, which then forgets it")
+        # A rollback leaves a damaged checkpoint where it is.
+        kept = {name for name, row in known.items() if (row["reason"] or "").startswith("rolled back")}
+        unknown = sorted(self.on_disk - set(live) - kept, key=lambda name: (len(name), name))
+        newest = max((row["step"] for row in live.values()), default=-1)
+        if unknown and int(unknown[-1][5:]) > newest and self.at_work():
+            unknown.pop()
+        for name in unknown:
+            self.file(f"checkpoints/{name}", "is not in the journal",
+                      "resume the run, which takes it in if it is whole, or remove it")
+
+    def bytes_of(self, name, row):
+        remedy = "remove it and resume the run: an older one is taken, to the same bits"
+        before, size = len(self.problems), 0
+        try:
+            with open(f"{self.directory}/checkpoints/{name}/MANIFEST.sha256", "rb") as file:
+                manifest = file.read()
+            if hashlib.sha256(manifest).hexdigest() != row["manifest_sha256"]:
+                self.file(f"checkpoints/{name}", "its MANIFEST.sha256 is not the journal's", remedy)
+            lines = [line.split("  ", 1) for line in manifest.decode(errors="replace").splitlines()]
+            if [line[1:] for line in lines] != [[file] for file in FILES]:
+                self.file(f"checkpoints/{name}", "its MANIFEST.sha256 does not list its two files", remedy)
+                return False
+            for digest, part in lines:
+                hashed = hashlib.sha256()
+                with open(f"{self.directory}/checkpoints/{name}/{part}", "rb") as file:
+                    while piece := file.read(1 << 20):
+                        hashed.update(piece)
+                        size += len(piece)
+                if hashed.hexdigest() != digest:
+                    self.file(f"checkpoints/{name}/{part}", "its SHA-256 is not the manifest's", remedy)
+        except OSError as error:
+            if os.path.isdir(f"{self.directory}/checkpoints/{name}"):
+                part = os.path.basename(error.filename or "")
+                self.file(f"checkpoints/{name}/{part}", "cannot be read", remedy)
+            return False
+        if size != row["bytes"]:
+            self.file(f"checkpoints/{name}", f"has {size} bytes, expected {row['bytes']}", remedy)
+        return len(self.problems) == before
+
+
+def main():
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        sys.exit(print("usage: audit.py DIR", file=sys.stderr) or 64)
+    audit = Audit(sys.argv[1])
+    try:
+        audit.run()
+    except NoRun as error:
+        sys.exit(print(f"audit.py: {error}", file=sys.stderr) or 65)
+    for problem in audit.problems:
+        print(f"audit.py: {problem}", file=sys.stderr)
+    if audit.problems:
+        sys.exit(1)
+    print(f"ok: {len(audit.live)} steps, {audit.whole_epochs} epochs whole, {audit.checkpoint_count} checkpoints, "
+          f"{audit.generation_count} generations")
+
+
+main()
