@@ -62,11 +62,13 @@ public struct Generation: Hashable, Sendable, Codable {
 /// A step goes without a clip that nobody could decode: its lane is shorter by that clip, on all ranks.
 public struct ClipVerdict: Hashable, Sendable, Codable {
   public var step: UInt64
+  public var lane: Int
   /// Position in the training index.
   public var clip: Int
 
-  public init(step: UInt64, clip: Int) {
+  public init(step: UInt64, lane: Int, clip: Int) {
     self.step = step
+    self.lane = lane
     self.clip = clip
   }
 }

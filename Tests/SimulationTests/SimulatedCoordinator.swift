@@ -182,8 +182,8 @@ final class SimulatedCoordinator {
     case .silentPeer(let rank): perform(membership.silentPeer(sender, rank, at: now))
     case .closedLink(let rank): membership.closedLink(sender, rank, at: now)
     case .clip(let lane, let clip):
-      let clip = ClipVerdict(step: fault.step, clip: clip)
-      perform(membership.clipFailed(sender, clip, lane: lane, reason: fault.text, at: now))
+      let clip = ClipVerdict(step: fault.step, lane: lane, clip: clip)
+      perform(membership.clipFailed(sender, clip, reason: fault.text, at: now))
     case .corruption(let ranks): corrupted(ranks, fault)
     case .nonFiniteGradient, .other: world.violate("a fault that nothing caused: \(fault.text)")
     }
@@ -248,7 +248,7 @@ final class SimulatedCoordinator {
       case .directive(let directive):
         durably { $0.record(directive) }
         world.moment(.ordered, nil)
-      case .verdict(let verdict, _, let reason):
+      case .verdict(let verdict, let reason):
         world.log("step \(verdict.step) goes without a clip: \(reason)")
         if !isDead { world.check(verdict, generation: membership.number, believed) }
         durably { $0.record(verdict) }

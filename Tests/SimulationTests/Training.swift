@@ -54,7 +54,8 @@ struct Training {
     let order = order[epoch(of: step)]
     let first = (Int(step % stepsPerEpoch) * lanes + lane) * clipsPerLane
     let clips = order[min(first, order.count)..<min(first + clipsPerLane, order.count)]
-    return verdicts.isEmpty ? Array(clips) : clips.filter { !verdicts.contains(ClipVerdict(step: step, clip: $0)) }
+    return verdicts.isEmpty
+      ? Array(clips) : clips.filter { !verdicts.contains(ClipVerdict(step: step, lane: lane, clip: $0)) }
   }
 
   // MARK: A lane

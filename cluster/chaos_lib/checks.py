@@ -12,13 +12,21 @@ DISAGREEMENT = re.compile(
 
 
 def newest(run):
-    """The newest checkpoint's step, and the SHA-256 of its two files."""
+    """The step of the newest checkpoint."""
     folders = sorted((run / "checkpoints").glob("step-*"))
     if not folders:
         raise Failure(f"{run} has no checkpoint")
-    return int(folders[-1].name.removeprefix("step-")), {
-        name: hashlib.sha256((folders[-1] / name).read_bytes()).hexdigest()
-        for name in ("model.safetensors", "trainer.safetensors")}
+    return int(folders[-1].name.removeprefix("step-"))
+
+
+def checkpoint(run, step):
+    return run / "checkpoints" / f"step-{step:08}"
+
+
+def digests(folder):
+    """SHA-256 of a checkpoint's files."""
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            for name in ("model.safetensors", "trainer.safetensors")}
 
 
 def invariants(run, clips, steps, allowed_disagreement=0):

@@ -84,10 +84,10 @@ def _dealt(kind, chance, workers, joined):
             return {"kind": "leave", "rank": EXTRA, "signal": chance.choice(["SIGTERM", "SIGKILL"])}
         case "disk-full": return {"kind": kind, "seconds": round(chance.uniform(4, 8), 1)}
         case "cut": return {"kind": kind, "rank": rank}
-        case "delay": return {"kind": kind, "rank": rank, "low": 0.05, "high": 0.5, "seconds": moments * 2}
+        case "delay": return {"kind": kind, "rank": rank, "low": 0.05, "high": 0.5, "seconds": round(moments * 2, 1)}
         case "stall":
-            return {"kind": kind, "rank": rank, "direction": chance.choice(["in", "out"]), "seconds": moments * 1.5}
-        case "refuse": return {"kind": kind, "rank": rank, "seconds": moments * 2}
+            return {"kind": kind, "rank": rank, "direction": chance.choice(["in", "out"]), "seconds": round(moments * 1.5, 1)}
+        case "refuse": return {"kind": kind, "rank": rank, "seconds": round(moments * 2, 1)}
         case "partition" | "partition-both":
             return {"kind": kind, "rank": rank, "other": other, "seconds": round(moments * 2, 1)}
         case "flip": return {"kind": kind, "rank": rank, "chance": 0.1, "seconds": moments}

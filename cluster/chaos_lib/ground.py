@@ -17,7 +17,7 @@ optimizer: {{learning_rate: 0.01}}
 schedule: {{epochs: {epochs}, warmup_epochs: 1}}
 batch: {{lanes: 5, clips_per_lane: 2}}
 data: {{path: {data}, flip: false}}
-checkpoint: {{every_steps: 25, keep: 2}}
+checkpoint: {{every_steps: {every}, keep: {keep}}}
 faults: {{suspect_seconds: 1, evict_seconds: 3, join_seconds: 5, link_seconds: 3, orphan_seconds: 90, restarts: 1000}}
 """
 CLIPS = 47
@@ -46,6 +46,8 @@ class Ground:
         self.run = self.disk / "run"
         self.logs = self.folder / "logs"
         self.recipe = self.folder / "chaos.yaml"
+        self.reference_recipe = self.folder / "reference.yaml"
+        self.reference = self.folder / "reference"
         self.is_mounted = False
         try:
             self._prepare(seed, minutes)
@@ -62,7 +64,11 @@ class Ground:
             [self.coordinator, "demo-data", data, "--train", str(CLIPS), "--validation", "9"])
         if made.returncode != 0:
             raise Failure(f"no demo data: {made.stdout.strip()}")
-        self.recipe.write_text(RECIPE.format(seed=seed, epochs=max(1000, int(minutes * 500)), data=data))
+        values = {"seed": seed, "epochs": max(1000, int(minutes * 500)), "data": data}
+        self.recipe.write_text(RECIPE.format(every=25, keep=2, **values))
+        # The undisturbed run keeps all its checkpoints: how far the other comes is not known beforehand.
+        self.every = 20 if minutes <= 2 else 100
+        self.reference_recipe.write_text(RECIPE.format(every=self.every, keep=1000, **values))
 
     @staticmethod
     def _binary(folder, name):

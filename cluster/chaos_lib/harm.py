@@ -142,7 +142,7 @@ def _meanwhile(kind, commits, before):
     if kind == "kill-coordinator-and-worker":
         # The old generation cannot go on without the worker.
         return sum(generation == before.generation for generation, _ in commits)
-    if kind in ("kill-coordinator", "disk-full"):
+    if kind in ("kill-coordinator", "stop-coordinator", "disk-full"):
         # They come all at once.
         return sum(at - commits[0][1] < 0.1 for _, at in commits)
     return None

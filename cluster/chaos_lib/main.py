@@ -11,7 +11,7 @@ import time
 from . import checks, faults, processes, report
 from .cluster import Cluster
 from .ground import CLIPS, STEPS_PER_EPOCH, Failure, Ground, free_port
-from .harm import Harm
+from .harm import STEPLESS, Harm
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
 SCENARIOS = HERE / "scenarios"
@@ -20,7 +20,7 @@ SCENARIOS = HERE / "scenarios"
 def arguments():
     parser = argparse.ArgumentParser(
         prog="cluster/chaos", description="Harms a real cluster, and compares its weights with an undisturbed run's.")
-    parser.add_argument("--minutes", type=float, default=5, help="of harm; the undisturbed run comes after (5)")
+    parser.add_argument("--minutes", type=float, default=5, help="of harm, beside an undisturbed run (5)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same schedule (1)")
     parser.add_argument("--workers", type=int, default=3, help="at least 2 (3)")
     parser.add_argument("--scenario", metavar="NAME", help="do what cluster/scenarios/NAME.json says instead")
@@ -104,10 +104,14 @@ class Chaos:
             self.say(f"seed {self.given.seed}, {self.workers} workers, folder {ground.folder}")
             if not ground.is_mounted:
                 self.say("a small file system cannot be mounted here (not root?): disk-full is left out")
+            reference = None
+            # At the same time: there is time between the faults, and nobody waits for it afterwards.
+            if not self.given.no_reference:
+                reference = self.train(ground, ground.reference, ground.reference_recipe, "localhost threads=2")
             try:
                 for phase in phases(self.given, ground.is_mounted):
                     self.harm(ground, *phase)
-                self.finish(ground)
+                self.finish(ground, reference)
             except Failure as failure:
                 self.wrong.append(str(failure))
             keep = bool(self.wrong) or self.given.keep
@@ -154,45 +158,54 @@ class Chaos:
                            if remark.startswith("I7")]
             cluster.close()
 
-    def finish(self, ground):
-        """Trains to an epoch's end in peace; then everything is checked."""
+    def finish(self, ground, reference):
+        """Trains on in peace to a step of which the undisturbed run keeps a checkpoint; then everything is checked."""
         done = checks.Journal(ground.run / "run.db").moment().steps
-        steps = (done // STEPS_PER_EPOCH + 2) * STEPS_PER_EPOCH
-        self.train(ground, ground.run, f"localhost slots={self.workers}", steps)
-        if not self.given.no_reference:
-            self.compare(ground, steps)
+        steps = (done // ground.every + 1) * ground.every
+        process = self.train(ground, ground.run, ground.recipe, f"localhost slots={self.workers}", "--steps", steps)
+        try:
+            code = process.wait(60 + steps)
+        except subprocess.TimeoutExpired:
+            raise Failure("the run in peace after the harm did not end in time, see run.log") from None
+        if code != 0:
+            raise Failure(f"the run in peace after the harm ended with code {code}, see run.log")
+        if reference:
+            self.compare(ground, reference, steps)
         self.wrong += checks.invariants(ground.run, CLIPS, steps)
         for name, problem in checks.audits(ground):
             self.say(f"{name}: {'ok' if problem is None else problem}")
             if problem:
                 self.wrong.append(f"{name}: {problem}")
 
-    def compare(self, ground, steps):
-        """I1: one worker, in peace, comes to the same bytes."""
-        self.say(f"{steps} steps are trained; now the same with one worker, in peace")
-        reference = ground.folder / "reference"
-        begun = time.monotonic()
-        self.train(ground, reference, "localhost threads=5", steps)
-        self.say(f"that took {time.monotonic() - begun:.0f} s")
-        ours, theirs = checks.newest(ground.run), checks.newest(reference)
-        for name, digest in ours[1].items():
-            self.say(f"{digest}  {name} of step {ours[0]}, {'the same' if ours == theirs else theirs[1][name]}")
-        if ours != theirs:
-            self.wrong.append(f"I1: the weights are not the undisturbed run's: step {ours[0]} {ours[1]}, "
-                              f"undisturbed step {theirs[0]} {theirs[1]}")
-        if difference := checks.same_digests(ground.run, reference):
+    def compare(self, ground, reference, steps):
+        """I1: one worker that was left in peace comes to the same bytes."""
+        theirs = checks.checkpoint(ground.reference, steps)
+        journal = checks.Journal(ground.reference / "run.db")
+        done, moved = journal.moment().steps, time.monotonic()
+        self.say(f"{steps} steps are trained; the undisturbed run has {done}")
+        while not theirs.exists():
+            if reference.poll() is not None:
+                raise Failure(f"the undisturbed run ended with code {reference.returncode}, see reference.log")
+            time.sleep(0.5)
+            if (now := journal.moment().steps) != done:
+                done, moved = now, time.monotonic()
+            elif time.monotonic() - moved > STEPLESS:
+                raise Failure(f"the undisturbed run made no step for {STEPLESS} s, see reference.log")
+        if checks.newest(ground.run) != steps:
+            self.wrong.append(f"the newest checkpoint is of step {checks.newest(ground.run)}, not {steps}")
+            return
+        ours, theirs = checks.digests(checks.checkpoint(ground.run, steps)), checks.digests(theirs)
+        for name, digest in ours.items():
+            same = digest == theirs[name]
+            self.say(f"{digest}  {name} of step {steps}, {'the same' if same else 'undisturbed ' + theirs[name]}")
+            if not same:
+                self.wrong.append(f"I1: {name} of step {steps} is not the undisturbed run's")
+        if difference := checks.same_digests(ground.run, ground.reference):
             self.wrong.append(difference)
 
-    def train(self, ground, run, hosts, steps):
+    def train(self, ground, run, recipe, hosts, *more):
         endpoint = f"tcp://127.0.0.1:{free_port()}"
         self.endpoints.append(endpoint)
-        command = [ground.coordinator, "train", "--workers", ground.hosts(run.name, hosts), "--recipe", ground.recipe,
-                   "--run-dir", run, "--listen", endpoint, "--steps", steps]
-        log = ground.folder / f"finish-{run.name}.log"
-        process = processes.start(command, log)
-        try:
-            code = process.wait(60 + steps * 3)
-        except subprocess.TimeoutExpired:
-            raise Failure(f"the undisturbed part in {run.name} did not end in time, see {log.name}") from None
-        if code != 0:
-            raise Failure(f"the undisturbed part in {run.name} ended with code {code}, see {log.name}")
+        command = [ground.coordinator, "train", "--workers", ground.hosts(run.name, hosts), "--recipe", recipe,
+                   "--run-dir", run, "--listen", endpoint, *more]
+        return processes.start(command, ground.folder / f"{run.name}.log")

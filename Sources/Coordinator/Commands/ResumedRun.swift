@@ -68,7 +68,9 @@ struct ResumedRun {
     past.next = UInt64(next)
     past.state = try journal.lastCommit().flatMap { Digest128(hex: $0.stateDigest) }
     past.checkpoint = checkpoint.map { UInt64($0) }
-    past.verdicts = try journal.verdicts(from: 0).map { ClipVerdict(step: UInt64($0.step), clip: $0.clip) }
+    past.verdicts = try journal.verdicts(from: 0).map {
+      ClipVerdict(step: UInt64($0.step), lane: $0.lane, clip: $0.clip)
+    }
     past.rolledBack = UInt32(try journal.rolledBackGeneration())
     return past
   }

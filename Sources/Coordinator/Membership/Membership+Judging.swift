@@ -27,7 +27,7 @@ extension Membership {
       case .stopped(let next): checkpoint != next
       }
     workers[identity.rank] = nil
-    brokenLinks = brokenLinks.filter { $0.from != identity && $0.to != identity }
+    brokenLinks = brokenLinks.filter { $0.key.from != identity && $0.key.to != identity }
     var actions: [Action] = [.left(identity, reason: why)]
     switch ending {
     case .dead: actions += [.kill(identity, reason: why), .launch(rank: identity.rank)]
@@ -139,7 +139,7 @@ extension Membership {
     guard phase == .running, isMember(reporter), let peer = workers[rank], isMember(peer.identity),
       now - peer.heard <= settings.suspectAfter
     else { return [] }
-    brokenLinks.insert(Link(from: reporter, to: peer.identity))
+    brokenLinks[Link(from: reporter, to: peer.identity)] = now
     return reform("\(reporter) cannot reach \(peer.identity), which is alive: the ring takes another way", at: now)
   }
 
@@ -152,7 +152,7 @@ extension Membership {
   /// There is no ring without a broken link: the worker at most of them goes, for a while.
   mutating func breakRing(at now: Duration) -> [Action] {
     let counts = Dictionary(
-      brokenLinks.flatMap { [$0.from, $0.to] }.map { ($0, 1) }, uniquingKeysWith: +)
+      brokenLinks.keys.flatMap { [$0.from, $0.to] }.map { ($0, 1) }, uniquingKeysWith: +)
     let worst = taking.map(\.identity).max { a, b in
       let (first, second) = (counts[a] ?? 0, counts[b] ?? 0)
       return first != second ? first < second : a.rank < b.rank
@@ -176,7 +176,10 @@ extension Membership {
 
   /// From time to time: would another plan be a good deal faster? Then lanes move at the next boundary.
   mutating func balance(after step: UInt64) -> [Action] {
-    guard phase == .running, step % 10 == 9, let generation, step >= generation.startStep + 20 else { return [] }
+    // Not too often: on machines with other work, whoever is slow now is not slow for long.
+    guard phase == .running, step % 10 == 9, let generation, step >= generation.startStep + 20,
+      balancedAt.map({ step >= $0 + 100 }) ?? true
+    else { return [] }
     let all = generation.members.compactMap { member in
       workers[member.identity.rank].flatMap { $0.identity == member.identity ? $0 : nil }
     }
@@ -188,6 +191,7 @@ extension Membership {
     let possible = slowest(laneShares(lanes: settings.lanes, weights: weights(all)).map(\.count))
     guard possible < 0.7 * present else { return [] }
     let straggler = all.max { ($0.pace?.seconds ?? 0) < ($1.pace?.seconds ?? 0) }
+    balancedAt = step
     let orders = order(.reform)
     return orders.isEmpty
       ? [] : [.note("\(straggler?.identity.description ?? "a worker") is slow: lanes move")] + orders

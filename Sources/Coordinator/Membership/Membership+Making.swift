@@ -83,7 +83,7 @@ extension Membership {
     let donors = taking.filter { $0.prepared != nil }
     guard let first = donors.first else { return [] }
     return taking.filter { $0.source == nil }.flatMap { learner in
-      let donor = donors.first { !brokenLinks.contains(Link(from: learner.identity, to: $0.identity)) } ?? first
+      let donor = donors.first { brokenLinks[Link(from: learner.identity, to: $0.identity)] == nil } ?? first
       return prepare(learner.identity, step, .peer(endpoint: donor.hello.endpoint), at: now)
     }
   }
@@ -93,7 +93,7 @@ extension Membership {
     guard case .peer(let endpoint)? = learner.source,
       let donor = taking.first(where: { $0.hello.endpoint == endpoint })
     else { return [] }
-    brokenLinks.insert(Link(from: learner.identity, to: donor.identity))
+    brokenLinks[Link(from: learner.identity, to: donor.identity)] = now
     return reform("\(learner.identity) gets no state from \(donor.identity)", at: now)
   }
 
@@ -103,7 +103,9 @@ extension Membership {
     if let odd = odd(all, step) {
       return lost(odd.identity, .condemned, reason: "its state before step \(step) is not the others'", at: now)
     }
-    guard let ring = ringOrder(all.map(\.identity), avoiding: brokenLinks) else { return breakRing(at: now) }
+    // A link may have been mended since.
+    brokenLinks = brokenLinks.filter { now - $0.value < .seconds(60) }
+    guard let ring = ringOrder(all.map(\.identity), avoiding: Set(brokenLinks.keys)) else { return breakRing(at: now) }
     let shares = lanePlan(
       lanes: settings.lanes, weights: weights(all), held: all.map { held($0, step) },
       avoided: Dictionary(
@@ -170,17 +172,19 @@ extension Membership {
 
   /// A worker could not decode a clip: another one tries; after that the step goes without it.
   mutating func clipFailed(
-    _ identity: WorkerIdentity, _ clip: ClipVerdict, lane: Int, reason why: String, at now: Duration
+    _ identity: WorkerIdentity, _ clip: ClipVerdict, reason why: String, at now: Duration
   ) -> [Action] {
-    guard phase == .running, isMember(identity), !verdicts.contains(clip) else { return [] }
+    guard phase == .running, isMember(identity) else { return [] }
+    // The verdict may be all that is left of an earlier coordinator's decision.
+    if verdicts.contains(clip) { return reform("step \(clip.step) goes without a clip", at: now) }
     let failed = clipFailures[clip, default: []].union([identity.rank])
     clipFailures[clip] = failed
-    let unable = failed.union(avoided[lane] ?? [])
+    let unable = failed.union(avoided[clip.lane] ?? [])
     if failed.count == 1, members.contains(where: { !unable.contains($0.identity.rank) }) {
-      avoided[lane, default: []].insert(identity.rank)
+      avoided[clip.lane, default: []].insert(identity.rank)
       return [.note("\(why); another worker tries")] + reform("a clip is tried elsewhere", at: now)
     }
     verdicts.append(clip)
-    return [.verdict(clip, lane: lane, reason: why)] + reform("step \(clip.step) goes without a clip", at: now)
+    return [.verdict(clip, reason: why)] + reform("step \(clip.step) goes without a clip", at: now)
   }
 }

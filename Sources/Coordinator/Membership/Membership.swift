@@ -110,7 +110,7 @@ struct Membership {
     /// To be written down before it is announced.
     case directive(Directive)
     /// The step goes without the clip; to be written down before it is announced.
-    case verdict(ClipVerdict, lane: Int, reason: String)
+    case verdict(ClipVerdict, reason: String)
     case note(String)
   }
 
@@ -156,7 +156,10 @@ struct Membership {
   var barred: [WorkerIdentity: (until: Duration, times: Int)] = [:]
   /// Newcomers whose rank another holds, and since when they ask.
   var contenders: [WorkerIdentity: Duration] = [:]
-  var brokenLinks: Set<Link> = []
+  /// Links that were found broken, and when.
+  var brokenLinks: [Link: Duration] = [:]
+  /// The step at which lanes last moved because of somebody's pace.
+  var balancedAt: UInt64?
   /// Who could not decode a clip of the step in flight.
   var clipFailures: [ClipVerdict: Set<Int>] = [:]
   /// Ranks that a lane of step `committed` should not go to.

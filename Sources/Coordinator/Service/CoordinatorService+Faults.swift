@@ -64,8 +64,8 @@ extension CoordinatorService {
     case .silentPeer(let rank): return try perform(membership.silentPeer(sender, rank, at: now))
     case .closedLink(let rank): return membership.closedLink(sender, rank, at: now)
     case .clip(let lane, let clip):
-      let clip = ClipVerdict(step: fault.step, clip: clip)
-      return try perform(membership.clipFailed(sender, clip, lane: lane, reason: fault.text, at: now))
+      let clip = ClipVerdict(step: fault.step, lane: lane, clip: clip)
+      return try perform(membership.clipFailed(sender, clip, reason: fault.text, at: now))
     case .corruption(let ranks): return try corrupted(ranks, fault, sender)
     case .nonFiniteGradient, .other: break
     }

@@ -58,7 +58,7 @@ extension CoordinatorService {
     let order = epochOrder(epoch)
     let consumed = (0..<shards.lanes).flatMap { lane in
       order.clips(step: Int(record.step) % shards.stepsPerEpoch, lane: lane, in: shards).filter {
-        !membership.verdicts.contains(ClipVerdict(step: record.step, clip: $0))
+        !membership.verdicts.contains(ClipVerdict(step: record.step, lane: lane, clip: $0))
       }.map { ConsumedClip(lane: lane, clip: $0) }
     }
     let row = StepRecord(

@@ -116,6 +116,7 @@ final class CoordinatorService {
         try offerEvaluation()
         tick = now + .milliseconds(200)
       }
+      if interrupted, membership.phase == .gathering { finished = true }
       try advance()
     }
     try disband()
@@ -245,10 +246,11 @@ final class CoordinatorService {
             DirectiveRecord(
               seq: Int(directive.sequence), kind: directive.kind.rawValue, argument: "", issuedAt: .now))
         }
-      case .verdict(let verdict, let lane, let reason):
+      case .verdict(let verdict, let reason):
         note("step \(verdict.step) goes without a clip that nobody can decode: \(reason)", level: .warning)
         let row = VerdictRecord(
-          step: Int(verdict.step), clip: verdict.clip, epoch: Int(verdict.step) / plan.shards.stepsPerEpoch, lane: lane,
+          step: Int(verdict.step), clip: verdict.clip, epoch: Int(verdict.step) / plan.shards.stepsPerEpoch,
+          lane: verdict.lane,
           reason: reason, decidedAt: .now)
         try durably { try $0.record(row) }
       case .begin(let generation, let reason): try record(generation, reason)

@@ -56,6 +56,8 @@ extension WorkerLoop {
 
   func vote(_ directive: UInt64) throws {
     guard let work, let state else { return }
+    // Nothing that makes all stand is agreed to while nobody is there to make them go on.
+    let directive = isDirected ? directive : session.directivesDone
     ring?.offer(work.ballot(rank: settings.identity.rank, weights: state.digest, directive: directive))
     try pump()
   }

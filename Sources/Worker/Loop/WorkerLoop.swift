@@ -33,6 +33,9 @@ final class WorkerLoop {
   private var inputClosed = false
   private var orphanAfter = Duration.seconds(60)
   private var silentAfter = Duration.seconds(3)
+  private var pulseWithin = Duration.milliseconds(750)
+  /// Whether the coordinator was heard just now: it answers each heartbeat.
+  var isDirected: Bool { ContinuousClock.now - heard < pulseWithin }
   private var dropped = 0
   /// Bytes of checkpoints that were handed over.
   private var served: UInt64 = 0
@@ -301,6 +304,7 @@ final class WorkerLoop {
     ) { [wakeup] in wakeup.signal() }
     orphanAfter = .seconds(recipe.faults.orphanSeconds)
     silentAfter = .seconds(recipe.faults.linkSeconds)
+    pulseWithin = .seconds(3 * recipe.faults.heartbeatSeconds)
     heartbeat.set(.seconds(recipe.faults.heartbeatSeconds))
     log.info("\(train.count + validation.count) bytes of indexes, \(context.network.layout.parameterCount) parameters")
     pool?.submitSelfTest()

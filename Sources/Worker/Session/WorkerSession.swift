@@ -74,7 +74,7 @@ struct WorkerSession {
   /// Where the state that is being got comes from.
   private var source: StateSource?
   private var directives: [Directive] = []
-  private var directivesDone: UInt64 = 0
+  private(set) var directivesDone: UInt64 = 0
   private var ready = false
   private var selfTest: SelfTest?
   private var isLeaving = false
@@ -285,12 +285,16 @@ struct WorkerSession {
 
   private mutating func begin(_ made: Generation) -> [Action] {
     guard case .prepared(made.startStep, _) = phase, made.number == number else { return [] }
+    // A lane that was summed with a clip that it must now go without.
+    let isShorter = Set(made.verdicts).subtracting(generation?.verdicts ?? []).contains {
+      $0.step == made.startStep && held.contains($0.lane)
+    }
     generation = made
     directives = []
     directivesDone = made.directivesDone
     attempt = 0
     if made.stops || made.startStep >= lastStep { return stand(stopped: true) }
-    return [.openRing(made)] + (made.computesAnew ? [.discardSums] : []) + [compute(made.startStep)]
+    return [.openRing(made)] + (made.computesAnew || isShorter ? [.discardSums] : []) + [compute(made.startStep)]
   }
 
   private mutating func compute(_ step: UInt64) -> Action {

@@ -65,7 +65,7 @@ final class RunContext: Sendable {
     }
     let leftOut = leftOut.withLock { $0 }
     return known.clips(step: stepInEpoch(step), lane: lane, in: shards).filter {
-      !leftOut.contains(ClipVerdict(step: step, clip: $0))
+      !leftOut.contains(ClipVerdict(step: step, lane: lane, clip: $0))
     }
   }
 
