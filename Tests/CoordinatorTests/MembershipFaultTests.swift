@@ -342,6 +342,15 @@ import Testing
     #expect(actions.allSatisfy { if case .launch = $0 { false } else { true } })
   }
 
+  @Test("an old hello that comes before the one that tells of the past does no harm")
+  func adoptionAfterOldHello() {
+    var m = restarted(running(2), next: 5)
+    _ = m.hello(worker[0], hello(), at: .seconds(1))
+    _ = m.hello(worker[0], hello(past: past(1, next: 9)), at: .seconds(1))
+    _ = m.hello(worker[1], hello(past: past(1, next: 8)), at: .seconds(2))
+    #expect(m.phase == .running && m.number == 1)
+  }
+
   @Test("one is missing: it is replaced, and the others make a new generation with what they hold")
   func adoptionOfSome() {
     var m = restarted(running(2), next: 5)

@@ -7,36 +7,38 @@ extension Membership {
     if let past = hello.past, past.run != settings.run { return refuse(identity, "it belongs to another run") }
     if let bar = barred[identity], now < bar.until { return [] }
     if let holder = workers[identity.rank] {
-      return holder.identity == identity ? [.welcome(identity)] : contend(identity, with: holder, at: now)
+      guard holder.identity == identity else { return contend(identity, with: holder, at: now) }
+      // An older hello, from before it was in a run, may have come first.
+      workers[identity.rank]?.hello = hello
+      return [.welcome(identity)] + (holder.ready ? [] : takeBack(identity, hello.past, at: now))
     }
     if let other = workers.values.first(where: { $0.hello.fingerprint != hello.fingerprint }) {
       return refuse(identity, difference(of: hello, from: other.hello))
     }
     contenders[identity] = nil
-    var worker = Worker(identity: identity, hello: hello, heard: now, moved: now)
+    workers[identity.rank] = Worker(identity: identity, hello: hello, heard: now, moved: now)
     var actions: [Action] = [.welcome(identity), .joined(identity, hello)]
-    if let past = hello.past, past.number > 0 {
-      worker.ready = true
-      worker.mustLearn = past.number <= rolledBack
-      worker.selfTest = past.selfTest
-      if case .recovering = phase {
-        number = max(number, past.number)
-      } else {
-        actions.append(.note("\(identity) is back"))
-      }
-    }
-    workers[identity.rank] = worker
     // One that was away has come back, or has lost its place.
     if let away = absent.removeValue(forKey: identity.rank), away.identity != identity {
       condemned.insert(away.identity)
       actions.append(.kill(away.identity, reason: "another process has taken its place"))
     }
-    guard worker.ready else { return actions }
+    return actions + takeBack(identity, hello.past, at: now)
+  }
+
+  /// One that has been in a generation has all it needs to be in the next.
+  private mutating func takeBack(_ identity: WorkerIdentity, _ past: Hello.Past?, at now: Duration) -> [Action] {
+    guard let past, past.number > 0 else { return [] }
+    workers[identity.rank]?.ready = true
+    workers[identity.rank]?.mustLearn = past.number <= rolledBack
+    workers[identity.rank]?.selfTest = past.selfTest
     switch phase {
-    case .recovering: return actions + recover(at: now)
-    case .gathering: return actions + gather(at: now)
-    case .running: return actions + order(.reform)
-    case .halting, .preparing, .stopped: return actions
+    case .recovering:
+      number = max(number, past.number)
+      return recover(at: now)
+    case .gathering: return [.note("\(identity) is back")] + gather(at: now)
+    case .running: return [.note("\(identity) is back")] + order(.reform)
+    case .halting, .preparing, .stopped: return [.note("\(identity) is back")]
     }
   }
 
