@@ -124,6 +124,9 @@ final class World {
   /// How long after its last fault a run may take.
   static let bound = 150_000.milliseconds
 
+  /// Far more than any run needs: what goes round in circles takes no time.
+  static let eventLimit = 1_000_000
+
   /// Lets the world run until the training is done, or something is wrong.
   func simulate() {
     for (number, fault) in scenario.faults.enumerated() {
@@ -147,6 +150,7 @@ final class World {
         return violate("I7: not done \(Self.bound / 1_000_000_000) s after the last fault")
       }
       eventCount += 1
+      if eventCount > Self.eventLimit { return violate("I7: \(Self.eventLimit) events, and no end") }
       dispatch(envelope, order)
       buryCoordinator()
     }
