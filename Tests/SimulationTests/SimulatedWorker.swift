@@ -39,6 +39,8 @@ final class SimulatedWorker {
   var pausedUntil: Nanoseconds = 0
   var isHung = false
   var flips: Flip?
+  /// Its state is one that the run has left behind; until it learns another.
+  var hasStrayed = false
   private var flipped: (index: Int, bit: Int32)?
   /// The sum that it voted for and has not applied.
   private(set) var kept: (step: UInt64, generation: UInt32, attempt: UInt8)?
@@ -443,6 +445,7 @@ final class SimulatedWorker {
       giveUp()
       work.forget()
       state = training.initial
+      hasStrayed = false
       obtained(generation, step)
     case .peer, .coordinator: start(Fetch(from: source, name: Int64(step), generation: generation))
     }
@@ -479,6 +482,7 @@ final class SimulatedWorker {
     giveUp()
     work.forget()
     state = value
+    hasStrayed = false
     obtained(done.generation, UInt64(name))
   }
 

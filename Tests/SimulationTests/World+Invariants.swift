@@ -9,7 +9,13 @@ extension World {
   /// A worker applied a step.
   func check(_ worker: SimulatedWorker, before: TrainingValue, after: TrainingValue, digest: Digest128, skipping: Bool)
   {
-    guard worker.session.generation?.number ?? 0 > comparedAfter else { return }
+    guard let made = worker.session.generation, made.number > comparedAfter else { return }
+    if made.number < disk.generations.last?.number ?? 0 {
+      // It was given up, and goes on for a moment as if it was not; the others may go without a clip by now.
+      func leftOut(_ verdicts: [ClipVerdict]) -> Set<ClipVerdict> { Set(verdicts.filter { $0.step == before.step }) }
+      if leftOut(made.verdicts) != leftOut(disk.verdicts) { worker.hasStrayed = true }
+      if worker.hasStrayed { return }
+    }
     reference.compute(through: before.step, without: disk.verdicts)
     let step = Int(before.step)
     let expected = reference.steps[step]
