@@ -282,6 +282,7 @@ final class SimulatedCoordinator {
   private func rollBack(to step: UInt64) {
     committed = []
     collector.rollBack(to: step)
+    fetch = nil
     guard !isDead else { return }
     // What cannot be believed is given up.
     if !membership.restores {

@@ -444,6 +444,7 @@ final class SimulatedWorker {
     case .initial:
       giveUp()
       work.forget()
+      withdrawCheckpoints()
       state = training.initial
       hasStrayed = false
       obtained(generation, step)
@@ -481,6 +482,7 @@ final class SimulatedWorker {
     fetch = nil
     giveUp()
     work.forget()
+    withdrawCheckpoints()
     state = value
     hasStrayed = false
     obtained(done.generation, UInt64(name))
@@ -501,6 +503,11 @@ final class SimulatedWorker {
     if !pendingCheckpoints.contains(step) { pendingCheckpoints.append(step) }
     send(.checkpointReady(step: step, blobs: Self.blobs))
     world.moment(.shelved, pid)
+  }
+
+  private func withdrawCheckpoints() {
+    pendingCheckpoints = []
+    clearShelf()
   }
 
   private func clearShelf() {

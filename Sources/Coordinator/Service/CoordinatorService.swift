@@ -238,6 +238,7 @@ final class CoordinatorService {
       case .rollBack(let step):
         committed = []
         collector.rollBack(to: step)
+        checkpointFetch = nil
         try durably { _ = try $0.rollBack(to: Int(step), reason: "nobody held a later state", at: .now) }
         note("the steps from \(step) on are computed again", level: .warning)
       case .directive(let directive):

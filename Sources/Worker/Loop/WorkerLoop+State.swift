@@ -35,6 +35,7 @@ extension WorkerLoop {
     case .initial:
       pool?.giveUp()
       work?.forget()
+      withdrawCheckpoints()
       state.initialise()
       try obtained(generation, step)
     case .peer, .coordinator:
@@ -93,6 +94,7 @@ extension WorkerLoop {
     if let (generation, step) = fetch.purpose {
       pool?.giveUp()
       work?.forget()
+      withdrawCheckpoints()
       if fetch.done[1].isEmpty {
         try state?.loadModel(fetch.done[0], origin: StateBlobs.model(step), step: step)
       } else {
@@ -131,6 +133,12 @@ extension WorkerLoop {
 
   func takenCheckpoint(_ step: UInt64) {
     pendingCheckpoints = pendingCheckpoints.filter { $0.key > step }
+    clearShelf()
+  }
+
+  /// Copies of a past that another's state replaces: its steps may have been rolled back, and settled anew.
+  private func withdrawCheckpoints() {
+    pendingCheckpoints = [:]
     clearShelf()
   }
 
