@@ -171,15 +171,13 @@ public struct Standing: Hashable, Sendable, Codable {
   public var generation: UInt32
   /// Nil where it holds no state at all.
   public var next: UInt64?
-  /// It has voted for step `next` and keeps the reduced sum.
-  public var frozen: Bool
   /// It trains no further: the last step, or a stop that took effect at this boundary.
   public var stopped: Bool
   /// Lanes of step `next` whose sums it holds or is computing: they need not be computed again.
   public var held: [Int]
   /// In generation 0.
   public var selfTest: SelfTest?
-  /// Where it is frozen: which reduction's sum it keeps.
+  /// Where it has voted for step `next`: which reduction's sum it keeps.
   public var vote: Vote?
   /// How step `next` − 1 was applied here; nil where it was not.
   public var last: Last?
@@ -206,7 +204,7 @@ public struct Standing: Hashable, Sendable, Codable {
   }
 
   public init(
-    generation: UInt32, next: UInt64?, frozen: Bool = false, stopped: Bool = false, held: [Int] = [],
+    generation: UInt32, next: UInt64?, stopped: Bool = false, held: [Int] = [],
     selfTest: SelfTest? = nil, vote: Vote? = nil, last: Last? = nil
   ) {
     self.selfTest = selfTest
@@ -214,7 +212,6 @@ public struct Standing: Hashable, Sendable, Codable {
     self.last = last
     self.generation = generation
     self.next = next
-    self.frozen = frozen
     self.stopped = stopped
     self.held = held
   }

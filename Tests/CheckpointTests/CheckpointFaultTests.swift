@@ -9,13 +9,6 @@ import Testing
 
 private let writer = RunningProcess.built("DurableWriter") ?? "DurableWriter"
 
-/// One run with one fault.
-private struct Case: Sendable, CustomStringConvertible {
-  let call: SystemCall
-  let fault: Strace.Fault
-  var description: String { "\(fault) at \(call)" }
-}
-
 @Suite(.enabled(if: Strace.isUsable, "needs strace, and the right to trace"), .serialized)
 struct CheckpointFaultTests {
   let folder: TemporaryFolder
@@ -72,7 +65,7 @@ struct CheckpointFaultTests {
   func anyCall() throws {
     let calls = try undisturbed()
     #expect(calls.count > 60, "\(calls)")
-    let cases = calls.flatMap { call in Self.faults(of: call.name).map { Case(call: call, fault: $0) } }
+    let cases = calls.flatMap { call in Self.faults(of: call.name).map { Injection(call: call, fault: $0) } }
     let found = problems(cases) { try problem($0) }
     #expect(found.isEmpty, "\(found.count) of \(cases.count):\n\(found.joined(separator: "\n"))")
   }
@@ -82,7 +75,7 @@ struct CheckpointFaultTests {
     // The trainer's file of step 1 under step 2.
     try FileManager.default.copyItem(atPath: "\(template)/step-00000001", toPath: "\(template)/step-00000002")
     let cases = try undisturbed().flatMap { call in
-      [.error("EIO"), .kill].map { Case(call: call, fault: $0) }
+      [.error("EIO"), .kill].map { Injection(call: call, fault: $0) }
     }
     let found = problems(cases) { try problem($0, isReplaced: true) }
     #expect(found.isEmpty, "\(found.count) of \(cases.count):\n\(found.joined(separator: "\n"))")
@@ -93,7 +86,7 @@ struct CheckpointFaultTests {
     try FileManager.default.removeItem(atPath: "\(template)/step-00000001")
     try CheckpointStore(template, access: .writing).write(2, SampleState.checkpoint(step: 2))
     let cases = try undisturbed().flatMap { call in
-      [.error("EIO"), .kill].map { Case(call: call, fault: $0) }
+      [.error("EIO"), .kill].map { Injection(call: call, fault: $0) }
     }
     let found = problems(cases) { try problem($0) }
     #expect(found.isEmpty, "\(found.count) of \(cases.count):\n\(found.joined(separator: "\n"))")
@@ -111,7 +104,7 @@ struct CheckpointFaultTests {
 
   /// What is wrong after a save with this fault; nil if all is as it must be.
   /// - Parameter isReplaced: the step has a checkpoint, perhaps one that is only thought to be damaged.
-  private func problem(_ item: Case, isReplaced: Bool = false) throws -> String? {
+  private func problem(_ item: Injection, isReplaced: Bool = false) throws -> String? {
     let name = UUID().uuidString
     let (directory, log) = (folder.path(name), folder.path("\(name).trace"))
     try FileManager.default.copyItem(atPath: template, toPath: directory)
@@ -139,7 +132,7 @@ struct CheckpointFaultTests {
     return nil
   }
 
-  private static func problem(with finished: Finished, _ item: Case) -> String? {
+  private static func problem(with finished: Finished, _ item: Injection) -> String? {
     switch item.fault {
     case .kill: if finished.status != 128 + SIGKILL { return "it was not killed: \(finished)" }
     // An interrupted call is made again; only of fsync nobody can say what became of the pages.

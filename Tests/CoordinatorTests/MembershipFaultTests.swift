@@ -29,16 +29,6 @@ import Testing
       share: .init(lanes: lanes, rawBytes: 0, wireBytes: 0, decodeWait: 0, compute: seconds, ring: 0, apply: 0))
   }
 
-  private func sent(_ actions: [Membership.Action]) -> [(WorkerIdentity, CoordinatorMessage)] {
-    actions.compactMap { if case .send(let to, let message) = $0 { (to, message) } else { nil } }
-  }
-
-  private func sources(_ actions: [Membership.Action]) -> [Int: StateSource] {
-    var found: [Int: StateSource] = [:]
-    for case (let to, .prepare(_, _, let source)) in sent(actions) { found[to.rank] = source }
-    return found
-  }
-
   private func directives(_ actions: [Membership.Action]) -> [Directive.Kind] {
     actions.compactMap { if case .directive(let directive) = $0 { directive.kind } else { nil } }
   }

@@ -25,16 +25,6 @@ import Testing
       share: .init(lanes: [], rawBytes: 0, wireBytes: 0, decodeWait: 0, compute: 0, ring: 0, apply: 0))
   }
 
-  private func sent(_ actions: [Membership.Action]) -> [(WorkerIdentity, CoordinatorMessage)] {
-    actions.compactMap { if case .send(let to, let message) = $0 { (to, message) } else { nil } }
-  }
-
-  private func sources(_ actions: [Membership.Action]) -> [Int: StateSource] {
-    var found: [Int: StateSource] = [:]
-    for case (let to, .prepare(_, _, let source)) in sent(actions) { found[to.rank] = source }
-    return found
-  }
-
   private func generation(_ actions: [Membership.Action]) -> Generation? {
     for case .begin(let generation, _) in actions { return generation }
     return nil
@@ -69,7 +59,8 @@ import Testing
     #expect(actions.contains(.launch(rank: 1)))
     #expect(sent(actions).filter { $0.1 == .halt(generation: 2) }.map(\.0.rank) == [0, 2])
     _ = m.standing(worker[0], Standing(generation: 2, next: 5), at: .zero)
-    let resolved = m.standing(worker[2], Standing(generation: 2, next: 5, frozen: true), at: .zero)
+    let resolved = m.standing(
+      worker[2], Standing(generation: 2, next: 5, vote: .init(generation: 1, attempt: 0)), at: .zero)
     #expect(sources(resolved) == [0: .own(skipping: false), 2: .own(skipping: false)])
     _ = m.prepared(worker[0], generation: 2, step: 5, weights: digest, at: .zero)
     let begun = m.prepared(worker[2], generation: 2, step: 5, weights: digest, at: .zero)
@@ -82,7 +73,7 @@ import Testing
     _ = start(&m, ranks: 3)
     _ = m.lost(worker[1], .dead, reason: "killed", at: .zero)
     _ = m.standing(worker[0], Standing(generation: 2, next: 6), at: .zero)
-    _ = m.standing(worker[2], Standing(generation: 2, next: 5, frozen: true), at: .zero)
+    _ = m.standing(worker[2], Standing(generation: 2, next: 5, vote: .init(generation: 1, attempt: 0)), at: .zero)
     #expect(m.phase == .preparing(step: 6))
   }
 
@@ -94,11 +85,11 @@ import Testing
     _ = m.lost(worker[0], .dead, reason: "killed", at: .zero)
     var other = m
     _ = m.standing(
-      worker[1], Standing(generation: 2, next: 5, frozen: true, vote: .init(generation: 1, attempt: 0)), at: .zero)
+      worker[1], Standing(generation: 2, next: 5, vote: .init(generation: 1, attempt: 0)), at: .zero)
     #expect(m.phase == .preparing(step: 6))
     // A sum of another attempt is another sum.
     _ = other.standing(
-      worker[1], Standing(generation: 2, next: 5, frozen: true, vote: .init(generation: 1, attempt: 1)), at: .zero)
+      worker[1], Standing(generation: 2, next: 5, vote: .init(generation: 1, attempt: 1)), at: .zero)
     #expect(other.phase != .preparing(step: 6))
   }
 

@@ -34,6 +34,19 @@ public enum SampleState {
       clips: clips, stepsPerEpoch: 3, epochs: 100, createdAt: time)
   }
 
+  /// A new journal at `path` with the run, its clips, a generation and the first three steps.
+  public static func journal(_ path: String) throws -> Journal {
+    let journal = try Journal(path, .create)
+    let clips = (0..<clips).map {
+      ClipRecord(clip: $0, id: "c\($0)", path: "c\($0).mp4", label: "a", bytes: 9, hash: "h")
+    }
+    try journal.beginRun(run, clips: clips, rejected: [])
+    try journal.record(
+      GenerationRecord(number: 1, startStep: 0, reason: "start", lanes: [0: [0, 1]], ring: [0], createdAt: time))
+    try journal.recordCommits((0..<3).map(commit))
+    return journal
+  }
+
   public static func commit(_ step: Int) -> JournalCommit {
     let consumed = (0..<2).map { ConsumedClip(lane: $0, clip: 2 * (step % 3) + $0) }
     func digest(_ kind: String, _ step: Int) -> String {

@@ -18,15 +18,8 @@ private struct WrittenJournal {
 
   init() throws {
     folder = try TemporaryFolder()
-    let journal = try Journal(folder.path("run.db"), .create)
-    let clips = (0..<SampleState.clips).map {
-      ClipRecord(clip: $0, id: "c\($0)", path: "c\($0).mp4", label: "a", bytes: 9, hash: "h")
-    }
-    try journal.beginRun(SampleState.run, clips: clips, rejected: [])
-    try journal.record(
-      GenerationRecord(
-        number: 1, startStep: 0, reason: "start", lanes: [0: [0, 1]], ring: [0], createdAt: SampleState.time))
-    for first in stride(from: 0, to: steps + 6, by: 3) {
+    let journal = try SampleState.journal(folder.path("run.db"))
+    for first in stride(from: 3, to: steps + 6, by: 3) {
       try journal.recordCommits((first..<first + 3).map(SampleState.commit))
     }
     // Rows of the past, which are no longer live, are in the chain too.

@@ -10,25 +10,6 @@ import Testing
 
 private let writer = RunningProcess.built("DurableWriter") ?? "DurableWriter"
 
-private struct Case: Sendable, CustomStringConvertible {
-  let call: SystemCall
-  let fault: Strace.Fault
-  var description: String { "\(fault) at \(call)" }
-}
-
-private func begin(_ path: String) throws -> Journal {
-  let journal = try Journal(path, .create)
-  let clips = (0..<SampleState.clips).map {
-    ClipRecord(clip: $0, id: "c\($0)", path: "c\($0).mp4", label: "a", bytes: 9, hash: "h")
-  }
-  try journal.beginRun(SampleState.run, clips: clips, rejected: [])
-  try journal.record(
-    GenerationRecord(
-      number: 1, startStep: 0, reason: "start", lanes: [0: [0, 1]], ring: [0], createdAt: SampleState.time))
-  try journal.recordCommits((0..<3).map(SampleState.commit))
-  return journal
-}
-
 @Suite(.enabled(if: Strace.isUsable, "needs strace, and the right to trace"), .serialized)
 struct JournalFaultTests {
   let folder: TemporaryFolder
@@ -38,7 +19,7 @@ struct JournalFaultTests {
     folder = try TemporaryFolder()
     template = folder.path("template")
     try FileManager.default.createDirectory(atPath: template, withIntermediateDirectories: true)
-    try begin("\(template)/run.db").close()
+    try SampleState.journal("\(template)/run.db").close()
   }
 
   private func undisturbed() throws -> [SystemCall] {
@@ -65,18 +46,18 @@ struct JournalFaultTests {
   func anyCall() throws {
     let calls = try undisturbed()
     #expect(calls.count > 20, "\(calls)")
-    let cases = calls.flatMap { call -> [Case] in
+    let cases = calls.flatMap { call -> [Injection] in
       var faults: [Strace.Fault] = [.kill]
       // Giving a lock back asks no disk, so that no disk can make it fail.
       if !call.text.contains("F_UNLCK") { faults.append(.error("EIO")) }
       if call.name.hasPrefix("pwrite") { faults.append(.error("ENOSPC")) }
-      return faults.map { Case(call: call, fault: $0) }
+      return faults.map { Injection(call: call, fault: $0) }
     }
     let found = problems(cases) { try problem($0) }
     #expect(found.isEmpty, "\(found.count) of \(cases.count):\n\(found.joined(separator: "\n"))")
   }
 
-  private func problem(_ item: Case) throws -> String? {
+  private func problem(_ item: Injection) throws -> String? {
     let name = UUID().uuidString
     let (directory, log) = (folder.path(name), folder.path("\(name).trace"))
     let path = "\(directory)/run.db"
@@ -113,7 +94,7 @@ struct JournalDiskTests {
     arguments: [0, 4096, 12288])
   func diskFull(room: Int) throws {
     let disk = try SmallDisk(kilobytes: 2048)
-    let journal = try begin("\(disk.path)/run.db")
+    let journal = try SampleState.journal("\(disk.path)/run.db")
     // The log is as long as what it holds, and is written anew from its start only when it was copied.
     try disk.fill(except: room)
     var next = 3
@@ -146,7 +127,7 @@ struct JournalDiskTests {
   @Test("a journal on a read-only file system can be looked at, and cannot be resumed")
   func readOnly() throws {
     let disk = try SmallDisk(kilobytes: 2048)
-    try begin("\(disk.path)/run.db").close()
+    try SampleState.journal("\(disk.path)/run.db").close()
     try disk.remount(readOnly: true)
     let error = #expect(throws: JournalError.self) { try Journal("\(disk.path)/run.db", .resume) }
     #expect(error?.isTransient == true && error?.status == .ioError)
@@ -157,7 +138,7 @@ struct JournalDiskTests {
   @Test("contents that contradict are not transient, a database that somebody else holds is")
   func transience() throws {
     let folder = try TemporaryFolder()
-    let journal = try begin(folder.path("run.db"))
+    let journal = try SampleState.journal(folder.path("run.db"))
     let gap = #expect(throws: JournalError.self) { try journal.recordCommits([SampleState.commit(7)]) }
     #expect(gap?.isTransient == false)
     let busy = JournalError.database(DatabaseError(resultCode: .SQLITE_BUSY), "recording", "run.db")

@@ -15,6 +15,19 @@ public struct SystemCall: Sendable, CustomStringConvertible {
   public var paths: [String] { text.matches(of: /[<"](\/[^">]*)[>"]/).map { String($0.output.1) } }
 }
 
+/// One run with one fault.
+public struct Injection: Sendable, CustomStringConvertible {
+  public let call: SystemCall
+  public let fault: Strace.Fault
+
+  public init(call: SystemCall, fault: Strace.Fault) {
+    self.call = call
+    self.fault = fault
+  }
+
+  public var description: String { "\(fault) at \(call)" }
+}
+
 public enum Strace {
   /// What happens to a system call.
   public enum Fault: Hashable, Sendable, CustomStringConvertible {

@@ -64,7 +64,7 @@ import Testing
         .closeRing,
         .send(
           .standing(
-            Standing(generation: 2, next: 0, frozen: true, held: [0, 1], vote: .init(generation: 1, attempt: 0)))),
+            Standing(generation: 2, next: 0, held: [0, 1], vote: .init(generation: 1, attempt: 0)))),
       ])
     #expect(
       session.receive(.prepare(generation: 2, step: 1, source: .own(skipping: false))) == [

@@ -17,7 +17,8 @@ struct CoordinatorCommand: ParsableCommand {
     do {
       var command = try parseAsRoot()
       do { try command.run() } catch let failure as any Failure {
-        FileHandle.standardError.write(Data("coordinator: \(failure.description)\n".utf8))
+        // A full disk behind it must not change the exit code.
+        try? FileHandle.standardError.write(contentsOf: Data("coordinator: \(failure.description)\n".utf8))
         Foundation.exit(failure.status.rawValue)
       }
     } catch { exit(withError: error) }

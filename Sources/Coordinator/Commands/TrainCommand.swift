@@ -96,7 +96,7 @@ struct TrainCommand: ParsableCommand {
     }
     try journal.beginRun(
       RunRecord(
-        identity: Self.newIdentity(), name: plan.recipe.name, seed: plan.recipe.seed,
+        name: plan.recipe.name, seed: plan.recipe.seed,
         recipeDigest: plan.recipe.digest.description,
         indexDigest: indexes.train.digest.description, fingerprint: "", clips: clips.count,
         stepsPerEpoch: plan.shards.stepsPerEpoch, epochs: plan.recipe.schedule.epochs, createdAt: .now),

@@ -281,15 +281,17 @@ struct Membership {
     guard isKnown(identity), workers[identity.rank]?.isLeaving == false else { return [] }
     guard phase == .running, isMember(identity) else {
       // Whoever is asked for something now is let go when that is over.
-      let isAsked = phase == .halting || preparing != nil
-      return isMember(identity) || (isAsked && participants.contains(identity.rank)) ? [] : letGo(identity)
+      let isAsked =
+        switch phase {
+        case .halting, .preparing: participants.contains(identity.rank)
+        case .recovering, .gathering, .running, .stopped: false
+        }
+      return isMember(identity) || isAsked ? [] : letGo(identity)
     }
     guard members.contains(where: { $0.identity != identity && !$0.isLeaving }) else { return [] }
     workers[identity.rank]?.isLeaving = true
     return [.note("\(identity) leaves at the next boundary")] + order(.reform)
   }
-
-  private var preparing: UInt64? { if case .preparing(let step) = phase { step } else { nil } }
 
   mutating func letGo(_ identity: WorkerIdentity) -> [Action] {
     workers[identity.rank] = nil

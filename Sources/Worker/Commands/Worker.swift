@@ -14,7 +14,8 @@ struct WorkerCommand: ParsableCommand {
     do {
       var command = try parseAsRoot()
       do { try command.run() } catch let failure as any Failure {
-        FileHandle.standardError.write(Data("worker: \(failure.description)\n".utf8))
+        // A full disk behind it must not change the exit code.
+        try? FileHandle.standardError.write(contentsOf: Data("worker: \(failure.description)\n".utf8))
         Foundation.exit(failure.status.rawValue)
       }
     } catch { exit(withError: error) }

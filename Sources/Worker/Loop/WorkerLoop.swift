@@ -274,11 +274,10 @@ final class WorkerLoop {
       case .leave(let reason, let clean): leaving = (reason, clean)
       }
     }
-    showProgress()
   }
 
   /// Leaves with the heartbeat's thread what tells a hang from slowness.
-  func showProgress() {
+  private func showProgress() {
     heartbeat.update { progress in
       progress.generation = session.generation?.number ?? 0
       progress.step = session.next ?? 0

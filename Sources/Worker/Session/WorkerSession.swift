@@ -331,7 +331,7 @@ struct WorkerSession {
   private func standing() -> WorkerMessage {
     .standing(
       Standing(
-        generation: number, next: next, frozen: frozen, stopped: phase == .standing(stopped: true), held: held,
+        generation: number, next: next, stopped: phase == .standing(stopped: true), held: held,
         vote: frozen ? vote : nil, last: last))
   }
 }
