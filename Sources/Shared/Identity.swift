@@ -44,13 +44,16 @@ public struct Generation: Hashable, Sendable, Codable {
   public var verdicts: [ClipVerdict]
   /// Sums that were kept of step `startStep` are not to be trusted: all of its lanes are computed anew.
   public var computesAnew: Bool
+  /// Workers of this and older generations may hold states that were rolled back before this one began.
+  public var rolledBack: UInt32
 
   public init(
     number: UInt32, startStep: UInt64, members: [Member], directivesDone: UInt64 = 0, stops: Bool = false,
-    verdicts: [ClipVerdict] = [], computesAnew: Bool = false
+    verdicts: [ClipVerdict] = [], computesAnew: Bool = false, rolledBack: UInt32 = 0
   ) {
     self.verdicts = verdicts
     self.computesAnew = computesAnew
+    self.rolledBack = rolledBack
     self.number = number
     self.startStep = startStep
     self.members = members

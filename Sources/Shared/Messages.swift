@@ -197,9 +197,13 @@ public struct Standing: Hashable, Sendable, Codable {
     public var vote: Vote
     public var skipped: Bool
 
+    public init(vote: Vote, skipped: Bool) {
+      self.vote = vote
+      self.skipped = skipped
+    }
+
     public init(_ record: CommitRecord) {
-      vote = Vote(generation: record.generation, attempt: record.attempt)
-      skipped = record.skipped
+      self.init(vote: Vote(generation: record.generation, attempt: record.attempt), skipped: record.skipped)
     }
   }
 

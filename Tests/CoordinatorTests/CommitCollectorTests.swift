@@ -41,6 +41,19 @@ import Testing
     #expect(try collector.take(record(1), from: 0).map(\.record.step) == [1])
   }
 
+  @Test("a rollback drops the steps from there on, and none before; a hole in what was reported is seen")
+  func rollBack() throws {
+    var collector = CommitCollector(next: 5)
+    _ = collector.begin(generation(5, ranks: 2))
+    for step in [5, 6, 8] as [UInt64] { _ = try collector.take(record(step), from: 0) }
+    #expect(collector.reported == 7)
+    collector.rollBack(to: 6)
+    #expect(collector.reported == 6 && collector.next == 5)
+    #expect(collector.release(below: 6).map(\.record.step) == [5])
+    collector.rollBack(to: 2)
+    #expect(collector.next == 2)
+  }
+
   @Test("two different sums for one step stop the run")
   func conflict() throws {
     var collector = CommitCollector(next: 0)

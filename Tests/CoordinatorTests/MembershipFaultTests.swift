@@ -33,11 +33,12 @@ import Testing
     actions.compactMap { if case .directive(let directive) = $0 { directive.kind } else { nil } }
   }
 
-  /// Answers for everybody until the generation that is being made has begun.
+  /// Answers for everybody, with all records, until the generation that is being made has begun.
   @discardableResult
   private func settle(
     _ m: inout Membership, next: UInt64, held: [Int: [Int]] = [:], at now: Duration = .zero
   ) -> Generation? {
+    m.recorded = next
     for rank in m.participants {
       _ = m.standing(
         worker[rank], Standing(generation: m.number, next: next, held: held[rank] ?? []), at: now)
@@ -87,7 +88,7 @@ import Testing
   @Test("sums that are not believed are computed anew; the second time at one step it is no accident")
   func computeAgain() throws {
     var m = running(2)
-    _ = m.committed(record(4), by: worker[0])
+    _ = m.committed(record(4), by: worker[0], recorded: 5, at: .zero)
     #expect(m.computeAgain("checksums", at: .zero) != nil)
     let made = try begun(settle(&m, next: 5, held: [0: [0, 1, 2, 3]]))
     #expect(made.computesAnew && made.members.map(\.lanes) == [[0, 1, 2], [3, 4, 5]])
@@ -98,7 +99,7 @@ import Testing
   func restore() throws {
     var m = running(2)
     m.checkpointed(3)
-    _ = m.committed(record(4), by: worker[0])
+    _ = m.committed(record(4), by: worker[0], recorded: 5, at: .zero)
     #expect(m.restore("states differ", at: .zero) != nil)
     _ = m.standing(worker[0], Standing(generation: 2, next: 5), at: .zero)
     let resolved = m.standing(worker[1], Standing(generation: 2, next: 5), at: .zero)
@@ -109,7 +110,7 @@ import Testing
   @Test("one whose state is not the journal's is condemned")
   func oddState() {
     var m = running(2)
-    _ = m.committed(record(4), by: worker[0])
+    _ = m.committed(record(4), by: worker[0], recorded: 5, at: .zero)
     _ = m.reform("a test", at: .zero)
     for rank in 0..<2 { _ = m.standing(worker[rank], Standing(generation: 2, next: 5), at: .zero) }
     _ = m.prepared(worker[0], generation: 2, step: 5, weights: Digest128(high: 9, low: 9), at: .zero)
@@ -159,6 +160,7 @@ import Testing
     _ = m.standing(worker[0], Standing(generation: 2, next: 9), at: .seconds(20))
     _ = m.standing(worker[0], Standing(generation: 3, next: 9), at: .seconds(20))
     _ = m.standing(worker[1], Standing(generation: 3, next: 3), at: .seconds(20))
+    _ = m.committed(record(8), by: worker[0], recorded: 9, at: .seconds(20))
     let taught = m.prepared(worker[0], generation: 3, step: 9, weights: digest, at: .seconds(20))
     #expect(sources(taught) == [1: .peer(endpoint: "tcp://e")])
 
@@ -174,7 +176,7 @@ import Testing
   @Test("one that comes back after its steps were rolled back must learn, whatever it holds")
   func rolledBackMeanwhile() throws {
     var m = running(1)
-    _ = m.committed(record(8), by: worker[0])
+    _ = m.committed(record(8), by: worker[0], recorded: 9, at: .zero)
     for second in 1...4 { _ = m.tick(at: .seconds(second)) }
     #expect(m.phase == .gathering)
     _ = m.hello(worker[1], hello(), at: .seconds(5))
@@ -184,7 +186,7 @@ import Testing
     _ = m.prepared(worker[1], generation: 2, step: 0, weights: digest, at: .seconds(5))
     _ = m.hello(worker[0], hello(past: past(1, next: 9)), at: .seconds(6))
     #expect(m.workers[0]?.mustLearn == true)
-    #expect(m.committed(record(9), by: worker[0]).isEmpty && m.committed == 0)
+    #expect(m.committed(record(9), by: worker[0], recorded: 10, at: .zero).isEmpty && m.committed == 0)
     _ = m.standing(worker[1], Standing(generation: 2, next: 2), at: .seconds(6))
     _ = m.standing(worker[1], Standing(generation: 3, next: 2), at: .seconds(6))
     _ = m.standing(worker[0], Standing(generation: 3, next: 9), at: .seconds(6))
@@ -302,7 +304,8 @@ import Testing
     var actions: [Membership.Action] = []
     for step in 0..<40 as Range<UInt64> {
       for rank in 0..<3 {
-        actions += m.committed(record(step, seconds: rank == 2 ? 3 : 1, lanes: [0, 1]), by: worker[rank])
+        actions += m.committed(
+          record(step, seconds: rank == 2 ? 3 : 1, lanes: [0, 1]), by: worker[rank], recorded: step + 1, at: .zero)
       }
     }
     #expect(directives(actions) == [.reform])
@@ -341,6 +344,35 @@ import Testing
     #expect(m.phase == .running && m.number == 1)
   }
 
+  @Test("an old hello that came late: the worker is asked who it is, and goes on")
+  func oldHello() {
+    var m = restarted(running(1), next: 5)
+    _ = m.gone(worker[1], at: .zero)
+    let asked = [(worker[0], CoordinatorMessage.identify(run: "r"))]
+    _ = m.hello(worker[0], hello(), at: .seconds(1))
+    #expect(sent(m.standing(worker[0], Standing(generation: 1, next: 9), at: .seconds(1))).elementsEqual(asked, by: ==))
+    #expect(m.committed(record(9), by: worker[0], recorded: 5, at: .seconds(1)).isEmpty && m.committed == 5)
+    _ = m.hello(worker[0], hello(past: past(1, next: 9)), at: .seconds(1))
+    #expect(m.phase == .running)
+  }
+
+  @Test("workers that trained on after their steps were rolled back are no members, not even all together")
+  func adoptionAfterRollback() {
+    let before = running(2)
+    var past = Membership.Past()
+    past.generation = before.generation
+    past.present = Set(worker.prefix(2))
+    past.rolledBack = .max
+    past.checkpoint = 3
+    past.next = 3
+    var m = Membership(settings(2), past: past)
+    for rank in 0..<2 { _ = m.hello(worker[rank], hello(past: self.past(1, next: 9)), at: .seconds(1)) }
+    #expect(m.phase == .halting)
+    var actions: [Membership.Action] = []
+    for rank in 0..<2 { actions += m.standing(worker[rank], Standing(generation: m.number, next: 9), at: .seconds(1)) }
+    #expect(sources(actions) == [0: .coordinator, 1: .coordinator] && m.rolledBack == m.number - 1)
+  }
+
   @Test("one is missing: it is replaced, and the others make a new generation with what they hold")
   func adoptionOfSome() {
     var m = restarted(running(2), next: 5)
@@ -351,8 +383,8 @@ import Testing
       actions += m.tick(at: .milliseconds(100 * tenth))
     }
     #expect(actions.contains(.launch(rank: 1)))
-    #expect(sent(actions).contains { $0 == (worker[0], .halt(generation: 2)) })
-    let resolved = m.standing(worker[0], Standing(generation: 2, next: 9, held: [0, 1, 2]), at: .seconds(5))
+    #expect(m.number > 2 && sent(actions).contains { $0 == (worker[0], .halt(generation: m.number)) })
+    let resolved = m.standing(worker[0], Standing(generation: m.number, next: 9, held: [0, 1, 2]), at: .seconds(5))
     #expect(sources(resolved) == [0: .own(skipping: false)])
     #expect(!resolved.contains { if case .rollBack = $0 { true } else { false } })
   }

@@ -55,6 +55,7 @@ import Testing
   func death() throws {
     var m = membership(ranks: 3)
     _ = start(&m, ranks: 3)
+    _ = m.committed(record(4), by: worker[0], recorded: 5, at: .zero)
     let actions = m.lost(worker[1], .dead, reason: "killed", at: .zero)
     #expect(actions.contains(.launch(rank: 1)))
     #expect(sent(actions).filter { $0.1 == .halt(generation: 2) }.map(\.0.rank) == [0, 2])
@@ -81,7 +82,7 @@ import Testing
   func rollForwardByRecord() {
     var m = membership(ranks: 2)
     _ = start(&m, ranks: 2)
-    _ = m.committed(record(5), by: worker[0])
+    _ = m.committed(record(5), by: worker[0], recorded: 6, at: .zero)
     _ = m.lost(worker[0], .dead, reason: "killed", at: .zero)
     var other = m
     _ = m.standing(
@@ -105,7 +106,9 @@ import Testing
     _ = m.standing(worker[0], Standing(generation: 2, next: 7), at: .zero)
     let resolved = m.standing(worker[1], Standing(generation: 2, next: nil), at: .zero)
     #expect(sources(resolved) == [0: .own(skipping: false)])
-    let taught = m.prepared(worker[0], generation: 2, step: 7, weights: digest, at: .zero)
+    // A peer's state comes without the records that led to it: they must be here first.
+    #expect(m.prepared(worker[0], generation: 2, step: 7, weights: digest, at: .zero).isEmpty)
+    let taught = m.committed(record(6), by: worker[0], recorded: 7, at: .zero)
     #expect(sources(taught) == [1: .peer(endpoint: "tcp://e")])
     let begun = m.prepared(worker[1], generation: 2, step: 7, weights: digest, at: .zero)
     #expect(try #require(generation(begun)).members.map(\.lanes) == [[0, 1], [2, 3]])
@@ -116,7 +119,7 @@ import Testing
     var m = membership(ranks: 1)
     _ = start(&m, ranks: 1)
     m.checkpointed(20)
-    _ = m.committed(record(24), by: worker[0])
+    _ = m.committed(record(24), by: worker[0], recorded: 25, at: .zero)
     _ = m.lost(worker[0], .dead, reason: "killed", at: .zero)
     #expect(m.phase == .gathering)
     let again = WorkerIdentity(rank: 0, incarnation: 7)

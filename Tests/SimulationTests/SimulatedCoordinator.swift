@@ -150,10 +150,10 @@ final class SimulatedCoordinator {
       perform(membership.prepared(sender, generation: generation, step: step, weights: weights, at: now))
     case .committed(let record):
       if record.step < collector.next { return send(.acknowledged(step: collector.next), to: sender) }
-      guard membership.workers[sender.rank]?.mustLearn == false else { return }
+      guard membership.workers[sender.rank]?.isBelieved == true else { return }
       do { committed += try collector.take(record, from: sender.rank) } catch { return world.violate("I5: \(error)") }
       world.moment(.tookCommit, world.pid(of: sender))
-      perform(membership.committed(record, by: sender))
+      perform(membership.committed(record, by: sender, recorded: collector.reported, at: now))
     case .checkpointReady(let step, _): checkpointReady(step, from: sender)
     case .fault(let fault): faulted(fault, sender)
     case .leaving: perform(membership.leaving(sender, at: now))
@@ -222,8 +222,12 @@ final class SimulatedCoordinator {
       switch action {
       case .send(let worker, let message):
         mark(message, worker)
-        if case .prepare(_, let step, .coordinator) = message, let state = world.disk.checkpoints[step] {
-          shelf = [step: state]
+        switch message {
+        case .prepare(_, let step, .coordinator): if let state = world.disk.checkpoints[step] { shelf = [step: state] }
+        case .prepare(_, let step, .peer):
+          committed += collector.release(below: step)
+          writeDown()
+        default: break
         }
         send(message, to: worker)
       case .welcome(let worker):
@@ -280,8 +284,10 @@ final class SimulatedCoordinator {
   }
 
   private func rollBack(to step: UInt64) {
-    committed = []
+    committed.removeAll { $0.record.step >= step }
     collector.rollBack(to: step)
+    committed += collector.release(below: step)
+    writeDown()
     fetch = nil
     guard !isDead else { return }
     // What cannot be believed is given up.
@@ -290,6 +296,7 @@ final class SimulatedCoordinator {
     }
     world.count { $0.rolledBack += 1 }
     world.log("rolled back to step \(step)")
+    guard collector.next == step else { return }
     durably { try $0.rollBack(to: step, epoch: world.training.epoch) }
   }
 
@@ -368,7 +375,7 @@ final class SimulatedCoordinator {
 
   private func advance() {
     if case .stopped(let next) = membership.phase, !finished {
-      committed += collector.flush()
+      committed += collector.release(below: .max)
       writeDown()
       if newestCheckpoint == next { finished = true }
     }

@@ -106,7 +106,12 @@ struct SimulatedDisk {
     past.last = live.last.map { Standing.Last(rows[$0].record) }
     past.checkpoint = newestCheckpoint
     past.verdicts = verdicts
-    past.rolledBack = rows.filter(\.isRolledBack).map(\.record.generation).max() ?? 0
+    if let last = past.generation {
+      let isNewest =
+        nextStep < last.startStep
+        || rows.contains { $0.isRolledBack && $0.record.generation == last.number }
+      past.rolledBack = isNewest ? .max : last.rolledBack
+    }
     return past
   }
 

@@ -66,12 +66,20 @@ struct ResumedRun {
       Directive.Kind(rawValue: row.kind).map { Directive(sequence: UInt64(row.seq), kind: $0) }
     }
     past.next = UInt64(next)
-    past.state = try journal.lastCommit().flatMap { Digest128(hex: $0.stateDigest) }
+    if let last = try journal.lastCommit() {
+      past.state = Digest128(hex: last.stateDigest)
+      past.last = Standing.Last(
+        vote: Standing.Vote(generation: UInt32(last.generation), attempt: UInt8(last.attempt)),
+        skipped: last.stateDigest == last.weightsDigest)
+    }
     past.checkpoint = checkpoint.map { UInt64($0) }
     past.verdicts = try journal.verdicts(from: 0).map {
       ClipVerdict(step: UInt64($0.step), lane: $0.lane, clip: $0.clip)
     }
-    past.rolledBack = UInt32(try journal.rolledBackGeneration())
+    if let last = past.generation {
+      let isNewest = try next < last.startStep || journal.rolledBackGeneration() == last.number
+      past.rolledBack = isNewest ? .max : last.rolledBack
+    }
     return past
   }
 }

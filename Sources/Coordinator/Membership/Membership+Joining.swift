@@ -33,9 +33,7 @@ extension Membership {
     workers[identity.rank]?.mustLearn = past.number <= rolledBack
     workers[identity.rank]?.selfTest = past.selfTest
     switch phase {
-    case .recovering:
-      number = max(number, past.number)
-      return recover(at: now)
+    case .recovering: return recover(at: now)
     case .gathering: return [.note("\(identity) is back")] + gather(at: now)
     case .running: return [.note("\(identity) is back")] + order(.reform)
     case .halting, .preparing, .stopped: return [.note("\(identity) is back")]
@@ -109,7 +107,7 @@ extension Membership {
     actions += settings.ranks.filter { workers[$0] == nil }.map { .launch(rank: $0) }
     expected = []
     let running = generation.map { made in
-      made.number == number
+      made.number > rolledBack
         && made.members.allSatisfy {
           workers[$0.identity.rank]?.hello.past?.number == made.number && isKnown($0.identity)
         }

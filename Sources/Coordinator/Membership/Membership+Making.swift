@@ -15,7 +15,7 @@ extension Membership {
       return farewells + [.note("\(why); nobody is left, waiting for workers")]
     }
     phase = .halting
-    number += 1
+    number = max(number + 1, firstNumber)
     repeated = now
     for rank in participants {
       workers[rank]?.standing = nil
@@ -48,8 +48,9 @@ extension Membership {
       if best == nil || target < checkpoint ?? 0 { (best, target) = (nil, checkpoint ?? 0) }
       if committed > target {
         actions.append(.rollBack(to: target))
-        rolledBack = number - 1
+        recorded = min(recorded, target)
       }
+      rolledBack = number - 1
       (committed, state) = (target, nil)
     } else if target > committed {
       (committed, state) = (target, nil)
@@ -78,8 +79,10 @@ extension Membership {
     return [.send(identity, .prepare(generation: number, step: step, source: source))]
   }
 
-  /// Sends those who lack the state to a peer that has it.
+  /// Sends those who lack the state to a peer that has it. A state is handed on without the records that led to it:
+  /// they must have come before, or would be lost with those that have them.
   mutating func teach(_ step: UInt64, at now: Duration) -> [Action] {
+    guard recorded >= step else { return [] }
     let donors = taking.filter { $0.prepared != nil }
     guard let first = donors.first else { return [] }
     return taking.filter { $0.source == nil }.flatMap { learner in
@@ -99,7 +102,7 @@ extension Membership {
 
   mutating func beginIfPrepared(_ step: UInt64, at now: Duration) -> [Action] {
     let all = taking
-    guard !all.isEmpty, all.allSatisfy({ $0.prepared != nil }) else { return [] }
+    guard recorded >= step, !all.isEmpty, all.allSatisfy({ $0.prepared != nil }) else { return [] }
     if let odd = odd(all, step) {
       return lost(odd.identity, .condemned, reason: "its state before step \(step) is not the others'", at: now)
     }
@@ -117,7 +120,7 @@ extension Membership {
     }
     let made = Generation(
       number: number, startStep: step, members: members, directivesDone: sequence, stops: wantsStop,
-      verdicts: verdicts.filter { $0.step >= step }, computesAnew: computesAnew)
+      verdicts: verdicts.filter { $0.step >= step }, computesAnew: computesAnew, rolledBack: rolledBack)
     generation = made
     phase = .running
     (restores, computesAnew, isHandedOver) = (false, false, false)

@@ -62,7 +62,7 @@ struct Membership {
     /// The step of the newest valid checkpoint; nil where there is none.
     var checkpoint: UInt64?
     var verdicts: [ClipVerdict] = []
-    /// The highest generation of which a step was rolled back.
+    /// See `Membership.rolledBack`; all workers where a rollback is the last that was written down.
     var rolledBack: UInt32 = 0
   }
 
@@ -93,6 +93,9 @@ struct Membership {
     var isLeaving = false
     /// Seconds that it needs for a lane, averaged over steps; nil until it has computed some.
     var pace: Pace?
+
+    /// What it says of steps counts.
+    var isBelieved: Bool { ready && !mustLearn }
   }
 
   enum Action: Equatable {
@@ -122,6 +125,9 @@ struct Membership {
   var directives: [Directive]
   /// The number of the generation that runs or is being made.
   var number: UInt32
+  /// The lowest that this coordinator gives: an earlier one may have halted workers for generations that it did not
+  /// come to write down.
+  let firstNumber: UInt32
   var sequence: UInt64
   /// Why the generation is being made.
   var reason = "start"
@@ -137,6 +143,9 @@ struct Membership {
   var state: Digest128?
   /// How the last of them was applied.
   var last: Standing.Last?
+  /// The commit records of all steps below have come. Those that are missing are with the workers that applied the
+  /// steps, until the journal has them.
+  var recorded: UInt64
   /// The last checkpoint has been fetched: if it is not written, that is not the workers' fault.
   var isHandedOver = false
   var checkpoint: UInt64?
@@ -172,10 +181,12 @@ struct Membership {
     phase = past.present.isEmpty ? .gathering : .recovering(until: settings.evictAfter + settings.repeatAfter)
     generation = past.generation
     number = max(past.number, past.generation?.number ?? 0)
+    firstNumber = number == 0 ? 1 : number + 1000
     expected = past.present
     directives = past.directives
     sequence = max(past.directives.last?.sequence ?? 0, past.generation?.directivesDone ?? 0)
     committed = past.next
+    recorded = past.next
     state = past.state
     last = past.last
     checkpoint = past.checkpoint
@@ -211,9 +222,14 @@ struct Membership {
     let wasSuspected = worker.isSuspected
     worker.isSuspected = false
     workers[identity.rank] = worker
-    let pulse = Action.send(identity, .pulse(phase == .running && isMember(identity) ? directives : []))
-    return wasSuspected ? [pulse, .note("\(identity) is heard again")] : [pulse]
+    var actions = [Action.send(identity, .pulse(phase == .running && isMember(identity) ? directives : []))]
+    if !worker.ready, progress.generation > 0 { actions += askAgain(identity) }
+    if wasSuspected { actions.append(.note("\(identity) is heard again")) }
+    return actions
   }
+
+  /// It has been in a run, and the hello that came does not say so: that was an old one.
+  private func askAgain(_ identity: WorkerIdentity) -> [Action] { [.send(identity, .identify(run: settings.run))] }
 
   mutating func standing(_ identity: WorkerIdentity, _ standing: Standing, at now: Duration) -> [Action] {
     guard isKnown(identity) else { return [] }
@@ -230,6 +246,7 @@ struct Membership {
       case .recovering, .halting, .preparing: return []
       }
     }
+    if workers[identity.rank]?.ready == false { return askAgain(identity) }
     guard standing.generation == number else { return [] }
     workers[identity.rank]?.standing = standing
     switch phase {
@@ -263,10 +280,14 @@ struct Membership {
     }
   }
 
-  /// A rank has applied a step.
-  mutating func committed(_ record: CommitRecord, by identity: WorkerIdentity) -> [Action] {
-    guard isKnown(identity), let worker = workers[identity.rank], !worker.mustLearn else { return [] }
+  /// A rank has applied a step; with its record, those of all steps below `recorded` have come.
+  mutating func committed(
+    _ record: CommitRecord, by identity: WorkerIdentity, recorded: UInt64, at now: Duration
+  ) -> [Action] {
+    guard isKnown(identity), let worker = workers[identity.rank], worker.isBelieved else { return [] }
     workers[identity.rank]?.pace = (worker.pace ?? Pace()).after(record.share)
+    self.recorded = recorded
+    if case .preparing(let step) = phase { return teach(step, at: now) + beginIfPrepared(step, at: now) }
     guard record.step >= committed else { return [] }
     committed = record.step + 1
     state = record.after

@@ -32,9 +32,17 @@ struct CommitCollector {
     return left
   }
 
+  /// The steps from `step` on are computed again.
   mutating func rollBack(to step: UInt64) {
-    waiting = [:]
-    next = step
+    waiting = waiting.filter { $0.key < step }
+    next = min(next, step)
+  }
+
+  /// Every step below has been reported by one rank at least.
+  var reported: UInt64 {
+    var step = next
+    while waiting[step] != nil { step += 1 }
+    return step
   }
 
   /// - Returns: the steps that can be written down now.
@@ -51,10 +59,8 @@ struct CommitCollector {
     return release()
   }
 
-  /// The run is over: what has come is all that comes.
-  mutating func flush() -> [CommittedStep] { release(below: .max) }
-
-  private mutating func release(below end: UInt64 = 0) -> [CommittedStep] {
+  /// Lets the steps below `end` go as they are, those from there on if they are complete.
+  mutating func release(below end: UInt64 = 0) -> [CommittedStep] {
     var left: [CommittedStep] = []
     while let step = waiting[next], next < end || ranks.isSubset(of: step.shares.keys) {
       left.append(step)

@@ -8,7 +8,7 @@ extension CoordinatorService {
   /// Goes on to what comes after training.
   func advance() throws {
     guard case .stopped(let next) = membership.phase, !finished else { return }
-    committed += collector.flush()
+    committed += collector.release(below: .max)
     try writeDown()
     guard newestCheckpoint.map({ UInt64($0.step) }) == next || plan.evaluateOnly != nil else { return }
     if interrupted || failure != nil || plan.indexes.validation.clips.isEmpty {

@@ -173,9 +173,9 @@ final class CoordinatorService {
     case .committed(let record):
       if record.step < collector.next { return try send(.acknowledged(step: collector.next), to: sender) }
       // One that came back may report what was rolled back while it was away.
-      guard membership.workers[sender.rank]?.mustLearn == false else { return }
+      guard membership.workers[sender.rank]?.isBelieved == true else { return }
       committed += try collector.take(record, from: sender.rank)
-      try perform(membership.committed(record, by: sender))
+      try perform(membership.committed(record, by: sender, recorded: collector.reported, at: now))
     case .checkpointReady(let step, let blobs): try checkpointReady(step, blobs, from: sender)
     case .evaluated(let task, let result):
       evaluation?.take(task, result, from: sender)
@@ -204,7 +204,14 @@ final class CoordinatorService {
     for action in actions {
       switch action {
       case .send(let worker, let message):
-        if case .prepare(_, let step, .coordinator) = message { try shelveCheckpoint(step) }
+        switch message {
+        case .prepare(_, let step, .coordinator): try shelveCheckpoint(step)
+        case .prepare(_, let step, .peer):
+          // Whoever takes a peer's state does not take its records.
+          committed += collector.release(below: step)
+          try writeDown()
+        default: break
+        }
         try send(message, to: worker)
       case .welcome(let worker):
         let blobs = ["index/train", "index/validation"].compactMap { shelf.description($0) }
@@ -236,10 +243,14 @@ final class CoordinatorService {
         evaluation?.lost(worker)
         if checkpointFetch?.from == worker { checkpointFetch = nil }
       case .rollBack(let step):
-        committed = []
+        committed.removeAll { $0.record.step >= step }
         collector.rollBack(to: step)
+        committed += collector.release(below: step)
+        try writeDown()
         checkpointFetch = nil
-        try durably { _ = try $0.rollBack(to: Int(step), reason: "nobody held a later state", at: .now) }
+        if collector.next == step {
+          try durably { _ = try $0.rollBack(to: Int(step), reason: "nobody held a later state", at: .now) }
+        }
         note("the steps from \(step) on are computed again", level: .warning)
       case .directive(let directive):
         try durably {
