@@ -398,6 +398,20 @@ import Testing
     #expect(m.phase == .gathering)
   }
 
+  @Test("one that comes back while a rollback is prepared, with the state that is missed, makes it needless")
+  func backInTime() {
+    var m = running(2)
+    _ = m.committed(record(8), by: worker[1], recorded: 9, at: .zero)
+    _ = m.lost(worker[1], .silent, reason: "silent", at: .zero)
+    _ = m.hello(worker[1], hello(past: past(1, next: 9)), at: .zero)
+    let number = m.number
+    let again = m.standing(worker[0], Standing(generation: number, next: 2), at: .zero)
+    #expect(sent(again).map(\.1) == Array(repeating: .halt(generation: number + 1), count: 2))
+    _ = m.standing(worker[0], Standing(generation: number + 1, next: 2), at: .zero)
+    let resolved = m.standing(worker[1], Standing(generation: number + 1, next: 9), at: .zero)
+    #expect(sources(resolved) == [1: .own(skipping: false)] && m.phase == .preparing(step: 9))
+  }
+
   @Test("a worker of another run is refused")
   func otherRun() {
     var m = running(1)

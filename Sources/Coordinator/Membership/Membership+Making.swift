@@ -46,6 +46,12 @@ extension Membership {
     if best == nil || target < committed {
       // Nobody holds the newest state: the newest that there is.
       if best == nil || target < checkpoint ?? 0 { (best, target) = (nil, checkpoint ?? 0) }
+      let others = workers.values.filter { !participants.contains($0.identity.rank) }
+      if let back = others.first(where: { $0.isBelieved && $0.hello.past?.next ?? 0 > target && !restores }) {
+        return reform("\(back.identity), which is back, holds a later state", at: now)
+      }
+      // Those that wait for the next generation may hold what is given up here.
+      for other in others { workers[other.identity.rank]?.mustLearn = true }
       if committed > target {
         actions.append(.rollBack(to: target))
         recorded = min(recorded, target)
