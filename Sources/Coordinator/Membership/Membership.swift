@@ -268,7 +268,9 @@ struct Membership {
   mutating func prepared(
     _ identity: WorkerIdentity, generation: UInt32, step: UInt64, weights: Digest128, at now: Duration
   ) -> [Action] {
-    guard generation == number, isKnown(identity) else { return [] }
+    guard isKnown(identity) else { return [] }
+    if workers[identity.rank]?.ready == false { return askAgain(identity) }
+    guard generation == number else { return [] }
     switch phase {
     case .preparing(step):
       workers[identity.rank]?.prepared = weights
