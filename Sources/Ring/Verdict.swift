@@ -6,9 +6,10 @@ import Shared
 /// In this order, first found first:
 /// 1. weights, scales or lanes that do not fit together: what was computed from them, overflow and NaN included, says
 ///    nothing about the data, so the rank at fault is named before anything else;
-/// 2. gradients that are not finite: trying again cannot help;
-/// 3. raised exponents: the sums lack the elements that overflowed, so they are not compared;
-/// 4. sums that differ, or that are not the sum of the partials;
+/// 2. sums that differ, or that are not the sum of the partials; not where exponents are raised, as those sums lack the
+///    elements that overflowed, and are thrown away;
+/// 3. gradients that are not finite: trying again cannot help;
+/// 4. raised exponents;
 /// 5. commit.
 public enum Verdict: Hashable, Sendable {
   /// Apply the sum; at the next step the directive of this number takes effect.
@@ -33,15 +34,21 @@ public enum Verdict: Hashable, Sendable {
     }
     if let fault = laneFault(ballots, laneCount) { return fault }
 
+    let raised = Dictionary(ballots.flatMap(\.raised).map { ($0.tensor, $0.exponent) }, uniquingKeysWith: max)
+    if raised.isEmpty, let fault = sumFault(ballots) { return fault }
     let nonFinite = Set(ballots.flatMap(\.nonFinite))
     if !nonFinite.isEmpty {
       return .nonFinite(nonFinite.sorted { ($0.tensor, $0.lane) < ($1.tensor, $1.lane) })
     }
-    let raised = Dictionary(ballots.flatMap(\.raised).map { ($0.tensor, $0.exponent) }, uniquingKeysWith: max)
     if !raised.isEmpty {
       let entries = raised.map { RaisedExponent(tensor: $0.key, exponent: $0.value) }
       return .repeatStep(raised: entries.sorted { $0.tensor < $1.tensor })
     }
+    return .commit(directive: ballots.map(\.directive).min() ?? 0)
+  }
+
+  /// All must have the same sum, and it must be that of all partials.
+  private static func sumFault(_ ballots: [Ballot]) -> Verdict? {
     let total = ballots.reduce(UInt64(0)) { $0 &+ $1.partialChecksum }
     let wrong = ballots.indices.filter { ballots[$0].sumChecksum != total }
     if let odd = dissenters(ballots.map(\.sumDigest)) {
@@ -50,10 +57,8 @@ public enum Verdict: Hashable, Sendable {
       return .corrupt(
         suspects: right.count == 1 ? wrong : odd, reason: "the ranks reduced to different sums")
     }
-    guard wrong.isEmpty else {
-      return .corrupt(suspects: [], reason: "the reduced sum is not the sum of the ranks' partials")
-    }
-    return .commit(directive: ballots.map(\.directive).min() ?? 0)
+    return wrong.isEmpty
+      ? nil : .corrupt(suspects: [], reason: "the reduced sum is not the sum of the ranks' partials")
   }
 
   /// nil if all are equal; else the positions outside the majority, or all where there is none.

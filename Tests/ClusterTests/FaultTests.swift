@@ -97,6 +97,36 @@ import Testing
     #expect(try cluster.query("long", "SELECT count(*) FROM members", as: Int.self) == [3])
   }
 
+  @Test(
+    "a worker whose own thread hangs while it beats is given up, and ends although nobody here may end it",
+    .enabled(if: Strace.isUsable, "strace is not installed, or may not trace"))
+  func hang() throws {
+    let cluster = try LocalCluster()
+    let recipe = LocalCluster.recipe.replacingOccurrences(of: "faults: {", with: "faults: {hang_seconds: 2, ")
+    try cluster.folder.write(recipe, to: "small.yaml")
+    let run = try RunningProcess(
+      LocalCluster.program("coordinator"),
+      cluster.training("hang", hosts: "localhost slots=2", ["--launch", "none"]))
+    #expect(run.wait(for: "waiting for 2 workers at "))
+    let coordinator = try cluster.folder.text("hang/endpoint")
+    func worker(_ rank: Int) throws -> RunningProcess {
+      try RunningProcess(LocalCluster.program("worker"), ["--rank", "\(rank)", "--coordinator", coordinator])
+    }
+    let (other, hanging) = (try worker(0), try worker(1))
+    #expect(run.wait(for: "epoch 2/"))
+    // Without -f it is the worker's own thread alone that waits, in its next poll, for longer than this test lasts.
+    let strace = try RunningProcess(
+      Strace.program,
+      ["-p", "\(hanging.pid)", "-o", "/dev/null", "-e", "trace=poll", "-e", "inject=poll:delay_enter=600000000"])
+    #expect(run.wait(for: "worker 1 left: hangs: it beats"))
+    #expect(hanging.wait(for: "worker 1: hangs, and was given up"), "\(hanging.output)")
+    // While it waits, strace holds up the end of the thread, too.
+    strace.signal(SIGKILL)
+    #expect(hanging.finish().status == 69)
+    try expectSame(cluster, run.finish(), "hang")
+    #expect(other.finish().status == 0)
+  }
+
   @Test("a clip that nobody can decode any more is left out of its steps, with the same bytes on 1, 2 and 3 workers")
   func clipChangesUnderway() throws {
     let cluster = try LocalCluster(clips: 20)

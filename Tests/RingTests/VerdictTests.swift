@@ -95,6 +95,12 @@ import Testing
     }
     let expected = [NonFiniteGradient(tensor: 2, lane: 2), NonFiniteGradient(tensor: 4, lane: 1)]
     #expect(verdict(change) == .nonFinite(expected))
+    // Without raised exponents the sum is complete, and must be right, though it is not applied.
+    let wrong = verdict {
+      $0[1].nonFinite = [NonFiniteGradient(tensor: 4, lane: 1)]
+      $0[2].sumDigest = Digest128(high: 9, low: 9)
+    }
+    #expect(suspects(wrong) == [2])
     let corrupt = verdict {
       change(&$0)
       $0[1].weightsDigest = Digest128(high: 0, low: 0)

@@ -65,7 +65,7 @@ struct LocalLauncher: Launcher {
 /// Starts workers on other hosts: the child here is an ssh client, whose standard input is the worker's.
 ///
 /// Ending the client closes the worker's standard input; it does not kill the worker, which ends by itself when it
-/// hears no coordinator. An exit code of 255 is ssh's own: its reason stands in the log.
+/// hears no coordinator, or hears that it was given up. An exit code of 255 is ssh's own: its reason stands in the log.
 struct SSHLauncher: Launcher {
   let children: ChildProcesses
   let settings: LaunchSettings

@@ -21,8 +21,8 @@ extension CoordinatorService {
       try journal?.requireSteps(Int(past.acknowledged), witness: "\(sender) on \(hello.host)")
     }
     // A rank whose process here is known to be gone is free, also where somebody else started it.
-    if let holder = membership.workers[sender.rank], holder.identity != sender, let pid = pids[holder.identity],
-      holder.hello.host == ProcessInfo.processInfo.hostName, kill(pid, 0) == -1, errno == ESRCH
+    if let holder = membership.workers[sender.rank], holder.identity != sender,
+      holder.hello.host == ProcessInfo.processInfo.hostName, kill(holder.hello.pid, 0) == -1, errno == ESRCH
     {
       try perform(membership.lost(holder.identity, .dead, reason: "its process ended", at: now))
     }

@@ -44,7 +44,7 @@ final class CoordinatorService {
   var interrupted = false
   /// A signal that came while the journal could not be written.
   var signalled: [Int32] = []
-  /// The processes of workers, while they are known.
+  /// The processes here that are the workers, or the ssh clients that run them, while they are known.
   var pids: [WorkerIdentity: pid_t] = [:]
   let socket: Socket
   let signals: SignalSource
@@ -191,8 +191,11 @@ final class CoordinatorService {
 
   // MARK: What is done
 
-  func send(_ message: CoordinatorMessage, payload: Data? = nil, to worker: WorkerIdentity) throws {
-    let name = Data("c.\(worker.rank).\(worker.incarnation)".utf8)
+  /// - Parameter thread: the worker's own ("c"), or the one that beats ("h"), which hears when the other hangs.
+  func send(
+    _ message: CoordinatorMessage, payload: Data? = nil, to worker: WorkerIdentity, thread: String = "c"
+  ) throws {
+    let name = Data("\(thread).\(worker.rank).\(worker.incarnation)".utf8)
     do { _ = try socket.send([name] + ControlCodec.encode(message, payload: payload), dontWait: true) } catch let error
       as MessagingError where error.isUnreachable
     {
@@ -220,6 +223,7 @@ final class CoordinatorService {
           to: worker)
       case .kill(let worker, let reason):
         try send(.dismiss(reason: reason, clean: false), to: worker)
+        try send(.dismiss(reason: reason, clean: false), to: worker, thread: "h")
         if let pid = pids[worker] { fleet.kill(pid) }
       case .launch(let rank):
         if !interrupted, failure == nil, try !fleet.start(rank), fleet.isExhausted, membership.workers.isEmpty {
@@ -227,7 +231,7 @@ final class CoordinatorService {
             .unavailable, "no worker stays alive; see the logs of the run directory, the last is rank \(rank)'s")
         }
       case .joined(let worker, let hello):
-        pids[worker] = hello.pid
+        pids[worker] = fleet.process(of: worker.rank, saying: hello.pid)
         if hello.host == ProcessInfo.processInfo.hostName, hello.past != nil { _ = fleet.adopt(worker.rank, hello.pid) }
         try durably {
           try $0.memberJoined(

@@ -65,6 +65,12 @@ final class WorkerFleet {
     return true
   }
 
+  /// The process here of a worker that says it is process `pid`: another where it runs on another host.
+  func process(of rank: Int, saying pid: pid_t) -> pid_t? {
+    guard let slot = slots.first(where: { $0.rank == rank }), !isLocal(slot.host) else { return pid }
+    return running.first { $0.value.rank == rank }?.key
+  }
+
   /// Watches a worker on this machine that somebody else started.
   /// - Returns: false if there is no such process, or it is no worker of that rank.
   func adopt(_ rank: Int, _ pid: pid_t) -> Bool {

@@ -1,6 +1,7 @@
 // The worker's line to the coordinator: control messages on one socket, heartbeats on another from a thread of their
 // own, so that a busy loop is not taken for a dead one.
 import Foundation
+import Glibc
 import Messaging
 import Shared
 import Synchronization
@@ -34,7 +35,8 @@ final class CoordinatorLink {
   }
 }
 
-/// Sends heartbeats from a thread of its own until the process ends.
+/// Sends heartbeats from a thread of its own until the process ends; and ends it, where the coordinator has given the
+/// worker up and the worker's own thread does not hear.
 final class Heartbeat: Sendable {
   private let progress = Mutex(Shared.Progress())
   private let interval = Mutex(Duration.milliseconds(250))
@@ -59,12 +61,22 @@ final class Heartbeat: Sendable {
     options.sendHighWater = 4
     let socket = try Socket(messaging, .dealer, options)
     try socket.connect(coordinator)
+    var dismissed: (reason: String, at: ContinuousClock.Instant)?
     while true {
       let message = WorkerMessage.heartbeat(progress.withLock { $0 })
       _ = try socket.send(try ControlCodec.encode(message), dontWait: true)
-      // Nothing is ever sent here: this waits for the next beat.
       _ = try Poller.wait(for: [PollItem(socket)], timeout: interval.withLock { $0 })
-      while try socket.receive(dontWait: true) != nil {}
+      while let parts = try socket.receive(dontWait: true) {
+        guard case .dismiss(let reason, _)? = try? ControlCodec.decode(CoordinatorMessage.self, parts).0 else {
+          continue
+        }
+        dismissed = dismissed ?? (reason, .now)
+      }
+      if let dismissed, .now - dismissed.at > .seconds(5) {
+        let text = "worker \(identity.rank): hangs, and was given up: \(dismissed.reason)\n"
+        try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
+        _exit(ExitStatus.unavailable.rawValue)
+      }
     }
   }
 }
