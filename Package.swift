@@ -33,12 +33,15 @@ let package = Package(
     .systemLibrary(name: "CZMQ"),
 
     .target(name: "CKernels", cSettings: kernels),
+    .target(
+      name: "COneDNN", cSettings: [.treatAllWarnings(as: .error)],
+      linkerSettings: [.linkedLibrary("dnnl"), .linkedLibrary("gomp")]),
     .target(name: "Shared", dependencies: ["CKernels", "CXXHash", "CSodium", "Yams"], swiftSettings: strict),
     .target(name: "Messaging", dependencies: ["CLinux", "CZMQ", "Shared"], swiftSettings: strict),
     .target(name: "VideoIndex", dependencies: ["Shared"], swiftSettings: strict),
     .target(
       name: "VideoData", dependencies: ["CFFmpeg", "CKernels", "Shared", "VideoIndex"], swiftSettings: strict),
-    .target(name: "BLVNet", dependencies: ["CKernels", "COpenBLAS", "Shared"], swiftSettings: strict),
+    .target(name: "BLVNet", dependencies: ["CKernels", "COneDNN", "COpenBLAS", "Shared"], swiftSettings: strict),
     .target(name: "Ring", dependencies: ["CKernels", "CLZ4", "CXXHash", "Shared"], swiftSettings: strict),
     .target(name: "Checkpoint", dependencies: ["CLinux", "CSodium", "Shared"], swiftSettings: strict),
     .target(name: "RunJournal", dependencies: ["Shared", database], swiftSettings: strict),

@@ -7,7 +7,7 @@ public struct Recipe: Hashable, Sendable {
   public var name = "run"
   /// Everything random in a run is drawn from this.
   public var seed: UInt64 = 1
-  public var engine = Engine.openblas
+  public var engine = Engine.onednn
   public var model = ModelRecipe()
   public var optimizer = OptimizerRecipe()
   public var schedule = ScheduleRecipe()
@@ -19,6 +19,7 @@ public struct Recipe: Hashable, Sendable {
 
   /// What computes the convolutions.
   public enum Engine: String, Hashable, Sendable, CaseIterable {
+    case onednn
     case openblas
   }
 

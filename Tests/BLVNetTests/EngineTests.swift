@@ -44,8 +44,9 @@ import Testing
     #expect(deviation.worst < 5e-6, "\(what)")
   }
 
-  @Test("forward, data gradient and weight gradient are those of plain loops", arguments: shapes, EngineKind.allCases)
-  func engine(_ shape: ConvolutionShape, _ kind: EngineKind) {
+  @Test(
+    "forward, data gradient and weight gradient are those of plain loops", arguments: shapes, Recipe.Engine.allCases)
+  func engine(_ shape: ConvolutionShape, _ kind: Recipe.Engine) {
     let engine = kind.make()
     let images = 3
     engine.prepare(shape, images: images)
@@ -55,7 +56,7 @@ import Testing
     let packed = FloatStorage(count: engine.packedCount(shape))
     let workspace = FloatStorage(count: engine.workspaceCount(shape, images: images))
     if packed.count > 0 { engine.pack(shape, weights: weights.base, into: packed.base) }
-    let used = packed.count > 0 ? packed.base : weights.base
+    let used = ConvolutionWeights(plain: weights.base, packed: packed.base)
 
     var (dst, dSrc, dWeights) = (
       [Double](repeating: 0, count: dDst.count), [Double](repeating: 0, count: src.count),

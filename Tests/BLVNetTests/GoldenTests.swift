@@ -67,12 +67,12 @@ struct Deviation {
   @Test(
     "a golden step's logits, loss, gradients, parameters, momenta and statistics are PyTorch's within 1e-4",
     .enabled(if: !SharedFiles.goldenFolders.isEmpty, "no golden folders in TAMRING_SHARED or ../shared"),
-    arguments: SharedFiles.goldenFolders)
-  func golden(_ folder: String) throws {
+    arguments: SharedFiles.goldenFolders, Recipe.Engine.allCases)
+  func golden(_ folder: String, _ engine: Recipe.Engine) throws {
     let path = SharedFiles.root.appendingPathComponent("golden/\(folder)").path
     let (model, optimizer) = try goldenRecipe("\(path)/recipe.yaml")
     let step = try TrainingStep(
-      model: model, optimizer: optimizer, state: SafeTensors(path: "\(path)/state.safetensors"),
+      model: model, optimizer: optimizer, engine: engine, state: SafeTensors(path: "\(path)/state.safetensors"),
       batch: SafeTensors(path: "\(path)/batch.safetensors"))
     let actual = try SafeTensors(step.run(evaluating: true).bytes(), origin: "actual")
     let expected = try SafeTensors(path: "\(path)/expected.safetensors")
@@ -86,6 +86,6 @@ struct Deviation {
       all.compare(name, values, try expected.floats(name))
       #expect(one.worst <= 1e-4, "\(folder): \(name) deviates by \(one.worst)")
     }
-    print("golden \(folder): largest deviation \(all.worst) in \(all.name)")
+    print("golden \(folder), \(engine): largest deviation \(all.worst) in \(all.name)")
   }
 }

@@ -12,7 +12,7 @@ import Testing
     var model = ModelRecipe()
     (model.width, model.groups, model.inputSize) = (width, groups, size)
     model.classes = width == 64 ? 400 : 6
-    let network = try Network(model, engine: .openblas)
+    let network = try Network(model, engine: .onednn)
     let parameters = network.initialParameters(seed: 1)
     let lane = Lane(network, maximumClips: clips)
     let input = FloatStorage(count: clips * network.inputCount)

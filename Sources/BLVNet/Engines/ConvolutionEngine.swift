@@ -1,5 +1,6 @@
 // What a convolution needs to know, and what an engine must be able to do with it.
 import CKernels
+import Shared
 
 /// A convolution of square windows without bias, on one image size.
 public struct ConvolutionShape: Sendable, Hashable {
@@ -41,15 +42,19 @@ public struct ConvolutionShape: Sendable, Hashable {
   }
 }
 
-/// Which implementation computes the convolutions.
-public enum EngineKind: String, Sendable, Codable, CaseIterable {
-  case openblas
-
+extension Recipe.Engine {
   func make() -> any ConvolutionEngine {
     switch self {
+    case .onednn: OneDNNEngine()
     case .openblas: OpenBLASEngine()
     }
   }
+}
+
+/// A convolution's weights: [O, I, k, k], and the engine's own form of them, if it has one.
+@unsafe public struct ConvolutionWeights {
+  public let plain: UnsafePointer<Float>
+  public let packed: UnsafePointer<Float>
 }
 
 /// Convolutions of NHWC images, forward and backward, on the calling thread alone.
@@ -65,22 +70,19 @@ public protocol ConvolutionEngine: Sendable {
   /// Elements of the workspace that calls with this shape need.
   func workspaceCount(_ shape: ConvolutionShape, images: Int) -> Int
 
-  /// Elements of the engine's own form of the weights; 0 where it uses them as they are.
+  /// Elements of the engine's own form of the weights; 0 where it uses them as they are. After `prepare`.
   func packedCount(_ shape: ConvolutionShape) -> Int
 
   /// Writes the engine's own form of the weights; called once a step where `packedCount` is not 0.
   func pack(_ shape: ConvolutionShape, weights: UnsafePointer<Float>, into packed: UnsafeMutablePointer<Float>)
 
-  /// - Parameter weights: packed where `packedCount` is not 0.
   func forward(
-    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: ConvolutionWeights,
     dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>)
 
-  /// - Parameters:
-  ///   - weights: packed where `packedCount` is not 0.
-  ///   - accumulate: whether to add to `dSrc` or to write it.
+  /// - Parameter accumulate: whether to add to `dSrc` or to write it.
   func dataGradient(
-    _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: ConvolutionWeights,
     accumulate: Bool, dSrc: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>)
 
   /// Writes `dWeights` in the order of the parameters.

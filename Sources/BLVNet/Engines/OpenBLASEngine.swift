@@ -34,10 +34,11 @@ public struct OpenBLASEngine: ConvolutionEngine {
   }
 
   public func forward(
-    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: ConvolutionWeights,
     dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     let outputs = shape.outputChannels
+    let weights = unsafe shape.kernel == 1 ? weights.plain : weights.packed
     unsafe forEachTile(shape, images, src, workspace) { first, rows, columns in
       unsafe multiply(
         rows, outputs, shape.columns, columns, shape.columns, false, weights, shape.columns, true, 0,
@@ -46,11 +47,12 @@ public struct OpenBLASEngine: ConvolutionEngine {
   }
 
   public func dataGradient(
-    _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: ConvolutionWeights,
     accumulate: Bool, dSrc: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     let outputs = shape.outputChannels
     let total = images * shape.outputHeight * shape.outputWidth
+    let weights = unsafe shape.kernel == 1 ? weights.plain : weights.packed
     if shape.isPointwise {
       unsafe multiply(
         total, shape.columns, outputs, dDst, outputs, false, weights, shape.columns, false, accumulate ? 1 : 0, dSrc)

@@ -179,10 +179,12 @@ extension Lane {
     unsafe UnsafePointer(parameters.base + tensor.offset)
   }
 
-  /// The weights as the engine wants them.
-  func convolutionWeights(_ tensor: TensorReference) -> UnsafePointer<Float> {
-    guard let offset = packedOffsets[tensor.index] else { return unsafe parameter(tensor) }
-    return unsafe UnsafePointer(packed.base + offset)
+  func convolutionWeights(_ tensor: TensorReference) -> ConvolutionWeights {
+    let plain = unsafe parameter(tensor)
+    guard let offset = packedOffsets[tensor.index] else {
+      return unsafe ConvolutionWeights(plain: plain, packed: plain)
+    }
+    return unsafe ConvolutionWeights(plain: plain, packed: UnsafePointer(packed.base + offset))
   }
 
   var workspace: UnsafeMutablePointer<Float> { unsafe work.base }

@@ -9,7 +9,7 @@ public final class Network: Sendable {
   let engine: any ConvolutionEngine
 
   /// - Throws: `BLVNetError(.badConfiguration)` naming the recipe's key, if the model cannot be built.
-  public convenience init(_ model: ModelRecipe, engine: EngineKind) throws {
+  public convenience init(_ model: ModelRecipe, engine: Recipe.Engine) throws {
     try self.init(model, engine: engine.make())
   }
 

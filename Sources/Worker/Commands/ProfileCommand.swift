@@ -11,8 +11,8 @@ struct ProfileCommand: ParsableCommand {
   @Option(help: "A recipe; its model section is used.") var recipe: String
 
   func run() throws {
-    let model = try Recipe.read(path: recipe).model
-    let profile = Profile(try Network(model, engine: .openblas))
+    let recipe = try Recipe.read(path: recipe)
+    let profile = Profile(try Network(recipe.model, engine: recipe.engine))
     func row(_ name: String, _ parameters: String, _ adds: String, _ bytes: String) -> String {
       func right(_ text: String, _ width: Int) -> String {
         String(repeating: " ", count: max(0, width - text.count)) + text

@@ -29,7 +29,7 @@ final class RunContext: Sendable {
     self.dataPath = dataPath ?? recipe.data.path
     self.train = try ClipIndex(decoding: train, name: "training index")
     self.validation = try ClipIndex(decoding: validation, name: "validation index")
-    network = try Network(recipe.model, engine: .openblas)
+    network = try Network(recipe.model, engine: recipe.engine)
     learningRate = LearningRate(recipe.schedule, base: recipe.optimizer.learningRate)
     shards = StepShards(
       count: self.train.clips.count, lanes: recipe.batch.lanes, clipsPerLane: recipe.batch.clipsPerLane)

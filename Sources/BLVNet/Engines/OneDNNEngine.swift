@@ -1,0 +1,181 @@
+// Convolutions by oneDNN's primitives, and as matrix products where those are faster.
+import COneDNN
+import Shared
+import Synchronization
+
+/// The default engine. **Source** of the choices: the figures in docs/performance.md.
+///
+/// A primitive is made once for a shape, a number of images and a direction, and shared by all lanes: each brings its
+/// own scratch, so that the bits do not depend on who else runs it.
+final class OneDNNEngine: ConvolutionEngine {
+  /// How one direction of a shape is computed.
+  enum Method {
+    /// A primitive of oneDNN on the images as they are.
+    case direct
+    /// OpenBLAS, on windows gathered a tile at a time.
+    case product
+  }
+
+  private struct Key: Hashable {
+    var shape: ConvolutionShape
+    var images: Int
+    var direction: UInt32
+  }
+
+  private let products = OpenBLASEngine()
+  private let primitives = Mutex<[Key: Primitive]>([:])
+
+  /// The choice depends on the shape alone, never on a clock: machines that share a run must choose alike.
+  static func method(_ shape: ConvolutionShape, _ direction: tamring_dnn_direction) -> Method {
+    switch direction {
+    case TAMRING_DNN_FORWARD:
+      return shape.kernel == 3 && shape.stride == 2 ? .product : .direct
+    case TAMRING_DNN_WEIGHTS:
+      let narrow = min(shape.inputChannels, shape.outputChannels)
+      let isLarge = narrow >= 128 && shape.inputChannels * shape.outputChannels >= 65_536
+      return shape.kernel > 1 || isLarge ? .product : .direct
+    default: return .direct
+    }
+  }
+
+  func prepare(_ shape: ConvolutionShape, images: Int) {
+    for direction in Self.directions where Self.method(shape, direction) == .direct {
+      _ = primitive(shape, images, direction)
+    }
+  }
+
+  private static let directions = [TAMRING_DNN_FORWARD, TAMRING_DNN_DATA, TAMRING_DNN_WEIGHTS]
+
+  /// The one with the fewest images: its form of the weights is that of all.
+  private func form(_ shape: ConvolutionShape, _ direction: tamring_dnn_direction) -> Primitive? {
+    guard Self.method(shape, direction) == .direct else { return nil }
+    return primitive(shape, 1, direction)
+  }
+
+  private func primitive(
+    _ shape: ConvolutionShape, _ images: Int, _ direction: tamring_dnn_direction
+  ) -> Primitive {
+    let key = Key(shape: shape, images: images, direction: direction.rawValue)
+    if let made = primitives.withLock({ $0[key] }) { return made }
+    let made = Primitive(shape, images, direction, like: images == 1 ? nil : form(shape, direction))
+    return primitives.withLock { all in
+      // Another lane may have been first.
+      let kept = all[key] ?? made
+      all[key] = kept
+      return kept
+    }
+  }
+
+  // MARK: Room
+
+  func workspaceCount(_ shape: ConvolutionShape, images: Int) -> Int {
+    let scratch = Self.directions.filter { Self.method(shape, $0) == .direct }.map {
+      primitive(shape, images, $0).scratchCount
+    }
+    return max(scratch.max() ?? 0, products.workspaceCount(shape, images: images))
+  }
+
+  /// Forms for: forward, the data's gradient, products.
+  private func packedCounts(_ shape: ConvolutionShape) -> (forward: Int, data: Int, product: Int) {
+    let isProduct = Self.method(shape, TAMRING_DNN_FORWARD) == .product
+    return (
+      isProduct ? 0 : form(shape, TAMRING_DNN_FORWARD)?.packedCount ?? 0,
+      form(shape, TAMRING_DNN_DATA)?.packedCount ?? 0,
+      isProduct ? products.packedCount(shape) : 0
+    )
+  }
+
+  func packedCount(_ shape: ConvolutionShape) -> Int {
+    let counts = packedCounts(shape)
+    return counts.forward + counts.data + counts.product
+  }
+
+  func pack(_ shape: ConvolutionShape, weights: UnsafePointer<Float>, into packed: UnsafeMutablePointer<Float>) {
+    let counts = packedCounts(shape)
+    if counts.forward > 0 { unsafe form(shape, TAMRING_DNN_FORWARD)?.pack(weights, packed) }
+    if counts.data > 0 { unsafe form(shape, TAMRING_DNN_DATA)?.pack(weights, packed + counts.forward) }
+    if counts.product > 0 {
+      unsafe products.pack(shape, weights: weights, into: packed + counts.forward + counts.data)
+    }
+  }
+
+  // MARK: Products
+
+  func forward(
+    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: ConvolutionWeights,
+    dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+  ) {
+    if Self.method(shape, TAMRING_DNN_FORWARD) == .product {
+      let counts = packedCounts(shape)
+      let own = unsafe ConvolutionWeights(plain: weights.plain, packed: weights.packed + counts.forward + counts.data)
+      return unsafe products.forward(
+        shape, images: images, src: src, weights: own, dst: dst, workspace: workspace)
+    }
+    unsafe primitive(shape, images, TAMRING_DNN_FORWARD).run(
+      UnsafeMutablePointer(mutating: src), UnsafeMutablePointer(mutating: weights.packed), dst, workspace)
+  }
+
+  func dataGradient(
+    _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: ConvolutionWeights,
+    accumulate: Bool, dSrc: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+  ) {
+    if accumulate {
+      // No primitive adds to what is there. The form of the weights, where another is wanted, is rarely needed.
+      let count = products.packedCount(shape)
+      if count > 0 { unsafe products.pack(shape, weights: weights.plain, into: workspace) }
+      let own = unsafe ConvolutionWeights(plain: weights.plain, packed: UnsafePointer(workspace))
+      return unsafe products.dataGradient(
+        shape, images: images, dDst: dDst, weights: own, accumulate: true, dSrc: dSrc, workspace: workspace + count)
+    }
+    let offset = packedCounts(shape).forward
+    unsafe primitive(shape, images, TAMRING_DNN_DATA).run(
+      dSrc, UnsafeMutablePointer(mutating: weights.packed + offset), UnsafeMutablePointer(mutating: dDst), workspace)
+  }
+
+  func weightGradient(
+    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, dDst: UnsafePointer<Float>,
+    dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+  ) {
+    if Self.method(shape, TAMRING_DNN_WEIGHTS) == .product {
+      return unsafe products.weightGradient(
+        shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
+    }
+    unsafe primitive(shape, images, TAMRING_DNN_WEIGHTS).run(
+      UnsafeMutablePointer(mutating: src), dWeights, UnsafeMutablePointer(mutating: dDst), workspace)
+  }
+}
+
+/// A primitive of oneDNN; constant.
+@safe private final class Primitive: Sendable {
+  nonisolated(unsafe) private let handle: OpaquePointer
+  let packedCount: Int
+  let scratchCount: Int
+
+  init(_ shape: ConvolutionShape, _ images: Int, _ direction: tamring_dnn_direction, like: Primitive?) {
+    var wanted = tamring_dnn_shape(
+      images: Int64(images), inputs: Int64(shape.inputChannels), outputs: Int64(shape.outputChannels),
+      kernel: Int64(shape.kernel), stride: Int64(shape.stride), padding: Int64(shape.padding),
+      height: Int64(shape.height), width: Int64(shape.width))
+    guard let made = unsafe tamring_dnn_create(&wanted, direction, like?.handle) else {
+      preconditionFailure("oneDNN has no convolution for \(shape)")
+    }
+    unsafe handle = made
+    packedCount = unsafe Int(tamring_dnn_packed_bytes(made)) / 4
+    scratchCount = unsafe Int(tamring_dnn_scratch_bytes(made)) / 4
+  }
+
+  deinit { unsafe tamring_dnn_destroy(handle) }
+
+  func pack(_ weights: UnsafePointer<Float>, _ packed: UnsafeMutablePointer<Float>) {
+    let works = unsafe tamring_dnn_pack(handle, weights, packed)
+    precondition(works, "oneDNN cannot reorder weights")
+  }
+
+  func run(
+    _ images: UnsafeMutablePointer<Float>, _ weights: UnsafeMutablePointer<Float>,
+    _ results: UnsafeMutablePointer<Float>, _ scratch: UnsafeMutablePointer<Float>
+  ) {
+    let works = unsafe tamring_dnn_run(handle, images, weights, results, scratch)
+    precondition(works, "a convolution of oneDNN failed")
+  }
+}

@@ -1,0 +1,195 @@
+#include "onednn_convolution.h"
+
+#include <oneapi/dnnl/dnnl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#if DNNL_VERSION_MAJOR != 2
+#error "written for oneDNN 2; version 3 makes descriptors in other ways"
+#endif
+
+// From GNU's OpenMP, which Debian's oneDNN runs on. It holds for the calling thread.
+extern void omp_set_num_threads(int count);
+
+struct tamring_dnn {
+  tamring_dnn_direction direction;
+  dnnl_primitive_desc_t descriptor;
+  dnnl_primitive_t primitive;
+  /// Between the plain weights and the library's form; NULL where they are the same.
+  dnnl_primitive_t reorder;
+  dnnl_memory_desc_t images, results, weights, plain, scratchpad;
+  int64_t scratchpad_bytes, form_bytes;
+};
+
+/// One engine for the process: it is only the processor.
+static dnnl_engine_t engine(void) {
+  static dnnl_engine_t shared = NULL;
+  dnnl_engine_t seen = __atomic_load_n(&shared, __ATOMIC_ACQUIRE);
+  if (seen) return seen;
+  dnnl_engine_t made = NULL, none = NULL;
+  if (dnnl_engine_create(&made, dnnl_cpu, 0) != dnnl_success) return NULL;
+  if (__atomic_compare_exchange_n(&shared, &none, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return made;
+  dnnl_engine_destroy(made);
+  return none;
+}
+
+static int64_t rounded(size_t bytes) { return (int64_t)((bytes + 63) & ~(size_t)63); }
+
+static bool make_descriptor(tamring_dnn *p, const tamring_dnn_shape *s, const tamring_dnn *like) {
+  const int64_t out_height = (s->height + 2 * s->padding - s->kernel) / s->stride + 1;
+  const int64_t out_width = (s->width + 2 * s->padding - s->kernel) / s->stride + 1;
+  const dnnl_dims_t images = {s->images, s->inputs, s->height, s->width};
+  const dnnl_dims_t weights = {s->outputs, s->inputs, s->kernel, s->kernel};
+  const dnnl_dims_t results = {s->images, s->outputs, out_height, out_width};
+  const dnnl_dims_t strides = {s->stride, s->stride}, padding = {s->padding, s->padding};
+  dnnl_memory_desc_t form;
+  dnnl_memory_desc_init_by_tag(&p->images, 4, images, dnnl_f32, dnnl_nhwc);
+  dnnl_memory_desc_init_by_tag(&p->results, 4, results, dnnl_f32, dnnl_nhwc);
+  dnnl_memory_desc_init_by_tag(&p->plain, 4, weights, dnnl_f32, dnnl_oihw);
+  dnnl_memory_desc_init_by_tag(&form, 4, weights, dnnl_f32, dnnl_format_tag_any);
+  if (like) form = like->weights;
+
+  dnnl_primitive_attr_t attributes = NULL;
+  if (dnnl_primitive_attr_create(&attributes) != dnnl_success) return false;
+  dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user);
+  dnnl_convolution_desc_t wanted;
+  dnnl_primitive_desc_t forward = NULL;
+  dnnl_status_t status = dnnl_convolution_forward_desc_init(
+      &wanted, dnnl_forward_training, dnnl_convolution_direct, &p->images, &form, NULL, &p->results, strides, padding,
+      padding);
+  if (status == dnnl_success) status = dnnl_primitive_desc_create(&forward, &wanted, attributes, engine(), NULL);
+  if (p->direction == TAMRING_DNN_FORWARD) {
+    p->descriptor = forward;
+  } else if (status == dnnl_success) {
+    status = p->direction == TAMRING_DNN_DATA
+                 ? dnnl_convolution_backward_data_desc_init(&wanted, dnnl_convolution_direct, &p->images, &form,
+                                                            &p->results, strides, padding, padding)
+                 : dnnl_convolution_backward_weights_desc_init(&wanted, dnnl_convolution_direct, &p->images, &form,
+                                                               NULL, &p->results, strides, padding, padding);
+    if (status == dnnl_success)
+      status = dnnl_primitive_desc_create(&p->descriptor, &wanted, attributes, engine(), forward);
+    dnnl_primitive_desc_destroy(forward);
+  }
+  dnnl_primitive_attr_destroy(attributes);
+  return status == dnnl_success;
+}
+
+static bool make_reorder(tamring_dnn *p) {
+  if (dnnl_memory_desc_equal(&p->weights, &p->plain)) return true;
+  const bool out = p->direction == TAMRING_DNN_WEIGHTS;
+  dnnl_primitive_desc_t descriptor = NULL;
+  if (dnnl_reorder_primitive_desc_create(&descriptor, out ? &p->weights : &p->plain, engine(),
+                                         out ? &p->plain : &p->weights, engine(), NULL) != dnnl_success)
+    return false;
+  const dnnl_status_t status = dnnl_primitive_create(&p->reorder, descriptor);
+  dnnl_primitive_desc_destroy(descriptor);
+  return status == dnnl_success;
+}
+
+tamring_dnn *tamring_dnn_create(const tamring_dnn_shape *shape, tamring_dnn_direction direction,
+                                const tamring_dnn *like) {
+  // A primitive that is made for several threads gives other bits, also when one runs it.
+  omp_set_num_threads(1);
+  tamring_dnn *p = calloc(1, sizeof *p);
+  if (!p) return NULL;
+  p->direction = direction;
+  if (!engine() || !make_descriptor(p, shape, like) ||
+      dnnl_primitive_create(&p->primitive, p->descriptor) != dnnl_success) {
+    tamring_dnn_destroy(p);
+    return NULL;
+  }
+  p->weights = *dnnl_primitive_desc_query_md(
+      p->descriptor, direction == TAMRING_DNN_WEIGHTS ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
+  p->scratchpad = *dnnl_primitive_desc_query_md(p->descriptor, dnnl_query_scratchpad_md, 0);
+  p->scratchpad_bytes = rounded(dnnl_memory_desc_get_size(&p->scratchpad));
+  p->form_bytes = rounded(dnnl_memory_desc_get_size(&p->weights));
+  if (!make_reorder(p)) {
+    tamring_dnn_destroy(p);
+    return NULL;
+  }
+  return p;
+}
+
+void tamring_dnn_destroy(tamring_dnn *p) {
+  if (!p) return;
+  if (p->reorder) dnnl_primitive_destroy(p->reorder);
+  if (p->primitive) dnnl_primitive_destroy(p->primitive);
+  if (p->descriptor) dnnl_primitive_desc_destroy(p->descriptor);
+  free(p);
+}
+
+int64_t tamring_dnn_packed_bytes(const tamring_dnn *p) {
+  return p->direction == TAMRING_DNN_WEIGHTS ? 0 : p->form_bytes;
+}
+
+int64_t tamring_dnn_scratch_bytes(const tamring_dnn *p) {
+  return p->scratchpad_bytes + (p->direction == TAMRING_DNN_WEIGHTS && p->reorder ? p->form_bytes : 0);
+}
+
+const char *tamring_dnn_implementation(const tamring_dnn *p) {
+  const char *name = "";
+  dnnl_primitive_desc_query(p->descriptor, dnnl_query_impl_info_str, 0, &name);
+  return name;
+}
+
+/// Memory of the caller's, for one call.
+typedef struct {
+  int argument;
+  const dnnl_memory_desc_t *form;
+  void *data;
+} operand;
+
+static bool execute(dnnl_primitive_t primitive, const operand *operands, int count) {
+  omp_set_num_threads(1);
+  dnnl_stream_t stream = NULL;
+  dnnl_exec_arg_t arguments[4] = {{0, NULL}};
+  bool works = dnnl_stream_create(&stream, engine(), dnnl_stream_default_flags) == dnnl_success;
+  for (int i = 0; works && i < count; i++) {
+    arguments[i].arg = operands[i].argument;
+    works = dnnl_memory_create(&arguments[i].memory, operands[i].form, engine(), operands[i].data) == dnnl_success;
+  }
+  works = works && dnnl_primitive_execute(primitive, stream, count, arguments) == dnnl_success &&
+          dnnl_stream_wait(stream) == dnnl_success;
+  for (int i = 0; i < count; i++)
+    if (arguments[i].memory) dnnl_memory_destroy(arguments[i].memory);
+  if (stream) dnnl_stream_destroy(stream);
+  return works;
+}
+
+bool tamring_dnn_pack(const tamring_dnn *p, const float *weights, float *packed) {
+  if (!p->reorder) {
+    __builtin_memcpy(packed, weights, dnnl_memory_desc_get_size(&p->plain));
+    return true;
+  }
+  const operand operands[] = {{DNNL_ARG_FROM, &p->plain, (void *)weights}, {DNNL_ARG_TO, &p->weights, packed}};
+  return execute(p->reorder, operands, 2);
+}
+
+bool tamring_dnn_run(const tamring_dnn *p, float *images, float *weights, float *results, void *scratch) {
+  const bool forward = p->direction == TAMRING_DNN_FORWARD, data = p->direction == TAMRING_DNN_DATA;
+  const bool gives_weights = p->direction == TAMRING_DNN_WEIGHTS;
+  void *form = gives_weights && p->reorder ? (char *)scratch + p->scratchpad_bytes : (void *)weights;
+  const operand operands[] = {{data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, &p->images, images},
+                              {gives_weights ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, &p->weights, form},
+                              {forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, &p->results, results},
+                              {DNNL_ARG_SCRATCHPAD, &p->scratchpad, scratch}};
+  if (!execute(p->primitive, operands, 4)) return false;
+  if (!gives_weights || !p->reorder) return true;
+  const operand back[] = {{DNNL_ARG_FROM, &p->weights, form}, {DNNL_ARG_TO, &p->plain, weights}};
+  return execute(p->reorder, back, 2);
+}
+
+const char *tamring_dnn_fingerprint(void) {
+  static char text[96];
+  static int state = 0;  // 0 not written, 1 being written, 2 written
+  int expected = 0;
+  if (__atomic_compare_exchange_n(&state, &expected, 1, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+    const dnnl_version_t *v = dnnl_version();
+    snprintf(text, sizeof text, "%d.%d.%d %.12s isa %d", v->major, v->minor, v->patch, v->hash,
+             (int)dnnl_get_effective_cpu_isa());
+    __atomic_store_n(&state, 2, __ATOMIC_RELEASE);
+  }
+  while (__atomic_load_n(&state, __ATOMIC_ACQUIRE) != 2) {
+  }
+  return text;
+}
