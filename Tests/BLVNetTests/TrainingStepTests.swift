@@ -38,7 +38,8 @@ import Testing
   }
 
   private func run(_ state: SafeTensors) throws -> SafeTensors {
-    let step = try TrainingStep(model: model, optimizer: OptimizerRecipe(), engine: .openblas, state: state, batch: batch())
+    let step = try TrainingStep(
+      model: model, optimizer: OptimizerRecipe(), engine: .openblas, state: state, batch: batch())
     return try SafeTensors(step.run().bytes(), origin: "out")
   }
 

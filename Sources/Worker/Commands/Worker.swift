@@ -7,7 +7,8 @@ import Shared
 struct WorkerCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "worker", abstract: "Computes lanes of a training run, or one thing by itself.",
-    subcommands: [JoinCommand.self, StepCommand.self, ProfileCommand.self], defaultSubcommand: JoinCommand.self)
+    subcommands: [JoinCommand.self, StepCommand.self, ProfileCommand.self, BenchCommand.self],
+    defaultSubcommand: JoinCommand.self)
 
   /// Reports failures in one line with the exit code that belongs to them.
   static func main() {

@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Shows that blvnet.py is the network: a golden step's loss, logits and gradients, and what it deviates by.
+
+  Benchmarks/peers/check_blvnet.py GOLDEN-FOLDER...
+"""
+import json
+import pathlib
+import struct
+import sys
+
+import torch
+
+from blvnet import BLVNetTAM
+
+
+def tensors(path):
+    data = pathlib.Path(path).read_bytes()
+    (size,) = struct.unpack("<Q", data[:8])
+    types = {"F32": torch.float32, "I64": torch.int64}
+    for name, entry in json.loads(data[8 : 8 + size]).items():
+        if name != "__metadata__":
+            begin, end = entry["data_offsets"]
+            raw = bytearray(data[8 + size + begin : 8 + size + end])
+            yield name, torch.frombuffer(raw, dtype=types[entry["dtype"]]).reshape(entry["shape"])
+
+
+def scalar(text):
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
+
+
+def model_section(path):
+    """The `model:` section of a golden recipe, which is plain `key: value` lines."""
+    found, inside = {}, False
+    for line in pathlib.Path(path).read_text().splitlines():
+        if line and not line[0].isspace():
+            inside = line.startswith("model:")
+        elif inside and ":" in line:
+            key, value = line.split(":", 1)
+            found[key.strip()] = scalar(value.split("#")[0].strip())
+    return found
+
+
+for folder in map(pathlib.Path, sys.argv[1:]):
+    model = BLVNetTAM(**model_section(folder / "recipe.yaml"))
+    state = dict(tensors(folder / "state.safetensors"))
+    missing = set(model.state_dict()) - set(state)
+    assert all("num_batches" in name for name in missing), sorted(missing)[:5]
+    model.load_state_dict(state, strict=False)
+    batch = dict(tensors(folder / "batch.safetensors"))
+    expected = dict(tensors(folder / "expected.safetensors"))
+    x = batch["input"].unflatten(1, (-1, 3)).flatten(0, 1)
+    model.train()
+    logits = model(x)
+    loss = torch.nn.functional.cross_entropy(logits, batch["labels"])
+    loss.backward()
+
+    def deviation(ours, name):
+        theirs = expected[name]
+        # A tap that reaches no frame has no gradient.
+        return ((0 if ours is None else ours) - theirs).abs().max().item() / max(theirs.abs().max().item(), 1e-30), name
+
+    worst = max([deviation(logits.detach(), "logits")]
+                + [deviation(p.grad, "grad." + n) for n, p in model.named_parameters()])
+    print(f"{folder.name}: largest deviation {worst[0]:.2e} in {worst[1]}")
+    if worst[0] > 1e-4:
+        sys.exit(1)

@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Times training steps (or evaluations) of bLVNet-TAM in PyTorch, one line of JSON each, like `worker bench step`.
+
+Reads a line from standard input before each step, so that a caller can let two programs take turns.
+"""
+import argparse
+import json
+import resource
+import sys
+import time
+
+import torch
+
+from blvnet import BLVNetTAM
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--model", type=json.loads, default={})
+parser.add_argument("--size", type=int, default=224)
+parser.add_argument("--clips", type=int, default=1)
+parser.add_argument("--threads", type=int, default=1)
+parser.add_argument("--steps", type=int, default=5)
+parser.add_argument("--channels-last", action="store_true")
+parser.add_argument("--evaluate", action="store_true")
+options = parser.parse_args()
+
+torch.manual_seed(1)
+torch.set_num_threads(options.threads)
+# What our lanes do, too: subnormal numbers are slow, and mean nothing here.
+torch.set_flush_denormal(True)
+model = BLVNetTAM(**options.model)
+for parameter in model.parameters():
+    if not parameter.any():
+        torch.nn.init.constant_(parameter, 0.125)
+images = torch.randn(options.clips * model.groups, 3, options.size, options.size)
+if options.channels_last:
+    model, images = model.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
+labels = torch.arange(options.clips) % model.new_fc.out_features
+optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, nesterov=True, weight_decay=5e-4)
+model.train(not options.evaluate)
+
+
+def step():
+    if options.evaluate:
+        with torch.inference_mode():
+            return model(images)
+    optimizer.zero_grad(set_to_none=True)
+    torch.nn.functional.cross_entropy(model(images), labels).backward()
+    optimizer.step()
+
+
+step()
+for _ in range(options.steps):
+    if not sys.stdin.readline():
+        break
+    begin = time.perf_counter()
+    step()
+    seconds = time.perf_counter() - begin
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"seconds": seconds, "clips": options.clips, "peak_bytes": peak}), flush=True)

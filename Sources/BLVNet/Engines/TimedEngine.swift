@@ -1,0 +1,95 @@
+// An engine that keeps the time of another: where a step's convolutions spend it.
+import Shared
+import Synchronization
+
+/// Passes every call on, and adds up how long it took. For measurements alone; it may be shared by lanes.
+public final class TimedEngine: ConvolutionEngine {
+  public enum Direction: String, Sendable, CaseIterable {
+    case forward
+    case data
+    case weights
+    case pack
+  }
+
+  public struct Row: Sendable {
+    public let shape: ConvolutionShape
+    public let direction: Direction
+    public var seconds = 0.0
+    public var multiplyAdds = 0
+    public var calls = 0
+  }
+
+  private struct Key: Hashable {
+    var shape: ConvolutionShape
+    var direction: Direction
+  }
+
+  private let engine: any ConvolutionEngine
+  private let times = Mutex<[Key: Row]>([:])
+
+  public init(_ engine: Recipe.Engine) { self.engine = engine.make() }
+
+  /// What was measured since the last call.
+  public func take() -> [Row] {
+    times.withLock { all in
+      defer { all = [:] }
+      return Array(all.values)
+    }
+  }
+
+  private func timed(_ direction: Direction, _ shape: ConvolutionShape, images: Int, _ body: () -> Void) {
+    let time = ContinuousClock().measure(body)
+    times.withLock { all in
+      let key = Key(shape: shape, direction: direction)
+      var row = all[key] ?? Row(shape: shape, direction: direction)
+      row.seconds += time / .seconds(1)
+      row.multiplyAdds += images * shape.multiplyAdds
+      row.calls += 1
+      all[key] = row
+    }
+  }
+
+  public func prepare(_ shape: ConvolutionShape, images: Int) { engine.prepare(shape, images: images) }
+
+  public func workspaceCount(_ shape: ConvolutionShape, images: Int) -> Int {
+    engine.workspaceCount(shape, images: images)
+  }
+
+  public func packedCount(_ shape: ConvolutionShape) -> Int { engine.packedCount(shape) }
+
+  public func pack(
+    _ shape: ConvolutionShape, weights: UnsafePointer<Float>, into packed: UnsafeMutablePointer<Float>
+  ) {
+    timed(.pack, shape, images: 0) { unsafe engine.pack(shape, weights: weights, into: packed) }
+  }
+
+  public func forward(
+    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: ConvolutionWeights,
+    dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+  ) {
+    timed(.forward, shape, images: images) {
+      unsafe engine.forward(shape, images: images, src: src, weights: weights, dst: dst, workspace: workspace)
+    }
+  }
+
+  public func dataGradient(
+    _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: ConvolutionWeights,
+    accumulate: Bool, dSrc: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+  ) {
+    timed(.data, shape, images: images) {
+      unsafe engine.dataGradient(
+        shape, images: images, dDst: dDst, weights: weights, accumulate: accumulate, dSrc: dSrc,
+        workspace: workspace)
+    }
+  }
+
+  public func weightGradient(
+    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, dDst: UnsafePointer<Float>,
+    dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+  ) {
+    timed(.weights, shape, images: images) {
+      unsafe engine.weightGradient(
+        shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
+    }
+  }
+}

@@ -1,0 +1,186 @@
+// `worker bench`: how long a step takes here, and in how much memory.
+import ArgumentParser
+import BLVNet
+import Foundation
+import Glibc
+import Ring
+import Shared
+import Synchronization
+
+struct BenchCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bench", abstract: "Measures one thing on this machine, on random clips.",
+    subcommands: [BenchStepCommand.self])
+}
+
+/// What is measured is what a worker does in a step, without decoding and without the ring: the lanes, quantised and
+/// added up, then the optimiser. One line of JSON a step, as it is done, so that a caller can take turns with others.
+struct BenchStepCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "step", abstract: "Times training steps (or evaluations) and prints a line of JSON for each.")
+
+  @Option(help: "A recipe; its engine, model, optimizer and batch.clips_per_lane are used.") var recipe: String
+  @Option(help: "Lanes of a step, each on a thread of its own.") var threads = 1
+  @Option(help: "Steps to measure, after one that warms up.") var steps = 5
+  @Flag(help: "Evaluate instead.") var evaluate = false
+  @Flag(help: "Wait for a line on standard input before each step.") var onRequest = false
+  @Flag(help: "At the end, the time of each shape's convolutions.") var layers = false
+
+  func run() throws {
+    guard threads > 0, steps > 0 else { throw SharedError(.usage, "--threads and --steps begin at 1") }
+    let recipe = try Recipe.read(path: recipe)
+    let engine = TimedEngine(recipe.engine)
+    let bench = StepBench(recipe, try Network(recipe.model, engine: engine), threads: threads, training: !evaluate)
+    bench.step()
+    _ = engine.take()
+    var rows: [TimedEngine.Row] = []
+    for _ in 0..<steps {
+      if onRequest, readLine() == nil { return }
+      let before = usage()
+      let seconds = ContinuousClock().measure(bench.step) / .seconds(1)
+      let after = usage()
+      let timed = engine.take()
+      rows += timed
+      let convolution = timed.reduce(0) { $0 + $1.seconds } / Double(threads)
+      print(
+        """
+        {"seconds": \(seconds), "convolution_seconds": \(convolution), "clips": \(bench.clips), \
+        "page_faults": \(after.ru_minflt - before.ru_minflt), "peak_bytes": \(after.ru_maxrss * 1024)}
+        """)
+      // The reader takes turns with us.
+      fflush(nil)
+    }
+    if layers { printLayers(rows) }
+  }
+
+  private func usage() -> rusage {
+    var usage = rusage()
+    unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return usage
+  }
+
+  private func printLayers(_ rows: [TimedEngine.Row]) {
+    var sums: [String: (seconds: Double, adds: Int)] = [:]
+    for row in rows {
+      let s = row.shape
+      let key =
+        "\(row.direction.rawValue) \(s.kernel)x\(s.kernel)/\(s.stride) \(s.inputChannels)>\(s.outputChannels) at \(s.height)"
+      let sum = sums[key] ?? (0, 0)
+      sums[key] = (sum.seconds + row.seconds, sum.adds + row.multiplyAdds)
+    }
+    for (key, sum) in sums.sorted(by: { $0.value.seconds > $1.value.seconds }) {
+      print(
+        String(
+          format: "%8.1f ms a step %7.1f GFLOP/s  ", 1000 * sum.seconds / Double(steps),
+          2e-9 * Double(sum.adds) / sum.seconds) + key)
+    }
+  }
+}
+
+/// The memory of a worker that computes `threads` lanes at once.
+private final class StepBench {
+  private let recipe: Recipe
+  private let network: Network
+  private let lanes: [Lane]
+  private let inputs: [FloatStorage]
+  private let parameters: FloatStorage
+  private let momentum: FloatStorage
+  private let statistics: FloatStorage
+  private let accumulator: GradientAccumulator?
+  private var exponents: [Int32]
+  private var number: UInt64 = 0
+  private let pool: Threads
+
+  var clips: Int { lanes.count * recipe.batch.clipsPerLane }
+
+  init(_ recipe: Recipe, _ network: Network, threads: Int, training: Bool) {
+    let clips = recipe.batch.clipsPerLane
+    self.recipe = recipe
+    self.network = network
+    pool = Threads(threads)
+    lanes = (0..<threads).map { _ in Lane(network, maximumClips: clips, training: training) }
+    inputs = (0..<threads).map { lane in
+      let input = FloatStorage(count: clips * network.inputCount)
+      var random = Philox(seed: UInt64(lane), .selfTest)
+      for i in 0..<input.count { input[i] = Float(random.unit() * 4 - 2) }
+      return input
+    }
+    parameters = network.initialParameters(seed: 1)
+    // The published initial values multiply whole blocks by zero.
+    for i in 0..<parameters.count where parameters[i] == 0 { parameters[i] = 0.125 }
+    momentum = FloatStorage(count: training ? parameters.count : 0)
+    statistics = network.initialStatistics()
+    exponents = Array(repeating: GradientScale.initialExponent, count: network.layout.parameters.count)
+    accumulator =
+      training
+      ? GradientAccumulator(
+        tensorCounts: network.layout.parameters.map(\.count),
+        statisticCount: network.layout.statisticCount + LaneStatistics.extra, laneCount: threads) : nil
+  }
+
+  func step() {
+    guard let accumulator else {
+      return pool.run { [self] thread in
+        _ = lanes[thread].evaluate(
+          parameters: parameters, statistics: statistics, input: inputs[thread], clips: recipe.batch.clipsPerLane)
+      }
+    }
+    accumulator.reset()
+    let attempt = GradientAccumulator.Attempt(seed: 1, step: number, exponents: exponents)
+    let labels = (0..<recipe.batch.clipsPerLane).map { $0 % recipe.model.classes }
+    pool.run { [self] thread in
+      do {
+        let result = try unsafe lanes[thread].train(
+          parameters: parameters, input: inputs[thread], labels: labels,
+          dropout: DropoutKey(seed: 1, step: number, lane: thread)
+        ) { tensor, gradient in unsafe accumulator.add(tensor: tensor, lane: thread, gradient: gradient, in: attempt) }
+        accumulator.addStatistics(
+          LaneStatistics.entries(result, clips: labels.count, lanes: lanes.count), at: 0, lane: thread)
+      } catch { preconditionFailure("the accumulator throws nothing, yet: \(error)") }
+    }
+    let sums = accumulator.partial
+    Optimiser.applyReduced(
+      parameters: parameters, momentum: momentum, sum: sums.gradients, exponents: exponents, clips: clips, rate: 1e-3,
+      recipe.optimizer, network.layout)
+    exponents = network.layout.parameters.enumerated().map { index, tensor in
+      let root = GradientScale.rootMeanSquare(
+        of: sums.gradients, accumulator.range(tensor: index), exponent: exponents[index], fullClips: clips,
+        clips: clips)
+      return GradientScale.exponent(rootMeanSquare: root, gradientBits: recipe.exchange.gradientBits)
+    }
+    for raised in accumulator.raised { exponents[Int(raised.tensor)] = raised.exponent }
+    number += 1
+  }
+}
+
+/// Threads that stay, as a worker's do: the first runs on the caller.
+private final class Threads: Sendable {
+  private let count: Int
+  private let begin: [DispatchSemaphore]
+  private let end = DispatchSemaphore(value: 0)
+  private let body = Mutex<(@Sendable (Int) -> Void)?>(nil)
+
+  init(_ count: Int) {
+    self.count = count
+    begin = (1..<max(1, count)).map { _ in DispatchSemaphore(value: 0) }
+    for (index, begin) in begin.enumerated() {
+      let thread = Thread { [self] in
+        while true {
+          begin.wait()
+          body.withLock { $0 }?(index + 1)
+          end.signal()
+        }
+      }
+      thread.stackSize = 8 << 20
+      thread.start()
+    }
+  }
+
+  func run(_ work: @escaping (Int) -> Void) {
+    nonisolated(unsafe) let work = work
+    body.withLock { $0 = { unsafe work($0) } }
+    for begin in begin { begin.signal() }
+    unsafe work(0)
+    for _ in begin { end.wait() }
+  }
+}
