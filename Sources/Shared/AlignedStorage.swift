@@ -1,6 +1,8 @@
 // The one type that owns raw memory for numbers; everything else borrows from it.
+import Glibc
 
-/// A fixed-size, zero-initialised block of numbers, aligned to a cache line.
+/// A fixed-size, zero-initialised block of numbers, aligned to a cache line. Large blocks come from the system in huge
+/// pages where it has them, are aligned to one, and take memory only where they are touched.
 ///
 /// Sendable because it is a plain block of memory whose users divide it among threads themselves: two threads
 /// never write the same element, nor read one that another writes, without synchronising outside.
@@ -8,15 +10,35 @@
 public final class AlignedStorage<Element: BitwiseCopyable>: @unchecked Sendable {
   public let count: Int
   public let base: UnsafeMutablePointer<Element>
+  /// The whole mapping of a large block.
+  private let mapping: UnsafeMutableRawBufferPointer?
+  private static var hugePage: Int { 2 << 20 }
 
   /// - Parameter count: elements; 0 is allowed.
   public init(count: Int) {
     precondition(count >= 0, "a negative count: \(count)")
     let bytes = max(64, (count * MemoryLayout<Element>.stride + 63) & ~63)
-    let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
-    unsafe raw.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+    let raw: UnsafeMutableRawPointer
+    if bytes >= 2 * Self.hugePage {
+      unsafe (raw, mapping) = unsafe Self.map(bytes)
+    } else {
+      unsafe raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+      unsafe raw.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+      unsafe mapping = nil
+    }
     unsafe base = raw.bindMemory(to: Element.self, capacity: max(1, count))
     self.count = count
+  }
+
+  /// Fresh memory is zero; what lies before and behind the block is never touched.
+  private static func map(_ bytes: Int) -> (UnsafeMutableRawPointer, UnsafeMutableRawBufferPointer) {
+    let length = bytes + hugePage
+    let start = unsafe mmap(nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let start = unsafe start, unsafe start != MAP_FAILED else { fatalError("no memory for \(bytes) bytes") }
+    let raw = unsafe start.alignedUp(toMultipleOf: hugePage)
+    // Where it is refused, small pages do as well.
+    unsafe madvise(raw, bytes, MADV_HUGEPAGE)
+    return unsafe (raw, UnsafeMutableRawBufferPointer(start: start, count: length))
   }
 
   public convenience init(_ values: some Collection<Element>) {
@@ -24,7 +46,13 @@ public final class AlignedStorage<Element: BitwiseCopyable>: @unchecked Sendable
     for (i, value) in values.enumerated() { unsafe base[i] = value }
   }
 
-  deinit { unsafe base.deallocate() }
+  deinit {
+    if let mapping = unsafe mapping {
+      unsafe munmap(mapping.baseAddress, mapping.count)
+    } else {
+      unsafe base.deallocate()
+    }
+  }
 
   public subscript(index: Int) -> Element {
     get {

@@ -4,11 +4,28 @@ import Testing
 
 @testable import BLVNet
 
+/// The engines, and one that uses Winograd's convolutions wherever they fit.
+enum TestedEngine: CaseIterable {
+  case onednn, openblas, winograd
+
+  func make() -> any ConvolutionEngine {
+    switch self {
+    case .onednn: OneDNNEngine()
+    case .openblas: OpenBLASEngine()
+    case .winograd: OneDNNEngine(winogradFrom: 1)
+    }
+  }
+}
+
 @Suite struct EngineTests {
   static let shapes: [ConvolutionShape] = [
     (3, 5, 7, 2, 3, 11, 9), (5, 7, 3, 1, 1, 7, 5), (5, 4, 3, 2, 1, 6, 7), (6, 3, 1, 1, 0, 5, 3), (4, 3, 1, 2, 0, 5, 6),
     // Enough output pixels for several tiles, and an image smaller than the window.
     (16, 3, 3, 1, 1, 40, 33), (2, 3, 7, 2, 3, 2, 1),
+    // Winograd's: whole tiles, tiles that stand over, fewer outputs than a tile, several blocks.
+    (16, 32, 3, 1, 1, 16, 12), (32, 16, 3, 1, 1, 15, 18), (16, 16, 3, 1, 1, 2, 3), (64, 64, 3, 1, 1, 40, 29),
+    // Wide enough for products, and not.
+    (128, 512, 1, 1, 0, 3, 5), (64, 128, 1, 1, 0, 4, 5), (32, 32, 3, 2, 1, 14, 14),
   ].map {
     ConvolutionShape(
       inputChannels: $0.0, outputChannels: $0.1, kernel: $0.2, stride: $0.3, padding: $0.4, height: $0.5, width: $0.6)
@@ -41,13 +58,13 @@ import Testing
   private func expectEqual(_ actual: FloatStorage, _ expected: [Double], _ what: String) {
     var deviation = Deviation()
     deviation.compare(what, actual.array, expected.map(Float.init))
-    #expect(deviation.worst < 5e-6, "\(what)")
+    #expect(deviation.worst < 1e-5, "\(what)")
   }
 
   @Test(
-    "forward, data gradient and weight gradient are those of plain loops", arguments: shapes, Recipe.Engine.allCases)
-  func engine(_ shape: ConvolutionShape, _ kind: Recipe.Engine) {
-    let engine = kind.make()
+    "forward, data gradient and weight gradient are those of plain loops", arguments: shapes, TestedEngine.allCases)
+  func engine(_ shape: ConvolutionShape, _ tested: TestedEngine) {
+    let engine = tested.make()
     let images = 3
     engine.prepare(shape, images: images)
     let src = randomNumbers(images * shape.height * shape.width * shape.inputChannels, seed: 1)

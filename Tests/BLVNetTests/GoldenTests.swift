@@ -1,9 +1,10 @@
 // Whole training steps against PyTorch's numbers (../shared/golden, made by the reference implementation).
-import BLVNet
 import Foundation
 import Shared
 import Testing
 import Yams
+
+@testable import BLVNet
 
 enum SharedFiles {
   /// The folder beside the repository, or where TAMRING_SHARED points.
@@ -67,12 +68,12 @@ struct Deviation {
   @Test(
     "a golden step's logits, loss, gradients, parameters, momenta and statistics are PyTorch's within 1e-4",
     .enabled(if: !SharedFiles.goldenFolders.isEmpty, "no golden folders in TAMRING_SHARED or ../shared"),
-    arguments: SharedFiles.goldenFolders, Recipe.Engine.allCases)
-  func golden(_ folder: String, _ engine: Recipe.Engine) throws {
+    arguments: SharedFiles.goldenFolders, TestedEngine.allCases)
+  func golden(_ folder: String, _ engine: TestedEngine) throws {
     let path = SharedFiles.root.appendingPathComponent("golden/\(folder)").path
     let (model, optimizer) = try goldenRecipe("\(path)/recipe.yaml")
     let step = try TrainingStep(
-      model: model, optimizer: optimizer, engine: engine, state: SafeTensors(path: "\(path)/state.safetensors"),
+      model: model, optimizer: optimizer, engine: engine.make(), state: SafeTensors(path: "\(path)/state.safetensors"),
       batch: SafeTensors(path: "\(path)/batch.safetensors"))
     let actual = try SafeTensors(step.run(evaluating: true).bytes(), origin: "actual")
     let expected = try SafeTensors(path: "\(path)/expected.safetensors")

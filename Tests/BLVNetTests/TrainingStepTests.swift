@@ -39,7 +39,7 @@ import Testing
 
   private func run(_ state: SafeTensors) throws -> SafeTensors {
     let step = try TrainingStep(
-      model: model, optimizer: OptimizerRecipe(), engine: .openblas, state: state, batch: batch())
+      model: model, optimizer: OptimizerRecipe(), engine: OpenBLASEngine(), state: state, batch: batch())
     return try SafeTensors(step.run().bytes(), origin: "out")
   }
 
@@ -72,7 +72,8 @@ import Testing
   func refusals() throws {
     func refusal(_ state: SafeTensors, _ batch: SafeTensors) -> String {
       do {
-        _ = try TrainingStep(model: model, optimizer: OptimizerRecipe(), engine: .openblas, state: state, batch: batch)
+        _ = try TrainingStep(
+          model: model, optimizer: OptimizerRecipe(), engine: OpenBLASEngine(), state: state, batch: batch)
         return "accepted"
       } catch { return "\(error)" }
     }

@@ -43,7 +43,7 @@ public struct ConvolutionShape: Sendable, Hashable {
 }
 
 extension Recipe.Engine {
-  func make() -> any ConvolutionEngine {
+  public func make() -> any ConvolutionEngine {
     switch self {
     case .onednn: OneDNNEngine()
     case .openblas: OpenBLASEngine()

@@ -14,6 +14,8 @@ final class OneDNNEngine: ConvolutionEngine {
     case direct
     /// OpenBLAS, on windows gathered a tile at a time.
     case product
+    /// A quarter of the multiplications, by OpenBLAS too.
+    case winograd
   }
 
   private struct Key: Hashable {
@@ -23,10 +25,17 @@ final class OneDNNEngine: ConvolutionEngine {
   }
 
   private let products = OpenBLASEngine()
+  private let winograd = WinogradConvolutions()
+  private let winogradFrom: Int
   private let primitives = Mutex<[Key: Primitive]>([:])
 
+  /// - Parameter winogradFrom: the smallest height of an image at which tiles are worth it: on a smaller one they
+  ///   stand over, and the weights' points are more than the images.
+  init(winogradFrom: Int = 14) { self.winogradFrom = winogradFrom }
+
   /// The choice depends on the shape alone, never on a clock: machines that share a run must choose alike.
-  static func method(_ shape: ConvolutionShape, _ direction: tamring_dnn_direction) -> Method {
+  private func method(_ shape: ConvolutionShape, _ direction: tamring_dnn_direction) -> Method {
+    if shape.height >= winogradFrom, WinogradConvolutions.fits(shape) { return .winograd }
     switch direction {
     case TAMRING_DNN_FORWARD:
       return shape.kernel == 3 && shape.stride == 2 ? .product : .direct
@@ -39,7 +48,7 @@ final class OneDNNEngine: ConvolutionEngine {
   }
 
   func prepare(_ shape: ConvolutionShape, images: Int) {
-    for direction in Self.directions where Self.method(shape, direction) == .direct {
+    for direction in Self.directions where method(shape, direction) == .direct {
       _ = primitive(shape, images, direction)
     }
   }
@@ -48,7 +57,7 @@ final class OneDNNEngine: ConvolutionEngine {
 
   /// The one with the fewest images: its form of the weights is that of all.
   private func form(_ shape: ConvolutionShape, _ direction: tamring_dnn_direction) -> Primitive? {
-    guard Self.method(shape, direction) == .direct else { return nil }
+    guard method(shape, direction) == .direct else { return nil }
     return primitive(shape, 1, direction)
   }
 
@@ -69,15 +78,18 @@ final class OneDNNEngine: ConvolutionEngine {
   // MARK: Room
 
   func workspaceCount(_ shape: ConvolutionShape, images: Int) -> Int {
-    let scratch = Self.directions.filter { Self.method(shape, $0) == .direct }.map {
+    let scratch = Self.directions.filter { method(shape, $0) == .direct }.map {
       primitive(shape, images, $0).scratchCount
     }
-    return max(scratch.max() ?? 0, products.workspaceCount(shape, images: images))
+    let other =
+      method(shape, TAMRING_DNN_FORWARD) == .winograd
+      ? winograd.workspaceCount(shape, images: images) : products.workspaceCount(shape, images: images)
+    return max(scratch.max() ?? 0, other)
   }
 
   /// Forms for: forward, the data's gradient, products.
   private func packedCounts(_ shape: ConvolutionShape) -> (forward: Int, data: Int, product: Int) {
-    let isProduct = Self.method(shape, TAMRING_DNN_FORWARD) == .product
+    let isProduct = method(shape, TAMRING_DNN_FORWARD) == .product
     return (
       isProduct ? 0 : form(shape, TAMRING_DNN_FORWARD)?.packedCount ?? 0,
       form(shape, TAMRING_DNN_DATA)?.packedCount ?? 0,
@@ -86,11 +98,15 @@ final class OneDNNEngine: ConvolutionEngine {
   }
 
   func packedCount(_ shape: ConvolutionShape) -> Int {
+    if method(shape, TAMRING_DNN_FORWARD) == .winograd { return winograd.packedCount(shape) }
     let counts = packedCounts(shape)
     return counts.forward + counts.data + counts.product
   }
 
   func pack(_ shape: ConvolutionShape, weights: UnsafePointer<Float>, into packed: UnsafeMutablePointer<Float>) {
+    if method(shape, TAMRING_DNN_FORWARD) == .winograd {
+      return unsafe winograd.pack(shape, weights: weights, into: packed)
+    }
     let counts = packedCounts(shape)
     if counts.forward > 0 { unsafe form(shape, TAMRING_DNN_FORWARD)?.pack(weights, packed) }
     if counts.data > 0 { unsafe form(shape, TAMRING_DNN_DATA)?.pack(weights, packed + counts.forward) }
@@ -105,20 +121,29 @@ final class OneDNNEngine: ConvolutionEngine {
     _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: ConvolutionWeights,
     dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
-    if Self.method(shape, TAMRING_DNN_FORWARD) == .product {
+    switch method(shape, TAMRING_DNN_FORWARD) {
+    case .winograd:
+      unsafe winograd.forward(
+        shape, images: images, src: src, packed: weights.packed, dst: dst, workspace: workspace)
+    case .product:
       let counts = packedCounts(shape)
       let own = unsafe ConvolutionWeights(plain: weights.plain, packed: weights.packed + counts.forward + counts.data)
-      return unsafe products.forward(
-        shape, images: images, src: src, weights: own, dst: dst, workspace: workspace)
+      unsafe products.forward(shape, images: images, src: src, weights: own, dst: dst, workspace: workspace)
+    case .direct:
+      unsafe primitive(shape, images, TAMRING_DNN_FORWARD).run(
+        UnsafeMutablePointer(mutating: src), UnsafeMutablePointer(mutating: weights.packed), dst, workspace)
     }
-    unsafe primitive(shape, images, TAMRING_DNN_FORWARD).run(
-      UnsafeMutablePointer(mutating: src), UnsafeMutablePointer(mutating: weights.packed), dst, workspace)
   }
 
   func dataGradient(
     _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: ConvolutionWeights,
     accumulate: Bool, dSrc: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
+    if method(shape, TAMRING_DNN_DATA) == .winograd {
+      return unsafe winograd.dataGradient(
+        shape, images: images, dDst: dDst, packed: weights.packed, accumulate: accumulate, dSrc: dSrc,
+        workspace: workspace)
+    }
     if accumulate {
       // No primitive adds to what is there. The form of the weights, where another is wanted, is rarely needed.
       let count = products.packedCount(shape)
@@ -136,12 +161,17 @@ final class OneDNNEngine: ConvolutionEngine {
     _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, dDst: UnsafePointer<Float>,
     dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
-    if Self.method(shape, TAMRING_DNN_WEIGHTS) == .product {
-      return unsafe products.weightGradient(
+    switch method(shape, TAMRING_DNN_WEIGHTS) {
+    case .winograd:
+      unsafe winograd.weightGradient(
         shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
+    case .product:
+      unsafe products.weightGradient(
+        shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
+    case .direct:
+      unsafe primitive(shape, images, TAMRING_DNN_WEIGHTS).run(
+        UnsafeMutablePointer(mutating: src), dWeights, UnsafeMutablePointer(mutating: dDst), workspace)
     }
-    unsafe primitive(shape, images, TAMRING_DNN_WEIGHTS).run(
-      UnsafeMutablePointer(mutating: src), dWeights, UnsafeMutablePointer(mutating: dDst), workspace)
   }
 }
 

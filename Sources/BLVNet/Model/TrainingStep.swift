@@ -20,7 +20,7 @@ public struct TrainingStep {
   /// - Throws: `BLVNetError(.badConfiguration)` if the model cannot be built; `BLVNetError(.badData)` naming a tensor
   ///   that is missing, not part of the model, or of another format or shape, or a label that is no class.
   public init(
-    model: ModelRecipe, optimizer: OptimizerRecipe, engine: Recipe.Engine, state: SafeTensors,
+    model: ModelRecipe, optimizer: OptimizerRecipe, engine: any ConvolutionEngine, state: SafeTensors,
     batch: SafeTensors
   ) throws {
     network = try Network(model, engine: engine)

@@ -47,6 +47,22 @@ TAMRING_KERNEL(enlarge_gradient, (const tamring_window *sizes, int64_t images, c
 /// Weights [outputs, inputs, area] to [outputs, area, inputs]; with the last two counts exchanged, the way back.
 void tamring_swap_inner(const float *src, int64_t outputs, int64_t inputs, int64_t area, float *dst);
 
+// net_winograd.c: 4x4 outputs of a 3x3 window (stride 1, padding 1) from 36 points; `points` is [36][rows][channels].
+// Channels (inputs, for weights) come in sixteens. Tiles are counted through all images.
+/// Images to points: rows are tiles.
+TAMRING_KERNEL(winograd_inputs, (const tamring_window *window, const float *src, int64_t first, int64_t tiles,
+                                 float *points))
+/// Points to images; `window->channels` are those of `dst`.
+TAMRING_KERNEL(winograd_outputs, (const tamring_window *window, const float *points, int64_t first, int64_t tiles,
+                                  bool accumulate, float *dst))
+/// The gradient of the results to points, for the gradient of the weights.
+TAMRING_KERNEL(winograd_slopes, (const tamring_window *window, const float *slopes, int64_t first, int64_t tiles,
+                                 float *points))
+/// Weights [outputs, inputs, 3, 3] to points [36][outputs][inputs]; `flip` turns the window by half a circle.
+TAMRING_KERNEL(winograd_weights, (const float *weights, int64_t outputs, int64_t inputs, bool flip, float *points))
+/// Points [36][outputs][inputs] to the gradient of the weights [outputs, inputs, 3, 3].
+TAMRING_KERNEL(winograd_weight_slopes, (const float *points, int64_t outputs, int64_t inputs, float *slopes))
+
 // net_norm.c
 void tamring_expand(const float *values, int64_t channels, int64_t span, float *expanded);
 /// sums[0 ..< span] += x - pivot, sums[span ..< 2 span] += (x - pivot)^2, column by column.

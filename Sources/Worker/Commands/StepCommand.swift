@@ -16,7 +16,8 @@ struct StepCommand: ParsableCommand {
   func run() throws {
     let recipe = try Recipe.read(path: recipe)
     let step = try TrainingStep(
-      model: recipe.model, optimizer: recipe.optimizer, engine: recipe.engine, state: try SafeTensors(path: state),
+      model: recipe.model, optimizer: recipe.optimizer, engine: recipe.engine.make(),
+      state: try SafeTensors(path: state),
       batch: try SafeTensors(path: batch))
     let result = try step.run(evaluating: true)
     do { try result.bytes().write(to: URL(fileURLWithPath: out)) } catch {
