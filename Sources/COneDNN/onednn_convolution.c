@@ -35,7 +35,7 @@ static dnnl_engine_t engine(void) {
 
 static int64_t rounded(size_t bytes) { return (int64_t)((bytes + 63) & ~(size_t)63); }
 
-static bool make_descriptor(tamring_dnn *p, const tamring_dnn_shape *s, const tamring_dnn *like) {
+static bool make_descriptor(tamring_dnn *p, const tamring_dnn_shape *s) {
   const int64_t out_height = (s->height + 2 * s->padding - s->kernel) / s->stride + 1;
   const int64_t out_width = (s->width + 2 * s->padding - s->kernel) / s->stride + 1;
   const dnnl_dims_t images = {s->images, s->inputs, s->height, s->width};
@@ -47,7 +47,6 @@ static bool make_descriptor(tamring_dnn *p, const tamring_dnn_shape *s, const ta
   dnnl_memory_desc_init_by_tag(&p->results, 4, results, dnnl_f32, dnnl_nhwc);
   dnnl_memory_desc_init_by_tag(&p->plain, 4, weights, dnnl_f32, dnnl_oihw);
   dnnl_memory_desc_init_by_tag(&form, 4, weights, dnnl_f32, dnnl_format_tag_any);
-  if (like) form = like->weights;
 
   dnnl_primitive_attr_t attributes = NULL;
   if (dnnl_primitive_attr_create(&attributes) != dnnl_success) return false;
@@ -86,14 +85,13 @@ static bool make_reorder(tamring_dnn *p) {
   return status == dnnl_success;
 }
 
-tamring_dnn *tamring_dnn_create(const tamring_dnn_shape *shape, tamring_dnn_direction direction,
-                                const tamring_dnn *like) {
+tamring_dnn *tamring_dnn_create(const tamring_dnn_shape *shape, tamring_dnn_direction direction) {
   // A primitive that is made for several threads gives other bits, also when one runs it.
   omp_set_num_threads(1);
   tamring_dnn *p = calloc(1, sizeof *p);
   if (!p) return NULL;
   p->direction = direction;
-  if (!engine() || !make_descriptor(p, shape, like) ||
+  if (!engine() || !make_descriptor(p, shape) ||
       dnnl_primitive_create(&p->primitive, p->descriptor) != dnnl_success) {
     tamring_dnn_destroy(p);
     return NULL;
@@ -118,13 +116,9 @@ void tamring_dnn_destroy(tamring_dnn *p) {
   free(p);
 }
 
-int64_t tamring_dnn_packed_bytes(const tamring_dnn *p) {
-  return p->direction == TAMRING_DNN_WEIGHTS ? 0 : p->form_bytes;
-}
+int64_t tamring_dnn_form_bytes(const tamring_dnn *p) { return p->form_bytes; }
 
-int64_t tamring_dnn_scratch_bytes(const tamring_dnn *p) {
-  return p->scratchpad_bytes + (p->direction == TAMRING_DNN_WEIGHTS && p->reorder ? p->form_bytes : 0);
-}
+int64_t tamring_dnn_scratch_bytes(const tamring_dnn *p) { return p->scratchpad_bytes; }
 
 const char *tamring_dnn_implementation(const tamring_dnn *p) {
   const char *name = "";
@@ -156,27 +150,25 @@ static bool execute(dnnl_primitive_t primitive, const operand *operands, int cou
   return works;
 }
 
-bool tamring_dnn_pack(const tamring_dnn *p, const float *weights, float *packed) {
+bool tamring_dnn_arrange(const tamring_dnn *p, const float *from, float *to) {
   if (!p->reorder) {
-    __builtin_memcpy(packed, weights, dnnl_memory_desc_get_size(&p->plain));
+    __builtin_memcpy(to, from, dnnl_memory_desc_get_size(&p->plain));
     return true;
   }
-  const operand operands[] = {{DNNL_ARG_FROM, &p->plain, (void *)weights}, {DNNL_ARG_TO, &p->weights, packed}};
+  const bool back = p->direction == TAMRING_DNN_WEIGHTS;
+  const operand operands[] = {{DNNL_ARG_FROM, back ? &p->weights : &p->plain, (void *)from},
+                              {DNNL_ARG_TO, back ? &p->plain : &p->weights, to}};
   return execute(p->reorder, operands, 2);
 }
 
-bool tamring_dnn_run(const tamring_dnn *p, float *images, float *weights, float *results, void *scratch) {
+bool tamring_dnn_run(const tamring_dnn *p, float *images, float *form, float *results, void *scratch) {
   const bool forward = p->direction == TAMRING_DNN_FORWARD, data = p->direction == TAMRING_DNN_DATA;
-  const bool gives_weights = p->direction == TAMRING_DNN_WEIGHTS;
-  void *form = gives_weights && p->reorder ? (char *)scratch + p->scratchpad_bytes : (void *)weights;
-  const operand operands[] = {{data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, &p->images, images},
-                              {gives_weights ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, &p->weights, form},
-                              {forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, &p->results, results},
-                              {DNNL_ARG_SCRATCHPAD, &p->scratchpad, scratch}};
-  if (!execute(p->primitive, operands, 4)) return false;
-  if (!gives_weights || !p->reorder) return true;
-  const operand back[] = {{DNNL_ARG_FROM, &p->weights, form}, {DNNL_ARG_TO, &p->plain, weights}};
-  return execute(p->reorder, back, 2);
+  const operand operands[] = {
+      {data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, &p->images, images},
+      {p->direction == TAMRING_DNN_WEIGHTS ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, &p->weights, form},
+      {forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, &p->results, results},
+      {DNNL_ARG_SCRATCHPAD, &p->scratchpad, scratch}};
+  return execute(p->primitive, operands, 4);
 }
 
 const char *tamring_dnn_fingerprint(void) {

@@ -70,10 +70,7 @@ enum TestedEngine: CaseIterable {
     let src = randomNumbers(images * shape.height * shape.width * shape.inputChannels, seed: 1)
     let dDst = randomNumbers(images * shape.outputHeight * shape.outputWidth * shape.outputChannels, seed: 2)
     let weights = randomNumbers(shape.weightCount, seed: 3)
-    let packed = FloatStorage(count: engine.packedCount(shape))
     let workspace = FloatStorage(count: engine.workspaceCount(shape, images: images))
-    if packed.count > 0 { engine.pack(shape, weights: weights.base, into: packed.base) }
-    let used = ConvolutionWeights(plain: weights.base, packed: packed.base)
 
     var (dst, dSrc, dWeights) = (
       [Double](repeating: 0, count: dDst.count), [Double](repeating: 0, count: src.count),
@@ -87,13 +84,13 @@ enum TestedEngine: CaseIterable {
 
     let result = FloatStorage(repeatElement(.nan, count: dDst.count))
     engine.forward(
-      shape, images: images, src: src.base, weights: used, dst: result.base, workspace: workspace.base)
+      shape, images: images, src: src.base, weights: weights.base, dst: result.base, workspace: workspace.base)
     expectEqual(result, dst, "forward")
 
     let slope = FloatStorage(repeatElement(.nan, count: src.count))
     for accumulate in [false, true] {
       engine.dataGradient(
-        shape, images: images, dDst: dDst.base, weights: used, accumulate: accumulate, dSrc: slope.base,
+        shape, images: images, dDst: dDst.base, weights: weights.base, accumulate: accumulate, dSrc: slope.base,
         workspace: workspace.base)
       expectEqual(slope, dSrc.map { accumulate ? 2 * $0 : $0 }, "data gradient, accumulate \(accumulate)")
     }

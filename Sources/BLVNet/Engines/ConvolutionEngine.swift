@@ -51,12 +51,6 @@ extension Recipe.Engine {
   }
 }
 
-/// A convolution's weights: [O, I, k, k], and the engine's own form of them, if it has one.
-@unsafe public struct ConvolutionWeights {
-  public let plain: UnsafePointer<Float>
-  public let packed: UnsafePointer<Float>
-}
-
 /// Convolutions of NHWC images, forward and backward, on the calling thread alone.
 ///
 /// An engine is shared by all lanes, so it keeps nothing of a call: every call brings a workspace of its lane's own.
@@ -70,22 +64,15 @@ public protocol ConvolutionEngine: Sendable {
   /// Elements of the workspace that calls with this shape need.
   func workspaceCount(_ shape: ConvolutionShape, images: Int) -> Int
 
-  /// Elements of the engine's own form of the weights; 0 where it uses them as they are. After `prepare`.
-  func packedCount(_ shape: ConvolutionShape) -> Int
-
-  /// Writes the engine's own form of the weights; called once a step where `packedCount` is not 0.
-  func pack(_ shape: ConvolutionShape, weights: UnsafePointer<Float>, into packed: UnsafeMutablePointer<Float>)
-
   func forward(
-    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: ConvolutionWeights,
+    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>)
 
   /// - Parameter accumulate: whether to add to `dSrc` or to write it.
   func dataGradient(
-    _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: ConvolutionWeights,
+    _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     accumulate: Bool, dSrc: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>)
 
-  /// Writes `dWeights` in the order of the parameters.
   func weightGradient(
     _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, dDst: UnsafePointer<Float>,
     dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>)

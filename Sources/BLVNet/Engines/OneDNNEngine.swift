@@ -55,18 +55,12 @@ final class OneDNNEngine: ConvolutionEngine {
 
   private static let directions = [TAMRING_DNN_FORWARD, TAMRING_DNN_DATA, TAMRING_DNN_WEIGHTS]
 
-  /// The one with the fewest images: its form of the weights is that of all.
-  private func form(_ shape: ConvolutionShape, _ direction: tamring_dnn_direction) -> Primitive? {
-    guard method(shape, direction) == .direct else { return nil }
-    return primitive(shape, 1, direction)
-  }
-
   private func primitive(
     _ shape: ConvolutionShape, _ images: Int, _ direction: tamring_dnn_direction
   ) -> Primitive {
     let key = Key(shape: shape, images: images, direction: direction.rawValue)
     if let made = primitives.withLock({ $0[key] }) { return made }
-    let made = Primitive(shape, images, direction, like: images == 1 ? nil : form(shape, direction))
+    let made = Primitive(shape, images, direction)
     return primitives.withLock { all in
       // Another lane may have been first.
       let kept = all[key] ?? made
@@ -79,7 +73,7 @@ final class OneDNNEngine: ConvolutionEngine {
 
   func workspaceCount(_ shape: ConvolutionShape, images: Int) -> Int {
     let scratch = Self.directions.filter { method(shape, $0) == .direct }.map {
-      primitive(shape, images, $0).scratchCount
+      primitive(shape, images, $0).workspaceCount
     }
     let other =
       method(shape, TAMRING_DNN_FORWARD) == .winograd
@@ -87,74 +81,40 @@ final class OneDNNEngine: ConvolutionEngine {
     return max(scratch.max() ?? 0, other)
   }
 
-  /// Forms for: forward, the data's gradient, products.
-  private func packedCounts(_ shape: ConvolutionShape) -> (forward: Int, data: Int, product: Int) {
-    let isProduct = method(shape, TAMRING_DNN_FORWARD) == .product
-    return (
-      isProduct ? 0 : form(shape, TAMRING_DNN_FORWARD)?.packedCount ?? 0,
-      form(shape, TAMRING_DNN_DATA)?.packedCount ?? 0,
-      isProduct ? products.packedCount(shape) : 0
-    )
-  }
-
-  func packedCount(_ shape: ConvolutionShape) -> Int {
-    if method(shape, TAMRING_DNN_FORWARD) == .winograd { return winograd.packedCount(shape) }
-    let counts = packedCounts(shape)
-    return counts.forward + counts.data + counts.product
-  }
-
-  func pack(_ shape: ConvolutionShape, weights: UnsafePointer<Float>, into packed: UnsafeMutablePointer<Float>) {
-    if method(shape, TAMRING_DNN_FORWARD) == .winograd {
-      return unsafe winograd.pack(shape, weights: weights, into: packed)
-    }
-    let counts = packedCounts(shape)
-    if counts.forward > 0 { unsafe form(shape, TAMRING_DNN_FORWARD)?.pack(weights, packed) }
-    if counts.data > 0 { unsafe form(shape, TAMRING_DNN_DATA)?.pack(weights, packed + counts.forward) }
-    if counts.product > 0 {
-      unsafe products.pack(shape, weights: weights, into: packed + counts.forward + counts.data)
-    }
-  }
-
   // MARK: Products
 
   func forward(
-    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: ConvolutionWeights,
+    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     switch method(shape, TAMRING_DNN_FORWARD) {
     case .winograd:
       unsafe winograd.forward(
-        shape, images: images, src: src, packed: weights.packed, dst: dst, workspace: workspace)
+        shape, images: images, src: src, weights: weights, dst: dst, workspace: workspace)
     case .product:
-      let counts = packedCounts(shape)
-      let own = unsafe ConvolutionWeights(plain: weights.plain, packed: weights.packed + counts.forward + counts.data)
-      unsafe products.forward(shape, images: images, src: src, weights: own, dst: dst, workspace: workspace)
+      unsafe products.forward(shape, images: images, src: src, weights: weights, dst: dst, workspace: workspace)
     case .direct:
       unsafe primitive(shape, images, TAMRING_DNN_FORWARD).run(
-        UnsafeMutablePointer(mutating: src), UnsafeMutablePointer(mutating: weights.packed), dst, workspace)
+        UnsafeMutablePointer(mutating: src), weights, dst, workspace)
     }
   }
 
   func dataGradient(
-    _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: ConvolutionWeights,
+    _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     accumulate: Bool, dSrc: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     if method(shape, TAMRING_DNN_DATA) == .winograd {
       return unsafe winograd.dataGradient(
-        shape, images: images, dDst: dDst, packed: weights.packed, accumulate: accumulate, dSrc: dSrc,
+        shape, images: images, dDst: dDst, weights: weights, accumulate: accumulate, dSrc: dSrc,
         workspace: workspace)
     }
     if accumulate {
-      // No primitive adds to what is there. The form of the weights, where another is wanted, is rarely needed.
-      let count = products.packedCount(shape)
-      if count > 0 { unsafe products.pack(shape, weights: weights.plain, into: workspace) }
-      let own = unsafe ConvolutionWeights(plain: weights.plain, packed: UnsafePointer(workspace))
+      // No primitive adds to what is there.
       return unsafe products.dataGradient(
-        shape, images: images, dDst: dDst, weights: own, accumulate: true, dSrc: dSrc, workspace: workspace + count)
+        shape, images: images, dDst: dDst, weights: weights, accumulate: true, dSrc: dSrc, workspace: workspace)
     }
-    let offset = packedCounts(shape).forward
     unsafe primitive(shape, images, TAMRING_DNN_DATA).run(
-      dSrc, UnsafeMutablePointer(mutating: weights.packed + offset), UnsafeMutablePointer(mutating: dDst), workspace)
+      dSrc, weights, UnsafeMutablePointer(mutating: dDst), workspace)
   }
 
   func weightGradient(
@@ -170,42 +130,50 @@ final class OneDNNEngine: ConvolutionEngine {
         shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
     case .direct:
       unsafe primitive(shape, images, TAMRING_DNN_WEIGHTS).run(
-        UnsafeMutablePointer(mutating: src), dWeights, UnsafeMutablePointer(mutating: dDst), workspace)
+        UnsafeMutablePointer(mutating: src), gradient: dWeights, UnsafeMutablePointer(mutating: dDst), workspace)
     }
   }
 }
 
-/// A primitive of oneDNN; constant.
+/// A primitive of oneDNN; constant. Its workspace holds its form of the weights, then its scratch.
 @safe private final class Primitive: Sendable {
   nonisolated(unsafe) private let handle: OpaquePointer
-  let packedCount: Int
-  let scratchCount: Int
+  private let formCount: Int
+  let workspaceCount: Int
 
-  init(_ shape: ConvolutionShape, _ images: Int, _ direction: tamring_dnn_direction, like: Primitive?) {
+  init(_ shape: ConvolutionShape, _ images: Int, _ direction: tamring_dnn_direction) {
     var wanted = tamring_dnn_shape(
       images: Int64(images), inputs: Int64(shape.inputChannels), outputs: Int64(shape.outputChannels),
       kernel: Int64(shape.kernel), stride: Int64(shape.stride), padding: Int64(shape.padding),
       height: Int64(shape.height), width: Int64(shape.width))
-    guard let made = unsafe tamring_dnn_create(&wanted, direction, like?.handle) else {
+    guard let made = unsafe tamring_dnn_create(&wanted, direction) else {
       preconditionFailure("oneDNN has no convolution for \(shape)")
     }
     unsafe handle = made
-    packedCount = unsafe Int(tamring_dnn_packed_bytes(made)) / 4
-    scratchCount = unsafe Int(tamring_dnn_scratch_bytes(made)) / 4
+    formCount = unsafe Int(tamring_dnn_form_bytes(made)) / 4
+    workspaceCount = unsafe formCount + Int(tamring_dnn_scratch_bytes(made)) / 4
   }
 
   deinit { unsafe tamring_dnn_destroy(handle) }
 
-  func pack(_ weights: UnsafePointer<Float>, _ packed: UnsafeMutablePointer<Float>) {
-    let works = unsafe tamring_dnn_pack(handle, weights, packed)
-    precondition(works, "oneDNN cannot reorder weights")
+  /// Forward, or the data's gradient. Weights are brought into form for each call: a lane needs each form once.
+  func run(
+    _ images: UnsafeMutablePointer<Float>, _ weights: UnsafePointer<Float>, _ results: UnsafeMutablePointer<Float>,
+    _ workspace: UnsafeMutablePointer<Float>
+  ) {
+    let works =
+      unsafe tamring_dnn_arrange(handle, weights, workspace)
+      && tamring_dnn_run(handle, images, workspace, results, workspace + formCount)
+    precondition(works, "a convolution of oneDNN failed")
   }
 
   func run(
-    _ images: UnsafeMutablePointer<Float>, _ weights: UnsafeMutablePointer<Float>,
-    _ results: UnsafeMutablePointer<Float>, _ scratch: UnsafeMutablePointer<Float>
+    _ images: UnsafeMutablePointer<Float>, gradient: UnsafeMutablePointer<Float>,
+    _ results: UnsafeMutablePointer<Float>, _ workspace: UnsafeMutablePointer<Float>
   ) {
-    let works = unsafe tamring_dnn_run(handle, images, weights, results, scratch)
+    let works =
+      unsafe tamring_dnn_run(handle, images, workspace, results, workspace + formCount)
+      && tamring_dnn_arrange(handle, workspace, gradient)
     precondition(works, "a convolution of oneDNN failed")
   }
 }

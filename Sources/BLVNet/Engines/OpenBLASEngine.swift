@@ -5,7 +5,7 @@ import COpenBLAS
 /// Runs everywhere, and is the reference that other engines are tested against.
 ///
 /// A 1x1 convolution is one product. Any other gathers the windows of a tile of output pixels into a matrix
-/// [pixels, k, k, I] (im2col) and multiplies that; its packed weights are [O, k, k, I].
+/// [pixels, k, k, I] (im2col) and multiplies that by the weights as [O, k, k, I].
 public struct OpenBLASEngine: ConvolutionEngine {
   /// OpenBLAS must not start threads of its own inside a lane. It is set once for the process.
   private static let singleThread: Void = openblas_set_num_threads(1)
@@ -24,22 +24,31 @@ public struct OpenBLASEngine: ConvolutionEngine {
     shape.isPointwise ? 0 : tileRows(shape, images: images) * shape.columns + shape.weightCount
   }
 
-  public func packedCount(_ shape: ConvolutionShape) -> Int { shape.kernel == 1 ? 0 : shape.weightCount }
+  /// Room for the gathered windows, behind the engine's form of the weights.
+  private func split(
+    _ shape: ConvolutionShape, _ workspace: UnsafeMutablePointer<Float>
+  ) -> (form: UnsafeMutablePointer<Float>, gathered: UnsafeMutablePointer<Float>) {
+    unsafe (workspace, shape.isPointwise ? workspace : workspace + shape.weightCount)
+  }
 
-  public func pack(
-    _ shape: ConvolutionShape, weights: UnsafePointer<Float>, into packed: UnsafeMutablePointer<Float>
-  ) {
+  /// The weights as [O, k, k, I], as windows are gathered.
+  private func arranged(
+    _ shape: ConvolutionShape, _ weights: UnsafePointer<Float>, in form: UnsafeMutablePointer<Float>
+  ) -> UnsafePointer<Float> {
+    guard shape.kernel > 1 else { return unsafe weights }
     unsafe tamring_swap_inner(
-      weights, Int64(shape.outputChannels), Int64(shape.inputChannels), Int64(shape.kernel * shape.kernel), packed)
+      weights, Int64(shape.outputChannels), Int64(shape.inputChannels), Int64(shape.kernel * shape.kernel), form)
+    return unsafe UnsafePointer(form)
   }
 
   public func forward(
-    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: ConvolutionWeights,
+    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     let outputs = shape.outputChannels
-    let weights = unsafe shape.kernel == 1 ? weights.plain : weights.packed
-    unsafe forEachTile(shape, images, src, workspace) { first, rows, columns in
+    let (form, gathered) = unsafe split(shape, workspace)
+    let weights = unsafe arranged(shape, weights, in: form)
+    unsafe forEachTile(shape, images, src, gathered) { first, rows, columns in
       unsafe multiply(
         rows, outputs, shape.columns, columns, shape.columns, false, weights, shape.columns, true, 0,
         dst + first * outputs)
@@ -47,12 +56,13 @@ public struct OpenBLASEngine: ConvolutionEngine {
   }
 
   public func dataGradient(
-    _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: ConvolutionWeights,
+    _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     accumulate: Bool, dSrc: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     let outputs = shape.outputChannels
     let total = images * shape.outputHeight * shape.outputWidth
-    let weights = unsafe shape.kernel == 1 ? weights.plain : weights.packed
+    let (form, gathered) = unsafe split(shape, workspace)
+    let weights = unsafe arranged(shape, weights, in: form)
     if shape.isPointwise {
       unsafe multiply(
         total, shape.columns, outputs, dDst, outputs, false, weights, shape.columns, false, accumulate ? 1 : 0, dSrc)
@@ -67,8 +77,8 @@ public struct OpenBLASEngine: ConvolutionEngine {
       let rows = min(tile, total - first)
       unsafe multiply(
         rows, shape.columns, outputs, dDst + first * outputs, outputs, false, weights, shape.columns, false, 0,
-        workspace)
-      unsafe tamring_col2im(&window, workspace, Int64(first), Int64(rows), dSrc)
+        gathered)
+      unsafe tamring_col2im(&window, gathered, Int64(first), Int64(rows), dSrc)
     }
   }
 
@@ -78,8 +88,8 @@ public struct OpenBLASEngine: ConvolutionEngine {
   ) {
     let outputs = shape.outputChannels
     // Gathered windows give [O, k, k, I], which is put into order at the end.
-    let product = unsafe shape.kernel == 1 ? dWeights : workspace
-    let gathered = unsafe shape.isPointwise ? workspace : workspace + shape.weightCount
+    let (form, gathered) = unsafe split(shape, workspace)
+    let product = unsafe shape.kernel == 1 ? dWeights : form
     unsafe forEachTile(shape, images, src, gathered) { first, rows, columns in
       unsafe multiply(
         outputs, shape.columns, rows, dDst + first * outputs, outputs, true, columns, shape.columns, false,

@@ -8,7 +8,6 @@ public final class TimedEngine: ConvolutionEngine {
     case forward
     case data
     case weights
-    case pack
   }
 
   public struct Row: Sendable {
@@ -55,16 +54,8 @@ public final class TimedEngine: ConvolutionEngine {
     engine.workspaceCount(shape, images: images)
   }
 
-  public func packedCount(_ shape: ConvolutionShape) -> Int { engine.packedCount(shape) }
-
-  public func pack(
-    _ shape: ConvolutionShape, weights: UnsafePointer<Float>, into packed: UnsafeMutablePointer<Float>
-  ) {
-    timed(.pack, shape, images: 0) { unsafe engine.pack(shape, weights: weights, into: packed) }
-  }
-
   public func forward(
-    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: ConvolutionWeights,
+    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     timed(.forward, shape, images: images) {
@@ -73,7 +64,7 @@ public final class TimedEngine: ConvolutionEngine {
   }
 
   public func dataGradient(
-    _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: ConvolutionWeights,
+    _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     accumulate: Bool, dSrc: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     timed(.data, shape, images: images) {

@@ -30,36 +30,28 @@ struct WinogradConvolutions {
     return Self.points * (blockSize(shape, images) * channels + shape.inputChannels * shape.outputChannels)
   }
 
-  /// Two forms: forward, and turned for the data's gradient.
-  func packedCount(_ shape: ConvolutionShape) -> Int {
-    2 * Self.points * shape.inputChannels * shape.outputChannels
-  }
-
-  func pack(_ shape: ConvolutionShape, weights: UnsafePointer<Float>, into packed: UnsafeMutablePointer<Float>) {
-    let (outputs, inputs) = (Int64(shape.outputChannels), Int64(shape.inputChannels))
-    unsafe tamring_winograd_weights(weights, outputs, inputs, false, packed)
-    unsafe tamring_winograd_weights(weights, outputs, inputs, true, packed + packedCount(shape) / 2)
-  }
-
   func forward(
-    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, packed: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     let (inputs, outputs) = (shape.inputChannels, shape.outputChannels)
+    let form = unsafe workspace
+    unsafe tamring_winograd_weights(weights, Int64(outputs), Int64(inputs), false, form)
     unsafe convolve(
       shape, images, from: src, inputs, to: dst, outputs, accumulate: false, workspace
     ) { point, tiles, a, b in
       unsafe multiply(
-        tiles, outputs, inputs, a, inputs, false, packed + point * inputs * outputs, inputs, true, 0, b)
+        tiles, outputs, inputs, a, inputs, false, form + point * inputs * outputs, inputs, true, 0, b)
     }
   }
 
   func dataGradient(
-    _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, packed: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     accumulate: Bool, dSrc: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     let (inputs, outputs) = (shape.inputChannels, shape.outputChannels)
-    let turned = unsafe packed + packedCount(shape) / 2
+    let turned = unsafe workspace
+    unsafe tamring_winograd_weights(weights, Int64(outputs), Int64(inputs), true, turned)
     unsafe convolve(
       shape, images, from: dDst, outputs, to: dSrc, inputs, accumulate: accumulate, workspace
     ) { point, tiles, a, b in
@@ -68,7 +60,9 @@ struct WinogradConvolutions {
     }
   }
 
-  /// - Parameter product: gets a point, the tiles, and matrices [tiles, fromChannels] and [tiles, toChannels].
+  /// - Parameters:
+  ///   - workspace: begins with the weights' points.
+  ///   - product: gets a point, the tiles, and matrices [tiles, fromChannels] and [tiles, toChannels].
   private func convolve(
     _ shape: ConvolutionShape, _ images: Int, from src: UnsafePointer<Float>, _ fromChannels: Int,
     to dst: UnsafeMutablePointer<Float>, _ toChannels: Int, accumulate: Bool,
@@ -77,7 +71,8 @@ struct WinogradConvolutions {
   ) {
     var (read, written) = (window(shape, fromChannels), window(shape, toChannels))
     forEachBlock(shape, images) { first, tiles in
-      let (a, b) = unsafe (workspace, workspace + Self.points * tiles * fromChannels)
+      let a = unsafe workspace + Self.points * fromChannels * toChannels
+      let b = unsafe a + Self.points * tiles * fromChannels
       unsafe tamring_winograd_inputs(&read, src, Int64(first), Int64(tiles), a)
       for point in 0..<Self.points {
         unsafe product(point, tiles, a + point * tiles * fromChannels, b + point * tiles * toChannels)

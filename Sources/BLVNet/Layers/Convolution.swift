@@ -17,7 +17,7 @@ struct Convolution: Layer {
 
   func forward(_ lane: Lane) {
     unsafe lane.engine.forward(
-      shape, images: lane.clips * frames, src: lane.value(src), weights: lane.convolutionWeights(weight),
+      shape, images: lane.clips * frames, src: lane.value(src), weights: lane.parameter(weight),
       dst: lane.value(dst), workspace: lane.workspace)
   }
 
@@ -30,7 +30,7 @@ struct Convolution: Layer {
     try unsafe lane.emit(weight, sink)
     if roles[0] != .none {
       unsafe lane.engine.dataGradient(
-        shape, images: images, dDst: dDst, weights: lane.convolutionWeights(weight),
+        shape, images: images, dDst: dDst, weights: lane.parameter(weight),
         accumulate: roles[0] == .accumulate, dSrc: lane.gradient(src), workspace: lane.workspace)
     }
   }

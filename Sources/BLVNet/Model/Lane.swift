@@ -47,8 +47,6 @@ public final class Lane {
   private let plan: MemoryPlan
   private let arena: FloatStorage
   private let work: FloatStorage
-  private let packed: FloatStorage
-  private let packedOffsets: [Int: Int]
   private let gradientScratch: FloatStorage
   private let channelScratch: FloatStorage
   private let sumScratch: AlignedStorage<Double>
@@ -73,21 +71,12 @@ public final class Lane {
     input = FloatStorage(count: 0)
 
     var workspace = 0
-    var packedCount = 0
-    var offsets: [Int: Int] = [:]
     for case let layer as Convolution in structure.layers {
       let images = layer.frames * maximumClips
       network.engine.prepare(layer.shape, images: images)
       workspace = max(workspace, network.engine.workspaceCount(layer.shape, images: images))
-      let count = network.engine.packedCount(layer.shape)
-      if count > 0 {
-        offsets[layer.weight.index] = packedCount
-        packedCount += (count + 15) & ~15
-      }
     }
     work = FloatStorage(count: workspace)
-    packed = FloatStorage(count: packedCount)
-    packedOffsets = offsets
 
     let channels = structure.values.map(\.channels).max() ?? 1
     slot = structure.values.map { Int(tamring_span(Int64($0.channels))) }.max() ?? 64
@@ -102,7 +91,7 @@ public final class Lane {
   private let canTrain: Bool
 
   /// Bytes of the lane's arena and workspaces.
-  public var memoryBytes: Int { 4 * (arena.count + work.count + packed.count + gradientScratch.count) }
+  public var memoryBytes: Int { 4 * (arena.count + work.count + gradientScratch.count) }
 
   /// Forward, loss and backward over the lane's clips in training form.
   ///
@@ -153,10 +142,6 @@ public final class Lane {
     self.parameters = parameters
     self.input = input
     runningStatistics = statistics
-    for case let layer as Convolution in network.structure.layers {
-      guard let offset = packedOffsets[layer.weight.index] else { continue }
-      unsafe engine.pack(layer.shape, weights: parameter(layer.weight), into: packed.base + offset)
-    }
     for layer in network.structure.layers { layer.forward(self) }
     head.forward(self, dropout)
   }
@@ -177,14 +162,6 @@ extension Lane {
 
   func parameter(_ tensor: TensorReference) -> UnsafePointer<Float> {
     unsafe UnsafePointer(parameters.base + tensor.offset)
-  }
-
-  func convolutionWeights(_ tensor: TensorReference) -> ConvolutionWeights {
-    let plain = unsafe parameter(tensor)
-    guard let offset = packedOffsets[tensor.index] else {
-      return unsafe ConvolutionWeights(plain: plain, packed: plain)
-    }
-    return unsafe ConvolutionWeights(plain: plain, packed: UnsafePointer(packed.base + offset))
   }
 
   var workspace: UnsafeMutablePointer<Float> { unsafe work.base }

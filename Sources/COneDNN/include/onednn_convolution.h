@@ -13,26 +13,24 @@ typedef enum { TAMRING_DNN_FORWARD, TAMRING_DNN_DATA, TAMRING_DNN_WEIGHTS } tamr
 /// A primitive of one shape and direction. Constant: threads may share it, each with a scratch of its own.
 typedef struct tamring_dnn tamring_dnn;
 
-/// \param like  a primitive of the same direction whose form of the weights is to be taken; NULL for the best one.
 /// \returns NULL where oneDNN has no such primitive.
-tamring_dnn *tamring_dnn_create(const tamring_dnn_shape *shape, tamring_dnn_direction direction,
-                                const tamring_dnn *like);
+tamring_dnn *tamring_dnn_create(const tamring_dnn_shape *shape, tamring_dnn_direction direction);
 void tamring_dnn_destroy(tamring_dnn *primitive);
 
-/// Bytes of the library's form of the weights; 0 for gradients of weights, which come out in the plain form.
-int64_t tamring_dnn_packed_bytes(const tamring_dnn *primitive);
+/// Bytes of the library's form of the weights, or of their gradient; a multiple of 64.
+int64_t tamring_dnn_form_bytes(const tamring_dnn *primitive);
 int64_t tamring_dnn_scratch_bytes(const tamring_dnn *primitive);
 /// The library's name of the implementation, as it depends on the processor.
 const char *tamring_dnn_implementation(const tamring_dnn *primitive);
 
-/// Brings weights [O, I, k, k] into the library's form.
-bool tamring_dnn_pack(const tamring_dnn *primitive, const float *weights, float *packed);
+/// Brings weights [O, I, k, k] into the library's form; for TAMRING_DNN_WEIGHTS, a gradient from that form into theirs.
+bool tamring_dnn_arrange(const tamring_dnn *primitive, const float *from, float *to);
 
 /// \param images   [N, H, W, I]: read forward and for weights, written for data.
-/// \param weights  packed; written in the plain form [O, I, k, k] for weights.
+/// \param form     weights in the library's form; written for weights, read else.
 /// \param results  [N, H', W', O]: written forward, read else.
 /// \param scratch  as many bytes as the primitive asks for, on a boundary of 64.
-bool tamring_dnn_run(const tamring_dnn *primitive, float *images, float *weights, float *results, void *scratch);
+bool tamring_dnn_run(const tamring_dnn *primitive, float *images, float *form, float *results, void *scratch);
 
 /// Version, source and the instruction set in use: what decides the bits.
 const char *tamring_dnn_fingerprint(void);
