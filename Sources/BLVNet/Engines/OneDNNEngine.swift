@@ -31,7 +31,7 @@ final class OneDNNEngine: ConvolutionEngine {
 
   /// - Parameter winogradFrom: the smallest height of an image at which tiles are worth it: on a smaller one they
   ///   stand over, and the weights' points are more than the images.
-  init(winogradFrom: Int = 14) { self.winogradFrom = winogradFrom }
+  init(winogradFrom: Int = 7) { self.winogradFrom = winogradFrom }
 
   /// The choice depends on the shape alone, never on a clock: machines that share a run must choose alike.
   private func method(_ shape: ConvolutionShape, _ direction: tamring_dnn_direction) -> Method {
