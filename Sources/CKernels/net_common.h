@@ -14,7 +14,9 @@
   void tamring_##name##_generic parameters { name##_body arguments; }
 
 typedef float float16v __attribute__((vector_size(64)));
+typedef int int16v __attribute__((vector_size(64)));
 typedef float float16u __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int int16u __attribute__((vector_size(64), aligned(4), may_alias));
 
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 

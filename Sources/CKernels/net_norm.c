@@ -78,7 +78,8 @@ KERNEL(norm_forward,
        (x, n, span, mean, scale, shift, residual, relu, y))
 
 BODY norm_backward_sums_body(float *restrict g, const float *restrict y, const float *restrict x, int64_t n,
-                             int64_t span, const float *restrict mean, double *restrict sums) {
+                             int64_t span, const float *restrict mean, const float *restrict scale,
+                             const float *restrict shift, double *restrict sums) {
   const int64_t rows = n / span;
   if (y)
     for (int64_t i = rows * span; i < n; i++) g[i] = y[i] > 0 ? g[i] : 0;
@@ -89,10 +90,22 @@ BODY norm_backward_sums_body(float *restrict g, const float *restrict y, const f
     for (int64_t j = 0; j < span; j += 16) {
       const float16v origin = *(const float16u *)(mean + j);
       float16v sum = {0}, products = {0};
-      for (int64_t row = first; row < last; row++) {
-        const float16v value = *(const float16u *)(g + row * span + j);
-        sum += value;
-        products += value * (*(const float16u *)(x + row * span + j) - origin);
+      if (scale) {
+        const float16v slope = *(const float16u *)(scale + j), offset = *(const float16u *)(shift + j);
+        for (int64_t row = first; row < last; row++) {
+          const float16v d = *(const float16u *)(x + row * span + j) - origin;
+          // Where the result, computed as in the forward pass, was above 0.
+          const int16v passed = d * slope + offset > 0;
+          const float16v value = (float16v)(*(const int16u *)(g + row * span + j) & passed);
+          sum += value;
+          products += value * d;
+        }
+      } else {
+        for (int64_t row = first; row < last; row++) {
+          const float16v value = *(const float16u *)(g + row * span + j);
+          sum += value;
+          products += value * (*(const float16u *)(x + row * span + j) - origin);
+        }
       }
       for (int k = 0; k < 16; k++) {
         sums[j + k] += (double)sum[k];
@@ -101,27 +114,38 @@ BODY norm_backward_sums_body(float *restrict g, const float *restrict y, const f
     }
   }
   for (int64_t i = rows * span, j = 0; i < n; i++, j++) {
-    sums[j] += (double)g[i];
-    sums[span + j] += (double)(g[i] * (x[i] - mean[j]));
+    const float d = x[i] - mean[j];
+    const float value = !scale || d * scale[j] + shift[j] > 0 ? g[i] : 0;
+    sums[j] += (double)value;
+    sums[span + j] += (double)(value * d);
   }
 }
 KERNEL(norm_backward_sums,
-       (float *g, const float *y, const float *x, int64_t n, int64_t span, const float *mean, double *sums),
-       (g, y, x, n, span, mean, sums))
+       (float *g, const float *y, const float *x, int64_t n, int64_t span, const float *mean, const float *scale,
+        const float *shift, double *sums),
+       (g, y, x, n, span, mean, scale, shift, sums))
 
 BODY norm_backward_body(const float *g, const float *restrict x, int64_t n, int64_t span, const float *restrict mean,
-                        const float *restrict a, const float *restrict b, const float *restrict c, float *d_x) {
+                        const float *restrict scale, const float *restrict shift, const float *restrict a,
+                        const float *restrict b, const float *restrict c, float *d_x) {
   for (int64_t i = 0; i < n; i += span) {
     const int64_t count = smaller(span, n - i);
     const float *from = g + i, *value = x + i;
     float *to = d_x + i;
-    for (int64_t j = 0; j < count; j++) to[j] = a[j] * from[j] + b[j] + c[j] * (value[j] - mean[j]);
+    if (scale)
+      for (int64_t j = 0; j < count; j++) {
+        const float d = value[j] - mean[j], all = from[j];
+        const float slope = d * scale[j] + shift[j] > 0 ? all : 0;
+        to[j] = a[j] * slope + b[j] + c[j] * d;
+      }
+    else
+      for (int64_t j = 0; j < count; j++) to[j] = a[j] * from[j] + b[j] + c[j] * (value[j] - mean[j]);
   }
 }
 KERNEL(norm_backward,
-       (const float *g, const float *x, int64_t n, int64_t span, const float *mean, const float *a, const float *b,
-        const float *c, float *d_x),
-       (g, x, n, span, mean, a, b, c, d_x))
+       (const float *g, const float *x, int64_t n, int64_t span, const float *mean, const float *scale,
+        const float *shift, const float *a, const float *b, const float *c, float *d_x),
+       (g, x, n, span, mean, scale, shift, a, b, c, d_x))
 
 BODY accumulate_body(const float *restrict src, int64_t n, float *restrict dst) {
   for (int64_t i = 0; i < n; i++) dst[i] += src[i];

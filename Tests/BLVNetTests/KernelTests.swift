@@ -49,15 +49,23 @@ import Testing
         }
       }
       expectEqualBits("norm_backward_sums", [g, sums]) {
-        tamring_norm_backward_sums($0[0].base, relu ? y.base : nil, x.base, n, span, v[0], doubles($0[1]))
+        tamring_norm_backward_sums($0[0].base, relu ? y.base : nil, x.base, n, span, v[0], nil, nil, doubles($0[1]))
       } _: {
-        tamring_norm_backward_sums_generic($0[0].base, relu ? y.base : nil, x.base, n, span, v[0], doubles($0[1]))
+        tamring_norm_backward_sums_generic(
+          $0[0].base, relu ? y.base : nil, x.base, n, span, v[0], nil, nil, doubles($0[1]))
       }
     }
-    expectEqualBits("norm_backward", [g]) {
-      tamring_norm_backward($0[0].base, x.base, n, span, v[0], v[1], v[2], v[3], $0[0].base)
+    expectEqualBits("norm_backward_sums, recomputed", [g, sums]) {
+      tamring_norm_backward_sums($0[0].base, nil, x.base, n, span, v[0], v[1], v[2], doubles($0[1]))
     } _: {
-      tamring_norm_backward_generic($0[0].base, x.base, n, span, v[0], v[1], v[2], v[3], $0[0].base)
+      tamring_norm_backward_sums_generic($0[0].base, nil, x.base, n, span, v[0], v[1], v[2], doubles($0[1]))
+    }
+    for (scale, shift) in [(nil, nil), (v[1], v[2])] {
+      expectEqualBits("norm_backward", [g]) {
+        tamring_norm_backward($0[0].base, x.base, n, span, v[0], scale, shift, v[1], v[2], v[3], $0[0].base)
+      } _: {
+        tamring_norm_backward_generic($0[0].base, x.base, n, span, v[0], scale, shift, v[1], v[2], v[3], $0[0].base)
+      }
     }
     expectEqualBits("accumulate", [g]) {
       tamring_accumulate(x.base, n, $0[0].base)

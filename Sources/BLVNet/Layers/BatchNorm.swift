@@ -25,7 +25,7 @@ struct BatchNorm: Layer {
 
   var sources: [Int] { residual.map { [src, $0] } ?? [src] }
   var results: [Int] { [dst] }
-  var kept: [Int] { relu ? [src, dst] : [src] }
+  var kept: [Int] { relu && residual != nil ? [src, dst] : [src] }
   /// The residual's gradient is the result's, masked; without a residual of this size the source's replaces it.
   var inPlaceSources: [Int] {
     if let residual, !enlarges { return [residual, src] }
@@ -52,15 +52,8 @@ struct BatchNorm: Layer {
     let y = unsafe lane.value(dst)
     if let running = lane.runningStatistics { recall(lane, running) } else { unsafe measure(lane, x, count) }
 
-    let (weights, biases) = unsafe (lane.parameter(weight), lane.parameter(bias))
-    let means = unsafe lane.moments.base + mean.offset
-    let deviations = unsafe lane.inverseDeviations.base + variance.offset
-    let scale = unsafe lane.channelValues(2)
-    for c in 0..<channels { unsafe scale[c] = weights[c] * deviations[c] }
-    let vectors = unsafe (
-      mean: lane.expand(means, channels, 0), scale: lane.expand(scale, channels, 1),
-      shift: lane.expand(biases, channels, 3)
-    )
+    let means = unsafe lane.expand(lane.moments.base + mean.offset, channels, 0)
+    let (scale, shift) = unsafe affine(lane)
     var other = unsafe residual.map { unsafe UnsafePointer(lane.value($0)) }
     if enlarges, let small = unsafe other {
       var sizes = sizes
@@ -68,7 +61,16 @@ struct BatchNorm: Layer {
       unsafe other = UnsafePointer(y)
     }
     unsafe tamring_norm_forward(
-      x, Int64(count), Int64(span), vectors.mean, vectors.scale, vectors.shift, other, relu, y)
+      x, Int64(count), Int64(span), means, scale, shift, other, relu, y)
+  }
+
+  /// weight / √(variance + ε), and the bias.
+  private func affine(_ lane: Lane) -> (scale: UnsafePointer<Float>?, shift: UnsafePointer<Float>?) {
+    let weights = unsafe lane.parameter(weight)
+    let deviations = unsafe lane.inverseDeviations.base + variance.offset
+    let scale = unsafe lane.channelValues(0)
+    for c in 0..<channels { unsafe scale[c] = weights[c] * deviations[c] }
+    return unsafe (lane.expand(scale, channels, 4), lane.expand(lane.parameter(bias), channels, 5))
   }
 
   /// Mean and variance as training left them.
@@ -112,8 +114,12 @@ struct BatchNorm: Layer {
     let g = unsafe lane.gradient(dst)
     let means = unsafe lane.expand(lane.moments.base + mean.offset, channels, 0)
     let sums = unsafe lane.clearedSums(2 * span)
+    // Without a residual, what ReLU stopped is seen from x: that spares a pass over the result, and writing g.
+    let recomputes = relu && residual == nil
+    let stopped = unsafe recomputes ? affine(lane) : (nil, nil)
     unsafe tamring_norm_backward_sums(
-      g, relu ? UnsafePointer(lane.value(dst)) : nil, x, Int64(count), Int64(span), means, sums)
+      g, relu && !recomputes ? UnsafePointer(lane.value(dst)) : nil, x, Int64(count), Int64(span), means, stopped.0,
+      stopped.1, sums)
 
     // With x̂ = (x − mean) · s: dBias = Σg, dWeight = Σ g·x̂, dx = weight · s · (g − Σg/n − x̂ · Σ(g·x̂)/n).
     let values = Double(count / channels)
@@ -139,7 +145,8 @@ struct BatchNorm: Layer {
       a: lane.expand(a, channels, 1), b: lane.expand(b, channels, 2), c: lane.expand(c, channels, 3)
     )
     unsafe tamring_norm_backward(
-      g, x, Int64(count), Int64(span), means, vectors.a, vectors.b, vectors.c, lane.gradient(src))
+      g, x, Int64(count), Int64(span), means, stopped.0, stopped.1, vectors.a, vectors.b, vectors.c,
+      lane.gradient(src))
   }
 
   private func passOn(

@@ -82,7 +82,7 @@ public final class Lane {
     slot = structure.values.map { Int(tamring_span(Int64($0.channels))) }.max() ?? 64
     let largest = network.layout.parameters.map(\.count).max() ?? 0
     gradientScratch = FloatStorage(count: max(2 * channels, largest))
-    channelScratch = FloatStorage(count: (8 + network.recipe.blendingFrames) * slot)
+    channelScratch = FloatStorage(count: (10 + network.recipe.blendingFrames) * slot)
     sumScratch = AlignedStorage(count: max(2, network.recipe.blendingFrames) * slot)
     head = Head(network, maximumClips: maximumClips)
     canTrain = training
@@ -177,7 +177,7 @@ extension Lane {
   /// One of four vectors of a number a channel.
   func channelValues(_ index: Int) -> UnsafeMutablePointer<Float> { unsafe channelScratch.base + index * slot }
 
-  /// Repeats a vector of a number a channel to its span, in one of four places.
+  /// Repeats a vector of a number a channel to its span, in one of six places.
   func expand(_ values: UnsafePointer<Float>, _ channels: Int, _ place: Int) -> UnsafePointer<Float> {
     let expanded = unsafe channelScratch.base + (4 + place) * slot
     unsafe tamring_expand(values, Int64(channels), tamring_span(Int64(channels)), expanded)
@@ -185,7 +185,7 @@ extension Lane {
   }
 
   /// Room for the expanded weights of all taps.
-  var tapWeights: UnsafeMutablePointer<Float> { unsafe channelScratch.base + 8 * slot }
+  var tapWeights: UnsafeMutablePointer<Float> { unsafe channelScratch.base + 10 * slot }
 
   /// Zeroed sums.
   func clearedSums(_ count: Int) -> UnsafeMutablePointer<Double> {

@@ -70,12 +70,14 @@ TAMRING_KERNEL(norm_sums, (const float *x, int64_t n, int64_t span, const float 
 /// y = (x - mean) * scale + shift [+ residual] [, then ReLU]; `residual` may be null or `y` itself.
 TAMRING_KERNEL(norm_forward, (const float *x, int64_t n, int64_t span, const float *mean, const float *scale,
                               const float *shift, const float *residual, bool relu, float *y))
-/// Where `y` is given, zeroes g where y <= 0. Then sums[0 ..< span] += g, sums[span ..< 2 span] += g * (x - mean).
+/// sums[0 ..< span] += g, sums[span ..< 2 span] += g * (x - mean). What ReLU stopped counts as 0: where `y` is given,
+/// g is zeroed where y <= 0; where `scale` and `shift` are, the result is computed again from x, and g stays.
 TAMRING_KERNEL(norm_backward_sums, (float *g, const float *y, const float *x, int64_t n, int64_t span,
-                                    const float *mean, double *sums))
-/// d_x = a * g + b + c * (x - mean); `d_x` may be `g`.
+                                    const float *mean, const float *scale, const float *shift, double *sums))
+/// d_x = a * g + b + c * (x - mean), g as above; `d_x` may be `g`.
 TAMRING_KERNEL(norm_backward, (const float *g, const float *x, int64_t n, int64_t span, const float *mean,
-                               const float *a, const float *b, const float *c, float *d_x))
+                               const float *scale, const float *shift, const float *a, const float *b,
+                               const float *c, float *d_x))
 /// dst += src
 TAMRING_KERNEL(accumulate, (const float *src, int64_t n, float *dst))
 
