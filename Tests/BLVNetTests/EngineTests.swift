@@ -1,4 +1,5 @@
 // The engine's three products against convolutions written as loops.
+import Dispatch
 import Shared
 import Testing
 
@@ -66,11 +67,10 @@ enum TestedEngine: CaseIterable {
   func engine(_ shape: ConvolutionShape, _ tested: TestedEngine) {
     let engine = tested.make()
     let images = 3
-    engine.prepare(shape, images: images)
     let src = randomNumbers(images * shape.height * shape.width * shape.inputChannels, seed: 1)
     let dDst = randomNumbers(images * shape.outputHeight * shape.outputWidth * shape.outputChannels, seed: 2)
     let weights = randomNumbers(shape.weightCount, seed: 3)
-    let workspace = FloatStorage(count: engine.workspaceCount(shape, images: images))
+    let workspace = FloatStorage(count: engine.prepare(shape, images: images))
 
     var (dst, dSrc, dWeights) = (
       [Double](repeating: 0, count: dDst.count), [Double](repeating: 0, count: src.count),
@@ -99,5 +99,41 @@ enum TestedEngine: CaseIterable {
     engine.weightGradient(
       shape, images: images, src: src.base, dDst: dDst.base, dWeights: weightSlope.base, workspace: workspace.base)
     expectEqual(weightSlope, dWeights, "weight gradient")
+  }
+
+  @Test("threads that share an engine get the bytes of one alone", arguments: TestedEngine.allCases)
+  func sharing(_ tested: TestedEngine) {
+    let shapes = [(64, 32, 3, 1, 28), (32, 32, 3, 2, 28), (64, 128, 1, 1, 14), (128, 512, 1, 1, 14), (3, 64, 7, 2, 56)]
+    let engine = tested.make()
+    let images = 2
+    for (inputs, outputs, kernel, stride, size) in shapes {
+      let shape = ConvolutionShape(
+        inputChannels: inputs, outputChannels: outputs, kernel: kernel, stride: stride, padding: kernel / 2,
+        height: size, width: size)
+      let room = engine.prepare(shape, images: images)
+      let src = randomNumbers(images * size * size * inputs, seed: 1)
+      let dDst = randomNumbers(images * shape.outputHeight * shape.outputWidth * outputs, seed: 2)
+      let weights = randomNumbers(shape.weightCount, seed: 3)
+      let results = (0..<8).map { _ in
+        [FloatStorage(count: dDst.count), FloatStorage(count: src.count), FloatStorage(count: weights.count)]
+      }
+      @Sendable func run(_ all: [FloatStorage]) {
+        let workspace = FloatStorage(count: room)
+        engine.forward(
+          shape, images: images, src: src.base, weights: weights.base, dst: all[0].base, workspace: workspace.base)
+        engine.dataGradient(
+          shape, images: images, dDst: dDst.base, weights: weights.base, accumulate: false, dSrc: all[1].base,
+          workspace: workspace.base)
+        engine.weightGradient(
+          shape, images: images, src: src.base, dDst: dDst.base, dWeights: all[2].base, workspace: workspace.base)
+      }
+      run(results[0])
+      DispatchQueue.concurrentPerform(iterations: 7) { run(results[$0 + 1]) }
+      for other in results.dropFirst() {
+        for (one, another) in zip(results[0], other) {
+          #expect(one.bytes.elementsEqual(another.bytes), "\(inputs)>\(outputs) \(kernel)x\(kernel)/\(stride)")
+        }
+      }
+    }
   }
 }

@@ -57,12 +57,10 @@ extension Recipe.Engine {
 /// Results are a pure function of the arguments. **Shapes:** src, dSrc [images, H, W, I]; dst, dDst
 /// [images, H', W', O]; weights, dWeights [O, I, k, k].
 public protocol ConvolutionEngine: Sendable {
-  /// Called once for each shape before anything else, on any thread, so that an engine can build what it needs.
-  /// - Parameter images: the most that a call will bring.
-  func prepare(_ shape: ConvolutionShape, images: Int)
-
-  /// Elements of the workspace that calls with this shape need.
-  func workspaceCount(_ shape: ConvolutionShape, images: Int) -> Int
+  /// Called before anything else, on any thread, for each shape and number of images, so that an engine can build what
+  /// it needs.
+  /// - Returns: elements of the workspace that such calls need.
+  func prepare(_ shape: ConvolutionShape, images: Int) -> Int
 
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,

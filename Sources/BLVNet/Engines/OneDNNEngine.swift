@@ -47,14 +47,6 @@ final class OneDNNEngine: ConvolutionEngine {
     }
   }
 
-  func prepare(_ shape: ConvolutionShape, images: Int) {
-    for direction in Self.directions where method(shape, direction) == .direct {
-      _ = primitive(shape, images, direction)
-    }
-  }
-
-  private static let directions = [TAMRING_DNN_FORWARD, TAMRING_DNN_DATA, TAMRING_DNN_WEIGHTS]
-
   private func primitive(
     _ shape: ConvolutionShape, _ images: Int, _ direction: tamring_dnn_direction
   ) -> Primitive {
@@ -69,19 +61,18 @@ final class OneDNNEngine: ConvolutionEngine {
     }
   }
 
-  // MARK: Room
-
-  func workspaceCount(_ shape: ConvolutionShape, images: Int) -> Int {
-    let scratch = Self.directions.filter { method(shape, $0) == .direct }.map {
-      primitive(shape, images, $0).workspaceCount
+  func prepare(_ shape: ConvolutionShape, images: Int) -> Int {
+    let directions = [TAMRING_DNN_FORWARD, TAMRING_DNN_DATA, TAMRING_DNN_WEIGHTS]
+    let counts = directions.map { direction in
+      switch method(shape, direction) {
+      case .direct: primitive(shape, images, direction).workspaceCount
+      case .product: 0
+      case .winograd: winograd.workspaceCount(shape, images: images)
+      }
     }
-    let other =
-      method(shape, TAMRING_DNN_FORWARD) == .winograd
-      ? winograd.workspaceCount(shape, images: images) : products.workspaceCount(shape, images: images)
-    return max(scratch.max() ?? 0, other)
+    // Gradients that are added to others are always products.
+    return max(counts.max() ?? 0, products.prepare(shape, images: images))
   }
-
-  // MARK: Products
 
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,

@@ -12,15 +12,13 @@ public struct OpenBLASEngine: ConvolutionEngine {
 
   public init() { Self.singleThread }
 
-  public func prepare(_ shape: ConvolutionShape, images: Int) {}
-
   /// Output pixels of a tile: its matrix stays within 512 KB where that leaves enough rows to reuse the weights.
   private func tileRows(_ shape: ConvolutionShape, images: Int) -> Int {
     let wanted = max(192, min(4096, 131_072 / shape.columns))
     return min(wanted, images * shape.outputHeight * shape.outputWidth)
   }
 
-  public func workspaceCount(_ shape: ConvolutionShape, images: Int) -> Int {
+  public func prepare(_ shape: ConvolutionShape, images: Int) -> Int {
     shape.isPointwise ? 0 : tileRows(shape, images: images) * shape.columns + shape.weightCount
   }
 

@@ -48,11 +48,7 @@ public final class TimedEngine: ConvolutionEngine {
     }
   }
 
-  public func prepare(_ shape: ConvolutionShape, images: Int) { engine.prepare(shape, images: images) }
-
-  public func workspaceCount(_ shape: ConvolutionShape, images: Int) -> Int {
-    engine.workspaceCount(shape, images: images)
-  }
+  public func prepare(_ shape: ConvolutionShape, images: Int) -> Int { engine.prepare(shape, images: images) }
 
   public func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,

@@ -72,9 +72,10 @@ public final class Lane {
 
     var workspace = 0
     for case let layer as Convolution in structure.layers {
-      let images = layer.frames * maximumClips
-      network.engine.prepare(layer.shape, images: images)
-      workspace = max(workspace, network.engine.workspaceCount(layer.shape, images: images))
+      // The last lane of an epoch may be shorter, and fewer images need not mean less room.
+      for clips in 1...maximumClips {
+        workspace = max(workspace, network.engine.prepare(layer.shape, images: layer.frames * clips))
+      }
     }
     work = FloatStorage(count: workspace)
 
