@@ -120,12 +120,6 @@ int64_t tamring_dnn_form_bytes(const tamring_dnn *p) { return p->form_bytes; }
 
 int64_t tamring_dnn_scratch_bytes(const tamring_dnn *p) { return p->scratchpad_bytes; }
 
-const char *tamring_dnn_implementation(const tamring_dnn *p) {
-  const char *name = "";
-  dnnl_primitive_desc_query(p->descriptor, dnnl_query_impl_info_str, 0, &name);
-  return name;
-}
-
 /// Memory of the caller's, for one call.
 typedef struct {
   int argument;

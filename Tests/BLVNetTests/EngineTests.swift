@@ -56,16 +56,18 @@ enum TestedEngine: CaseIterable {
     }
   }
 
-  private func expectEqual(_ actual: FloatStorage, _ expected: [Double], _ what: String) {
+  private func expectEqual(_ actual: FloatStorage, _ expected: [Double], _ what: String, within: Float) {
     var deviation = Deviation()
     deviation.compare(what, actual.array, expected.map(Float.init))
-    #expect(deviation.worst < 1e-5, "\(what)")
+    #expect(deviation.worst < within, "\(what)")
   }
 
   @Test(
     "forward, data gradient and weight gradient are those of plain loops", arguments: shapes, TestedEngine.allCases)
   func engine(_ shape: ConvolutionShape, _ tested: TestedEngine) {
     let engine = tested.make()
+    // Winograd's transforms round a few times coarser.
+    let within: Float = tested == .openblas || !WinogradConvolutions.fits(shape) ? 5e-6 : 1e-5
     let images = 3
     let src = randomNumbers(images * shape.height * shape.width * shape.inputChannels, seed: 1)
     let dDst = randomNumbers(images * shape.outputHeight * shape.outputWidth * shape.outputChannels, seed: 2)
@@ -85,20 +87,21 @@ enum TestedEngine: CaseIterable {
     let result = FloatStorage(repeatElement(.nan, count: dDst.count))
     engine.forward(
       shape, images: images, src: src.base, weights: weights.base, dst: result.base, workspace: workspace.base)
-    expectEqual(result, dst, "forward")
+    expectEqual(result, dst, "forward", within: within)
 
     let slope = FloatStorage(repeatElement(.nan, count: src.count))
     for accumulate in [false, true] {
       engine.dataGradient(
         shape, images: images, dDst: dDst.base, weights: weights.base, accumulate: accumulate, dSrc: slope.base,
         workspace: workspace.base)
-      expectEqual(slope, dSrc.map { accumulate ? 2 * $0 : $0 }, "data gradient, accumulate \(accumulate)")
+      expectEqual(
+        slope, dSrc.map { accumulate ? 2 * $0 : $0 }, "data gradient, accumulate \(accumulate)", within: within)
     }
 
     let weightSlope = FloatStorage(repeatElement(.nan, count: weights.count))
     engine.weightGradient(
       shape, images: images, src: src.base, dDst: dDst.base, dWeights: weightSlope.base, workspace: workspace.base)
-    expectEqual(weightSlope, dWeights, "weight gradient")
+    expectEqual(weightSlope, dWeights, "weight gradient", within: within)
   }
 
   @Test("threads that share an engine get the bytes of one alone", arguments: TestedEngine.allCases)

@@ -106,12 +106,7 @@ struct SimulatedDisk {
     past.last = live.last.map { Standing.Last(rows[$0].record) }
     past.checkpoint = newestCheckpoint
     past.verdicts = verdicts
-    if let last = past.generation {
-      let isNewest =
-        nextStep < last.startStep
-        || rows.contains { $0.isRolledBack && $0.record.generation == last.number }
-      past.rolledBack = isNewest ? .max : last.rolledBack
-    }
+    past.setRolledBack(newest: rows.filter(\.isRolledBack).map(\.record.generation).max() ?? 0)
     return past
   }
 

@@ -15,7 +15,6 @@ public final class TimedEngine: ConvolutionEngine {
     public let direction: Direction
     public var seconds = 0.0
     public var multiplyAdds = 0
-    public var calls = 0
   }
 
   private struct Key: Hashable {
@@ -43,7 +42,6 @@ public final class TimedEngine: ConvolutionEngine {
       var row = all[key] ?? Row(shape: shape, direction: direction)
       row.seconds += time / .seconds(1)
       row.multiplyAdds += images * shape.multiplyAdds
-      row.calls += 1
       all[key] = row
     }
   }

@@ -20,8 +20,6 @@ void tamring_dnn_destroy(tamring_dnn *primitive);
 /// Bytes of the library's form of the weights, or of their gradient; a multiple of 64.
 int64_t tamring_dnn_form_bytes(const tamring_dnn *primitive);
 int64_t tamring_dnn_scratch_bytes(const tamring_dnn *primitive);
-/// The library's name of the implementation, as it depends on the processor.
-const char *tamring_dnn_implementation(const tamring_dnn *primitive);
 
 /// Brings weights [O, I, k, k] into the library's form; for TAMRING_DNN_WEIGHTS, a gradient from that form into theirs.
 bool tamring_dnn_arrange(const tamring_dnn *primitive, const float *from, float *to);

@@ -76,10 +76,7 @@ struct ResumedRun {
     past.verdicts = try journal.verdicts(from: 0).map {
       ClipVerdict(step: UInt64($0.step), lane: $0.lane, clip: $0.clip)
     }
-    if let last = past.generation {
-      let isNewest = try next < last.startStep || journal.rolledBackGeneration() == last.number
-      past.rolledBack = isNewest ? .max : last.rolledBack
-    }
+    past.setRolledBack(newest: UInt32(try journal.rolledBackGeneration()))
     return past
   }
 }

@@ -64,6 +64,14 @@ struct Membership {
     var verdicts: [ClipVerdict] = []
     /// See `Membership.rolledBack`; all workers where a rollback is the last that was written down.
     var rolledBack: UInt32 = 0
+
+    /// Sets `rolledBack`, once the generation and `next` are known.
+    /// - Parameter newest: the highest generation of which a step was rolled back.
+    mutating func setRolledBack(newest: UInt32) {
+      guard let generation else { return }
+      let isLast = next < generation.startStep || newest == generation.number
+      rolledBack = isLast ? .max : generation.rolledBack
+    }
   }
 
   struct Worker {

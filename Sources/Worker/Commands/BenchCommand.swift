@@ -142,12 +142,9 @@ private final class StepBench {
     Optimiser.applyReduced(
       parameters: parameters, momentum: momentum, sum: sums.gradients, exponents: exponents, clips: clips, rate: 1e-3,
       recipe.optimizer, network.layout)
-    exponents = network.layout.parameters.enumerated().map { index, tensor in
-      let root = GradientScale.rootMeanSquare(
-        of: sums.gradients, accumulator.range(tensor: index), exponent: exponents[index], fullClips: clips,
-        clips: clips)
-      return GradientScale.exponent(rootMeanSquare: root, gradientBits: recipe.exchange.gradientBits)
-    }
+    exponents = GradientScale.exponents(
+      after: sums.gradients, network.layout.parameters.map { $0.offset..<$0.offset + $0.count }, quantised: exponents,
+      fullClips: clips, clips: clips, gradientBits: recipe.exchange.gradientBits)
     for raised in accumulator.raised { exponents[Int(raised.tensor)] = raised.exponent }
     number += 1
   }
@@ -155,13 +152,11 @@ private final class StepBench {
 
 /// Threads that stay, as a worker's do: the first runs on the caller.
 private final class Threads: Sendable {
-  private let count: Int
   private let begin: [DispatchSemaphore]
   private let end = DispatchSemaphore(value: 0)
   private let body = Mutex<(@Sendable (Int) -> Void)?>(nil)
 
   init(_ count: Int) {
-    self.count = count
     begin = (1..<max(1, count)).map { _ in DispatchSemaphore(value: 0) }
     for (index, begin) in begin.enumerated() {
       let thread = Thread { [self] in

@@ -68,12 +68,10 @@ final class TrainingState {
         rate: rate, context.recipe.optimizer, context.network.layout)
       LaneStatistics.average(sums, clips: tally.clips, into: averages)
       Optimiser.updateStatistics(running: statistics, value: averages)
-      exponents = context.network.layout.parameters.enumerated().map { index, tensor in
-        let root = GradientScale.rootMeanSquare(
-          of: sums.gradients, tensor.offset..<tensor.offset + tensor.count, exponent: quantised[index],
-          fullClips: context.recipe.batch.clips, clips: tally.clips)
-        return GradientScale.exponent(rootMeanSquare: root, gradientBits: context.recipe.exchange.gradientBits)
-      }
+      exponents = GradientScale.exponents(
+        after: sums.gradients, context.network.layout.parameters.map { $0.offset..<$0.offset + $0.count },
+        quantised: quantised, fullClips: context.recipe.batch.clips, clips: tally.clips,
+        gradientBits: context.recipe.exchange.gradientBits)
       epochLoss &+= tally.fixedLoss
       epochClips += Int64(tally.clips)
     }
