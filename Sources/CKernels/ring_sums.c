@@ -4,12 +4,18 @@
 
 #pragma STDC FP_CONTRACT OFF
 
-RING_CLONES void tamring_ring_add32(int32_t *sums, const int32_t *values, size_t count) {
-  for (size_t i = 0; i < count; i++) sums[i] = (int32_t)((uint32_t)sums[i] + (uint32_t)values[i]);
+// A message's payload begins where it happens to.
+typedef uint32_t __attribute__((aligned(1), may_alias)) word32;
+typedef uint64_t __attribute__((aligned(1), may_alias)) word64;
+
+RING_CLONES void tamring_ring_add32(int32_t *sums, const int32_t *addend, const void *values, size_t count) {
+  const word32 *words = values;
+  for (size_t i = 0; i < count; i++) sums[i] = (int32_t)((uint32_t)addend[i] + words[i]);
 }
 
-RING_CLONES void tamring_ring_add64(int64_t *sums, const int64_t *values, size_t count) {
-  for (size_t i = 0; i < count; i++) sums[i] = (int64_t)((uint64_t)sums[i] + (uint64_t)values[i]);
+RING_CLONES void tamring_ring_add64(int64_t *sums, const int64_t *addend, const void *values, size_t count) {
+  const word64 *words = values;
+  for (size_t i = 0; i < count; i++) sums[i] = (int64_t)((uint64_t)addend[i] + words[i]);
 }
 
 RING_BODY double sum_squares(const int32_t *values, size_t count) {
@@ -39,15 +45,19 @@ RING_BODY int32_t coefficient(uint32_t index) {
   return (int32_t)((hash ^ hash >> 13) | 1);
 }
 
-RING_BODY uint64_t checksum32(const int32_t *values, size_t count) {
+RING_BODY uint64_t checksum32(const int32_t *values, size_t first, size_t count) {
   uint64_t sum = 0;
-  for (size_t i = 0; i < count; i++) sum += (uint64_t)((int64_t)coefficient((uint32_t)i) * (int64_t)values[i]);
+  for (size_t i = 0; i < count; i++) sum += (uint64_t)((int64_t)coefficient((uint32_t)(first + i)) * (int64_t)values[i]);
   return sum;
 }
 
-RING_CLONES uint64_t tamring_ring_checksum32(const int32_t *values, size_t count) { return checksum32(values, count); }
+RING_CLONES uint64_t tamring_ring_checksum32(const int32_t *values, size_t first, size_t count) {
+  return checksum32(values, first, count);
+}
 
-uint64_t tamring_ring_checksum32_plain(const int32_t *values, size_t count) { return checksum32(values, count); }
+uint64_t tamring_ring_checksum32_plain(const int32_t *values, size_t first, size_t count) {
+  return checksum32(values, first, count);
+}
 
 uint64_t tamring_ring_checksum64(const int64_t *values, size_t count) {
   uint64_t sum = 0;

@@ -27,7 +27,7 @@ extension Socket {
     try send(parts.map { Data($0) }, dontWait: dontWait)
   }
 
-  /// Sends `head`, then the first `count` bytes of `body` as a last part that is not copied.
+  /// Sends `head`, then the first `count` bytes of `body` as a last part that is not copied, unless it is short.
   ///
   /// `body` is kept alive until ZeroMQ has sent it, and must never change after this call: fill a new one for the next.
   public func send(
@@ -41,6 +41,10 @@ extension Socket {
         unsafe part.withUnsafeBytes { unsafe zmq_send(handle, $0.baseAddress, $0.count, flags) }
       }
       if sent == nil { return false }
+    }
+    if count <= Self.copiedBytes {
+      let flags = flags(first: head.isEmpty, last: true, dontWait: dontWait)
+      return try callUnlessBlocked("send to", place) { unsafe zmq_send(handle, body.base, count, flags) } != nil
     }
     var message = zmq_msg_t()
     let owner = unsafe Unmanaged.passRetained(body)

@@ -15,7 +15,9 @@ enum ChunkEncoding: UInt8 {
 protocol ReducibleInteger: FixedWidthInteger, BitwiseCopyable, Sendable {
   static func shuffle(_ values: UnsafePointer<Self>, _ count: Int, _ planes: UnsafeMutablePointer<UInt8>)
   static func unshuffle(_ planes: UnsafePointer<UInt8>, _ count: Int, _ values: UnsafeMutablePointer<Self>)
-  static func add(_ values: UnsafePointer<Self>, _ count: Int, to sums: UnsafeMutablePointer<Self>)
+  /// `sums[i] = addend[i] + values[i]`; the values are little-endian and may lie at any address.
+  static func add(
+    _ addend: UnsafePointer<Self>, _ values: UnsafeRawPointer, _ count: Int, into sums: UnsafeMutablePointer<Self>)
 }
 
 extension Int32: ReducibleInteger {
@@ -27,9 +29,9 @@ extension Int32: ReducibleInteger {
     unsafe tamring_ring_unshuffle32(planes, count, values)
   }
 
-  static func add(_ values: UnsafePointer<Int32>, _ count: Int, to sums: UnsafeMutablePointer<Int32>) {
-    unsafe tamring_ring_add32(sums, values, count)
-  }
+  static func add(
+    _ addend: UnsafePointer<Int32>, _ values: UnsafeRawPointer, _ count: Int, into sums: UnsafeMutablePointer<Int32>
+  ) { unsafe tamring_ring_add32(sums, addend, values, count) }
 }
 
 extension Int64: ReducibleInteger {
@@ -41,44 +43,52 @@ extension Int64: ReducibleInteger {
     unsafe tamring_ring_unshuffle64(planes, count, values)
   }
 
-  static func add(_ values: UnsafePointer<Int64>, _ count: Int, to sums: UnsafeMutablePointer<Int64>) {
-    unsafe tamring_ring_add64(sums, values, count)
-  }
+  static func add(
+    _ addend: UnsafePointer<Int64>, _ values: UnsafeRawPointer, _ count: Int, into sums: UnsafeMutablePointer<Int64>
+  ) { unsafe tamring_ring_add64(sums, addend, values, count) }
 }
 
 /// Encodes and decodes chunks of at most `capacity` values. Holds scratch memory: one thread at a time.
 final class ChunkCodec {
   private let capacity: Int
   private let planes: AlignedStorage<UInt8>
+  /// Values that are to be added elsewhere.
+  private let values: AlignedStorage<UInt8>
 
   init(capacity: Int) {
     self.capacity = capacity
     planes = AlignedStorage(count: ChunkCodec.planeBytes(capacity, of: Int64.self))
+    values = AlignedStorage(count: planes.count)
   }
 
   /// Writes the values into `bytes`, which has room for them as they are.
+  /// - Parameter compressing: whether it is tried.
   /// - Returns: the encoding, and the bytes written: never more than the values' own.
   func encode<Value: ReducibleInteger>(
-    _ values: UnsafeBufferPointer<Value>, into bytes: UnsafeMutableRawBufferPointer
+    _ values: UnsafeBufferPointer<Value>, compressing: Bool, into bytes: UnsafeMutableRawBufferPointer
   ) -> (ChunkEncoding, Int) {
     let raw = values.count * MemoryLayout<Value>.size
     precondition(values.count <= capacity && bytes.count >= raw, "a chunk of \(values.count) values")
     guard let source = values.baseAddress, let target = bytes.baseAddress, raw > 0 else { return (.stored, 0) }
-    unsafe Value.shuffle(source, values.count, planes.base)
-    let shuffled = ChunkCodec.planeBytes(values.count, of: Value.self)
-    let written = unsafe planes.base.withMemoryRebound(to: CChar.self, capacity: shuffled) {
-      unsafe LZ4_compress_default(
-        $0, target.assumingMemoryBound(to: CChar.self), Int32(shuffled), Int32(raw - 1))
+    if compressing {
+      unsafe Value.shuffle(source, values.count, planes.base)
+      let shuffled = ChunkCodec.planeBytes(values.count, of: Value.self)
+      let written = unsafe planes.base.withMemoryRebound(to: CChar.self, capacity: shuffled) {
+        unsafe LZ4_compress_default(
+          $0, target.assumingMemoryBound(to: CChar.self), Int32(shuffled), Int32(raw - 1))
+      }
+      if written > 0 { return (.lz4, Int(written)) }
     }
-    if written > 0 { return (.lz4, Int(written)) }
     unsafe target.copyMemory(from: source, byteCount: raw)
     return (.stored, raw)
   }
 
   /// Fills `values` from a chunk's bytes.
+  /// - Parameter addend: is added to what the bytes hold; it may be where `values` is.
   /// - Returns: false if the bytes are no encoding of that many values; `values` may then hold anything.
   func decode<Value: ReducibleInteger>(
-    _ bytes: UnsafeRawBufferPointer, _ encoding: ChunkEncoding, into values: UnsafeMutableBufferPointer<Value>
+    _ bytes: UnsafeRawBufferPointer, _ encoding: ChunkEncoding, adding addend: UnsafePointer<Value>? = nil,
+    into values: UnsafeMutableBufferPointer<Value>
   ) -> Bool {
     precondition(values.count <= capacity, "a chunk of \(values.count) values")
     guard let target = values.baseAddress, !values.isEmpty else { return unsafe bytes.isEmpty }
@@ -86,7 +96,11 @@ final class ChunkCodec {
     switch encoding {
     case .stored:
       guard bytes.count == values.count * MemoryLayout<Value>.size else { return false }
-      unsafe UnsafeMutableRawPointer(target).copyMemory(from: source, byteCount: bytes.count)
+      if let addend = unsafe addend {
+        unsafe Value.add(addend, source, values.count, into: target)
+      } else {
+        unsafe UnsafeMutableRawPointer(target).copyMemory(from: source, byteCount: bytes.count)
+      }
     case .lz4:
       let shuffled = ChunkCodec.planeBytes(values.count, of: Value.self)
       guard bytes.count <= LZ4_MAX_INPUT_SIZE else { return false }
@@ -95,7 +109,13 @@ final class ChunkCodec {
           source.assumingMemoryBound(to: CChar.self), $0, Int32(bytes.count), Int32(shuffled))
       }
       guard Int(read) == shuffled else { return false }
-      unsafe Value.unshuffle(planes.base, values.count, target)
+      if let addend = unsafe addend {
+        let scratch = unsafe UnsafeMutableRawPointer(self.values.base).assumingMemoryBound(to: Value.self)
+        unsafe Value.unshuffle(planes.base, values.count, scratch)
+        unsafe Value.add(addend, scratch, values.count, into: target)
+      } else {
+        unsafe Value.unshuffle(planes.base, values.count, target)
+      }
     }
     return true
   }

@@ -2,6 +2,43 @@
 import CXXHash
 import Shared
 
+/// A frame on its way out. The bytes never change once it was handed to the transport, which may borrow them.
+public struct FrameBytes {
+  public let storage: AlignedStorage<UInt8>
+  public let count: Int
+
+  public var raw: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(rebasing: storage.bytes[..<count]) }
+
+  /// Gives the frame its number and its checksum.
+  func seal(sequence: UInt64) {
+    unsafe storage.bytes.storeBytes(of: sequence.littleEndian, toByteOffset: 32, as: UInt64.self)
+    let checksum = unsafe Frame.checksum(raw)
+    unsafe storage.bytes.storeBytes(of: checksum.littleEndian, toByteOffset: 0, as: UInt64.self)
+  }
+}
+
+/// Memory for frames, used again and again.
+struct FramePool {
+  private let capacity: Int
+  private var free: [AlignedStorage<UInt8>] = []
+
+  /// - Parameter payload: the largest that is usual.
+  init(payload: Int) { capacity = Frame.headerBytes + payload }
+
+  mutating func take(payload: Int) -> AlignedStorage<UInt8> {
+    let wanted = Frame.headerBytes + payload
+    // A frame that the transport has done with is nobody's but ours.
+    while wanted <= capacity, var last = free.popLast() {
+      if isKnownUniquelyReferenced(&last) { return last }
+    }
+    return AlignedStorage(count: max(wanted, 2 * wanted > capacity ? capacity : 0))
+  }
+
+  mutating func giveBack(_ frame: FrameBytes) {
+    if frame.storage.count == capacity { free.append(frame.storage) }
+  }
+}
+
 /// The header of a frame.
 ///
 /// | offset | field | | offset | field |
@@ -43,50 +80,40 @@ struct Frame: Equatable {
   /// The frame's bytes, not yet sealed. `fill` writes the payload into the room it is given, and says how many bytes
   /// it wrote and how they are encoded.
   func bytes(
-    payloadRoom: Int, fill: (UnsafeMutableRawBufferPointer) -> (ChunkEncoding, Int)
-  ) -> [UInt8] {
+    in storage: AlignedStorage<UInt8>, payloadRoom: Int,
+    fill: (UnsafeMutableRawBufferPointer) -> (ChunkEncoding, Int)
+  ) -> FrameBytes {
     precondition(payloadRoom <= Frame.maximumPayload, "a payload of \(payloadRoom) bytes")
-    return unsafe [UInt8](unsafeUninitializedCapacity: Frame.headerBytes + payloadRoom) { buffer, count in
-      let raw = UnsafeMutableRawBufferPointer(buffer)
-      let payload = unsafe UnsafeMutableRawBufferPointer(
-        rebasing: raw[Frame.headerBytes..<Frame.headerBytes + payloadRoom])
-      let (encoding, length) = unsafe fill(payload)
-      func put(_ value: some FixedWidthInteger, _ offset: Int) {
-        unsafe raw.storeBytes(of: value.littleEndian, toByteOffset: offset, as: type(of: value))
-      }
-      put(UInt64(0), 0)
-      put(Frame.magic, 8)
-      put(Frame.version, 12)
-      put(kind.rawValue, 13)
-      put(encoding.rawValue, 14)
-      put(attempt, 15)
-      put(generation, 16)
-      put(chunk, 20)
-      put(step, 24)
-      put(sequence, 32)
-      put(bucket, 40)
-      put(hop, 42)
-      put(valueCount, 44)
-      put(UInt32(length), 48)
-      put(UInt32(0), 52)
-      count = Frame.headerBytes + length
+    let raw = unsafe storage.bytes
+    let (encoding, length) = unsafe fill(
+      UnsafeMutableRawBufferPointer(rebasing: raw[Frame.headerBytes..<Frame.headerBytes + payloadRoom]))
+    func put(_ value: some FixedWidthInteger, _ offset: Int) {
+      unsafe raw.storeBytes(of: value.littleEndian, toByteOffset: offset, as: type(of: value))
     }
+    put(UInt64(0), 0)
+    put(Frame.magic, 8)
+    put(Frame.version, 12)
+    put(kind.rawValue, 13)
+    put(encoding.rawValue, 14)
+    put(attempt, 15)
+    put(generation, 16)
+    put(chunk, 20)
+    put(step, 24)
+    put(sequence, 32)
+    put(bucket, 40)
+    put(hop, 42)
+    put(valueCount, 44)
+    put(UInt32(length), 48)
+    put(UInt32(0), 52)
+    return FrameBytes(storage: storage, count: Frame.headerBytes + length)
   }
 
-  /// The frame's bytes with a payload that is already encoded.
-  func bytes(payload: UnsafeRawBufferPointer) -> [UInt8] {
-    unsafe bytes(payloadRoom: payload.count) { room in
+  /// The same with a payload that is already encoded.
+  func bytes(in storage: AlignedStorage<UInt8>? = nil, payload: UnsafeRawBufferPointer) -> FrameBytes {
+    let storage = storage ?? AlignedStorage(count: Frame.headerBytes + payload.count)
+    return unsafe bytes(in: storage, payloadRoom: payload.count) { room in
       unsafe room.copyMemory(from: payload)
       return (encoding, payload.count)
-    }
-  }
-
-  /// Gives a frame its number and its checksum.
-  static func seal(_ bytes: inout [UInt8], sequence: UInt64) {
-    unsafe bytes.withUnsafeMutableBytes { raw in
-      unsafe raw.storeBytes(of: sequence.littleEndian, toByteOffset: 32, as: UInt64.self)
-      let checksum = unsafe Frame.checksum(UnsafeRawBufferPointer(raw))
-      unsafe raw.storeBytes(of: checksum.littleEndian, toByteOffset: 0, as: UInt64.self)
     }
   }
 
@@ -106,7 +133,7 @@ struct Frame: Equatable {
       valueCount: get(UInt32.self, 44), sequence: get(UInt64.self, 32))
   }
 
-  private static func checksum(_ raw: UnsafeRawBufferPointer) -> UInt64 {
+  static func checksum(_ raw: UnsafeRawBufferPointer) -> UInt64 {
     guard let base = raw.baseAddress else { return 0 }
     return unsafe XXH3_64bits(base + 8, raw.count - 8)
   }

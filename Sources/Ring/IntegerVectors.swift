@@ -1,6 +1,7 @@
 // What is reduced: the quantised gradients and the fixed-point statistics.
 import CKernels
 import Shared
+import Synchronization
 
 /// Two integer vectors that travel together: Int32 gradients of all parameters and Int64 statistics.
 public final class IntegerVectors: Sendable {
@@ -18,17 +19,42 @@ public final class IntegerVectors: Sendable {
     statistics.zero()
   }
 
-  /// XXH3-128 over the gradients' bytes, then the statistics'.
-  public func digest() -> Digest128 {
+  /// Values of the gradients' blocks that are digested each for itself.
+  private static let block = 1 << 18
+
+  private var blocks: Int { (gradients.count + Self.block - 1) / Self.block }
+
+  private func block(_ index: Int) -> Range<Int> {
+    index * Self.block..<min((index + 1) * Self.block, gradients.count)
+  }
+
+  /// XXH3-128 over the XXH3-128 of each block of 2^18 gradients, then over the statistics.
+  /// - Parameter hands: threads to work on.
+  public func digest(hands: Int = 1) -> Digest128 {
+    var digests = [Digest128](repeating: Digest128(high: 0, low: 0), count: blocks)
+    unsafe digests.withUnsafeMutableBufferPointer { digests in
+      Hands.share(blocks, among: hands) { index, _ in
+        let values = unsafe UnsafeMutableBufferPointer(rebasing: gradients.buffer[block(index)])
+        unsafe digests[index] = Digest128(of: UnsafeRawBufferPointer(values))
+      }
+    }
     let stream = Digest128Stream()
-    unsafe stream.update(UnsafeRawBufferPointer(gradients.bytes))
+    for digest in digests {
+      unsafe withUnsafeBytes(of: (digest.high.littleEndian, digest.low.littleEndian)) { unsafe stream.update($0) }
+    }
     unsafe stream.update(UnsafeRawBufferPointer(statistics.bytes))
     return stream.finish()
   }
 
   /// `Σ rᵢ·xᵢ mod 2^64`, rᵢ fixed odd numbers: the checksums of partials add up to the checksum of their sum.
-  public func linearChecksum() -> UInt64 {
-    unsafe tamring_ring_checksum32(gradients.base, gradients.count)
-      &+ tamring_ring_checksum64(statistics.base, statistics.count)
+  /// - Parameter hands: threads to work on.
+  public func linearChecksum(hands: Int = 1) -> UInt64 {
+    let sum = Atomic<UInt64>(0)
+    Hands.share(blocks, among: hands) { index, _ in
+      let range = block(index)
+      let part = unsafe tamring_ring_checksum32(gradients.base + range.lowerBound, range.lowerBound, range.count)
+      sum.wrappingAdd(part, ordering: .relaxed)
+    }
+    return unsafe sum.load(ordering: .relaxed) &+ tamring_ring_checksum64(statistics.base, statistics.count)
   }
 }

@@ -1,4 +1,5 @@
 // One attempt of one step: chunks and ballots through the ring. Knows nothing of links, time or the network.
+import Foundation
 import Shared
 
 /// The reduction of one (generation, step, attempt), as one position runs it.
@@ -12,23 +13,28 @@ final class RingExchange {
     /// Chunks of each hop that have not been merged.
     var missing: [Int]
     /// Frames that came before the bucket was started.
-    var held: [[UInt8]] = []
+    var held: [Arrival] = []
 
     var isDone: Bool { started && missing.allSatisfy { $0 == 0 } }
   }
 
   private enum Outgoing {
     /// Encoded when it is asked for.
-    case chunk(bucket: Int, hop: Int, index: Int)
-    /// An unsealed frame.
-    case frame([UInt8])
+    case chunk(Frame)
+    case frame(FrameBytes)
+  }
+
+  /// A frame that came, and its bytes.
+  struct Arrival {
+    let frame: Frame
+    let bytes: Data
   }
 
   let generation: UInt32
   let step: UInt64
   let attempt: UInt8
   private let plan: RingPlan
-  private let codec: ChunkCodec
+  private let tools: RingTools
   private let partials: IntegerVectors
   private let sums: IntegerVectors
   private var buckets: [Bucket]
@@ -40,7 +46,7 @@ final class RingExchange {
   private(set) var encodedBytes = 0
 
   init(
-    generation: UInt32, step: UInt64, attempt: UInt8, plan: RingPlan, codec: ChunkCodec, partials: IntegerVectors,
+    generation: UInt32, step: UInt64, attempt: UInt8, plan: RingPlan, tools: RingTools, partials: IntegerVectors,
     sums: IntegerVectors
   ) {
     precondition(
@@ -51,20 +57,21 @@ final class RingExchange {
     self.step = step
     self.attempt = attempt
     self.plan = plan
-    self.codec = codec
+    self.tools = tools
     self.partials = partials
     self.sums = sums
     buckets = plan.buckets.indices.map { bucket in
-      let missing = (0..<plan.hops).map { hop in
-        plan.chunkCount(plan.segment(plan.segmentReceived(hop: hop), of: bucket))
-      }
-      return Bucket(nextChunk: Array(repeating: 0, count: plan.hops), missing: missing)
+      let missing = (0..<plan.hops(of: bucket)).map { plan.chunkCount(plan.received(hop: $0, of: bucket)) }
+      return Bucket(nextChunk: Array(repeating: 0, count: missing.count), missing: missing)
     }
     unfinished = buckets.count
     ballots = Array(repeating: nil, count: plan.size)
   }
 
   var isReduced: Bool { unfinished == 0 }
+  var hasOutgoing: Bool { !outgoing.isEmpty }
+
+  func isStarted(_ bucket: Int) -> Bool { buckets[bucket].started }
 
   /// All ballots, by position, once complete.
   var completeBallots: [Ballot]? {
@@ -85,18 +92,13 @@ final class RingExchange {
           from: partials.gradients.base + range.lowerBound, count: range.count)
       }
     } else {
-      let own = plan.segment(plan.segmentSent(hop: 0), of: bucket)
-      for index in 0..<plan.chunkCount(own) { outgoing.append(.chunk(bucket: bucket, hop: 0, index: index)) }
+      let own = plan.sent(hop: 0, of: bucket)
+      for index in 0..<plan.chunkCount(own) { send(bucket, hop: 0, index, plan.chunk(index, of: own)) }
     }
     let held = buckets[bucket].held
     buckets[bucket].held = []
     if buckets[bucket].isDone { unfinished -= 1 }
-    for bytes in held {
-      try unsafe bytes.withUnsafeBytes { raw in
-        guard let frame = unsafe Frame.decode(raw) else { preconditionFailure("a held frame changed") }
-        try unsafe merge(frame, UnsafeRawBufferPointer(rebasing: raw[Frame.headerBytes...]))
-      }
-    }
+    try merge(held)
   }
 
   /// Casts the own ballot. Only once all buckets are reduced.
@@ -107,41 +109,52 @@ final class RingExchange {
     if plan.size > 1 { sendBallot(ballot, hop: 0) }
   }
 
-  /// Takes a frame of this key.
-  /// - Throws: `RingError` if no correct neighbour can have sent it.
-  func receive(_ frame: Frame, _ bytes: UnsafeRawBufferPointer) throws {
-    let payload = unsafe UnsafeRawBufferPointer(rebasing: bytes[Frame.headerBytes...])
-    if frame.kind == .ballot { return try unsafe receiveBallot(frame, payload) }
-    let bucket = Int(frame.bucket)
-    let hop = Int(frame.hop)
-    guard bucket < buckets.count, hop < plan.hops else { throw violation(frame, "has no place in the plan") }
-    let segment = plan.segment(plan.segmentReceived(hop: hop), of: bucket)
-    guard Int(frame.chunk) == buckets[bucket].nextChunk[hop], Int(frame.chunk) < plan.chunkCount(segment),
-      Int(frame.valueCount) == plan.chunk(Int(frame.chunk), of: segment).count
-    else { throw violation(frame, "is out of turn or of the wrong size") }
-    buckets[bucket].nextChunk[hop] += 1
-    if buckets[bucket].started {
-      try unsafe merge(frame, payload)
-    } else {
-      unsafe buckets[bucket].held.append(Array(bytes))
+  /// Takes frames of this key, in the order in which they came.
+  /// - Throws: `RingError` if no correct neighbour can have sent them.
+  func receive(_ arrivals: [Arrival]) throws {
+    var chunks: [Arrival] = []
+    for arrival in arrivals {
+      let frame = arrival.frame
+      if frame.kind == .ballot {
+        try receiveBallot(arrival)
+        continue
+      }
+      let bucket = Int(frame.bucket)
+      let hop = Int(frame.hop)
+      guard bucket < buckets.count, hop < plan.hops(of: bucket) else {
+        throw violation(frame, "has no place in the plan")
+      }
+      let piece = plan.received(hop: hop, of: bucket)
+      guard Int(frame.chunk) == buckets[bucket].nextChunk[hop], Int(frame.chunk) < plan.chunkCount(piece),
+        Int(frame.valueCount) == plan.chunk(Int(frame.chunk), of: piece).count,
+        hop == 0 || !plan.isWhole(bucket) || buckets[bucket].nextChunk[hop] < buckets[bucket].nextChunk[hop - 1]
+      else { throw violation(frame, "is out of turn or of the wrong size") }
+      buckets[bucket].nextChunk[hop] += 1
+      if buckets[bucket].started { chunks.append(arrival) } else { buckets[bucket].held.append(arrival) }
     }
+    try merge(chunks)
   }
 
-  /// The next frame for the right neighbour, not yet sealed.
-  func nextFrame() -> [UInt8]? {
-    switch outgoing.removeFirst() {
-    case .frame(let bytes): return bytes
-    case .chunk(let bucket, let hop, let index):
-      let segment = plan.segment(plan.segmentSent(hop: hop), of: bucket)
-      let range = plan.chunk(index, of: segment)
-      let source = hop == 0 ? partials : sums
-      let bytes =
-        bucket == plan.statisticsBucket
-        ? encode(source.statistics, range, bucket, hop, index) : encode(source.gradients, range, bucket, hop, index)
-      encodedBytes += bytes.count
-      return bytes
-    case nil: return nil
+  /// The next frames for the right neighbour, not yet sealed: as many as can be encoded at once, at most `limit`.
+  func nextFrames(limit: Int, compressing: Bool) -> [FrameBytes] {
+    var frames: [FrameBytes?] = []
+    var chunks: [(place: Int, frame: Frame, storage: AlignedStorage<UInt8>)] = []
+    while frames.count < min(limit, tools.hands), let next = outgoing.removeFirst() {
+      switch next {
+      case .frame(let bytes): frames.append(bytes)
+      case .chunk(let frame):
+        chunks.append((frames.count, frame, tools.frames.take(payload: rawBytes(of: frame))))
+        frames.append(nil)
+      }
     }
+    unsafe frames.withUnsafeMutableBufferPointer { frames in
+      tools.share(chunks.count) { index, codec in
+        let (place, frame, storage) = chunks[index]
+        unsafe frames[place] = encode(frame, in: storage, codec, compressing: compressing)
+      }
+    }
+    for chunk in chunks { count(chunk.frame, frames[chunk.place]) }
+    return frames.compactMap { $0 }
   }
 
   /// The first bucket that is not reduced, the first of its hops with a chunk missing, and the position awaited.
@@ -157,55 +170,104 @@ final class RingExchange {
 
   // MARK: Chunks
 
-  private func merge(_ frame: Frame, _ payload: UnsafeRawBufferPointer) throws {
+  private func send(_ bucket: Int, hop: Int, _ index: Int, _ range: Range<Int>) {
+    outgoing.append(
+      .chunk(
+        Frame(
+          kind: .chunk, generation: generation, step: step, attempt: attempt, bucket: UInt16(bucket), hop: UInt16(hop),
+          chunk: UInt32(index), valueCount: UInt32(range.count))))
+  }
+
+  /// Adds chunks that are next in turn, which touch different values, and sends on what goes on.
+  private func merge(_ chunks: [Arrival]) throws {
+    // One hop's chunk is added to what the hop before it left there.
+    var rest = chunks[...]
+    while let first = rest.first {
+      let together = rest.prefix { $0.frame.bucket == first.frame.bucket && $0.frame.hop == first.frame.hop }
+      rest = rest.dropFirst(together.count)
+      let batch = Array(together)
+      var isMerged = [Bool](repeating: false, count: batch.count)
+      unsafe isMerged.withUnsafeMutableBufferPointer { isMerged in
+        tools.share(batch.count) { index, codec in unsafe isMerged[index] = decode(batch[index], codec) }
+      }
+      for (arrival, isMerged) in zip(batch, isMerged) {
+        guard isMerged else { throw violation(arrival.frame, "cannot be decoded") }
+        sendOn(arrival)
+      }
+    }
+  }
+
+  private func sendOn(_ arrival: Arrival) {
+    let frame = arrival.frame
     let bucket = Int(frame.bucket)
     let hop = Int(frame.hop)
-    let segment = plan.segment(plan.segmentReceived(hop: hop), of: bucket)
-    let range = plan.chunk(Int(frame.chunk), of: segment)
-    let adding = hop < plan.size - 1
-    let merged =
-      bucket == plan.statisticsBucket
-      ? unsafe decode(frame, payload, range, into: sums.statistics, adding: adding ? partials.statistics : nil)
-      : unsafe decode(frame, payload, range, into: sums.gradients, adding: adding ? partials.gradients : nil)
-    guard merged else { throw violation(frame, "cannot be decoded") }
-    if adding {
-      outgoing.append(.chunk(bucket: bucket, hop: hop + 1, index: Int(frame.chunk)))
-    } else if hop + 1 < plan.hops {
-      // A complete sum goes on as it came: nothing is encoded again.
+    if plan.isForwarded(hop: hop, of: bucket) {
+      // Nothing is encoded again.
       var forwarded = frame
       forwarded.hop += 1
-      let bytes = unsafe forwarded.bytes(payload: payload)
-      rawBytes += range.count * (bucket == plan.statisticsBucket ? 8 : 4)
-      encodedBytes += bytes.count
+      let bytes = unsafe arrival.bytes.withUnsafeBytes { raw in
+        let payload = unsafe UnsafeRawBufferPointer(rebasing: raw[Frame.headerBytes...])
+        return unsafe forwarded.bytes(in: tools.frames.take(payload: payload.count), payload: payload)
+      }
+      count(forwarded, bytes)
       outgoing.append(.frame(bytes))
+    } else if hop + 1 < plan.hops(of: bucket) {
+      let piece = plan.received(hop: hop, of: bucket)
+      send(bucket, hop: hop + 1, Int(frame.chunk), plan.chunk(Int(frame.chunk), of: piece))
     }
     buckets[bucket].missing[hop] -= 1
     if buckets[bucket].isDone { unfinished -= 1 }
   }
 
-  private func decode<Value: ReducibleInteger>(
-    _ frame: Frame, _ payload: UnsafeRawBufferPointer, _ range: Range<Int>, into sums: AlignedStorage<Value>,
-    adding partials: AlignedStorage<Value>?
-  ) -> Bool {
-    let target = unsafe UnsafeMutableBufferPointer(rebasing: sums.buffer[range])
-    guard unsafe codec.decode(payload, frame.encoding, into: target) else { return false }
-    if let partials, let base = target.baseAddress {
-      unsafe Value.add(partials.base + range.lowerBound, range.count, to: base)
-    }
-    return true
+  /// Any thread.
+  private func decode(_ arrival: Arrival, _ codec: ChunkCodec) -> Bool {
+    Int(arrival.frame.bucket) == plan.statisticsBucket
+      ? decode(arrival, codec, into: sums.statistics, adding: partials.statistics)
+      : decode(arrival, codec, into: sums.gradients, adding: partials.gradients)
   }
 
-  private func encode<Value: ReducibleInteger>(
-    _ source: AlignedStorage<Value>, _ range: Range<Int>, _ bucket: Int, _ hop: Int, _ index: Int
-  ) -> [UInt8] {
-    let frame = Frame(
-      kind: .chunk, generation: generation, step: step, attempt: attempt, bucket: UInt16(bucket), hop: UInt16(hop),
-      chunk: UInt32(index), valueCount: UInt32(range.count))
-    let raw = range.count * MemoryLayout<Value>.size
-    rawBytes += raw
-    return unsafe frame.bytes(payloadRoom: raw) { room in
-      unsafe codec.encode(UnsafeBufferPointer(rebasing: source.buffer[range]), into: room)
+  private func decode<Value: ReducibleInteger>(
+    _ arrival: Arrival, _ codec: ChunkCodec, into sums: AlignedStorage<Value>, adding partials: AlignedStorage<Value>
+  ) -> Bool {
+    let frame = arrival.frame
+    let hop = Int(frame.hop)
+    let bucket = Int(frame.bucket)
+    let range = plan.chunk(Int(frame.chunk), of: plan.received(hop: hop, of: bucket))
+    let target = unsafe UnsafeMutableBufferPointer(rebasing: sums.buffer[range])
+    // A bucket that goes round whole is added up here, one that is cut on its way.
+    let earlier = plan.isWhole(bucket) && hop > 0 ? sums : partials
+    let addend = unsafe plan.isAdded(hop: hop) ? UnsafePointer(earlier.base + range.lowerBound) : nil
+    return unsafe arrival.bytes.withUnsafeBytes { raw in
+      unsafe codec.decode(
+        UnsafeRawBufferPointer(rebasing: raw[Frame.headerBytes...]), frame.encoding, adding: addend, into: target)
     }
+  }
+
+  /// Any thread.
+  private func encode(
+    _ frame: Frame, in storage: AlignedStorage<UInt8>, _ codec: ChunkCodec, compressing: Bool
+  ) -> FrameBytes {
+    let bucket = Int(frame.bucket)
+    let hop = Int(frame.hop)
+    let range = plan.chunk(Int(frame.chunk), of: plan.sent(hop: hop, of: bucket))
+    let source = hop == 0 ? partials : sums
+    return unsafe frame.bytes(in: storage, payloadRoom: rawBytes(of: frame)) { room in
+      bucket == plan.statisticsBucket
+        ? unsafe codec.encode(
+          UnsafeBufferPointer(rebasing: source.statistics.buffer[range]), compressing: compressing, into: room)
+        : unsafe codec.encode(
+          UnsafeBufferPointer(rebasing: source.gradients.buffer[range]), compressing: compressing, into: room)
+    }
+  }
+
+  /// Of the chunk's values.
+  private func rawBytes(of frame: Frame) -> Int {
+    Int(frame.valueCount) * (Int(frame.bucket) == plan.statisticsBucket ? 8 : 4)
+  }
+
+  private func count(_ frame: Frame, _ bytes: FrameBytes?) {
+    rawBytes += rawBytes(of: frame)
+    encodedBytes += bytes?.count ?? 0
   }
 
   // MARK: Ballots
@@ -215,12 +277,15 @@ final class RingExchange {
     unsafe ballot.encoded().withUnsafeBytes { unsafe outgoing.append(.frame(frame.bytes(payload: $0))) }
   }
 
-  private func receiveBallot(_ frame: Frame, _ payload: UnsafeRawBufferPointer) throws {
+  private func receiveBallot(_ arrival: Arrival) throws {
+    let frame = arrival.frame
     let hop = Int(frame.hop)
     guard hop < plan.size - 1 else { throw violation(frame, "has no place in the plan") }
     let position = plan.ballotReceived(hop: hop)
     guard ballots[position] == nil else { throw violation(frame, "came twice") }
-    let ballot = try unsafe Ballot(decoding: payload)
+    let ballot = try unsafe arrival.bytes.withUnsafeBytes {
+      try unsafe Ballot(decoding: UnsafeRawBufferPointer(rebasing: $0[Frame.headerBytes...]))
+    }
     ballots[position] = ballot
     if hop + 1 < plan.size - 1 { sendBallot(ballot, hop: hop + 1) }
   }

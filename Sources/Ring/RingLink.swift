@@ -5,7 +5,7 @@
 struct LinkSender {
   private let window: Int
   private let resendAfter: Duration
-  private var unacknowledged = FIFO<[UInt8]>()
+  private var unacknowledged = FIFO<FrameBytes>()
   /// The number of the oldest unacknowledged frame.
   private var oldest: UInt64 = 0
   /// How many of the unacknowledged frames have been sent since the last going back.
@@ -24,20 +24,21 @@ struct LinkSender {
     patience = resendAfter
   }
 
-  var hasRoom: Bool { unacknowledged.count < window }
+  /// How many frames may be appended.
+  var room: Int { max(0, window - unacknowledged.count) }
+  var hasUnsent: Bool { cursor < unacknowledged.count }
   var isIdle: Bool { unacknowledged.isEmpty }
   /// When to ask for the next frame even if nothing happens.
   var deadline: ContinuousClock.Instant? { deadlineOfOldest }
 
   /// Numbers, seals and queues a frame.
-  mutating func append(_ frame: [UInt8]) {
-    var frame = frame
-    Frame.seal(&frame, sequence: oldest + UInt64(unacknowledged.count))
+  mutating func append(_ frame: FrameBytes) {
+    frame.seal(sequence: oldest + UInt64(unacknowledged.count))
     unacknowledged.append(frame)
   }
 
   /// The next frame to put on the wire, if any.
-  mutating func next(now: ContinuousClock.Instant) -> [UInt8]? {
+  mutating func next(now: ContinuousClock.Instant) -> FrameBytes? {
     if let deadline = deadlineOfOldest, now >= deadline {
       cursor = 0
       patience = min(patience * 2, max(resendAfter, .seconds(8)))
@@ -52,11 +53,15 @@ struct LinkSender {
     return frame
   }
 
-  /// All frames below `sequence` have arrived; with `refused`, the one of that number has not.
-  mutating func acknowledge(_ sequence: UInt64, refused: Bool, now: ContinuousClock.Instant) {
+  /// All frames below `sequence` have arrived; with `refused`, the one of that number has not. Those that are not needed
+  /// any more go to `done`.
+  mutating func acknowledge(
+    _ sequence: UInt64, refused: Bool, now: ContinuousClock.Instant, done: (FrameBytes) -> Void
+  ) {
     guard sequence >= oldest, sequence <= highestSent else { return }
     let progress = sequence > oldest
-    while oldest < sequence, unacknowledged.removeFirst() != nil {
+    while oldest < sequence, let frame = unacknowledged.removeFirst() {
+      done(frame)
       oldest += 1
       cursor = max(0, cursor - 1)
     }

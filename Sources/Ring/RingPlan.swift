@@ -1,4 +1,5 @@
 // Who sends which piece of which vector when: pure arithmetic on positions, buckets, segments, hops and chunks.
+import Shared
 
 /// What can be tuned. All ranks of a generation use the same.
 public struct RingSettings: Hashable, Sendable {
@@ -6,10 +7,14 @@ public struct RingSettings: Hashable, Sendable {
   public var bucketValues = 1 << 20
   /// Values of a chunk, at most 65,536; one chunk is one frame.
   public var chunkValues = 1 << 16
+  /// A bucket of at most this many values goes round whole: half the hops, for a little more on the wire.
+  public var wholeValues = 4096
   /// Frames that may be on their way without acknowledgement.
   public var window = 32
   /// Without an acknowledgement for this long, frames are sent again; doubled each time, up to 8 s.
   public var resendAfter = Duration.seconds(1)
+  /// It never changes the sums: each frame says how it is to be read.
+  public var codec = ExchangeRecipe.Codec.auto
 
   public init() {}
 }
@@ -18,6 +23,9 @@ public struct RingSettings: Hashable, Sendable {
 ///
 /// Each bucket is cut into R segments. At hop h, position p sends segment (p − h) mod R to p + 1 and receives
 /// segment (p − h − 1) mod R from p − 1; after hop R−2 it holds the complete sum of segment (p + 1) mod R.
+///
+/// A bucket may instead go round whole, in R−1 hops: each position's partial comes by all others, which add it up. So
+/// do small ones, where the hops' latency is what costs; and between two positions all, as that is no more bytes.
 ///
 /// **Source:** Patarasuk and Yuan, "Bandwidth optimal all-reduce algorithms for clusters of workstations", 2009.
 public struct RingPlan: Hashable, Sendable {
@@ -28,6 +36,7 @@ public struct RingPlan: Hashable, Sendable {
   /// Each bucket's elements: of the gradients, and last, of the statistics.
   public let buckets: [Range<Int>]
   let chunkValues: Int
+  private let wholeValues: Int
 
   public init(size: Int, position: Int, gradientCount: Int, statisticCount: Int, settings: RingSettings = .init()) {
     precondition(size >= 1 && size <= 1 << 14 && position >= 0 && position < size, "position \(position) of \(size)")
@@ -36,6 +45,7 @@ public struct RingPlan: Hashable, Sendable {
     self.size = size
     self.position = position
     chunkValues = settings.chunkValues
+    wholeValues = settings.wholeValues
     buckets =
       stride(from: 0, to: gradientCount, by: settings.bucketValues).map {
         $0..<min($0 + settings.bucketValues, gradientCount)
@@ -47,24 +57,40 @@ public struct RingPlan: Hashable, Sendable {
   public var statisticsBucket: Int { buckets.count - 1 }
   public var right: Int { (position + 1) % size }
   public var left: Int { (position + size - 1) % size }
-  var hops: Int { 2 * size - 2 }
 
-  func segmentSent(hop: Int) -> Int { (position + 2 * size - hop) % size }
-  func segmentReceived(hop: Int) -> Int { (position + 2 * size - hop - 1) % size }
+  func isWhole(_ bucket: Int) -> Bool { size == 2 || buckets[bucket].count <= wholeValues }
 
-  /// The elements of a segment; lengths differ by at most one.
-  func segment(_ index: Int, of bucket: Int) -> Range<Int> {
+  func hops(of bucket: Int) -> Int { isWhole(bucket) ? size - 1 : 2 * size - 2 }
+
+  /// Whether what arrives at this hop is to be added to what is here; else it is a sum that is complete.
+  func isAdded(hop: Int) -> Bool { hop < size - 1 }
+
+  /// Whether what arrives at this hop goes on as it came.
+  func isForwarded(hop: Int, of bucket: Int) -> Bool {
+    hop + 1 < hops(of: bucket) && (isWhole(bucket) || !isAdded(hop: hop))
+  }
+
+  /// The elements that go to the right at a hop; a position's own and the sums of others.
+  func sent(hop: Int, of bucket: Int) -> Range<Int> { piece(position + 2 * size - hop, of: bucket) }
+
+  /// The elements that come from the left at a hop.
+  func received(hop: Int, of bucket: Int) -> Range<Int> { piece(position + 2 * size - hop - 1, of: bucket) }
+
+  /// The lengths of segments differ by at most one.
+  private func piece(_ number: Int, of bucket: Int) -> Range<Int> {
     let range = buckets[bucket]
+    if isWhole(bucket) { return range }
+    let index = number % size
     return range.lowerBound + range.count * index / size..<range.lowerBound + range.count * (index + 1) / size
   }
 
-  func chunkCount(_ segment: Range<Int>) -> Int { (segment.count + chunkValues - 1) / chunkValues }
+  func chunkCount(_ piece: Range<Int>) -> Int { (piece.count + chunkValues - 1) / chunkValues }
 
-  func chunk(_ index: Int, of segment: Range<Int>) -> Range<Int> {
-    let start = segment.lowerBound + index * chunkValues
-    return start..<min(start + chunkValues, segment.upperBound)
+  func chunk(_ index: Int, of piece: Range<Int>) -> Range<Int> {
+    let start = piece.lowerBound + index * chunkValues
+    return start..<min(start + chunkValues, piece.upperBound)
   }
 
   /// The position whose ballot arrives at a hop of the second lap.
-  func ballotReceived(hop: Int) -> Int { segmentReceived(hop: hop) }
+  func ballotReceived(hop: Int) -> Int { (position + 2 * size - hop - 1) % size }
 }

@@ -1,5 +1,6 @@
 // What a worker's event loop talks to: one generation's links and the exchange of the step in flight. It opens no
 // socket and reads no clock.
+import Foundation
 import Shared
 
 /// Where an exchange stands, for diagnosis.
@@ -48,20 +49,22 @@ public struct RingCounters: Hashable, Sendable {
 public final class RingSession {
   public let generation: UInt32
   public let plan: RingPlan
-  private let codec: ChunkCodec
+  private let tools: RingTools
+  private var pace: LinkPace
   private var sender: LinkSender
   private var receiver = LinkReceiver()
   private var exchange: RingExchange?
   /// The newest attempt that was begun.
   private var newest: (step: UInt64, attempt: UInt8)?
-  private var early: [[UInt8]] = []
+  private var early: [RingExchange.Arrival] = []
   private var counted = RingCounters()
   private var isAborted = false
 
   public init(generation: UInt32, plan: RingPlan, settings: RingSettings = .init()) {
     self.generation = generation
     self.plan = plan
-    codec = ChunkCodec(capacity: plan.chunkValues)
+    tools = RingTools(chunkValues: plan.chunkValues)
+    pace = LinkPace(settings.codec)
     sender = LinkSender(window: settings.window, resendAfter: settings.resendAfter)
   }
 
@@ -79,23 +82,20 @@ public final class RingSession {
     retireExchange()
     newest = (step, attempt)
     exchange = RingExchange(
-      generation: generation, step: step, attempt: attempt, plan: plan, codec: codec, partials: partials, sums: sums)
-    let frames = early
+      generation: generation, step: step, attempt: attempt, plan: plan, tools: tools, partials: partials, sums: sums)
+    let arrivals = early
     early = []
-    for bytes in frames {
-      try unsafe bytes.withUnsafeBytes { raw in
-        guard let frame = unsafe Frame.decode(raw) else { preconditionFailure("an early frame changed") }
-        try unsafe deliver(frame, raw)
-      }
-    }
+    try deliver(arrivals)
   }
 
   /// The partials of a bucket (see `plan.buckets`) are complete and will not change.
   /// - Throws: `RingError` for an impossible frame that was waiting for it.
   public func start(bucket: Int) throws { try current.start(bucket) }
 
-  /// The same for all buckets.
-  public func startAll() throws { for bucket in plan.buckets.indices { try current.start(bucket) } }
+  /// The same for all buckets that were not started yet.
+  public func startAll() throws {
+    for bucket in plan.buckets.indices where !current.isStarted(bucket) { try current.start(bucket) }
+  }
 
   /// Whether the sums are complete.
   public var isReduced: Bool { exchange?.isReduced ?? false }
@@ -122,6 +122,18 @@ public final class RingSession {
   /// Since when the right neighbour has acknowledged nothing of what it was sent; nil where nothing is outstanding.
   public var unacknowledgedSince: ContinuousClock.Instant? { sender.waitingSince }
 
+  /// On how many threads chunks are encoded and added, the caller's included; 1 unless set.
+  public var hands: Int {
+    get { tools.hands }
+    set { tools.hands = max(1, newValue) }
+  }
+
+  /// What the link to the right neighbour was measured to gain by compression, if it decides by that and has: bytes of
+  /// values a second with it and without.
+  public var measuredPace: (compressed: Double, plain: Double)? {
+    pace.choice.map { ($0.compressed, $0.plain) }
+  }
+
   public var counters: RingCounters {
     var counters = counted
     counters.rawBytes += exchange?.rawBytes ?? 0
@@ -141,29 +153,35 @@ public final class RingSession {
 
   // MARK: The wire
 
-  /// Takes one frame from the left neighbour. Damaged, repeated and foreign ones are counted and mended.
+  /// Takes frames from the left neighbour. Damaged, repeated and foreign ones are counted and mended.
   /// - Throws: `RingError` if an undamaged frame breaks the protocol; the ring cannot go on.
-  public func receiveFromLeft(_ bytes: UnsafeRawBufferPointer, now: ContinuousClock.Instant) throws {
-    counted.bytesReceived += bytes.count
+  public func receiveFromLeft(_ messages: [Data], now: ContinuousClock.Instant) throws {
+    counted.bytesReceived += messages.reduce(0) { $0 + $1.count }
     if isAborted { return }
-    guard let frame = unsafe Frame.decode(bytes), frame.kind == .chunk || frame.kind == .ballot else {
-      counted.damagedFrames += 1
-      receiver.arrivedDamaged()
-      return
+    var frames = [Frame?](repeating: nil, count: messages.count)
+    unsafe frames.withUnsafeMutableBufferPointer { frames in
+      tools.share(messages.count) { index, _ in
+        unsafe frames[index] = unsafe messages[index].withUnsafeBytes { unsafe Frame.decode($0) }
+      }
     }
-    guard frame.generation == generation else {
-      counted.foreignFrames += 1
-      return
+    var arrivals: [RingExchange.Arrival] = []
+    for (frame, bytes) in zip(frames, messages) {
+      guard let frame, frame.kind == .chunk || frame.kind == .ballot else {
+        counted.damagedFrames += 1
+        receiver.arrivedDamaged()
+        continue
+      }
+      guard frame.generation == generation else {
+        counted.foreignFrames += 1
+        continue
+      }
+      switch receiver.arrived(frame.sequence) {
+      case .deliver: arrivals.append(RingExchange.Arrival(frame: frame, bytes: bytes))
+      case .duplicate: counted.duplicateFrames += 1
+      case .gap: counted.framesOutOfOrder += 1
+      }
     }
-    switch receiver.arrived(frame.sequence) {
-    case .deliver: try unsafe deliver(frame, bytes)
-    case .duplicate: counted.duplicateFrames += 1
-    case .gap: counted.framesOutOfOrder += 1
-    }
-  }
-
-  public func receiveFromLeft(_ bytes: [UInt8], now: ContinuousClock.Instant) throws {
-    try unsafe bytes.withUnsafeBytes { try unsafe receiveFromLeft($0, now: now) }
+    try deliver(arrivals)
   }
 
   /// Takes one acknowledgement from the right neighbour. A damaged one is counted: a later one will do.
@@ -178,26 +196,29 @@ public final class RingSession {
       counted.foreignFrames += 1
       return
     }
-    sender.acknowledge(frame.sequence, refused: frame.kind == .refusal, now: now)
-  }
-
-  public func receiveFromRight(_ bytes: [UInt8], now: ContinuousClock.Instant) {
-    unsafe bytes.withUnsafeBytes { unsafe receiveFromRight($0, now: now) }
+    sender.acknowledge(frame.sequence, refused: frame.kind == .refusal, now: now) { tools.frames.giveBack($0) }
+    if sender.isIdle, !(exchange?.hasOutgoing ?? false) { pace.rests(now) }
   }
 
   /// The next frame to send to the right neighbour; chunks are encoded only when the window has room for them.
-  public func nextToRight(now: ContinuousClock.Instant) -> [UInt8]? {
-    if sender.hasRoom, let frame = exchange?.nextFrame() { sender.append(frame) }
-    let bytes = sender.next(now: now)
-    counted.bytesSent += bytes?.count ?? 0
-    return bytes
+  public func nextToRight(now: ContinuousClock.Instant) -> FrameBytes? {
+    if let exchange, exchange.hasOutgoing, !sender.hasUnsent {
+      pace.begins(now)
+      let before = exchange.rawBytes
+      for frame in exchange.nextFrames(limit: sender.room, compressing: pace.compresses) { sender.append(frame) }
+      pace.encoded(exchange.rawBytes - before)
+    }
+    let frame = sender.next(now: now)
+    counted.bytesSent += frame?.count ?? 0
+    return frame
   }
 
   /// The acknowledgement that is due to the left neighbour.
-  public func nextToLeft() -> [UInt8]? {
+  public func nextToLeft() -> FrameBytes? {
     guard !isAborted, let (kind, sequence) = receiver.answer() else { return nil }
-    var bytes = unsafe Frame(kind: kind, generation: generation).bytes(payloadRoom: 0) { _ in (.stored, 0) }
-    Frame.seal(&bytes, sequence: sequence)
+    let bytes = unsafe Frame(kind: kind, generation: generation).bytes(
+      payload: UnsafeRawBufferPointer(start: nil, count: 0))
+    bytes.seal(sequence: sequence)
     counted.bytesSent += bytes.count
     return bytes
   }
@@ -207,22 +228,29 @@ public final class RingSession {
 
   // MARK: Keys
 
-  private func deliver(_ frame: Frame, _ bytes: UnsafeRawBufferPointer) throws {
-    let key = (frame.step, frame.attempt)
-    if let newest, key < newest {
-      counted.staleFrames += 1
-    } else if let exchange, key == (exchange.step, exchange.attempt) {
-      try unsafe exchange.receive(frame, bytes)
-    } else {
-      counted.earlyFrames += 1
-      unsafe early.append(Array(bytes))
+  private func deliver(_ arrivals: [RingExchange.Arrival]) throws {
+    var present: [RingExchange.Arrival] = []
+    for arrival in arrivals {
+      let key = (arrival.frame.step, arrival.frame.attempt)
+      if let newest, key < newest {
+        counted.staleFrames += 1
+      } else if let exchange, key == (exchange.step, exchange.attempt) {
+        present.append(arrival)
+      } else {
+        counted.earlyFrames += 1
+        early.append(arrival)
+      }
     }
+    try exchange?.receive(present)
   }
 
   /// A neighbour may still want the last ballots of an exchange that is complete here: they go to the link.
   private func retireExchange() {
     guard let exchange else { return }
-    while let frame = exchange.nextFrame() { sender.append(frame) }
+    while exchange.hasOutgoing {
+      for frame in exchange.nextFrames(limit: .max, compressing: pace.compresses) { sender.append(frame) }
+    }
+    pace.endStep()
     counted.rawBytes += exchange.rawBytes
     counted.encodedBytes += exchange.encodedBytes
     self.exchange = nil

@@ -36,6 +36,7 @@ public struct Recipe: Hashable, Sendable {
     essence.data.decodeThreads = 1
     essence.exchange.chunkValues = 65_536
     essence.exchange.bucketValues = 1_048_576
+    essence.exchange.codec = .auto
     return Digest128(of: Data(essence.yaml().utf8))
   }
 }
@@ -101,8 +102,17 @@ public struct ExchangeRecipe: Hashable, Sendable {
   public var chunkValues = 65_536
   /// Values of a bucket.
   public var bucketValues = 1_048_576
+  /// Whether chunks are compressed.
+  public var codec = Codec.auto
   /// What to do about a gradient that is not finite.
   public var nonFinite = NonFinite.stop
+
+  public enum Codec: String, Hashable, Sendable, CaseIterable {
+    /// Each link by what it was measured to gain.
+    case auto
+    case lz4
+    case none
+  }
 
   public enum NonFinite: String, Hashable, Sendable, CaseIterable {
     case stop

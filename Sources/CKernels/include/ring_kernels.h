@@ -38,15 +38,16 @@ void tamring_ring_unshuffle32_plain(const uint8_t *planes, size_t count, int32_t
 void tamring_ring_unshuffle64(const uint8_t *planes, size_t count, int64_t *values);
 void tamring_ring_unshuffle64_plain(const uint8_t *planes, size_t count, int64_t *values);
 
-/// sums[i] += values[i], modulo 2^32 or 2^64.
-void tamring_ring_add32(int32_t *sums, const int32_t *values, size_t count);
-void tamring_ring_add64(int64_t *sums, const int64_t *values, size_t count);
+/// sums[i] = addend[i] + values[i], modulo 2^32 or 2^64. `values` may lie at any address, and be where `sums` is; so may
+/// `addend`.
+void tamring_ring_add32(int32_t *sums, const int32_t *addend, const void *values, size_t count);
+void tamring_ring_add64(int64_t *sums, const int64_t *addend, const void *values, size_t count);
 
 /// The sum of squares, in double precision and 16 fixed partial sums.
 double tamring_ring_sum_squares(const int32_t *values, size_t count);
 double tamring_ring_sum_squares_plain(const int32_t *values, size_t count);
 
-/// Sum of r(i)·values[i] modulo 2^64, r(i) an odd 32-bit hash of i; the two widths use different r.
-uint64_t tamring_ring_checksum32(const int32_t *values, size_t count);
-uint64_t tamring_ring_checksum32_plain(const int32_t *values, size_t count);
+/// Sum of r(first + i)·values[i] modulo 2^64, r an odd 32-bit hash; the two widths use different ones.
+uint64_t tamring_ring_checksum32(const int32_t *values, size_t first, size_t count);
+uint64_t tamring_ring_checksum32_plain(const int32_t *values, size_t first, size_t count);
 uint64_t tamring_ring_checksum64(const int64_t *values, size_t count);

@@ -10,7 +10,7 @@ import Synchronization
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measures one thing on this machine, on random clips.",
-    subcommands: [BenchStepCommand.self])
+    subcommands: [BenchStepCommand.self, BenchAllReduceCommand.self])
 }
 
 /// What is measured is what a worker does in a step, without decoding and without the ring: the lanes, quantised and
@@ -78,7 +78,7 @@ struct BenchStepCommand: ParsableCommand {
 }
 
 /// The memory of a worker that computes `threads` lanes at once.
-private final class StepBench {
+final class StepBench {
   private let recipe: Recipe
   private let network: Network
   private let lanes: [Lane]
@@ -87,21 +87,31 @@ private final class StepBench {
   private let momentum: FloatStorage
   private let statistics: FloatStorage
   private let accumulator: GradientAccumulator?
+  /// Clips of a whole step, of which these lanes may be a part.
+  private let fullClips: Int
   private var exponents: [Int32]
   private var number: UInt64 = 0
   private let pool: Threads
 
   var clips: Int { lanes.count * recipe.batch.clipsPerLane }
 
-  init(_ recipe: Recipe, _ network: Network, threads: Int, training: Bool) {
+  /// The sums of the last step.
+  var partial: IntegerVectors { accumulator?.partial ?? IntegerVectors(gradientCount: 0, statisticCount: 0) }
+
+  /// - Parameters:
+  ///   - lanes: of the whole step, if others compute some of them; `seed`: of the clips.
+  init(
+    _ recipe: Recipe, _ network: Network, threads: Int, training: Bool, lanes total: Int? = nil, seed: UInt64 = 0
+  ) {
     let clips = recipe.batch.clipsPerLane
+    fullClips = (total ?? threads) * clips
     self.recipe = recipe
     self.network = network
     pool = Threads(threads)
     lanes = (0..<threads).map { _ in Lane(network, maximumClips: clips, training: training) }
     inputs = (0..<threads).map { lane in
       let input = FloatStorage(count: clips * network.inputCount)
-      var random = Philox(seed: UInt64(lane), .selfTest)
+      var random = Philox(seed: seed + UInt64(lane), .selfTest)
       for i in 0..<input.count { input[i] = Float(random.unit() * 4 - 2) }
       return input
     }
@@ -115,7 +125,7 @@ private final class StepBench {
       training
       ? GradientAccumulator(
         tensorCounts: network.layout.parameters.map(\.count),
-        statisticCount: network.layout.statisticCount + LaneStatistics.extra, laneCount: threads) : nil
+        statisticCount: network.layout.statisticCount + LaneStatistics.extra, laneCount: total ?? threads) : nil
   }
 
   func step() {
@@ -144,7 +154,7 @@ private final class StepBench {
       recipe.optimizer, network.layout)
     exponents = GradientScale.exponents(
       after: sums.gradients, network.layout.parameters.map { $0.offset..<$0.offset + $0.count }, quantised: exponents,
-      fullClips: clips, clips: clips, gradientBits: recipe.exchange.gradientBits)
+      fullClips: fullClips, clips: clips, gradientBits: recipe.exchange.gradientBits)
     for raised in accumulator.raised { exponents[Int(raised.tensor)] = raised.exponent }
     number += 1
   }

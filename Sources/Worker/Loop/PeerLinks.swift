@@ -1,6 +1,7 @@
 // The sockets between workers: one that peers reach this one at, and one to the right neighbour for each generation.
 import Foundation
 import Messaging
+import Ring
 import Shared
 
 /// What arrives from peers, and what goes to them.
@@ -76,19 +77,16 @@ final class PeerLinks {
     left = Data()
   }
 
-  /// Whether a message to the right neighbour can be queued now.
-  func canSendRight() throws -> Bool {
-    guard let right else { return true }
-    return try Poller.wait(for: [PollItem(right, .writable)], timeout: .zero)[0].contains(.writable)
+  /// Sends a frame to the right neighbour. What finds the queue full is lost, as on the wire: the ring sends it again.
+  func sendRight(_ frame: FrameBytes) throws {
+    _ = try right?.send([Self.ringTag], lending: frame.storage, count: frame.count, dontWait: true)
   }
 
-  /// - Returns: false if the message must wait.
-  func sendRight(_ bytes: [UInt8]) throws -> Bool {
-    guard let right else { return true }
-    return try right.send([Self.ringTag, Data(bytes)], dontWait: true)
+  func sendLeft(_ frame: FrameBytes) throws {
+    try unreachableIsSilent {
+      _ = try inbound.send([left, Self.ringTag], lending: frame.storage, count: frame.count, dontWait: true)
+    }
   }
-
-  func sendLeft(_ bytes: [UInt8]) throws { try reply(to: left, [Self.ringTag, Data(bytes)]) }
 
   // MARK: Blobs
 
@@ -109,11 +107,12 @@ final class PeerLinks {
   }
 
   private func reply(to peer: Data, _ parts: [Data]) throws {
-    do { _ = try inbound.send([peer] + parts, dontWait: true) } catch let error as MessagingError
-      where error.isUnreachable
-    {
-      // The peer is gone; whoever needs to know hears it from the coordinator.
-    }
+    try unreachableIsSilent { _ = try inbound.send([peer] + parts, dontWait: true) }
+  }
+
+  /// Where the peer is gone, whoever needs to know hears it from the coordinator.
+  private func unreachableIsSilent(_ send: () throws -> Void) throws {
+    do { try send() } catch let error as MessagingError where error.isUnreachable {}
   }
 
   // MARK: Arrivals

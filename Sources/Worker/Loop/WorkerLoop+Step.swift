@@ -23,6 +23,7 @@ extension WorkerLoop {
     var ringSettings = RingSettings()
     ringSettings.bucketValues = context.recipe.exchange.bucketValues
     ringSettings.chunkValues = context.recipe.exchange.chunkValues
+    ringSettings.codec = context.recipe.exchange.codec
     let plan = RingPlan(
       size: generation.members.count, position: position, gradientCount: work.sums.gradients.count,
       statisticCount: work.sums.statistics.count, settings: ringSettings)
@@ -65,8 +66,8 @@ extension WorkerLoop {
   /// Moves the ring as far as it goes without waiting.
   func pump() throws {
     guard let ring else { return }
-    if let bytes = ring.nextToLeft() { try peers.sendLeft(bytes) }
-    while try peers.canSendRight(), let bytes = ring.nextToRight(now: .now) { _ = try peers.sendRight(bytes) }
+    if let frame = ring.nextToLeft() { try peers.sendLeft(frame) }
+    while let frame = ring.nextToRight(now: .now) { try peers.sendRight(frame) }
     if session.phase == .reducing, ring.isReduced { try perform(session.reduced()) }
     if session.phase == .voting, let ballots = ring.ballots { try decide(ballots) }
   }

@@ -124,10 +124,10 @@ final class WorkerLoop {
   }
 
   private func takePeers() throws {
+    var fromLeft: [Data] = []
     while let arrival = try peers.next(drop: drop) {
       switch arrival {
-      case .fromLeft(let bytes):
-        try unsafe bytes.withUnsafeBytes { try unsafe ring?.receiveFromLeft($0, now: .now) }
+      case .fromLeft(let bytes): fromLeft.append(bytes)
       case .fromRight(let bytes): unsafe bytes.withUnsafeBytes { unsafe ring?.receiveFromRight($0, now: .now) }
       case .request(let request, let peer):
         try shelveForPeers(request.name)
@@ -136,6 +136,7 @@ final class WorkerLoop {
       case .piece(let piece, let payload): try took(piece, payload)
       }
     }
+    if !fromLeft.isEmpty { try ring?.receiveFromLeft(fromLeft, now: .now) }
   }
 
   private func takeLanes() throws {

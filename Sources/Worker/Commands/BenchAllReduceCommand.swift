@@ -1,0 +1,158 @@
+// `worker bench allreduce`: how long the ring takes between this process and others of its kind.
+import ArgumentParser
+import BLVNet
+import Foundation
+import Glibc
+import Messaging
+import Ring
+import Shared
+
+/// One position of a ring that reduces random integers, over the sockets and with the ring that training uses. Before
+/// each round it waits for a line on standard input; afterwards it prints a line of JSON.
+struct BenchAllReduceCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "allreduce", abstract: "Times all-reduces with other processes; start one for each rank.")
+
+  @Option(help: "Positions of the ring.") var ranks: Int
+  @Option(help: "This one's, from 0.") var rank: Int
+  @Option(help: "Where this one listens.") var listen: String
+  @Option(help: "Where each listens, in the order of ranks, this one included.") var peer: [String]
+  @Option(help: "Four times the number of Int32 values.") var bytes = 101_940_000
+  @Option(help: "All-reduces of a round, after one that brings all to the same point.") var repeats = 1
+  @Option(help: "auto, lz4 or none.") var codec = ExchangeRecipe.Codec.auto
+  @Option(help: "Bits of a sum over all lanes.") var gradientBits = 10
+  @Option(help: "Lanes of a step, shared by the ranks.") var lanes = 8
+  @Option(help: "Threads for encoding and adding.") var threads = 1
+  @Flag(help: "Leave out the second lap.") var noVote = false
+  @Option(help: "Reduce the gradients of this recipe's network, not normally distributed integers.") var recipe: String?
+
+  func validate() throws {
+    guard ranks >= 1, (0..<ranks).contains(rank), peer.count == ranks else {
+      throw ValidationError("--rank counts from 0 to --ranks - 1, and --peer is given once for each")
+    }
+    guard bytes > 0, repeats > 0, lanes >= ranks, threads > 0 else {
+      throw ValidationError("--bytes, --repeats and --threads begin at 1, --lanes at --ranks")
+    }
+  }
+
+  func run() throws {
+    let partial: IntegerVectors
+    if let recipe {
+      partial = try gradients(try Recipe.read(path: recipe))
+    } else {
+      partial = IntegerVectors(gradientCount: max(1, bytes / 4), statisticCount: 0)
+      fill(partial.gradients)
+    }
+    let bench = try AllReduceBench(self, partial)
+    while readLine() != nil {
+      let before = bench.counters
+      var seconds: [Double] = []
+      for turn in 0...repeats {
+        let taken = try ContinuousClock().measure { try bench.reduce() } / .seconds(1)
+        if turn > 0 { seconds.append(taken) }
+      }
+      let after = bench.counters
+      print(
+        """
+        {"bytes": \(4 * partial.gradients.count), "seconds": \(seconds), \
+        "raw_bytes": \((after.rawBytes - before.rawBytes) / (repeats + 1)), \
+        "wire_bytes": \((after.bytesSent - before.bytesSent) / (repeats + 1))}
+        """)
+      // The reader takes turns with us.
+      fflush(nil)
+    }
+  }
+
+  /// Normally distributed, so that the sum over all lanes has an RMS of 2^gradientBits.
+  private func fill(_ values: AlignedStorage<Int32>) {
+    var random = Philox(seed: UInt64(rank), .selfTest)
+    let deviation = exp2(Double(gradientBits)) / Double(ranks).squareRoot()
+    for i in 0..<values.count {
+      let radius = (-2 * log(1 - random.unit())).squareRoot() * deviation
+      values[i] = Int32((radius * cos(2 * .pi * random.unit())).rounded())
+    }
+  }
+
+  /// This rank's share of the lanes of the recipe's second step.
+  private func gradients(_ recipe: Recipe) throws -> IntegerVectors {
+    var recipe = recipe
+    recipe.exchange.gradientBits = gradientBits
+    let share = lanes / ranks
+    let bench = StepBench(
+      recipe, try Network(recipe.model, engine: recipe.engine), threads: share, training: true, lanes: lanes,
+      seed: UInt64(rank * share))
+    for _ in 0..<2 { bench.step() }
+    return bench.partial
+  }
+}
+
+extension ExchangeRecipe.Codec: ExpressibleByArgument {}
+
+/// The sockets and the session of one position.
+private final class AllReduceBench {
+  private let peers: PeerLinks
+  private let session: RingSession
+  private let partial: IntegerVectors
+  private let sums: IntegerVectors
+  private let votes: Bool
+  private var step: UInt64 = 0
+
+  var counters: RingCounters { session.counters }
+
+  init(_ command: BenchAllReduceCommand, _ partial: IntegerVectors) throws {
+    self.partial = partial
+    sums = IntegerVectors(gradientCount: partial.gradients.count, statisticCount: partial.statistics.count)
+    votes = !command.noVote
+    var settings = RingSettings()
+    settings.codec = command.codec
+    let plan = RingPlan(
+      size: command.ranks, position: command.rank, gradientCount: sums.gradients.count,
+      statisticCount: sums.statistics.count, settings: settings)
+    session = RingSession(generation: 1, plan: plan, settings: settings)
+    session.hands = command.threads
+    peers = try PeerLinks(MessagingContext(), listen: try Endpoint(command.listen))
+    let members = command.peer.enumerated().map { rank, endpoint in
+      Member(identity: WorkerIdentity(rank: rank, incarnation: 0), endpoint: endpoint, lanes: [rank])
+    }
+    try peers.open(Generation(number: 1, startStep: 0, members: members), position: command.rank)
+  }
+
+  func reduce() throws {
+    try session.begin(step: step, attempt: 0, partials: partial, sums: sums)
+    try session.startAll()
+    try run { session.isReduced }
+    if votes {
+      session.offer(
+        Ballot(
+          rank: UInt32(session.plan.position), sumDigest: sums.digest(hands: session.hands),
+          weightsDigest: Digest128(high: 0, low: 0), scalesDigest: 0,
+          partialChecksum: partial.linearChecksum(hands: session.hands),
+          sumChecksum: sums.linearChecksum(hands: session.hands), lanes: LaneSet([session.plan.position]),
+          directive: 0))
+      try run { session.ballots != nil }
+      guard case .commit = Verdict.of(session.ballots ?? [], laneCount: session.plan.size) else {
+        throw SharedError(.badData, "the ranks come to different sums")
+      }
+    }
+    step += 1
+  }
+
+  private func run(until isDone: () -> Bool) throws {
+    while true {
+      if let frame = session.nextToLeft() { try peers.sendLeft(frame) }
+      while let frame = session.nextToRight(now: .now) { try peers.sendRight(frame) }
+      if isDone() { return }
+      let timeout = session.deadline.map { max(.zero, $0 - .now) }
+      _ = try Poller.wait(for: peers.pollItems, timeout: timeout)
+      var frames: [Data] = []
+      while let arrival = try peers.next(drop: { _ in }) {
+        switch arrival {
+        case .fromLeft(let bytes): frames.append(bytes)
+        case .fromRight(let bytes): unsafe bytes.withUnsafeBytes { unsafe session.receiveFromRight($0, now: .now) }
+        case .request, .piece: break
+        }
+      }
+      try session.receiveFromLeft(frames, now: .now)
+    }
+  }
+}
