@@ -7,7 +7,9 @@ public struct FrameBytes {
   public let storage: AlignedStorage<UInt8>
   public let count: Int
 
-  public var raw: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(rebasing: storage.bytes[..<count]) }
+  public var array: [UInt8] { storage.array(0..<count) }
+
+  var raw: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(rebasing: storage.bytes[..<count]) }
 
   /// Gives the frame its number and its checksum.
   func seal(sequence: UInt64) {

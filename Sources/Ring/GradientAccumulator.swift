@@ -62,12 +62,16 @@ public final class GradientAccumulator: Sendable {
   /// Lanes of a step (V).
   public let laneCount: Int
   private let slots: [Slot]
+  private let buckets: BucketTracker
   private let statisticsLock = Mutex<[UInt32]>([])
 
   /// - Parameters:
   ///   - tensorCounts: elements of each tensor, in checkpoint order.
   ///   - statisticCount: fixed-point statistics.
-  public init(tensorCounts: [Int], statisticCount: Int, laneCount: Int) {
+  ///   - bucketValues: as in `RingSettings`.
+  public init(
+    tensorCounts: [Int], statisticCount: Int, laneCount: Int, bucketValues: Int = RingSettings().bucketValues
+  ) {
     var slots: [Slot] = []
     var end = 0
     for count in tensorCounts {
@@ -75,6 +79,7 @@ public final class GradientAccumulator: Sendable {
       end += count
     }
     self.slots = slots
+    buckets = BucketTracker(tensors: slots.map(\.range), bucketValues: bucketValues)
     self.laneCount = laneCount
     partial = IntegerVectors(gradientCount: end, statisticCount: statisticCount)
   }
@@ -85,20 +90,29 @@ public final class GradientAccumulator: Sendable {
   /// Zeroes the sums and forgets the findings, for a new attempt. No lane may be running.
   public func reset() {
     partial.zero()
+    buckets.reset()
     for slot in slots { slot.findings.withLock { $0 = Findings() } }
     statisticsLock.withLock { $0 = [] }
   }
+
+  /// So many lanes add to the present attempt, those that have done so included.
+  public func expect(lanes: Int) { buckets.expect(lanes: lanes) }
+
+  /// The buckets whose sums became complete since the last call: all expected lanes have added all of their tensors.
+  public func takeCompleteBuckets() -> [Int] { buckets.takeReady() }
 
   /// Quantises a lane's gradient of a tensor and adds it: `q = ⌊g / 2^exponent + u⌋`, u uniform in [0, 1), keyed by
   /// (seed, step, lane, tensor, element). A repeated attempt draws the same u. Elements that are not finite or beyond
   /// the overflow limit add nothing, and are found in `raised` and `nonFinite`.
   /// - Parameter gradient: the elements in checkpoint order.
-  public func add(tensor: Int, lane: Int, gradient: UnsafeBufferPointer<Float>, in attempt: Attempt) {
+  /// - Returns: whether that completed a bucket.
+  @discardableResult
+  public func add(tensor: Int, lane: Int, gradient: UnsafeBufferPointer<Float>, in attempt: Attempt) -> Bool {
     let slot = slots[tensor]
     precondition(
       gradient.count == slot.range.count, "tensor \(tensor): \(gradient.count) of \(slot.range.count) values")
     precondition(lane >= 0 && lane < laneCount, "lane \(lane) of \(laneCount)")
-    guard let source = gradient.baseAddress, !gradient.isEmpty else { return }
+    guard let source = gradient.baseAddress, !gradient.isEmpty else { return buckets.added(tensor) }
     let exponent = attempt.exponents[tensor]
     let limit = GradientScale.overflowLimit(lanes: laneCount)
     // Counters have 32 bits for the step; what is beyond changes the key.
@@ -117,6 +131,7 @@ public final class GradientAccumulator: Sendable {
         findings.exponent = max(findings.exponent ?? needed, needed)
       }
     }
+    return buckets.added(tensor)
   }
 
   /// The same, of gradients that lie in a storage.

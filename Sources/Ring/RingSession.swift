@@ -184,6 +184,10 @@ public final class RingSession {
     try deliver(arrivals)
   }
 
+  public func receiveFromLeft(_ message: [UInt8], now: ContinuousClock.Instant) throws {
+    try receiveFromLeft([Data(message)], now: now)
+  }
+
   /// Takes one acknowledgement from the right neighbour. A damaged one is counted: a later one will do.
   public func receiveFromRight(_ bytes: UnsafeRawBufferPointer, now: ContinuousClock.Instant) {
     counted.bytesReceived += bytes.count
@@ -198,6 +202,10 @@ public final class RingSession {
     }
     sender.acknowledge(frame.sequence, refused: frame.kind == .refusal, now: now) { tools.frames.giveBack($0) }
     if sender.isIdle, !(exchange?.hasOutgoing ?? false) { pace.rests(now) }
+  }
+
+  public func receiveFromRight(_ bytes: [UInt8], now: ContinuousClock.Instant) {
+    unsafe bytes.withUnsafeBytes { unsafe receiveFromRight($0, now: now) }
   }
 
   /// The next frame to send to the right neighbour; chunks are encoded only when the window has room for them.

@@ -10,7 +10,7 @@ import Testing
     let codec = ChunkCodec(capacity: capacity)
     var bytes = [UInt8](repeating: 0xAA, count: values.count * MemoryLayout<Value>.size)
     let (encoding, written) = values.withUnsafeBufferPointer { source in
-      bytes.withUnsafeMutableBytes { codec.encode(source, into: $0) }
+      bytes.withUnsafeMutableBytes { codec.encode(source, compressing: true, into: $0) }
     }
     #expect(written <= bytes.count)
     var decoded = [Value](repeating: 1, count: values.count)
@@ -55,7 +55,7 @@ import Testing
     let values = gaussian(3000, deviation: 20)
     var room = [UInt8](repeating: 0, count: 12_000)
     let (_, written) = values.withUnsafeBufferPointer { source in
-      room.withUnsafeMutableBytes { codec.encode(source, into: $0) }
+      room.withUnsafeMutableBytes { codec.encode(source, compressing: true, into: $0) }
     }
     var rejected = 0
     for round in 0..<4000 {
@@ -86,8 +86,9 @@ import Testing
     let frame = Frame(
       kind: .chunk, generation: 1, step: 1 << 40, attempt: 2, bucket: 3, hop: 4, chunk: 5, encoding: .lz4,
       valueCount: 6, sequence: 7)
-    var bytes = [1, 2, 3].withUnsafeBytes { frame.bytes(payload: $0) }
-    Frame.seal(&bytes, sequence: 7)
+    let sealed = [1, 2, 3].withUnsafeBytes { frame.bytes(payload: $0) }
+    sealed.seal(sequence: 7)
+    let bytes = sealed.array
     #expect(bytes.withUnsafeBytes { Frame.decode($0) } == frame)
     for bit in 0..<8 * bytes.count {
       var damaged = bytes

@@ -49,7 +49,9 @@ final class RingHarness {
     for position in 0..<size {
       let plan = RingPlan(
         size: size, position: position, gradientCount: gradients, statisticCount: statistics, settings: settings)
-      sessions.append(RingSession(generation: 5, plan: plan, settings: settings))
+      let session = RingSession(generation: 5, plan: plan, settings: settings)
+      session.hands = 1 + position % 3
+      sessions.append(session)
     }
   }
 
@@ -59,10 +61,10 @@ final class RingHarness {
     let session = sessions[position]
     switch random.below(4) {
     case 0:
-      guard let frame = session.nextToRight(now: now) else { return false }
+      guard let frame = session.nextToRight(now: now)?.array else { return false }
       send(frame, &toRight[position])
     case 1:
-      guard let frame = session.nextToLeft() else { return false }
+      guard let frame = session.nextToLeft()?.array else { return false }
       send(frame, &toLeft[position])
     case 2:
       let left = (position + size - 1) % size

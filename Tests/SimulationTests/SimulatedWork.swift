@@ -12,6 +12,8 @@ struct LaneJob {
   var round: Int
   /// Taken when it begins.
   var clips: [Int] = []
+  /// Its gradients are in the sums; the thread has not said so yet.
+  var isAdded = false
 }
 
 struct SimulatedWork {
@@ -71,6 +73,11 @@ struct SimulatedWork {
   mutating func forget() { step = nil }
 
   func isComplete(_ lanes: [Int]) -> Bool { summed == Set(lanes) }
+
+  /// Whether only this lane's thread has to say that it is done.
+  func isLast(_ job: LaneJob, of lanes: [Int]) -> Bool {
+    job.step == step && job.attempt == attempt && summed.union([job.lane]) == Set(lanes)
+  }
 
   func ballot(rank: Int, weights: Digest128, directive: UInt64) -> Ballot {
     Ballot(

@@ -51,6 +51,7 @@ struct BenchAllReduceCommand: ParsableCommand {
         let taken = try ContinuousClock().measure { try bench.reduce() } / .seconds(1)
         if turn > 0 { seconds.append(taken) }
       }
+      try bench.finish()
       let after = bench.counters
       print(
         """
@@ -136,6 +137,9 @@ private final class AllReduceBench {
     }
     step += 1
   }
+
+  /// Stays until the right neighbour has all that it needs.
+  func finish() throws { try run { session.unacknowledgedSince == nil } }
 
   private func run(until isDone: () -> Bool) throws {
     while true {

@@ -43,6 +43,12 @@ extension WorkerLoop {
     if work.isComplete(lanes) { try lanesComplete() }
   }
 
+  /// Gradients go round while the lanes still compute those of the layers before: bucket by bucket, as they are complete.
+  func startBuckets() throws {
+    guard session.phase == .computing, let ring, let work else { return }
+    for bucket in work.accumulator.takeCompleteBuckets() { try ring.start(bucket: bucket) }
+  }
+
   /// All lanes of this rank are summed up.
   func lanesComplete() throws {
     guard let step = work?.step, let attempt = work?.attempt else { return }
@@ -59,13 +65,15 @@ extension WorkerLoop {
     guard let work, let state else { return }
     // Nothing that makes all stand is agreed to while nobody is there to make them go on.
     let directive = isDirected ? directive : session.directivesDone
-    ring?.offer(work.ballot(rank: settings.identity.rank, weights: state.digest, directive: directive))
+    ring?.offer(
+      work.ballot(rank: settings.identity.rank, weights: state.digest, directive: directive, hands: ring?.hands ?? 1))
     try pump()
   }
 
   /// Moves the ring as far as it goes without waiting.
   func pump() throws {
     guard let ring else { return }
+    ring.hands = 1 + (pool?.idle ?? 0)
     if let frame = ring.nextToLeft() { try peers.sendLeft(frame) }
     while let frame = ring.nextToRight(now: .now) { try peers.sendRight(frame) }
     if session.phase == .reducing, ring.isReduced { try perform(session.reduced()) }

@@ -94,6 +94,7 @@ final class WorkerLoop {
       wakeup.clear()
       try takeControl()
       try takePeers()
+      try startBuckets()
       try takeLanes()
       try pump()
       try tellOfClosedLink()

@@ -25,7 +25,7 @@ final class GradientWork {
     laneCount = context.recipe.batch.lanes
     accumulator = GradientAccumulator(
       tensorCounts: layout.parameters.map(\.count), statisticCount: layout.statisticCount + LaneStatistics.extra,
-      laneCount: laneCount)
+      laneCount: laneCount, bucketValues: context.recipe.exchange.bucketValues)
     sums = IntegerVectors(
       gradientCount: layout.parameterCount, statisticCount: layout.statisticCount + LaneStatistics.extra)
   }
@@ -45,8 +45,10 @@ final class GradientWork {
       (self.step, self.attempt, self.exponents) = (step, attempt, exponents)
     }
     let scales = GradientAccumulator.Attempt(seed: seed, step: step, exponents: exponents)
+    let filled = lanes.filter { !context.clips(step: step, lane: $0).isEmpty }
+    accumulator.expect(lanes: filled.count)
     for lane in lanes where !summed.contains(lane) && !running.contains(lane) {
-      if context.clips(step: step, lane: lane).isEmpty {
+      if !filled.contains(lane) {
         summed.insert(lane)
       } else {
         running.insert(lane)
@@ -73,11 +75,13 @@ final class GradientWork {
   func isComplete(_ lanes: [Int]) -> Bool { summed == Set(lanes) }
 
   /// This rank's word on the reduced sum.
-  func ballot(rank: Int, weights: Digest128, directive: UInt64) -> Ballot {
+  /// - Parameter hands: threads to work on.
+  func ballot(rank: Int, weights: Digest128, directive: UInt64, hands: Int) -> Ballot {
     Ballot(
-      rank: UInt32(rank), sumDigest: sums.digest(), weightsDigest: weights,
+      rank: UInt32(rank), sumDigest: sums.digest(hands: hands), weightsDigest: weights,
       scalesDigest: unsafe exponents.withUnsafeBytes { unsafe Digest128(of: $0).low },
-      partialChecksum: accumulator.partial.linearChecksum(), sumChecksum: sums.linearChecksum(), lanes: LaneSet(summed),
+      partialChecksum: accumulator.partial.linearChecksum(hands: hands), sumChecksum: sums.linearChecksum(hands: hands),
+      lanes: LaneSet(summed),
       directive: directive,
       raised: accumulator.raised, nonFinite: accumulator.nonFinite)
   }

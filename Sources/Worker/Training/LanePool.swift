@@ -37,6 +37,7 @@ final class LanePool: Sendable {
   private struct Given: Error {}
 
   private let context: RunContext
+  private let threads: Int
   private let accumulator: GradientAccumulator
   private let parameters: FloatStorage
   private let feed: ClipFeed
@@ -54,6 +55,7 @@ final class LanePool: Sendable {
     wake: @escaping @Sendable () -> Void
   ) {
     self.context = context
+    self.threads = threads
     self.accumulator = accumulator
     self.parameters = parameters
     self.feed = feed
@@ -76,6 +78,9 @@ final class LanePool: Sendable {
 
   /// Counts the tensors and clips that lanes have finished: as long as it grows, nothing hangs.
   var moved: UInt64 { steps.load(ordering: .relaxed) &+ feed.decoded }
+
+  /// Threads that have nothing to do.
+  var idle: Int { max(0, threads - busy.load(ordering: .relaxed) - queue.withLock { $0.count }) }
 
   var currentRound: UInt64 { round.load(ordering: .acquiring) }
 
@@ -152,7 +157,7 @@ final class LanePool: Sendable {
     ) { tensor, gradient in
       guard job.round == currentRound else { throw Given() }
       steps.add(1, ordering: .relaxed)
-      unsafe accumulator.add(tensor: tensor, lane: job.lane, gradient: gradient, in: job.scales)
+      if unsafe accumulator.add(tensor: tensor, lane: job.lane, gradient: gradient, in: job.scales) { wake() }
     }
     let entries = LaneStatistics.entries(result, clips: batch.labels.count, lanes: context.recipe.batch.lanes)
     accumulator.addStatistics(entries, at: 0, lane: job.lane)
