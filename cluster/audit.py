@@ -8,7 +8,7 @@ Prints `ok: …` and exits with 0, or one line for each problem and exits with 1
 import collections, errno, fcntl, hashlib, os, re, sqlite3, struct, sys, urllib.parse
 
 RESTORE = "restore run.db from a copy, or start a new run directory"
-LAYOUT = 2
+LAYOUT = 3
 CHAINED = """step epoch generation attempt digest weights_digest loss top1 top5 clips learning_rate gradient_bits
   clips_digest state_digest""".split()
 KINDS = {"INTEGER": "integer", "INT": "integer", "REAL": "real", "TEXT": "text"}

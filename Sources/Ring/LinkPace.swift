@@ -5,12 +5,12 @@ import Shared
 ///
 /// A link that waits for the wire gains by fewer bytes, one that waits for the processor by fewer instructions; which
 /// it is shows only in how long the values take, from the first chunk's encoding to the last acknowledgement.
-struct LinkPace {
+public struct LinkPace {
   /// What came of the trials, in bytes of values a second.
-  struct Choice: Hashable {
-    let compressed: Double
-    let plain: Double
-    var compresses: Bool { compressed >= plain }
+  public struct Choice: Hashable, Sendable {
+    public let compressed: Double
+    public let plain: Double
+    public var compresses: Bool { compressed >= plain }
   }
 
   /// Steps that are tried each way, and steps until it is tried again.

@@ -128,11 +128,8 @@ public final class RingSession {
     set { tools.hands = max(1, newValue) }
   }
 
-  /// What the link to the right neighbour was measured to gain by compression, if it decides by that and has: bytes of
-  /// values a second with it and without.
-  public var measuredPace: (compressed: Double, plain: Double)? {
-    pace.choice.map { ($0.compressed, $0.plain) }
-  }
+  /// What the link to the right neighbour was measured to gain by compression, if it decides by that and has.
+  public var measuredPace: LinkPace.Choice? { pace.choice }
 
   public var counters: RingCounters {
     var counters = counted

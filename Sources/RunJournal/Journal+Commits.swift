@@ -62,6 +62,15 @@ extension Journal {
     }
   }
 
+  /// What each rank did for a live step, by rank.
+  public func shares(step: Int) throws -> [ShareRecord] {
+    try read("reading a step") { database in
+      try ShareRecord.filter(
+        sql: "step_id = (SELECT id FROM steps WHERE rolled_back = 0 AND step = ?)", arguments: [step]
+      ).order(sql: "rank").fetchAll(database)
+    }
+  }
+
   /// Clips that the live steps of an epoch have consumed.
   public func consumedClips(epoch: Int) throws -> Int {
     try read("reading the ledger") {
@@ -134,6 +143,7 @@ extension Journal {
     step.chain = step.chain(after: try Self.lastChain(database))
     try noteDifference(step, database)
     try step.insert(database)
+    let id = database.lastInsertedRowID
     let ledger = try database.cachedStatement(sql: "INSERT INTO consumed (epoch, clip, step, lane) VALUES (?, ?, ?, ?)")
     for entry in commit.consumed {
       do { try ledger.execute(arguments: [step.epoch, entry.clip, step.step, entry.lane]) } catch let error
@@ -143,6 +153,10 @@ extension Journal {
           .badData, path,
           "step \(step.step) consumes clip \(entry.clip) a second time in epoch \(step.epoch); the run stops")
       }
+    }
+    for var share in commit.shares {
+      share.stepId = id
+      try share.insert(database)
     }
   }
 

@@ -68,5 +68,13 @@ enum Schema {
       reason TEXT NOT NULL, decided_at TEXT NOT NULL, PRIMARY KEY (step, clip)
     );
     """,
+    """
+    CREATE TABLE shares (
+      step_id INTEGER NOT NULL, rank INTEGER NOT NULL, lanes INTEGER NOT NULL, raw_bytes INTEGER NOT NULL,
+      wire_bytes INTEGER NOT NULL, decode_wait REAL NOT NULL, forward REAL NOT NULL, backward REAL NOT NULL,
+      quantise REAL NOT NULL, idle REAL NOT NULL, overlap REAL NOT NULL, reduce REAL NOT NULL, vote REAL NOT NULL,
+      apply REAL NOT NULL, PRIMARY KEY (step_id, rank)
+    ) WITHOUT ROWID;
+    """,
   ]
 }

@@ -112,15 +112,55 @@ public struct StepRecord: JournalRecord {
   }
 }
 
+/// One rank's part in a committed step, and where its time went. See `StepTimes`.
+public struct ShareRecord: JournalRecord {
+  public static let databaseTableName = "shares"
+  /// The row in `steps`; filled in by the journal.
+  public internal(set) var stepId: Int64 = 0
+  public var rank: Int
+  public var lanes: Int
+  public var rawBytes: Int
+  public var wireBytes: Int
+  public var decodeWait: Double
+  public var forward: Double
+  public var backward: Double
+  public var quantise: Double
+  public var idle: Double
+  public var overlap: Double
+  public var reduce: Double
+  public var vote: Double
+  public var apply: Double
+
+  /// - Parameter lanes: how many it computed.
+  public init(rank: Int, lanes: Int, rawBytes: Int, wireBytes: Int, times: StepTimes) {
+    self.rank = rank
+    self.lanes = lanes
+    self.rawBytes = rawBytes
+    self.wireBytes = wireBytes
+    decodeWait = times.decodeWait
+    forward = times.forward
+    backward = times.backward
+    quantise = times.quantise
+    idle = times.idle
+    overlap = times.overlap
+    reduce = times.reduce
+    vote = times.vote
+    apply = times.apply
+  }
+}
+
 /// A step with the clips that it consumed: what a rank reports and the journal keeps.
 public struct JournalCommit: Hashable, Sendable, Codable {
   public var step: StepRecord
   public var consumed: [ConsumedClip]
+  /// What each rank did for it.
+  public var shares: [ShareRecord]
 
   /// - Parameter consumed: as many as the step's clips.
-  public init(step: StepRecord, consumed: [ConsumedClip]) {
+  public init(step: StepRecord, consumed: [ConsumedClip], shares: [ShareRecord] = []) {
     self.step = step
     self.consumed = consumed
+    self.shares = shares
     self.step.clipsDigest = ConsumedClip.digest(consumed)
   }
 }

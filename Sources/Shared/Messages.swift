@@ -221,6 +221,35 @@ public struct Standing: Hashable, Sendable, Codable {
   }
 }
 
+/// Where one worker's time went in a step, in seconds.
+///
+/// The first five are means over its lane threads, and add up to the time until its lanes were done; with the last three
+/// they add up to the step. What the ring did meanwhile cost nothing.
+public struct StepTimes: Hashable, Sendable, Codable {
+  /// Waiting for clips to be decoded.
+  public var decodeWait = 0.0
+  public var forward = 0.0
+  public var backward = 0.0
+  /// Turning gradients to integers and adding them up.
+  public var quantise = 0.0
+  /// Without a lane to compute.
+  public var idle = 0.0
+  /// From the first bucket's start in the ring until the lanes were done.
+  public var overlap = 0.0
+  /// From there until the sum was complete.
+  public var reduce = 0.0
+  /// The second lap.
+  public var vote = 0.0
+  public var apply = 0.0
+
+  public init() {}
+
+  /// Until the lanes were done, without waiting for clips.
+  public var compute: Double { forward + backward + quantise + idle }
+  /// After the lanes were done.
+  public var ring: Double { reduce + vote }
+}
+
 /// What one rank knows of a step that it has applied. Everything but `share` is equal on all ranks.
 public struct CommitRecord: Hashable, Sendable, Codable {
   public var generation: UInt32
@@ -248,23 +277,13 @@ public struct CommitRecord: Hashable, Sendable, Codable {
     /// Bytes that its gradients would take uncompressed, and those that it sent.
     public var rawBytes: UInt64
     public var wireBytes: UInt64
-    /// Seconds spent waiting for clips, computing lanes, in the ring, and applying.
-    public var decodeWait: Double
-    public var compute: Double
-    public var ring: Double
-    public var apply: Double
+    public var times: StepTimes
 
-    public init(
-      lanes: [Int], rawBytes: UInt64, wireBytes: UInt64, decodeWait: Double, compute: Double, ring: Double,
-      apply: Double
-    ) {
+    public init(lanes: [Int], rawBytes: UInt64 = 0, wireBytes: UInt64 = 0, times: StepTimes = StepTimes()) {
       self.lanes = lanes
       self.rawBytes = rawBytes
       self.wireBytes = wireBytes
-      self.decodeWait = decodeWait
-      self.compute = compute
-      self.ring = ring
-      self.apply = apply
+      self.times = times
     }
   }
 

@@ -9,7 +9,7 @@ import Testing
       generation: 1, step: step, attempt: 0, digest: Digest128(high: digest, low: step),
       weights: Digest128(high: 0, low: step), after: Digest128(high: 0, low: step + 1), loss: 1, top1: 1, top5: 2,
       clips: 4, learningRate: 0.1, skipped: false,
-      share: .init(lanes: [0], rawBytes: 10, wireBytes: 4, decodeWait: 0, compute: 0, ring: 0, apply: 0))
+      share: .init(lanes: [0], rawBytes: 10, wireBytes: 4))
   }
 
   private func generation(_ start: UInt64, ranks: Int) -> Generation {

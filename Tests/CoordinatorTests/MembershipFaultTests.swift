@@ -23,10 +23,11 @@ import Testing
   }
 
   private func record(_ step: UInt64, seconds: Double = 0, lanes: [Int] = []) -> CommitRecord {
-    CommitRecord(
+    var times = StepTimes()
+    times.forward = seconds
+    return CommitRecord(
       generation: 1, step: step, attempt: 0, digest: digest, weights: digest, after: digest, loss: 0, top1: 0, top5: 0,
-      clips: 1, learningRate: 0, skipped: false,
-      share: .init(lanes: lanes, rawBytes: 0, wireBytes: 0, decodeWait: 0, compute: seconds, ring: 0, apply: 0))
+      clips: 1, learningRate: 0, skipped: false, share: .init(lanes: lanes, times: times))
   }
 
   private func directives(_ actions: [Membership.Action]) -> [Directive.Kind] {

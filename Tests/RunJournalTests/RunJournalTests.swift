@@ -17,7 +17,15 @@ private func commit(_ step: Int, digest: String = "d", clips: [Int]? = nil, repo
     loss: 1.5 / Double(step + 1), top1: 1, top5: 2, clips: consumed.count, learningRate: 0.1, gradientBits: 10,
     rawBytes: 1000, wireBytes: 400, ringSeconds: 0.25, computeSeconds: 1, decodeWaitSeconds: 0, reporter: reporter,
     committedAt: time)
-  return JournalCommit(step: record, consumed: consumed)
+  return JournalCommit(
+    step: record, consumed: consumed,
+    shares: [1, 0].map { ShareRecord(rank: $0, lanes: 1, rawBytes: 500, wireBytes: 200, times: times(Double($0))) })
+}
+
+private func times(_ apply: Double) -> StepTimes {
+  var times = StepTimes()
+  (times.backward, times.apply) = (0.5, apply)
+  return times
 }
 
 private let exactlyOnce = """
@@ -83,6 +91,8 @@ private let exactlyOnce = """
     #expect(try again.events(last: 5) == [event])
     #expect(try again.rejectedClips().map(\.reason) == ["empty"])
     #expect(try again.commit(step: 1)?.weightsDigest == "w1")
+    let shares = try again.shares(step: 1)
+    #expect(shares.map(\.rank) == [0, 1] && shares.map(\.apply) == [0, 1] && shares[0].backward == 0.5)
     #expect(try again.commits(0..<9).map(\.step) == [0, 1])
     try again.memberLeft(rank: 1, incarnation: "a", reason: "killed", at: time)
     let status = try again.status()

@@ -438,13 +438,13 @@ final class SimulatedWorker {
     world.check(self, before: before, after: after, digest: digest, skipping: skipping)
     state = after
     kept = nil
+    var times = StepTimes()
+    times.forward = Double(work.summed.count) * Double(world.scenario.laneTime[identity.rank]) * 1e-9
     let record = CommitRecord(
       generation: session.generation?.number ?? 0, step: step, attempt: work.attempt, digest: digest,
       weights: before.digest, after: after.digest, loss: 0, top1: 0, top5: 0, clips: Int(work.sums.statistics[1]),
       learningRate: 0, skipped: skipping,
-      share: .init(
-        lanes: work.summed.sorted(), rawBytes: 0, wireBytes: 0, decodeWait: 0,
-        compute: Double(work.summed.count) * Double(world.scenario.laneTime[identity.rank]) * 1e-9, ring: 0, apply: 0))
+      share: .init(lanes: work.summed.sorted(), times: times))
     work.forget()
     perform(session.applied(record))
     world.moment(.applied, pid)

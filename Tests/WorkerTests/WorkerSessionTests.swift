@@ -12,7 +12,7 @@ import Testing
       generation: 1, step: step, attempt: 0, digest: digest, weights: digest, after: digest, loss: 0, top1: 0, top5: 0,
       clips: 1,
       learningRate: 0, skipped: false,
-      share: .init(lanes: [], rawBytes: 0, wireBytes: 0, decodeWait: 0, compute: 0, ring: 0, apply: 0))
+      share: .init(lanes: []))
   }
 
   private func generation(_ number: UInt32, start: UInt64, stops: Bool = false) -> Generation {

@@ -16,6 +16,9 @@ struct TrainCommand: ParsableCommand {
   @Option(help: "Ends training after this many steps in all.")
   var steps: UInt64?
 
+  @Flag(help: "Shows where each worker's time goes.")
+  var verbose = false
+
   func run() throws {
     let display = ProgressDisplay()
     let (recipe, path) = try recipes.resolve()
@@ -39,6 +42,7 @@ struct TrainCommand: ParsableCommand {
     let service = try CoordinatorService(
       plan, socket: socket, fleet: fleet, display: display, journal: journal, store: store,
       past: found?.past ?? .init(), resumeFrom: found?.checkpoint)
+    if verbose { service.stepLedger = StepLedger() }
     let started = ContinuousClock.now
     let result = try service.run()
     let elapsed = ContinuousClock.now - started

@@ -11,8 +11,8 @@ struct CommittedStep: Equatable {
   var wireBytes: UInt64 { shares.values.reduce(0) { $0 + $1.wireBytes } }
 
   /// The slowest rank's seconds in one part of the step.
-  func slowest(_ part: KeyPath<CommitRecord.Share, Double>) -> Double {
-    shares.values.map { $0[keyPath: part] }.max() ?? 0
+  func slowest(_ part: KeyPath<StepTimes, Double>) -> Double {
+    shares.values.map { $0.times[keyPath: part] }.max() ?? 0
   }
 }
 

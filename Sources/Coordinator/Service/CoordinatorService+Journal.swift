@@ -45,9 +45,11 @@ extension CoordinatorService {
     fleet.stepped()
     for worker in membership.members { try send(.acknowledged(step: collector.next), to: worker.identity) }
     for step in steps {
+      stepLedger?.add(step)
       let (line, endsEpoch) = progress.line(step, workers: membership.members.count, at: now)
       display.living(line, at: now, matters: endsEpoch)
       if endsEpoch { display.keep() }
+      for line in stepLedger?.lines(at: now, endsEpoch: endsEpoch) ?? [] { display.line(line) }
     }
   }
 
@@ -69,7 +71,12 @@ extension CoordinatorService {
       gradientBits: plan.recipe.exchange.gradientBits, rawBytes: Int(step.rawBytes), wireBytes: Int(step.wireBytes),
       ringSeconds: step.slowest(\.ring), computeSeconds: step.slowest(\.compute),
       decodeWaitSeconds: step.slowest(\.decodeWait), reporter: step.shares.keys.min() ?? 0, committedAt: .now)
-    return JournalCommit(step: row, consumed: consumed)
+    let shares = step.shares.map { rank, share in
+      ShareRecord(
+        rank: rank, lanes: share.lanes.count, rawBytes: Int(share.rawBytes), wireBytes: Int(share.wireBytes),
+        times: share.times)
+    }
+    return JournalCommit(step: row, consumed: consumed, shares: shares)
   }
 
   func epochOrder(_ epoch: Int) -> EpochOrder {

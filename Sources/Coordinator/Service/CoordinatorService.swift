@@ -33,6 +33,8 @@ final class CoordinatorService {
   var membership: Membership
   var collector: CommitCollector
   var progress: TrainingProgress
+  /// Shown if it is there.
+  var stepLedger: StepLedger?
   var evaluation: EvaluationQueue?
   var evaluationStarted = false
   var shelf = BlobShelf()

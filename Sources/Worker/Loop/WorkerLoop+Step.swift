@@ -6,10 +6,31 @@ import Shared
 /// Where a step's time goes.
 struct StepClock {
   var started = ContinuousClock.now
+  /// The first bucket began to go round.
+  var reducing: ContinuousClock.Instant?
   var lanesDone = ContinuousClock.now
+  var reduced = ContinuousClock.now
   var voted = ContinuousClock.now
   /// The ring's counters when the step began.
   var before = RingCounters()
+
+  /// - Parameters:
+  ///   - lanes: sums over the lanes, which `threads` threads computed.
+  ///   - apply: seconds that it took.
+  func times(_ lanes: LaneTimes, threads: Int, apply: Double) -> StepTimes {
+    let share = 1 / Double(threads)
+    var times = StepTimes()
+    times.decodeWait = lanes.decodeWait * share
+    times.forward = lanes.forward * share
+    times.backward = lanes.backward * share
+    times.quantise = lanes.quantise * share
+    times.idle = max(0, (lanesDone - started).seconds - times.decodeWait - times.compute)
+    times.overlap = reducing.map { max(0, (lanesDone - $0).seconds) } ?? 0
+    times.reduce = (reduced - lanesDone).seconds
+    times.vote = (voted - reduced).seconds
+    times.apply = apply
+    return times
+  }
 }
 
 extension WorkerLoop {
@@ -46,7 +67,10 @@ extension WorkerLoop {
   /// Gradients go round while the lanes still compute those of the layers before: bucket by bucket, as they are complete.
   func startBuckets() throws {
     guard session.phase == .computing, let ring, let work else { return }
-    for bucket in work.accumulator.takeCompleteBuckets() { try ring.start(bucket: bucket) }
+    for bucket in work.accumulator.takeCompleteBuckets() {
+      clock.reducing = clock.reducing ?? .now
+      try ring.start(bucket: bucket)
+    }
   }
 
   /// All lanes of this rank are summed up.
@@ -63,6 +87,7 @@ extension WorkerLoop {
 
   func vote(_ directive: UInt64) throws {
     guard let work, let state else { return }
+    clock.reduced = .now
     // Nothing that makes all stand is agreed to while nobody is there to make them go on.
     let directive = isDirected ? directive : session.directivesDone
     ring?.offer(
@@ -70,10 +95,23 @@ extension WorkerLoop {
     try pump()
   }
 
+  /// Says what the link's trials came to.
+  private func tellPace(_ ring: RingSession) {
+    guard let pace = ring.measuredPace, pace != toldPace, let members = session.generation?.members else { return }
+    toldPace = pace
+    func megabytes(_ value: Double) -> Int { Int((value / 1e6).rounded()) }
+    log.info(
+      """
+      the link to worker \(members[ring.plan.right].identity.rank) takes \(megabytes(pace.compressed)) MB of gradients a \
+      second compressed, \(megabytes(pace.plain)) as they are: \(pace.compresses ? "compressing" : "not compressing")
+      """)
+  }
+
   /// Moves the ring as far as it goes without waiting.
   func pump() throws {
     guard let ring else { return }
     ring.hands = 1 + (pool?.idle ?? 0)
+    tellPace(ring)
     if let frame = ring.nextToLeft() { try peers.sendLeft(frame) }
     while let frame = ring.nextToRight(now: .now) { try peers.sendRight(frame) }
     if session.phase == .reducing, ring.isReduced { try perform(session.reduced()) }
@@ -123,16 +161,14 @@ extension WorkerLoop {
     let weights = state.digest
     let rate = state.rate
     let tally = LaneStatistics.tally(of: work.sums)
-    let digest = work.sums.digest()
     let begun = ContinuousClock.now
+    let digest = work.sums.digest(hands: ring?.hands ?? 1)
     state.apply(work.sums, exponents: work.exponents, skipping: skipping)
     let counters = ring?.counters ?? clock.before
-    let wait = work.decodeWait / Double(settings.threads)
     let share = CommitRecord.Share(
       lanes: work.summed.sorted(), rawBytes: UInt64(counters.rawBytes - clock.before.rawBytes),
-      wireBytes: UInt64(counters.bytesSent - clock.before.bytesSent), decodeWait: wait,
-      compute: max(0, (clock.lanesDone - clock.started).seconds - wait), ring: (clock.voted - clock.lanesDone).seconds,
-      apply: (ContinuousClock.now - begun).seconds)
+      wireBytes: UInt64(counters.bytesSent - clock.before.bytesSent),
+      times: clock.times(work.times, threads: settings.threads, apply: (ContinuousClock.now - begun).seconds))
     let record = CommitRecord(
       generation: session.generation?.number ?? 0, step: step, attempt: work.attempt, digest: digest, weights: weights,
       after: state.digest, loss: tally.loss, top1: tally.top1, top5: tally.top5, clips: tally.clips,

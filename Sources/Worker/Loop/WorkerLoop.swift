@@ -51,6 +51,8 @@ final class WorkerLoop {
   // What exists while a generation runs.
   var ring: RingSession?
   var clock = StepClock()
+  /// The link's trials that were told of.
+  var toldPace: LinkPace.Choice?
   /// The scales of the next attempt at the step in flight.
   var raised: [Int32] = []
 
@@ -143,8 +145,8 @@ final class WorkerLoop {
   private func takeLanes() throws {
     for event in pool?.events() ?? [] {
       switch event {
-      case .finished(let job, let decodeWait):
-        work?.finished(job, decodeWait: decodeWait)
+      case .finished(let job, let times):
+        work?.finished(job, times)
         if let work, work.step == job.step, work.isComplete(session.lanes) { try lanesComplete() }
       case .failed(let job, let text, let clip):
         work?.failed(job)

@@ -15,7 +15,8 @@ final class GradientWork {
   /// Lanes that are summed up, and those that are submitted and not finished.
   private(set) var summed: Set<Int> = []
   private var running: Set<Int> = []
-  private(set) var decodeWait = 0.0
+  /// Sums over the lanes.
+  private(set) var times = LaneTimes()
   private let seed: UInt64
   private let laneCount: Int
 
@@ -41,7 +42,7 @@ final class GradientWork {
     {
       pool.giveUp()
       accumulator.reset()
-      (summed, running, decodeWait) = ([], [], 0)
+      (summed, running, times) = ([], [], LaneTimes())
       (self.step, self.attempt, self.exponents) = (step, attempt, exponents)
     }
     let scales = GradientAccumulator.Attempt(seed: seed, step: step, exponents: exponents)
@@ -58,10 +59,13 @@ final class GradientWork {
   }
 
   /// A lane's sums are in.
-  func finished(_ job: LaneTask, decodeWait: Double) {
+  func finished(_ job: LaneTask, _ lane: LaneTimes) {
     guard job.step == step, job.attempt == attempt, running.remove(job.lane) != nil else { return }
     summed.insert(job.lane)
-    self.decodeWait += decodeWait
+    times.decodeWait += lane.decodeWait
+    times.forward += lane.forward
+    times.backward += lane.backward
+    times.quantise += lane.quantise
   }
 
   /// A lane added nothing.

@@ -17,9 +17,17 @@ struct LaneTask: Sendable {
   let round: UInt64
 }
 
+/// Where a lane's time went, in seconds.
+struct LaneTimes: Sendable {
+  var decodeWait = 0.0
+  var forward = 0.0
+  var backward = 0.0
+  var quantise = 0.0
+}
+
 /// What came of a job.
 enum LaneEvent: Sendable {
-  case finished(LaneTask, decodeWait: Double)
+  case finished(LaneTask, LaneTimes)
   /// `clip` is the one that could not be decoded, if that was the cause.
   case failed(LaneTask, text: String, clip: Int?)
   case evaluated(task: Int, EvaluationResult)
@@ -133,7 +141,7 @@ final class LanePool: Sendable {
     let event: LaneEvent
     switch job {
     case .lane(let job):
-      do { event = .finished(job, decodeWait: try train(job, on: lane)) } catch is Given { return } catch {
+      do { event = .finished(job, try train(job, on: lane)) } catch is Given { return } catch {
         event = .failed(job, text: "\(error)", clip: (error as? VideoError)?.clip)
       }
     case .evaluation(let task, let parameters, let statistics):
@@ -143,25 +151,36 @@ final class LanePool: Sendable {
     outcome.withLock { $0.append(event) }
   }
 
-  /// - Returns: seconds spent waiting for the clips.
-  private func train(_ job: LaneTask, on lane: Lane) throws -> Double {
+  private func train(_ job: LaneTask, on lane: Lane) throws -> LaneTimes {
     guard job.round == currentRound else { throw Given() }
     let start = ContinuousClock.now
     let batch = try feed.take(step: job.step, lane: job.lane) { job.round == currentRound }
     guard let batch else { throw Given() }
     defer { feed.recycle(batch) }
-    let wait = (ContinuousClock.now - start).seconds
+    var times = LaneTimes()
+    var mark = ContinuousClock.now
+    times.decodeWait = (mark - start).seconds
+    /// Seconds since the last call.
+    func lap() -> Double {
+      let before = mark
+      mark = .now
+      return (mark - before).seconds
+    }
     let result = try unsafe lane.train(
       parameters: parameters, input: batch.storage, labels: batch.labels,
       dropout: DropoutKey(seed: context.recipe.seed, step: job.step, lane: job.lane)
     ) { tensor, gradient in
+      // The first gradient is there as soon as the forward pass is done.
+      if times.forward == 0 { times.forward = lap() } else { times.backward += lap() }
       guard job.round == currentRound else { throw Given() }
       steps.add(1, ordering: .relaxed)
       if unsafe accumulator.add(tensor: tensor, lane: job.lane, gradient: gradient, in: job.scales) { wake() }
+      times.quantise += lap()
     }
     let entries = LaneStatistics.entries(result, clips: batch.labels.count, lanes: context.recipe.batch.lanes)
     accumulator.addStatistics(entries, at: 0, lane: job.lane)
-    return wait
+    times.backward += lap()
+    return times
   }
 
   // MARK: Evaluation
