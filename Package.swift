@@ -53,7 +53,7 @@ let package = Package(
     .executableTarget(
       name: "Worker",
       dependencies: [
-        "BLVNet", "Checkpoint", "Messaging", "Ring", "Shared", "VideoData", "VideoIndex", arguments, logging,
+        "BLVNet", "CLinux", "Checkpoint", "Messaging", "Ring", "Shared", "VideoData", "VideoIndex", arguments, logging,
       ], swiftSettings: strict),
 
     .target(name: "TestSupport", dependencies: ["CLinux", "Shared"], path: "Tests/TestSupport", swiftSettings: plain),

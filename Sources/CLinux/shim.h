@@ -2,6 +2,7 @@
 #pragma once
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <spawn.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,3 +22,10 @@ static inline int exchangeNames(const char *a, const char *b) { return renameat2
 
 // A descriptor that becomes readable when the process ends, whoever its parent is; -1 if there is none.
 static inline int openProcess(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }
+
+// Blocks that are freed are kept for the next ones of their size, not given back to the system page by page. Larger
+// ones than these come from it directly, and go back.
+static inline void keepFreedMemory(void) {
+  mallopt(M_MMAP_THRESHOLD, 4 << 20);
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
+}

@@ -137,6 +137,6 @@ struct Frame: Equatable {
 
   static func checksum(_ raw: UnsafeRawBufferPointer) -> UInt64 {
     guard let base = raw.baseAddress else { return 0 }
-    return unsafe XXH3_64bits(base + 8, raw.count - 8)
+    return unsafe tamring_xxh3_64(base + 8, raw.count - 8)
   }
 }

@@ -51,9 +51,10 @@ public struct LinkPace {
     busySince = nil
   }
 
-  /// A step is over.
-  mutating func endStep() {
-    defer { (busy, bytes, busySince) = (.zero, 0, nil) }
+  /// A step is over. Its last acknowledgements may still be on their way: they count for it up to now.
+  mutating func endStep(_ now: ContinuousClock.Instant) {
+    rests(now)
+    defer { (busy, bytes) = (.zero, 0) }
     guard setting == .auto else { return }
     steps += 1
     guard isTrial, bytes >= Self.enough, busy > .zero else { return }

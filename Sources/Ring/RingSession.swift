@@ -76,10 +76,12 @@ public final class RingSession {
   ///   - partials: the own partial sum; read until the ballots are complete.
   ///   - sums: receives the reduced sum; complete once `isReduced`.
   /// - Throws: `RingError` for an impossible frame that came early.
-  public func begin(step: UInt64, attempt: UInt8, partials: IntegerVectors, sums: IntegerVectors) throws {
+  public func begin(
+    step: UInt64, attempt: UInt8, partials: IntegerVectors, sums: IntegerVectors, now: ContinuousClock.Instant = .now
+  ) throws {
     precondition(newest.map { $0 < (step, attempt) } ?? true, "step \(step), attempt \(attempt) is not new")
     precondition(!isAborted, "an aborted ring")
-    retireExchange()
+    retireExchange(now)
     newest = (step, attempt)
     exchange = RingExchange(
       generation: generation, step: step, attempt: attempt, plan: plan, tools: tools, partials: partials, sums: sums)
@@ -250,12 +252,12 @@ public final class RingSession {
   }
 
   /// A neighbour may still want the last ballots of an exchange that is complete here: they go to the link.
-  private func retireExchange() {
+  private func retireExchange(_ now: ContinuousClock.Instant) {
     guard let exchange else { return }
     while exchange.hasOutgoing {
       for frame in exchange.nextFrames(limit: .max, compressing: pace.compresses) { sender.append(frame) }
     }
-    pace.endStep()
+    pace.endStep(now)
     counted.rawBytes += exchange.rawBytes
     counted.encodedBytes += exchange.encodedBytes
     self.exchange = nil

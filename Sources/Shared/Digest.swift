@@ -14,7 +14,7 @@ public struct Digest128: Hashable, Sendable, Codable, CustomStringConvertible {
   }
 
   public init(of bytes: UnsafeRawBufferPointer) {
-    let hash = unsafe XXH3_128bits(bytes.baseAddress, bytes.count)
+    let hash = unsafe tamring_xxh3_128(bytes.baseAddress, bytes.count)
     self.init(high: hash.high64, low: hash.low64)
   }
 
@@ -61,7 +61,7 @@ public struct Digest128Stream: ~Copyable {
   deinit { _ = unsafe XXH3_freeState(state) }
 
   public func update(_ bytes: UnsafeRawBufferPointer) {
-    _ = unsafe XXH3_128bits_update(state, bytes.baseAddress, bytes.count)
+    _ = unsafe tamring_xxh3_128_update(state, bytes.baseAddress, bytes.count)
   }
 
   public func update(_ data: some ContiguousBytes) { unsafe data.withUnsafeBytes { unsafe update($0) } }

@@ -454,7 +454,6 @@ final class SimulatedWorker {
 
   private func obtain(_ source: StateSource, _ generation: UInt32, _ step: UInt64) {
     world.moment(.obtaining, pid)
-    kept = nil
     switch source {
     case .own: obtained(generation, step)
     case .initial:

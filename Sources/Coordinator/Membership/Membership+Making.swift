@@ -193,6 +193,12 @@ extension Membership {
       avoided[clip.lane, default: []].insert(identity.rank)
       return [.note("\(why); another worker tries")] + reform("a clip is tried elsewhere", at: now)
     }
+    // One that is back may have applied the step with the clip: then nobody has to go without it.
+    if let back = workers.values.first(where: {
+      !isMember($0.identity) && $0.isBelieved && $0.hello.past?.next ?? 0 > clip.step
+    }) {
+      return reform("\(back.identity), which is back, has applied step \(clip.step)", at: now)
+    }
     verdicts.append(clip)
     return [.verdict(clip, reason: why)] + reform("step \(clip.step) goes without a clip", at: now)
   }

@@ -1,5 +1,6 @@
 // The `worker` command.
 import ArgumentParser
+import CLinux
 import Foundation
 import Shared
 
@@ -12,6 +13,8 @@ struct WorkerCommand: ParsableCommand {
 
   /// Reports failures in one line with the exit code that belongs to them.
   static func main() {
+    // Messages of a ring come and go by the thousand.
+    keepFreedMemory()
     do {
       var command = try parseAsRoot()
       do { try command.run() } catch let failure as any Failure {
