@@ -1,0 +1,1 @@
+"""What benchmarks share whose contenders take turns in one run."""
