@@ -3,7 +3,7 @@ import json
 import pathlib
 import subprocess
 
-from recovery_lib.common import median
+from recovery_lib.common import BenchmarkError, median
 from recovery_lib.report import machine
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -17,6 +17,14 @@ def facts(versions, program):
         head = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
         known["commit"] = head.stdout.strip()
     return known
+
+
+def pytorch(python):
+    """The version of a Python's PyTorch."""
+    asked = subprocess.run([python, "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True)
+    if asked.returncode:
+        raise BenchmarkError(f"{python} has no PyTorch; name one that has with --peer-python", 69)
+    return asked.stdout.strip()
 
 
 def keep(path, part, figures):
