@@ -1,7 +1,7 @@
 // Float32 all-reduces over MPI, like `worker bench allreduce`: mpi_allreduce BYTES REPEATS FOLDER.
 //
 // mpirun hands standard input to one rank only, and a rank that waits in MPI spins. So before each round each rank
-// reads a line from a pipe of its own, FOLDER/RANK, and the other programs' turns are not disturbed. Rank 0 prints a line
+// reads a line from a pipe of its own, FOLDER/RANK, and the turns of the others are not disturbed. Rank 0 prints a line
 // of JSON for each rank.
 #include <mpi.h>
 #include <stdio.h>
