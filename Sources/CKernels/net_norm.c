@@ -45,32 +45,30 @@ BODY norm_sums_body(const float *restrict x, int64_t n, int64_t span, const floa
 KERNEL(norm_sums, (const float *x, int64_t n, int64_t span, const float *pivot, double *sums),
        (x, n, span, pivot, sums))
 
+static inline __attribute__((always_inline)) void norm_row(const float *x, int64_t count, const float *mean,
+                                                           const float *scale, const float *shift,
+                                                           const float *residual, bool relu, bool stream, float *y) {
+  const int64_t whole = count & -16;
+  for (int64_t j = 0; j < whole; j += 16) {
+    float16v value = (*(const float16u *)(x + j) - *(const float16u *)(mean + j)) * *(const float16u *)(scale + j) +
+                     *(const float16u *)(shift + j);
+    if (residual) value += *(const float16u *)(residual + j);
+    if (relu) value = (float16v)((int16v)value & (value > 0));
+    STORE(value, stream, y + j);
+  }
+  for (int64_t j = whole; j < count; j++) {
+    float value = (x[j] - mean[j]) * scale[j] + shift[j];
+    if (residual) value += residual[j];
+    y[j] = relu && !(value > 0) ? 0 : value;
+  }
+}
+
 BODY norm_forward_body(const float *x, int64_t n, int64_t span, const float *restrict mean,
                        const float *restrict scale, const float *restrict shift, const float *residual, bool relu,
                        float *y) {
-  for (int64_t i = 0; i < n; i += span) {
-    const int64_t count = smaller(span, n - i);
-    const float *from = x + i;
-    float *to = y + i;
-    if (residual) {
-      const float *other = residual + i;
-      if (relu) {
-        for (int64_t j = 0; j < count; j++) {
-          const float value = (from[j] - mean[j]) * scale[j] + shift[j] + other[j];
-          to[j] = value > 0 ? value : 0;
-        }
-      } else {
-        for (int64_t j = 0; j < count; j++) to[j] = (from[j] - mean[j]) * scale[j] + shift[j] + other[j];
-      }
-    } else if (relu) {
-      for (int64_t j = 0; j < count; j++) {
-        const float value = (from[j] - mean[j]) * scale[j] + shift[j];
-        to[j] = value > 0 ? value : 0;
-      }
-    } else {
-      for (int64_t j = 0; j < count; j++) to[j] = (from[j] - mean[j]) * scale[j] + shift[j];
-    }
-  }
+  const bool stream = streams(n, y);
+  for (int64_t i = 0; i < n; i += span)
+    norm_row(x + i, smaller(span, n - i), mean, scale, shift, residual ? residual + i : NULL, relu, stream, y + i);
 }
 KERNEL(norm_forward,
        (const float *x, int64_t n, int64_t span, const float *mean, const float *scale, const float *shift,

@@ -1,0 +1,35 @@
+// How points lie in memory: what the transforms and the products must agree on.
+#pragma once
+#include "net_common.h"
+#include "network_kernels.h"
+
+enum { LANES = 16, MOST_POINTS = 9 };
+#define INLINE static inline __attribute__((always_inline))
+
+/// Which images become which: of the same size at stride 1; at stride 2 half as large, and, back, twice as large.
+typedef enum { WAY_SAME, WAY_HALVE, WAY_DOUBLE } winograd_way;
+
+/// Along one side there are six forms of weights. Each has a point of its own, but at stride 2 the last serves four
+/// (the pixels that meet one tap). A form's points are the rows of one matrix, [channels / 16][members][tiles][16].
+typedef struct {
+  /// Points of the forms before.
+  int64_t first;
+  int64_t members, member;
+} point_place;
+
+INLINE int64_t side_members(int64_t stride, int64_t form) { return stride == 2 && form == 5 ? 4 : 1; }
+
+INLINE point_place form_place(int64_t stride, int64_t row, int64_t column) {
+  const int64_t down = side_members(stride, row), across = side_members(stride, column);
+  const int64_t side = stride == 1 ? 6 : 9;
+  const point_place result = {row * side + column * down, down * across, 0};
+  return result;
+}
+
+/// A point by its place along both sides.
+INLINE point_place point(winograd_way way, int64_t y, int64_t x) {
+  const int64_t row = smaller(y, 5), column = smaller(x, 5), stride = way == WAY_SAME ? 1 : 2;
+  point_place result = form_place(stride, row, column);
+  result.member = (y - row) * side_members(stride, column) + (x - column);
+  return result;
+}
