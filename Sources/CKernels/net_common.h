@@ -24,6 +24,9 @@ static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 /// Rows of `span` that are added in float before they go into doubles.
 enum { BLOCK_ROWS = 32 };
 
+/// Columns whose sums in float stay in the cache nearest to the processor.
+enum { COLUMNS = 512 };
+
 /// Whether `n` results at `to` are too many for the caches: then they are better written past them.
 static inline bool streams(int64_t n, const float *to) { return n > (4 << 20) && ((uintptr_t)to & 63) == 0; }
 

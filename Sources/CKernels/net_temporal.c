@@ -79,11 +79,13 @@ KERNEL(temporal_forward,
 static inline __attribute__((always_inline)) void add_products(const float *restrict a, const float *restrict b,
                                                                int64_t n, int64_t span, double *restrict sums) {
   const int64_t rows = n / span;
-  for (int64_t j = 0; rows > 0 && j < span; j += 16) {
-    float16v sum = {0};
+  for (int64_t j = 0; rows > 0 && j < span; j += COLUMNS) {
+    const int64_t columns = smaller(COLUMNS, span - j);
+    float block[COLUMNS];
+    memset(block, 0, (size_t)columns * sizeof(float));
     for (int64_t row = 0; row < rows; row++)
-      sum += *(const float16u *)(a + row * span + j) * *(const float16u *)(b + row * span + j);
-    for (int k = 0; k < 16; k++) sums[j + k] += (double)sum[k];
+      for (int64_t k = 0; k < columns; k++) block[k] += a[row * span + j + k] * b[row * span + j + k];
+    for (int64_t k = 0; k < columns; k++) sums[j + k] += (double)block[k];
   }
   for (int64_t i = rows * span, j = 0; i < n; i++, j++) sums[j] += (double)(a[i] * b[i]);
 }

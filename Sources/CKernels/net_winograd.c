@@ -142,7 +142,7 @@ INLINE tile_place place(const tamring_window *w, int64_t tile) {
       transform(way, half[i], v);                                                                                    \
       for (int j = 0; j < sides; j++) {                                                                              \
         const point_place at = point(way, i, j);                                                                     \
-        *(float16u *)(points + at.first * plane + (k * at.members + at.member * LANES) * tiles + t * LANES) = v[j];  \
+        *(float16u *)(points + offset_of(at, plane, tiles, k) + t * LANES) = v[j];                                   \
       }                                                                                                              \
     }                                                                                                                \
   }
@@ -219,7 +219,7 @@ INLINE void outputs_of_way(winograd_way way, const tamring_window *w, const floa
         float16v m[MOST_POINTS], y[8];
         for (int i = 0; i < sides; i++) {
           const point_place p = point(way, i, j);
-          m[i] = *(const float16u *)(points + p.first * plane + (k * p.members + p.member * LANES) * tiles + t * LANES);
+          m[i] = *(const float16u *)(points + offset_of(p, plane, tiles, k) + t * LANES);
         }
         to_outputs(way, m, y);
         for (int i = 0; i < size; i++) half[i][j] = y[i];
@@ -252,7 +252,7 @@ KERNEL(winograd_outputs,
 
 INLINE void weights_of_way(winograd_way way, const tamring_winograd_weights_shape *s, const float *restrict weights,
                            float *restrict forms) {
-  const int64_t plane = s->to * s->from;
+  const int64_t plane = s->to * s->from + GAP;
   for (int64_t o = 0; o < s->to; o += LANES)
     for (int64_t i = 0; i < s->from; i += LANES) {
       // Plain copies first: sixteen weights that belong side by side lie far apart.
@@ -291,7 +291,7 @@ KERNEL(winograd_weights, (const tamring_winograd_weights_shape *s, const float *
 
 INLINE void weight_slopes_of_way(winograd_way way, const float *restrict forms, int64_t outputs, int64_t inputs,
                                  float *restrict slopes) {
-  const int64_t plane = outputs * inputs;
+  const int64_t plane = outputs * inputs + GAP;
   for (int64_t o = 0; o < outputs; o++)
     for (int64_t k = 0; k < inputs; k += LANES) {
       const float *from = forms + (o / LANES * inputs + k) * LANES + o % LANES * LANES;

@@ -53,8 +53,9 @@ BODY winograd_multiply_body(int64_t stride, int64_t tiles, int64_t from, int64_t
               rows_product(1, a + r * LANES, rows * LANES, forms, from / LANES, result + r * LANES);
         }
       }
-    points += rows * from;
-    results += rows * to;
+    points += rows * from + GAP;
+    forms += GAP;
+    results += rows * to + GAP;
   }
 }
 KERNEL(winograd_multiply,
@@ -73,8 +74,9 @@ BODY winograd_multiply_slopes_body(const tamring_winograd_slopes_shape *s, const
         columns_product(5, a + 6, b, rows, add, forms + 6 * LANES);
         columns_product(5, a + 11, b, rows, add, forms + 11 * LANES);
       }
-    slopes += rows * s->outputs;
-    inputs += rows * s->inputs;
+    slopes += rows * s->outputs + GAP;
+    inputs += rows * s->inputs + GAP;
+    forms += GAP;
   }
 }
 KERNEL(winograd_multiply_slopes,

@@ -158,11 +158,12 @@ import Testing
       height: Int64(size.0), width: Int64(size.1), channels: Int64(from), kernel: 3, stride: stride, padding: 1,
       out_height: 7, out_width: 5)
     let points = stride == 1 ? 36 : 81
+    let gaps = 36 * 16
     // Two images of two by two tiles.
     let images = randomNumbers(2 * 13 * 9 * from, seed: 1)
-    let a = randomNumbers(points * tiles * from, seed: 2)
-    let b = randomNumbers(points * tiles * to, seed: 3)
-    let forms = randomNumbers(36 * from * to, seed: 4)
+    let a = randomNumbers(points * tiles * from + gaps, seed: 2)
+    let b = randomNumbers(points * tiles * to + gaps, seed: 3)
+    let forms = randomNumbers(36 * from * to + gaps, seed: 4)
     expectEqualBits("winograd_inputs", [FloatStorage(count: a.count)]) {
       tamring_winograd_inputs(&window, back, images.base, 0, 8, $0[0].base)
     } _: {

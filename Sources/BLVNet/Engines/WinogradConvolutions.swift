@@ -10,6 +10,8 @@ import CKernels
 struct WinogradConvolutions {
   /// Forms of the weights; a form serves one point, or at stride 2 up to sixteen.
   private static let forms = 36
+  /// Elements between the matrices of two forms, summed up.
+  private static let gaps = forms * 16
 
   static func fits(_ shape: ConvolutionShape) -> Bool {
     shape.kernel == 3 && shape.stride <= 2 && shape.padding == 1 && shape.inputChannels % 16 == 0
@@ -40,7 +42,7 @@ struct WinogradConvolutions {
     return [(inputs, outputs), (outputs, inputs)].map { from, to in
       let slice = slice(from: from, to: to)
       let block = blockSize(shape, images, sliced: slice < to)
-      return Self.forms * from * slice + points(shape) * block * (inputs + outputs)
+      return Self.forms * from * slice + points(shape) * block * (inputs + outputs) + 3 * Self.gaps
     }.max() ?? 0
   }
 
@@ -74,8 +76,8 @@ struct WinogradConvolutions {
     let total = tileCount(shape, images)
     let block = blockSize(shape, images, sliced: slice < to)
     let forms = unsafe workspace
-    let a = unsafe forms + Self.forms * from * slice
-    let b = unsafe a + points(shape) * block * from
+    let a = unsafe forms + Self.forms * from * slice + Self.gaps
+    let b = unsafe a + points(shape) * block * from + Self.gaps
     for channel in Swift.stride(from: 0, to: to, by: slice) {
       let width = min(slice, to - channel)
       var part = tamring_winograd_weights_shape(
@@ -102,8 +104,8 @@ struct WinogradConvolutions {
     let total = tileCount(shape, images)
     let block = blockSize(shape, images, sliced: slice < outputs)
     let forms = unsafe workspace
-    let a = unsafe forms + Self.forms * inputs * slice
-    let b = unsafe a + points(shape) * block * inputs
+    let a = unsafe forms + Self.forms * inputs * slice + Self.gaps
+    let b = unsafe a + points(shape) * block * inputs + Self.gaps
     for channel in stride(from: 0, to: outputs, by: slice) {
       let width = min(slice, outputs - channel)
       for first in stride(from: 0, to: total, by: block) {

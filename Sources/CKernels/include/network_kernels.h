@@ -61,7 +61,8 @@ void tamring_row_slopes_weights(const tamring_window *window, int64_t outputs, c
 
 // net_winograd.c and net_winograd_products.c: 3x3 windows, padding 1, stride 1 or 2. 4x4 results come from 36 points
 // (stride 1) or 81 (stride 2); 36 forms of the weights serve them. Channels come in sixteens. Tiles are counted through
-// all images; points are [form][channels / 16][members of the form][tiles][16].
+// all images; points are [form][channels / 16][members of the form][tiles][16]. Behind each form, of points or weights,
+// lies a gap of sixteen.
 /// Images to points; `back`, the gradient of the results to those that give the gradient of the images.
 TAMRING_KERNEL(winograd_inputs, (const tamring_window *window, bool back, const float *src, int64_t first,
                                  int64_t tiles, float *points))
