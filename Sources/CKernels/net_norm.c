@@ -177,21 +177,27 @@ KERNEL(norm_backward_sums,
         const float *shift, double *sums),
        (g, y, x, n, span, mean, scale, shift, sums))
 
+// In vectors by hand: as `d_x` may be `g`, the compiler would fall back to one number at a time.
 BODY norm_backward_body(const float *g, const float *restrict x, int64_t n, int64_t span, const float *restrict mean,
                         const float *restrict scale, const float *restrict shift, const float *restrict a,
                         const float *restrict b, const float *restrict c, float *d_x) {
   for (int64_t i = 0; i < n; i += span) {
-    const int64_t count = smaller(span, n - i);
-    const float *from = g + i, *value = x + i;
-    float *to = d_x + i;
-    if (scale)
-      for (int64_t j = 0; j < count; j++) {
-        const float d = value[j] - mean[j], all = from[j];
-        const float slope = d * scale[j] + shift[j] > 0 ? all : 0;
-        to[j] = a[j] * slope + b[j] + c[j] * d;
+    const int64_t count = smaller(span, n - i), whole = count & -16;
+    for (int64_t j = 0; j < whole; j += 16) {
+      const float16v d = *(const float16u *)(x + i + j) - *(const float16u *)(mean + j);
+      float16v slope = *(const float16u *)(g + i + j);
+      if (scale) {
+        const int16v passed = d * *(const float16u *)(scale + j) + *(const float16u *)(shift + j) > 0;
+        slope = (float16v)((int16v)slope & passed);
       }
-    else
-      for (int64_t j = 0; j < count; j++) to[j] = a[j] * from[j] + b[j] + c[j] * (value[j] - mean[j]);
+      *(float16u *)(d_x + i + j) = *(const float16u *)(a + j) * slope + *(const float16u *)(b + j) +
+                                   *(const float16u *)(c + j) * d;
+    }
+    for (int64_t j = whole; j < count; j++) {
+      const float d = x[i + j] - mean[j];
+      const float slope = !scale || d * scale[j] + shift[j] > 0 ? g[i + j] : 0;
+      d_x[i + j] = a[j] * slope + b[j] + c[j] * d;
+    }
   }
 }
 KERNEL(norm_backward,

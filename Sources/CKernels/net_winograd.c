@@ -122,82 +122,82 @@ INLINE tile_place place(const tamring_window *w, int64_t tile) {
   return result;
 }
 
-/// Transforms `size` x `size` pixels around a tile, `transform` being along one side.
-#define TRANSFORM_TILE(size, transform)                                                                              \
-  for (int64_t k = 0; k < c; k += LANES) {                                                                           \
-    float16v half[MOST_POINTS][size];                                                                                \
-    for (int x = 0; x < size; x++) {                                                                                 \
-      const int64_t column = left + x;                                                                               \
-      float16v d[size], v[MOST_POINTS];                                                                              \
-      for (int y = 0; y < size; y++) {                                                                               \
-        const int64_t row = top + y;                                                                                 \
-        const bool inside = row >= 0 && row < height && column >= 0 && column < width;                               \
-        d[y] = inside ? *(const float16u *)(image + (row * width + column) * c + k) : (float16v){0};                 \
-      }                                                                                                              \
-      transform(way, d, v);                                                                                          \
-      for (int i = 0; i < sides; i++) half[i][x] = v[i];                                                             \
-    }                                                                                                                \
-    for (int i = 0; i < sides; i++) {                                                                                \
-      float16v v[MOST_POINTS];                                                                                       \
-      transform(way, half[i], v);                                                                                    \
-      for (int j = 0; j < sides; j++) {                                                                              \
-        const point_place at = point(way, i, j);                                                                     \
-        *(float16u *)(points + offset_of(at, plane, tiles, k) + t * LANES) = v[j];                                   \
-      }                                                                                                              \
-    }                                                                                                                \
-  }
+typedef enum { INPUTS, SLOPES } pixel_kind;
 
-INLINE void inputs_of_way(winograd_way way, const tamring_window *w, const float *restrict src, int64_t first,
-                          int64_t tiles, float *restrict points) {
+/// Transforms the `size` x `size` pixels that begin at (top, left) of an image; those outside are zero.
+INLINE void transform_tile(winograd_way way, pixel_kind kind, int size, bool whole, const float *restrict image,
+                           int64_t height, int64_t width, int64_t channels, int64_t top, int64_t left, int64_t tiles,
+                           float *restrict points) {
   const int sides = way == WAY_SAME ? 6 : 9;
-  const int64_t c = w->channels, plane = tiles * c;
-  const int64_t height = way == WAY_DOUBLE ? w->out_height : w->height;
-  const int64_t width = way == WAY_DOUBLE ? w->out_width : w->width;
-  for (int64_t t = 0; t < tiles; t++) {
+  for (int64_t k = 0; k < channels; k += LANES) {
+    float16v half[MOST_POINTS][MOST_POINTS];
+    for (int x = 0; x < size; x++) {
+      const int64_t column = left + x;
+      float16v d[MOST_POINTS], v[MOST_POINTS];
+      for (int y = 0; y < size; y++) {
+        const int64_t row = top + y;
+        const bool inside = whole || (row >= 0 && row < height && column >= 0 && column < width);
+        const float *pixel = image + (row * width + column) * channels + k;
+        d[y] = inside ? *(const float16u *)pixel : (float16v){0};
+        // So many places at once are more than the processor foresees.
+        if (inside) __builtin_prefetch(pixel + LANES);
+      }
+      if (kind == INPUTS)
+        to_points(way, d, v);
+      else
+        slopes_to_points(way, d, v);
+      for (int i = 0; i < sides; i++) half[i][x] = v[i];
+    }
+    for (int i = 0; i < sides; i++) {
+      float16v v[MOST_POINTS];
+      if (kind == INPUTS)
+        to_points(way, half[i], v);
+      else
+        slopes_to_points(way, half[i], v);
+      for (int j = 0; j < sides; j++)
+        *(float16u *)(points + offset_of(point(way, i, j), tiles * channels, tiles, k)) = v[j];
+    }
+  }
+}
+
+INLINE void transform_tiles(winograd_way way, pixel_kind kind, const tamring_window *w, bool back,
+                            const float *restrict src, int64_t first, int64_t tiles, float *restrict points) {
+  const bool results = kind == SLOPES || back;
+  const int64_t c = w->channels;
+  const int64_t height = results ? w->out_height : w->height, width = results ? w->out_width : w->width;
+  // A tile's pixels begin at its first result, or where the window over that one does.
+  const int step = way == WAY_HALVE && kind == INPUTS ? 2 : 1;
+  const int margin = kind == SLOPES || way == WAY_DOUBLE ? 0 : 1;
+  const int size = kind == SLOPES ? 4 : way == WAY_SAME ? 6 : way == WAY_HALVE ? 9 : 5;
+  for (int64_t t = 0; t < tiles; t++, points += LANES) {
     const tile_place at = place(w, first + t);
     const float *image = src + at.image * height * width * c;
-    const int64_t top = way == WAY_SAME ? at.top - 1 : way == WAY_HALVE ? 2 * at.top - 1 : at.top;
-    const int64_t left = way == WAY_SAME ? at.left - 1 : way == WAY_HALVE ? 2 * at.left - 1 : at.left;
-    if (way == WAY_SAME) {
-      TRANSFORM_TILE(6, to_points)
-    } else if (way == WAY_HALVE) {
-      TRANSFORM_TILE(9, to_points)
-    } else {
-      TRANSFORM_TILE(5, to_points)
-    }
+    const int64_t top = step * at.top - margin, left = step * at.left - margin;
+    if (top >= 0 && left >= 0 && top + size <= height && left + size <= width)
+      transform_tile(way, kind, size, true, image, height, width, c, top, left, tiles, points);
+    else
+      transform_tile(way, kind, size, false, image, height, width, c, top, left, tiles, points);
   }
 }
 
 BODY winograd_inputs_body(const tamring_window *w, bool back, const float *src, int64_t first, int64_t tiles,
                           float *points) {
   if (w->stride == 1)
-    inputs_of_way(WAY_SAME, w, src, first, tiles, points);
+    transform_tiles(WAY_SAME, INPUTS, w, back, src, first, tiles, points);
   else if (back)
-    inputs_of_way(WAY_DOUBLE, w, src, first, tiles, points);
+    transform_tiles(WAY_DOUBLE, INPUTS, w, true, src, first, tiles, points);
   else
-    inputs_of_way(WAY_HALVE, w, src, first, tiles, points);
+    transform_tiles(WAY_HALVE, INPUTS, w, false, src, first, tiles, points);
 }
 KERNEL(winograd_inputs,
        (const tamring_window *w, bool back, const float *src, int64_t first, int64_t tiles, float *points),
        (w, back, src, first, tiles, points))
 
-INLINE void slopes_of_way(winograd_way way, const tamring_window *w, const float *restrict src, int64_t first,
-                          int64_t tiles, float *restrict points) {
-  const int sides = way == WAY_SAME ? 6 : 9;
-  const int64_t c = w->channels, plane = tiles * c, height = w->out_height, width = w->out_width;
-  for (int64_t t = 0; t < tiles; t++) {
-    const tile_place at = place(w, first + t);
-    const float *image = src + at.image * height * width * c;
-    const int64_t top = at.top, left = at.left;
-    TRANSFORM_TILE(4, slopes_to_points)
-  }
-}
-
 BODY winograd_slopes_body(const tamring_window *w, const float *src, int64_t first, int64_t tiles, float *points) {
   if (w->stride == 1)
-    slopes_of_way(WAY_SAME, w, src, first, tiles, points);
+    transform_tiles(WAY_SAME, SLOPES, w, false, src, first, tiles, points);
   else
-    slopes_of_way(WAY_HALVE, w, src, first, tiles, points);
+    transform_tiles(WAY_HALVE, SLOPES, w, false, src, first, tiles, points);
 }
 KERNEL(winograd_slopes, (const tamring_window *w, const float *src, int64_t first, int64_t tiles, float *points),
        (w, src, first, tiles, points))

@@ -38,7 +38,9 @@ final class OneDNNEngine: ConvolutionEngine {
 
   /// The choice depends on the shape alone, never on a clock: machines that share a run must choose alike.
   private func method(_ shape: ConvolutionShape, _ direction: tamring_dnn_direction) -> Method {
-    if shape.outputHeight >= winogradFrom, WinogradConvolutions.fits(shape) { return .winograd }
+    // Going back at stride 2 there is less to gain.
+    let from = shape.stride == 2 && direction != TAMRING_DNN_FORWARD ? 2 * winogradFrom : winogradFrom
+    if shape.outputHeight >= from, WinogradConvolutions.fits(shape) { return .winograd }
     switch direction {
     case TAMRING_DNN_FORWARD:
       // The library's form of many weights costs more than it gains on few images.
@@ -47,7 +49,7 @@ final class OneDNNEngine: ConvolutionEngine {
     case TAMRING_DNN_WEIGHTS:
       if StemGradient.fits(shape) { return .rows }
       let narrow = min(shape.inputChannels, shape.outputChannels)
-      let isLarge = narrow >= 128 && shape.inputChannels * shape.outputChannels >= 65_536
+      let isLarge = narrow >= 128 && shape.inputChannels * shape.outputChannels > 65_536
       return shape.kernel > 1 || isLarge ? .product : .direct
     default: return .direct
     }
