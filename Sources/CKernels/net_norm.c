@@ -68,6 +68,12 @@ BODY norm_sums_body(const float *restrict x, int64_t n, int64_t span, const floa
 KERNEL(norm_sums, (const float *x, int64_t n, int64_t span, const float *pivot, double *sums),
        (x, n, span, pivot, sums))
 
+/// Blocks of some 64 KB, the last one first: a pass over the same numbers has just ended there, so they are still in the
+/// caches; and the next one will begin where this one ends.
+#define FROM_THE_END(first, last, n, span)                                                                          \
+  const int64_t block = (16384 / span + 1) * span;                                                                  \
+  for (int64_t first = (n - 1) / block * block, last = n; first >= 0; last = first, first -= block)
+
 static inline __attribute__((always_inline)) void norm_row(const float *x, int64_t count, const float *mean,
                                                            const float *scale, const float *shift,
                                                            const float *residual, bool relu, bool stream, float *y) {
@@ -90,7 +96,8 @@ BODY norm_forward_body(const float *x, int64_t n, int64_t span, const float *res
                        const float *restrict scale, const float *restrict shift, const float *residual, bool relu,
                        float *y) {
   const bool stream = streams(n, y);
-  for (int64_t i = 0; i < n; i += span)
+  FROM_THE_END(first, last, n, span)
+  for (int64_t i = first; i < last; i += span)
     norm_row(x + i, smaller(span, n - i), mean, scale, shift, residual ? residual + i : NULL, relu, stream, y + i);
 }
 KERNEL(norm_forward,
@@ -181,7 +188,8 @@ KERNEL(norm_backward_sums,
 BODY norm_backward_body(const float *g, const float *restrict x, int64_t n, int64_t span, const float *restrict mean,
                         const float *restrict scale, const float *restrict shift, const float *restrict a,
                         const float *restrict b, const float *restrict c, float *d_x) {
-  for (int64_t i = 0; i < n; i += span) {
+  FROM_THE_END(first, last, n, span)
+  for (int64_t i = first; i < last; i += span) {
     const int64_t count = smaller(span, n - i), whole = count & -16;
     for (int64_t j = 0; j < whole; j += 16) {
       const float16v d = *(const float16u *)(x + i + j) - *(const float16u *)(mean + j);
