@@ -1,5 +1,6 @@
 // What the network's kernels share: dispatch to the CPU's level, and sixteen partial sums.
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -22,3 +23,17 @@ static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /// Rows of `span` that are added in float before they go into doubles.
 enum { BLOCK_ROWS = 32 };
+
+/// Columns whose sums in float stay in the cache nearest to the processor.
+enum { COLUMNS = 512 };
+
+/// Whether `n` results at `to` are too many for the caches: then they are better written past them.
+static inline bool streams(int64_t n, const float *to) { return n > (4 << 20) && ((uintptr_t)to & 63) == 0; }
+
+#define STORE(value, stream, to)                            \
+  do {                                                      \
+    if (stream)                                             \
+      __builtin_nontemporal_store(value, (float16v *)(to)); \
+    else                                                    \
+      *(float16u *)(to) = value;                            \
+  } while (0)

@@ -2,6 +2,9 @@
 #include "net_common.h"
 #include "network_kernels.h"
 
+/// As many as a recipe may ask for.
+enum { MOST_TAPS = 64 };
+
 // Everything is done in tiles of a few rows of `span`, frame after frame, so that a tile of all frames stays in the
 // cache while each of its frames is read `taps` times.
 static inline __attribute__((always_inline)) int64_t result_offset(const tamring_temporal_shape *s, int64_t clip, int64_t t) {
@@ -12,36 +15,59 @@ static inline __attribute__((always_inline)) int64_t source_offset(const tamring
   return s->paired ? (clip * (s->frames / 2) + t / 2) * s->frame_size : (clip * s->frames + t) * s->frame_size;
 }
 
-/// dst = w * src, or dst += w * src, over n elements, w repeating after `span`.
-static inline __attribute__((always_inline)) void add_scaled(const float *restrict src, const float *restrict w,
-                                                             int64_t n, int64_t span, bool fresh,
-                                                             float *restrict dst) {
+/// What is added up into one frame: frames of n elements, and weights that repeat after `span`.
+typedef struct {
+  int64_t count;
+  const float *frames[2 * MOST_TAPS], *weights[2 * MOST_TAPS];
+} terms;
+
+static inline __attribute__((always_inline)) void add_term(terms *t, const float *frame, const float *weights) {
+  t->frames[t->count] = frame;
+  t->weights[t->count++] = weights;
+}
+
+/// dst = [dst +] Σ weights * frames, in order [, then ReLU].
+static inline __attribute__((always_inline)) void add_up(const terms *t, int64_t n, int64_t span, bool add, bool relu,
+                                                         bool stream, float *dst) {
   for (int64_t i = 0; i < n; i += span) {
-    const int64_t count = smaller(span, n - i);
-    if (fresh)
-      for (int64_t j = 0; j < count; j++) dst[i + j] = w[j] * src[i + j];
-    else
-      for (int64_t j = 0; j < count; j++) dst[i + j] += w[j] * src[i + j];
+    const int64_t count = smaller(span, n - i), whole = count & -16;
+    for (int64_t j = 0; j < whole; j += 16) {
+      float16v sum = add ? *(const float16u *)(dst + i + j) : (float16v){0};
+      for (int64_t k = 0; k < t->count; k++) {
+        const float16v term = *(const float16u *)(t->weights[k] + j) * *(const float16u *)(t->frames[k] + i + j);
+        sum = k > 0 || add ? sum + term : term;
+      }
+      if (relu) sum = (float16v)((int16v)sum & (sum > 0));
+      STORE(sum, stream, dst + i + j);
+    }
+    for (int64_t j = whole; j < count; j++) {
+      float sum = add ? dst[i + j] : 0;
+      for (int64_t k = 0; k < t->count; k++) {
+        const float term = t->weights[k][j] * t->frames[k][i + j];
+        sum = k > 0 || add ? sum + term : term;
+      }
+      dst[i + j] = relu && !(sum > 0) ? 0 : sum;
+    }
   }
 }
 
 BODY temporal_forward_body(const tamring_temporal_shape *s, int64_t clips, const float *restrict src,
                            const float *restrict weights, float *odd, float *even) {
   const int64_t tile = BLOCK_ROWS * s->span, back = s->taps / 2;
+  const int64_t all = clips * s->frames * s->frame_size;
   for (int64_t clip = 0; clip < clips; clip++)
     for (int64_t at = 0; at < s->frame_size; at += tile) {
       const int64_t n = smaller(tile, s->frame_size - at);
       for (int64_t t = 0; t < s->frames; t++) {
         float *dst = (s->split && t % 2 == 0 ? even : odd) + result_offset(s, clip, t) + at;
-        bool fresh = true;
+        terms added;
+        added.count = 0;
         for (int64_t k = 0; k < s->taps; k++) {
           const int64_t from = t + k - back;
           if (from < 0 || from >= s->frames) continue;
-          add_scaled(src + source_offset(s, clip, from) + at, weights + k * s->span, n, s->span, fresh, dst);
-          fresh = false;
+          add_term(&added, src + source_offset(s, clip, from) + at, weights + k * s->span);
         }
-        if (fresh) memset(dst, 0, (size_t)n * sizeof(float));
-        for (int64_t j = 0; j < n; j++) dst[j] = dst[j] > 0 ? dst[j] : 0;
+        add_up(&added, n, s->span, false, true, streams(all, dst), dst);
       }
     }
 }
@@ -53,11 +79,13 @@ KERNEL(temporal_forward,
 static inline __attribute__((always_inline)) void add_products(const float *restrict a, const float *restrict b,
                                                                int64_t n, int64_t span, double *restrict sums) {
   const int64_t rows = n / span;
-  for (int64_t j = 0; rows > 0 && j < span; j += 16) {
-    float16v sum = {0};
+  for (int64_t j = 0; rows > 0 && j < span; j += COLUMNS) {
+    const int64_t columns = smaller(COLUMNS, span - j);
+    float block[COLUMNS];
+    memset(block, 0, (size_t)columns * sizeof(float));
     for (int64_t row = 0; row < rows; row++)
-      sum += *(const float16u *)(a + row * span + j) * *(const float16u *)(b + row * span + j);
-    for (int k = 0; k < 16; k++) sums[j + k] += (double)sum[k];
+      for (int64_t k = 0; k < columns; k++) block[k] += a[row * span + j + k] * b[row * span + j + k];
+    for (int64_t k = 0; k < columns; k++) sums[j + k] += (double)block[k];
   }
   for (int64_t i = rows * span, j = 0; i < n; i++, j++) sums[j] += (double)(a[i] * b[i]);
 }
@@ -66,6 +94,7 @@ BODY temporal_backward_body(const tamring_temporal_shape *s, int64_t clips, cons
                             const float *restrict weights, const float *odd, const float *even, float *d_odd,
                             float *d_even, bool accumulate, float *d_src, double *restrict sums) {
   const int64_t tile = BLOCK_ROWS * s->span, back = s->taps / 2;
+  const int64_t all = clips * s->frames * s->frame_size;
   for (int64_t clip = 0; clip < clips; clip++)
     for (int64_t at = 0; at < s->frame_size; at += tile) {
       const int64_t n = smaller(tile, s->frame_size - at);
@@ -82,17 +111,19 @@ BODY temporal_backward_body(const tamring_temporal_shape *s, int64_t clips, cons
         }
       }
       if (!d_src) continue;
-      for (int64_t from = 0; from < s->frames; from++) {
-        float *dst = d_src + source_offset(s, clip, from) + at;
-        bool fresh = !accumulate && !(s->paired && from % 2 == 1);
-        for (int64_t k = 0; k < s->taps; k++) {
-          const int64_t t = from - k + back;
-          if (t < 0 || t >= s->frames) continue;
-          const float *g = (s->split && t % 2 == 0 ? d_even : d_odd) + result_offset(s, clip, t) + at;
-          add_scaled(g, weights + k * s->span, n, s->span, fresh, dst);
-          fresh = false;
-        }
-        if (fresh) memset(dst, 0, (size_t)n * sizeof(float));
+      const int64_t together = s->paired ? 2 : 1;
+      for (int64_t frame = 0; frame < s->frames; frame += together) {
+        terms added;
+        added.count = 0;
+        for (int64_t from = frame; from < frame + together; from++)
+          for (int64_t k = 0; k < s->taps; k++) {
+            const int64_t t = from - k + back;
+            if (t < 0 || t >= s->frames) continue;
+            add_term(&added, (s->split && t % 2 == 0 ? d_even : d_odd) + result_offset(s, clip, t) + at,
+                     weights + k * s->span);
+          }
+        float *dst = d_src + source_offset(s, clip, frame) + at;
+        add_up(&added, n, s->span, accumulate, false, streams(all, dst), dst);
       }
     }
 }

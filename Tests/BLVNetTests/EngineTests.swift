@@ -25,6 +25,11 @@ enum TestedEngine: CaseIterable {
     (16, 3, 3, 1, 1, 40, 33), (2, 3, 7, 2, 3, 2, 1),
     // Winograd's: whole tiles, tiles that stand over, fewer outputs than a tile, several blocks.
     (16, 32, 3, 1, 1, 16, 12), (32, 16, 3, 1, 1, 15, 18), (16, 16, 3, 1, 1, 2, 3), (64, 64, 3, 1, 1, 40, 29),
+    // The same at stride 2, odd sizes too; several slices of channels.
+    (16, 32, 3, 2, 1, 15, 18), (32, 16, 3, 2, 1, 33, 24), (16, 16, 3, 2, 1, 2, 3), (64, 64, 3, 2, 1, 56, 31),
+    (256, 144, 3, 1, 1, 8, 7), (144, 256, 3, 2, 1, 9, 14),
+    // The stem's.
+    (3, 8, 7, 2, 3, 13, 9), (3, 4, 7, 2, 3, 2, 1), (6, 4, 3, 1, 1, 5, 6),
     // Wide enough for products, and not.
     (128, 512, 1, 1, 0, 3, 5), (64, 128, 1, 1, 0, 4, 5), (32, 32, 3, 2, 1, 14, 14),
   ].map {
@@ -106,7 +111,10 @@ enum TestedEngine: CaseIterable {
 
   @Test("threads that share an engine get the bytes of one alone", arguments: TestedEngine.allCases)
   func sharing(_ tested: TestedEngine) {
-    let shapes = [(64, 32, 3, 1, 28), (32, 32, 3, 2, 28), (64, 128, 1, 1, 14), (128, 512, 1, 1, 14), (3, 64, 7, 2, 56)]
+    let shapes = [
+      (64, 32, 3, 1, 28), (32, 32, 3, 2, 28), (256, 256, 3, 2, 14), (64, 128, 1, 1, 14), (128, 512, 1, 1, 14),
+      (3, 64, 7, 2, 56),
+    ]
     let engine = tested.make()
     let images = 2
     for (inputs, outputs, kernel, stride, size) in shapes {

@@ -150,6 +150,82 @@ import Testing
     }
   }
 
+  @Test("Winograd's transforms and products have equal bits in every variant", arguments: [1, 2], [false, true])
+  func winograd(_ stride: Int64, _ back: Bool) {
+    let (tiles, from, to) = (8, 16, 32)
+    let size = stride == 1 ? (7, 5) : (13, 9)
+    var window = tamring_window(
+      height: Int64(size.0), width: Int64(size.1), channels: Int64(from), kernel: 3, stride: stride, padding: 1,
+      out_height: 7, out_width: 5)
+    let points = stride == 1 ? 36 : 81
+    let gaps = 36 * 16
+    // Two images of two by two tiles.
+    let images = randomNumbers(2 * 13 * 9 * from, seed: 1)
+    let a = randomNumbers(points * tiles * from + gaps, seed: 2)
+    let b = randomNumbers(points * tiles * to + gaps, seed: 3)
+    let forms = randomNumbers(36 * from * to + gaps, seed: 4)
+    expectEqualBits("winograd_inputs", [FloatStorage(count: a.count)]) {
+      tamring_winograd_inputs(&window, back, images.base, 0, 8, $0[0].base)
+    } _: {
+      tamring_winograd_inputs_generic(&window, back, images.base, 0, 8, $0[0].base)
+    }
+    expectEqualBits("winograd_slopes", [FloatStorage(count: a.count)]) {
+      tamring_winograd_slopes(&window, images.base, 0, 8, $0[0].base)
+    } _: {
+      tamring_winograd_slopes_generic(&window, images.base, 0, 8, $0[0].base)
+    }
+    for accumulate in [false, true] {
+      expectEqualBits("winograd_outputs", [images]) {
+        tamring_winograd_outputs(&window, back, a.base, 0, 8, 0, Int64(from), accumulate, $0[0].base)
+      } _: {
+        tamring_winograd_outputs_generic(&window, back, a.base, 0, 8, 0, Int64(from), accumulate, $0[0].base)
+      }
+    }
+    var weights = tamring_winograd_weights_shape(
+      stride: stride, from: Int64(from), to: Int64(to), from_stride: 9, to_stride: Int64(9 * from), turned: back)
+    let numbers = randomNumbers(9 * from * to, seed: 5)
+    expectEqualBits("winograd_weights", [FloatStorage(count: forms.count)]) {
+      tamring_winograd_weights(&weights, numbers.base, $0[0].base)
+    } _: {
+      tamring_winograd_weights_generic(&weights, numbers.base, $0[0].base)
+    }
+    // All counts of rows, and so all sizes of groups.
+    for count in 1...Int64(tiles) {
+      expectEqualBits("winograd_multiply", [FloatStorage(count: b.count)]) {
+        tamring_winograd_multiply(stride, count, Int64(from), Int64(to), a.base, forms.base, $0[0].base)
+      } _: {
+        tamring_winograd_multiply_generic(stride, count, Int64(from), Int64(to), a.base, forms.base, $0[0].base)
+      }
+    }
+    var slopes = tamring_winograd_slopes_shape(
+      stride: stride, tiles: Int64(tiles), outputs: Int64(to), inputs: Int64(from), first: 16, count: 16)
+    for add in [false, true] {
+      expectEqualBits("winograd_multiply_slopes", [forms]) {
+        tamring_winograd_multiply_slopes(&slopes, b.base, a.base, add, $0[0].base)
+      } _: {
+        tamring_winograd_multiply_slopes_generic(&slopes, b.base, a.base, add, $0[0].base)
+      }
+    }
+    expectEqualBits("winograd_weight_slopes", [FloatStorage(count: numbers.count)]) {
+      tamring_winograd_weight_slopes(forms.base, stride, Int64(to), Int64(from), $0[0].base)
+    } _: {
+      tamring_winograd_weight_slopes_generic(forms.base, stride, Int64(to), Int64(from), $0[0].base)
+    }
+  }
+
+  @Test("the stem's gradient has equal bits in every variant")
+  func stem() {
+    var window = tamring_window(
+      height: 13, width: 9, channels: 3, kernel: 7, stride: 2, padding: 3, out_height: 7, out_width: 5)
+    let (src, slopes) = (randomNumbers(2 * 13 * 9 * 3, seed: 1), randomNumbers(2 * 35 * 8, seed: 2))
+    let row = FloatStorage(count: Int(tamring_row_slopes_room(&window)))
+    expectEqualBits("row_slopes", [FloatStorage(count: 8 * 7 * 24)]) {
+      tamring_row_slopes(&window, 2, 8, src.base, slopes.base, row.base, $0[0].base)
+    } _: {
+      tamring_row_slopes_generic(&window, 2, 8, src.base, slopes.base, row.base, $0[0].base)
+    }
+  }
+
   @Test("the optimiser has equal bits in every variant", arguments: [1, 17, 1003], [false, true])
   func optimiser(_ count: Int, _ nesterov: Bool) {
     var rule = tamring_sgd_rule(rate: 0.1, momentum: 0.9, weight_decay: 5e-4, nesterov: nesterov)

@@ -14,8 +14,10 @@ final class OneDNNEngine: ConvolutionEngine {
     case direct
     /// OpenBLAS, on windows gathered a tile at a time.
     case product
-    /// A quarter of the multiplications, by OpenBLAS too.
+    /// A quarter or half of the multiplications.
     case winograd
+    /// Windows' rows as they lie in the image: the weights of the stem.
+    case rows
   }
 
   private struct Key: Hashable {
@@ -26,22 +28,28 @@ final class OneDNNEngine: ConvolutionEngine {
 
   private let products = OpenBLASEngine()
   private let winograd = WinogradConvolutions()
+  private let stem = StemGradient()
   private let winogradFrom: Int
   private let primitives = Mutex<[Key: Primitive]>([:])
 
-  /// - Parameter winogradFrom: the smallest height of an image at which tiles are worth it: on a smaller one they
-  ///   stand over, and the weights' points are more than the images.
+  /// - Parameter winogradFrom: the smallest height of a result at which tiles are worth it: on a smaller one they
+  ///   stand over, and the weights' forms are more than the images.
   init(winogradFrom: Int = 7) { self.winogradFrom = winogradFrom }
 
   /// The choice depends on the shape alone, never on a clock: machines that share a run must choose alike.
   private func method(_ shape: ConvolutionShape, _ direction: tamring_dnn_direction) -> Method {
-    if shape.height >= winogradFrom, WinogradConvolutions.fits(shape) { return .winograd }
+    // Going back at stride 2 there is less to gain.
+    let from = shape.stride == 2 && direction != TAMRING_DNN_FORWARD ? 2 * winogradFrom : winogradFrom
+    if shape.outputHeight >= from, WinogradConvolutions.fits(shape) { return .winograd }
     switch direction {
     case TAMRING_DNN_FORWARD:
-      return shape.kernel == 3 && shape.stride == 2 ? .product : .direct
+      // The library's form of many weights costs more than it gains on few images.
+      let isHeavy = shape.isPointwise && shape.weightCount >= 1 << 20 && shape.outputHeight <= 7
+      return isHeavy || (shape.kernel == 3 && shape.stride == 2) ? .product : .direct
     case TAMRING_DNN_WEIGHTS:
+      if StemGradient.fits(shape) { return .rows }
       let narrow = min(shape.inputChannels, shape.outputChannels)
-      let isLarge = narrow >= 128 && shape.inputChannels * shape.outputChannels >= 65_536
+      let isLarge = narrow >= 128 && shape.inputChannels * shape.outputChannels > 65_536
       return shape.kernel > 1 || isLarge ? .product : .direct
     default: return .direct
     }
@@ -67,6 +75,7 @@ final class OneDNNEngine: ConvolutionEngine {
       switch method(shape, direction) {
       case .direct: primitive(shape, images, direction).workspaceCount
       case .product: 0
+      case .rows: stem.workspaceCount(shape)
       case .winograd: winograd.workspaceCount(shape, images: images)
       }
     }
@@ -84,7 +93,7 @@ final class OneDNNEngine: ConvolutionEngine {
         shape, images: images, src: src, weights: weights, dst: dst, workspace: workspace)
     case .product:
       unsafe products.forward(shape, images: images, src: src, weights: weights, dst: dst, workspace: workspace)
-    case .direct:
+    case .direct, .rows:
       unsafe primitive(shape, images, TAMRING_DNN_FORWARD).run(
         UnsafeMutablePointer(mutating: src), weights, dst, workspace)
     }
@@ -118,6 +127,9 @@ final class OneDNNEngine: ConvolutionEngine {
         shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
     case .product:
       unsafe products.weightGradient(
+        shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
+    case .rows:
+      unsafe stem.weightGradient(
         shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
     case .direct:
       unsafe primitive(shape, images, TAMRING_DNN_WEIGHTS).run(

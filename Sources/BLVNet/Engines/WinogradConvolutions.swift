@@ -1,83 +1,96 @@
-// 3x3 convolutions by Winograd's minimal filtering F(4x4, 3x3): a quarter of the multiplications.
+// 3x3 convolutions by Winograd's minimal filtering: F(4x4, 3x3) at stride 1, with a quarter of the multiplications, and
+// at stride 2 with 81 instead of 144.
 import CKernels
 
-/// Transforms tiles of 6x6 inputs to 36 points, multiplies matrices there, and transforms back.
+/// Transforms tiles of images to points, multiplies matrices there, and transforms back.
 ///
-/// **Source:** Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016. Its results differ from
-/// those of a direct convolution by about 1e-6 of the largest.
+/// **Source:** Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016; at stride 2 the pixels
+/// that meet two taps and those that meet one are convolved apart. Its results differ from those of a direct
+/// convolution by about 1e-6 of the largest.
 struct WinogradConvolutions {
-  private static let points = 36
+  /// Forms of the weights; a form serves one point, or at stride 2 up to sixteen.
+  private static let forms = 36
+  /// Elements between the matrices of two forms, summed up.
+  private static let gaps = forms * 16
 
   static func fits(_ shape: ConvolutionShape) -> Bool {
-    shape.kernel == 3 && shape.stride == 1 && shape.padding == 1 && shape.inputChannels % 16 == 0
+    shape.kernel == 3 && shape.stride <= 2 && shape.padding == 1 && shape.inputChannels % 16 == 0
       && shape.outputChannels % 16 == 0
   }
 
+  private func points(_ shape: ConvolutionShape) -> Int { shape.stride == 1 ? 36 : 81 }
+
   private func tileCount(_ shape: ConvolutionShape, _ images: Int) -> Int {
-    images * ((shape.height + 3) / 4) * ((shape.width + 3) / 4)
+    images * ((shape.outputHeight + 3) / 4) * ((shape.outputWidth + 3) / 4)
   }
 
-  /// Tiles at a time: few enough for the caches, enough to make the products worth their while.
-  private func blockSize(_ shape: ConvolutionShape, _ images: Int) -> Int {
-    let most = max(128, 16_384 / (shape.inputChannels + shape.outputChannels))
+  /// Of the channels that a form leads to, so many at a time that it stays within 2.4 MB.
+  private func slice(from: Int, to: Int) -> Int { min(to, max(16, 16_384 / from / 16 * 16)) }
+
+  /// Tiles at a time: within the caches, if forms need not be made again for each of them; always enough to make up
+  /// for fetching the forms.
+  private func blockSize(_ shape: ConvolutionShape, _ images: Int, sliced: Bool) -> Int {
+    let room = sliced ? 2 << 20 : 128 << 10
+    let most = max(24, room / (points(shape) * (shape.inputChannels + shape.outputChannels)))
     let total = tileCount(shape, images)
     let blocks = (total + most - 1) / most
     return (total + blocks - 1) / blocks
   }
 
   func workspaceCount(_ shape: ConvolutionShape, images: Int) -> Int {
-    let channels = shape.inputChannels + shape.outputChannels
-    return Self.points * (blockSize(shape, images) * channels + shape.inputChannels * shape.outputChannels)
+    let (inputs, outputs) = (shape.inputChannels, shape.outputChannels)
+    return [(inputs, outputs), (outputs, inputs)].map { from, to in
+      let slice = slice(from: from, to: to)
+      let block = blockSize(shape, images, sliced: slice < to)
+      return Self.forms * from * slice + points(shape) * block * (inputs + outputs) + 3 * Self.gaps
+    }.max() ?? 0
   }
 
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
-    let (inputs, outputs) = (shape.inputChannels, shape.outputChannels)
-    let form = unsafe workspace
-    unsafe tamring_winograd_weights(weights, Int64(outputs), Int64(inputs), false, form)
     unsafe convolve(
-      shape, images, from: src, inputs, to: dst, outputs, accumulate: false, workspace
-    ) { point, tiles, a, b in
-      unsafe multiply(
-        tiles, outputs, inputs, a, inputs, false, form + point * inputs * outputs, inputs, true, 0, b)
-    }
+      shape, images, back: false, from: src, to: dst, weights, accumulate: false, workspace)
   }
 
   func dataGradient(
     _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     accumulate: Bool, dSrc: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
-    let (inputs, outputs) = (shape.inputChannels, shape.outputChannels)
-    let turned = unsafe workspace
-    unsafe tamring_winograd_weights(weights, Int64(outputs), Int64(inputs), true, turned)
     unsafe convolve(
-      shape, images, from: dDst, outputs, to: dSrc, inputs, accumulate: accumulate, workspace
-    ) { point, tiles, a, b in
-      unsafe multiply(
-        tiles, inputs, outputs, a, outputs, false, turned + point * inputs * outputs, inputs, false, 0, b)
-    }
+      shape, images, back: true, from: dDst, to: dSrc, weights, accumulate: accumulate, workspace)
   }
 
-  /// - Parameters:
-  ///   - workspace: begins with the weights' points.
-  ///   - product: gets a point, the tiles, and matrices [tiles, fromChannels] and [tiles, toChannels].
+  /// - Parameter back: from the results' gradient to the images', with the weights turned.
   private func convolve(
-    _ shape: ConvolutionShape, _ images: Int, from src: UnsafePointer<Float>, _ fromChannels: Int,
-    to dst: UnsafeMutablePointer<Float>, _ toChannels: Int, accumulate: Bool,
-    _ workspace: UnsafeMutablePointer<Float>,
-    _ product: (Int, Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Void
+    _ shape: ConvolutionShape, _ images: Int, back: Bool, from src: UnsafePointer<Float>,
+    to dst: UnsafeMutablePointer<Float>, _ weights: UnsafePointer<Float>, accumulate: Bool,
+    _ workspace: UnsafeMutablePointer<Float>
   ) {
-    var (read, written) = (window(shape, fromChannels), window(shape, toChannels))
-    forEachBlock(shape, images) { first, tiles in
-      let a = unsafe workspace + Self.points * fromChannels * toChannels
-      let b = unsafe a + Self.points * tiles * fromChannels
-      unsafe tamring_winograd_inputs(&read, src, Int64(first), Int64(tiles), a)
-      for point in 0..<Self.points {
-        unsafe product(point, tiles, a + point * tiles * fromChannels, b + point * tiles * toChannels)
+    let (from, to) =
+      back ? (shape.outputChannels, shape.inputChannels) : (shape.inputChannels, shape.outputChannels)
+    let (fromStride, toStride) = back ? (9 * shape.inputChannels, 9) : (9, 9 * shape.inputChannels)
+    let (stride, slice) = (Int64(shape.stride), slice(from: from, to: to))
+    var (read, written) = (window(shape, from), window(shape, to))
+    let total = tileCount(shape, images)
+    let block = blockSize(shape, images, sliced: slice < to)
+    let forms = unsafe workspace
+    let a = unsafe forms + Self.forms * from * slice + Self.gaps
+    let b = unsafe a + points(shape) * block * from + Self.gaps
+    for channel in Swift.stride(from: 0, to: to, by: slice) {
+      let width = min(slice, to - channel)
+      var part = tamring_winograd_weights_shape(
+        stride: stride, from: Int64(from), to: Int64(width), from_stride: Int64(fromStride),
+        to_stride: Int64(toStride), turned: back)
+      unsafe tamring_winograd_weights(&part, weights + channel * toStride, forms)
+      for first in Swift.stride(from: 0, to: total, by: block) {
+        let tiles = Int64(min(block, total - first))
+        if block < total || channel == 0 { unsafe tamring_winograd_inputs(&read, back, src, Int64(first), tiles, a) }
+        unsafe tamring_winograd_multiply(stride, tiles, Int64(from), Int64(width), a, forms, b)
+        unsafe tamring_winograd_outputs(
+          &written, back, b, Int64(first), tiles, Int64(channel), Int64(width), accumulate, dst)
       }
-      unsafe tamring_winograd_outputs(&written, b, Int64(first), Int64(tiles), accumulate, dst)
     }
   }
 
@@ -86,25 +99,29 @@ struct WinogradConvolutions {
     dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     let (inputs, outputs) = (shape.inputChannels, shape.outputChannels)
+    let slice = slice(from: inputs, to: outputs)
     var (read, slopes) = (window(shape, inputs), window(shape, outputs))
-    let sums = unsafe workspace
-    forEachBlock(shape, images) { first, tiles in
-      let a = unsafe sums + Self.points * inputs * outputs
-      let b = unsafe a + Self.points * tiles * inputs
-      unsafe tamring_winograd_inputs(&read, src, Int64(first), Int64(tiles), a)
-      unsafe tamring_winograd_slopes(&slopes, dDst, Int64(first), Int64(tiles), b)
-      for point in 0..<Self.points {
-        unsafe multiply(
-          outputs, inputs, tiles, b + point * tiles * outputs, outputs, true, a + point * tiles * inputs, inputs,
-          false, first == 0 ? 0 : 1, sums + point * inputs * outputs)
+    let total = tileCount(shape, images)
+    let block = blockSize(shape, images, sliced: slice < outputs)
+    let forms = unsafe workspace
+    let a = unsafe forms + Self.forms * inputs * slice + Self.gaps
+    let b = unsafe a + points(shape) * block * inputs + Self.gaps
+    for channel in stride(from: 0, to: outputs, by: slice) {
+      let width = min(slice, outputs - channel)
+      for first in stride(from: 0, to: total, by: block) {
+        let tiles = min(block, total - first)
+        if block < total || channel == 0 {
+          unsafe tamring_winograd_inputs(&read, false, src, Int64(first), Int64(tiles), a)
+          unsafe tamring_winograd_slopes(&slopes, dDst, Int64(first), Int64(tiles), b)
+        }
+        var part = tamring_winograd_slopes_shape(
+          stride: Int64(shape.stride), tiles: Int64(tiles), outputs: Int64(outputs), inputs: Int64(inputs),
+          first: Int64(channel), count: Int64(width))
+        unsafe tamring_winograd_multiply_slopes(&part, b, a, first > 0, forms)
       }
+      unsafe tamring_winograd_weight_slopes(
+        forms, Int64(shape.stride), Int64(width), Int64(inputs), dWeights + 9 * channel * inputs)
     }
-    unsafe tamring_winograd_weight_slopes(sums, Int64(outputs), Int64(inputs), dWeights)
-  }
-
-  private func forEachBlock(_ shape: ConvolutionShape, _ images: Int, _ body: (Int, Int) -> Void) {
-    let (total, block) = (tileCount(shape, images), blockSize(shape, images))
-    for first in stride(from: 0, to: total, by: block) { body(first, min(block, total - first)) }
   }
 
   private func window(_ shape: ConvolutionShape, _ channels: Int) -> tamring_window {

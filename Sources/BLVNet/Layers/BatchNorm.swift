@@ -26,6 +26,8 @@ struct BatchNorm: Layer {
   var sources: [Int] { residual.map { [src, $0] } ?? [src] }
   var results: [Int] { [dst] }
   var kept: [Int] { relu && residual != nil ? [src, dst] : [src] }
+  /// From what the convolution gave and the statistics, which are kept.
+  var isRemade: Bool { relu && residual == nil }
   /// The residual's gradient is the result's, masked; without a residual of this size the source's replaces it.
   var inPlaceSources: [Int] {
     if let residual, !enlarges { return [residual, src] }
@@ -50,7 +52,11 @@ struct BatchNorm: Layer {
     let count = lane.clips * shape.count
     let x = unsafe lane.value(src)
     let y = unsafe lane.value(dst)
-    if let running = lane.runningStatistics { recall(lane, running) } else { unsafe measure(lane, x, count) }
+    switch lane.pass {
+    case .training: unsafe measure(lane, x, count)
+    case .backward: break
+    case .evaluation(let running): recall(lane, running)
+    }
 
     let means = unsafe lane.expand(lane.moments.base + mean.offset, channels, 0)
     let (scale, shift) = unsafe affine(lane)

@@ -26,6 +26,9 @@ protocol Layer: Sendable {
   var results: [Int] { get }
   /// Values that `backward` reads.
   var kept: [Int] { get }
+  /// Whether the results are not kept for the backward pass but made again, as that is cheap. `forward` does it, from
+  /// the same sources.
+  var isRemade: Bool { get }
   /// Sources whose gradient may take the place of the result's; the first that is free for it gets it.
   var inPlaceSources: [Int] { get }
   /// Multiply-adds for one clip.
@@ -41,6 +44,7 @@ protocol Layer: Sendable {
 }
 
 extension Layer {
+  var isRemade: Bool { false }
   var inPlaceSources: [Int] { [] }
   var multiplyAdds: Int { 0 }
   var parameterCount: Int { 0 }

@@ -41,8 +41,16 @@ public final class Lane {
   let moments: FloatStorage
   /// 1/√(variance + ε) at the offsets of the variances.
   let inverseDeviations: FloatStorage
-  /// The statistics to evaluate with; nil while training.
-  private(set) var runningStatistics: FloatStorage?
+  private(set) var pass = Pass.training
+
+  enum Pass {
+    /// Forward, on the batch's own statistics.
+    case training
+    /// Back again, where some results are made a second time.
+    case backward
+    /// Forward, on statistics that training left.
+    case evaluation(FloatStorage)
+  }
 
   private let plan: MemoryPlan
   private let arena: FloatStorage
@@ -110,11 +118,14 @@ public final class Lane {
     precondition(labels.allSatisfy { (0..<network.recipe.classes).contains($0) }, "a label is no class")
     let mode = tamring_enter_lane_mode()
     defer { tamring_leave_lane_mode(mode) }
-    forward(parameters, input, clips: labels.count, statistics: nil, dropout)
+    forward(parameters, input, clips: labels.count, .training, dropout)
     let (losses, top1, top5) = head.loss(labels)
     let logits = head.logits.array(0..<clips * network.recipe.classes)
+    pass = .backward
     try unsafe head.backward(self, gradient)
-    for (i, layer) in network.structure.layers.enumerated().reversed() {
+    let layers = network.structure.layers
+    for (i, layer) in layers.enumerated().reversed() {
+      for remade in plan.remade[i] { layers[remade].forward(self) }
       try unsafe layer.backward(self, plan.roles[i], gradient)
     }
     let statistics = FloatStorage(count: moments.count)
@@ -129,12 +140,12 @@ public final class Lane {
     precondition(statistics.count == network.layout.statisticCount, "statistics of another network")
     let mode = tamring_enter_lane_mode()
     defer { tamring_leave_lane_mode(mode) }
-    forward(parameters, input, clips: clips, statistics: statistics, nil)
+    forward(parameters, input, clips: clips, .evaluation(statistics), nil)
     return head.logits.array(0..<clips * network.recipe.classes)
   }
 
   private func forward(
-    _ parameters: FloatStorage, _ input: FloatStorage, clips: Int, statistics: FloatStorage?, _ dropout: DropoutKey?
+    _ parameters: FloatStorage, _ input: FloatStorage, clips: Int, _ pass: Pass, _ dropout: DropoutKey?
   ) {
     precondition((1...maximumClips).contains(clips), "\(clips) clips in a lane of \(maximumClips)")
     precondition(parameters.count == network.layout.parameterCount, "parameters of another network")
@@ -142,7 +153,7 @@ public final class Lane {
     self.clips = clips
     self.parameters = parameters
     self.input = input
-    runningStatistics = statistics
+    self.pass = pass
     for layer in network.structure.layers { layer.forward(self) }
     head.forward(self, dropout)
   }
@@ -154,7 +165,9 @@ extension Lane {
 
   /// The value's first element; for the input, the caller's memory, which is only read.
   func value(_ index: Int) -> UnsafeMutablePointer<Float> {
-    unsafe index == 0 ? input.base : arena.base + plan.values[index] * maximumClips
+    if index == 0 { return unsafe input.base }
+    let offset = if case .backward = pass { plan.valuesBackward[index] } else { plan.values[index] }
+    return unsafe arena.base + offset * maximumClips
   }
 
   func gradient(_ index: Int) -> UnsafeMutablePointer<Float> {

@@ -7,10 +7,14 @@
 struct MemoryPlan: Sendable {
   /// By value; the input's is unused, as it lies in the caller's memory.
   let values: [Int]
+  /// The same going back, where a value that is made again lies elsewhere.
+  let valuesBackward: [Int]
   /// By value; -1 where there is none.
   let gradients: [Int]
   /// By layer and source.
   let roles: [[GradientRole]]
+  /// By layer: those to run forward again, in this order, before it goes back.
+  let remade: [[Int]]
   /// Elements of the arena for one clip.
   let count: Int
 
@@ -18,64 +22,102 @@ struct MemoryPlan: Sendable {
     let count: Int
     var begin: Int
     var end: Int
+
+    init(for value: Value, _ begin: Int, _ end: Int) {
+      // Whole cache lines.
+      count = (value.count + 15) & ~15
+      self.begin = begin
+      self.end = end
+    }
   }
 
   init(_ structure: Structure, training: Bool) {
-    let layers = structure.layers
-    let head = layers.count
-    var blocks = structure.values.map { Block(count: MemoryPlan.aligned($0.count), begin: 0, end: 0) }
-    for (i, layer) in layers.enumerated() {
+    let head = structure.layers.count
+    var blocks = structure.values.map { Block(for: $0, 0, 0) }
+    for (i, layer) in structure.layers.enumerated() {
       for result in layer.results { blocks[result].begin = i }
       for value in layer.sources + layer.results { blocks[value].end = max(blocks[value].end, i) }
-      if training { for value in layer.kept { blocks[value].end = max(blocks[value].end, 2 * head - i) } }
     }
     blocks[structure.features].end = max(blocks[structure.features].end, head)
 
-    var gradientBlock = [Int?](repeating: nil, count: structure.values.count)
-    var roles = layers.map { $0.sources.map { _ in GradientRole.none } }
+    var backward = Array(blocks.indices)
+    var gradient = [Int?](repeating: nil, count: structure.values.count)
+    var roles = structure.layers.map { $0.sources.map { _ in GradientRole.none } }
+    var remade = structure.layers.map { _ in [Int]() }
     if training {
-      func newBlock(for value: Int, at time: Int) -> Int {
-        blocks.append(Block(count: MemoryPlan.aligned(structure.values[value].count), begin: time, end: time))
-        return blocks.count - 1
-      }
-      gradientBlock[structure.features] = newBlock(for: structure.features, at: head)
-      for (i, layer) in layers.enumerated().reversed() {
-        let time = 2 * head - i
-        var free = layer.results.count == 1 ? gradientBlock[layer.results[0]] : nil
-        for source in layer.inPlaceSources where gradientBlock[source] == nil && source != 0 {
-          guard let block = free, let position = layer.sources.firstIndex(of: source) else { continue }
-          gradientBlock[source] = block
-          roles[i][position] = .inPlace
-          free = nil
-        }
-        for (position, source) in layer.sources.enumerated() where source != 0 && roles[i][position] != .inPlace {
-          if gradientBlock[source] == nil {
-            gradientBlock[source] = newBlock(for: source, at: time)
-            roles[i][position] = .write
-          } else {
-            roles[i][position] = .accumulate
-          }
-        }
-        for value in layer.sources + layer.results {
-          if let block = gradientBlock[value] { blocks[block].end = max(blocks[block].end, time) }
-        }
-      }
+      (backward, remade) = Self.keep(structure, &blocks)
+      (gradient, roles) = Self.flow(structure, &blocks)
     }
 
-    blocks[0] = Block(count: 0, begin: 0, end: -1)
-    let offsets = MemoryPlan.place(blocks)
-    values = Array(offsets[..<structure.values.count])
-    gradients = gradientBlock.map { $0.map { offsets[$0] } ?? -1 }
+    let offsets = Self.place(blocks.dropFirst())
+    values = structure.values.indices.map { offsets[$0] }
+    valuesBackward = backward.map { offsets[$0] }
+    gradients = gradient.map { $0.map { offsets[$0] } ?? -1 }
     self.roles = roles
-    count = zip(offsets, blocks).map { $0 + $1.count }.max() ?? 0
+    self.remade = remade
+    count = zip(offsets, blocks).dropFirst().map { $0 + $1.count }.max() ?? 0
   }
 
-  /// Whole cache lines.
-  private static func aligned(_ count: Int) -> Int { (count + 15) & ~15 }
+  /// Keeps what the way back reads: in its block, or, where it is made again, in a later one.
+  /// - Returns: the block of each value on the way back; and by layer, those to run again before it.
+  private static func keep(_ structure: Structure, _ blocks: inout [Block]) -> ([Int], [[Int]]) {
+    let (layers, head) = (structure.layers, structure.layers.count)
+    var reads = [[Int]](repeating: [], count: structure.values.count)
+    for (i, layer) in layers.enumerated() {
+      for value in layer.kept { reads[value].append(2 * head - i) }
+    }
+    var backward = Array(structure.values.indices)
+    var remade = layers.map { _ in [Int]() }
+    // The last first: what they are made from may have to be made as well.
+    for (i, layer) in layers.enumerated().reversed() where layer.isRemade {
+      guard let time = layer.results.flatMap({ reads[$0] }).min() else { continue }
+      remade[2 * head - time].insert(i, at: 0)
+      for source in layer.sources { reads[source].append(time) }
+      for result in layer.results {
+        backward[result] = blocks.count
+        blocks.append(Block(for: structure.values[result], time, time))
+      }
+    }
+    for (value, times) in reads.enumerated() {
+      for time in times { blocks[backward[value]].end = max(blocks[backward[value]].end, time) }
+    }
+    return (backward, remade)
+  }
+
+  /// Gives each gradient a block, in place of the result's where that can be.
+  /// - Returns: the block of each value's gradient, and what each layer does with those of its sources.
+  private static func flow(_ structure: Structure, _ blocks: inout [Block]) -> ([Int?], [[GradientRole]]) {
+    let head = structure.layers.count
+    var gradient = [Int?](repeating: nil, count: structure.values.count)
+    var roles = structure.layers.map { $0.sources.map { _ in GradientRole.none } }
+    func newBlock(for value: Int, at time: Int) -> Int {
+      blocks.append(Block(for: structure.values[value], time, time))
+      return blocks.count - 1
+    }
+    gradient[structure.features] = newBlock(for: structure.features, at: head)
+    for (i, layer) in structure.layers.enumerated().reversed() {
+      let time = 2 * head - i
+      var free = layer.results.count == 1 ? gradient[layer.results[0]] : nil
+      for source in layer.inPlaceSources where gradient[source] == nil && source != 0 {
+        guard let block = free, let position = layer.sources.firstIndex(of: source) else { continue }
+        gradient[source] = block
+        roles[i][position] = .inPlace
+        free = nil
+      }
+      for (position, source) in layer.sources.enumerated() where source != 0 && roles[i][position] != .inPlace {
+        roles[i][position] = gradient[source] == nil ? .write : .accumulate
+        gradient[source] = gradient[source] ?? newBlock(for: source, at: time)
+      }
+      for value in layer.sources + layer.results {
+        if let block = gradient[value] { blocks[block].end = max(blocks[block].end, time) }
+      }
+    }
+    return (gradient, roles)
+  }
 
   /// First fit, the largest first.
-  private static func place(_ blocks: [Block]) -> [Int] {
-    var offsets = [Int](repeating: 0, count: blocks.count)
+  private static func place(_ blocks: ArraySlice<Block>) -> [Int] {
+    var offsets = [Int](repeating: 0, count: blocks.endIndex)
     var placed: [Int] = []
     for index in blocks.indices.sorted(by: { (blocks[$0].count, $1) > (blocks[$1].count, $0) }) {
       let block = blocks[index]

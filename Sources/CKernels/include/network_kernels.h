@@ -47,21 +47,51 @@ TAMRING_KERNEL(enlarge_gradient, (const tamring_window *sizes, int64_t images, c
 /// Weights [outputs, inputs, area] to [outputs, area, inputs]; with the last two counts exchanged, the way back.
 void tamring_swap_inner(const float *src, int64_t outputs, int64_t inputs, int64_t area, float *dst);
 
-// net_winograd.c: 4x4 outputs of a 3x3 window (stride 1, padding 1) from 36 points; `points` is [36][rows][channels].
-// Channels (inputs, for weights) come in sixteens. Tiles are counted through all images.
-/// Images to points: rows are tiles.
-TAMRING_KERNEL(winograd_inputs, (const tamring_window *window, const float *src, int64_t first, int64_t tiles,
-                                 float *points))
-/// Points to images; `window->channels` are those of `dst`.
-TAMRING_KERNEL(winograd_outputs, (const tamring_window *window, const float *points, int64_t first, int64_t tiles,
-                                  bool accumulate, float *dst))
+// net_stem.c: windows whose rows are at most 24 numbers.
+/// Elements of a padded row.
+static inline int64_t tamring_row_slopes_room(const tamring_window *w) {
+  return (w->width + 2 * w->padding) * w->channels + 24;
+}
+/// sums [outputs, kernel, 24] = the gradient of the weights, a row of a window at a time; `row` is scratch. Outputs
+/// come in fours.
+TAMRING_KERNEL(row_slopes, (const tamring_window *window, int64_t images, int64_t outputs, const float *src,
+                            const float *slopes, float *row, float *sums))
+/// Such sums to the gradient of weights [outputs, channels, kernel, kernel].
+void tamring_row_slopes_weights(const tamring_window *window, int64_t outputs, const float *sums, float *weights);
+
+// net_winograd.c and net_winograd_products.c: 3x3 windows, padding 1, stride 1 or 2. 4x4 results come from 36 points
+// (stride 1) or 81 (stride 2); 36 forms of the weights serve them. Channels come in sixteens. Tiles are counted through
+// all images; points are [form][channels / 16][members of the form][tiles][16]. Behind each form, of points or weights,
+// lies a gap of sixteen.
+/// Images to points; `back`, the gradient of the results to those that give the gradient of the images.
+TAMRING_KERNEL(winograd_inputs, (const tamring_window *window, bool back, const float *src, int64_t first,
+                                 int64_t tiles, float *points))
+/// Points of `count` channels to channels `from ..< from + count` of the results, or, `back`, of the images' gradient.
+TAMRING_KERNEL(winograd_outputs, (const tamring_window *window, bool back, const float *points, int64_t first,
+                                  int64_t tiles, int64_t from, int64_t count, bool accumulate, float *dst))
 /// The gradient of the results to points, for the gradient of the weights.
 TAMRING_KERNEL(winograd_slopes, (const tamring_window *window, const float *slopes, int64_t first, int64_t tiles,
                                  float *points))
-/// Weights [outputs, inputs, 3, 3] to points [36][outputs][inputs]; `flip` turns the window by half a circle.
-TAMRING_KERNEL(winograd_weights, (const float *weights, int64_t outputs, int64_t inputs, bool flip, float *points))
-/// Points [36][outputs][inputs] to the gradient of the weights [outputs, inputs, 3, 3].
-TAMRING_KERNEL(winograd_weight_slopes, (const float *points, int64_t outputs, int64_t inputs, float *slopes))
+/// Which weights, and how far apart in memory one channel is from the next; `turned` by half a circle.
+typedef struct {
+  int64_t stride, from, to, from_stride, to_stride;
+  bool turned;
+} tamring_winograd_weights_shape;
+/// Weights to forms [36][to / 16][from][16].
+TAMRING_KERNEL(winograd_weights, (const tamring_winograd_weights_shape *shape, const float *weights, float *forms))
+/// Points of `from` channels and forms to points of `to` channels.
+TAMRING_KERNEL(winograd_multiply, (int64_t stride, int64_t tiles, int64_t from, int64_t to, const float *points,
+                                   const float *forms, float *results))
+/// Outputs `first ..< first + count` of `outputs`.
+typedef struct {
+  int64_t stride, tiles, outputs, inputs, first, count;
+} tamring_winograd_slopes_shape;
+/// The gradient of forms, [36][count / 16][inputs / 16][16][16], from points of slopes and inputs; or adds to it.
+TAMRING_KERNEL(winograd_multiply_slopes, (const tamring_winograd_slopes_shape *shape, const float *slopes,
+                                          const float *inputs, bool add, float *forms))
+/// The gradient of forms to that of weights [outputs, inputs, 3, 3].
+TAMRING_KERNEL(winograd_weight_slopes, (const float *forms, int64_t stride, int64_t outputs, int64_t inputs,
+                                        float *slopes))
 
 // net_norm.c
 void tamring_expand(const float *values, int64_t channels, int64_t span, float *expanded);

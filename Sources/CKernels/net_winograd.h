@@ -1,0 +1,45 @@
+// How points lie in memory: what the transforms and the products must agree on.
+#pragma once
+#include "net_common.h"
+#include "network_kernels.h"
+
+enum { LANES = 16, MOST_POINTS = 9 };
+#define INLINE static inline __attribute__((always_inline))
+
+/// Which images become which: of the same size at stride 1; at stride 2 half as large, and, back, twice as large.
+typedef enum { WAY_SAME, WAY_HALVE, WAY_DOUBLE } winograd_way;
+
+/// Along one side there are six forms of weights. Each has a point of its own, but at stride 2 the last serves four
+/// (the pixels that meet one tap). A form's points are the rows of one matrix, [channels / 16][members][tiles][16].
+///
+/// Between the matrices of two forms, of points or of weights, a cache line is left out: at distances of a power of
+/// two all that belong to a tile would compete for the same few lines of the caches.
+enum { GAP = LANES };
+typedef struct {
+  int64_t form;
+  /// Points of the forms before.
+  int64_t first;
+  int64_t members, member;
+} point_place;
+
+INLINE int64_t side_members(int64_t stride, int64_t form) { return stride == 2 && form == 5 ? 4 : 1; }
+
+INLINE point_place form_place(int64_t stride, int64_t row, int64_t column) {
+  const int64_t down = side_members(stride, row), across = side_members(stride, column);
+  const int64_t side = stride == 1 ? 6 : 9;
+  const point_place result = {row * 6 + column, row * side + column * down, down * across, 0};
+  return result;
+}
+
+/// Where the numbers of sixteen channels from `k` on begin; `plane` counts those of one point.
+INLINE int64_t offset_of(point_place p, int64_t plane, int64_t tiles, int64_t k) {
+  return p.first * plane + p.form * GAP + (k * p.members + p.member * LANES) * tiles;
+}
+
+/// A point by its place along both sides.
+INLINE point_place point(winograd_way way, int64_t y, int64_t x) {
+  const int64_t row = smaller(y, 5), column = smaller(x, 5), stride = way == WAY_SAME ? 1 : 2;
+  point_place result = form_place(stride, row, column);
+  result.member = (y - row) * side_members(stride, column) + (x - column);
+  return result;
+}
