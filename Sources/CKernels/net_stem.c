@@ -1,4 +1,4 @@
-// The gradient of the stem's weights: few input channels, so that a whole row of a window is a few neighbours in memory.
+// The gradient of the stem's weights: with few input channels, a row of a window is a few neighbours in memory.
 #include "net_common.h"
 #include "network_kernels.h"
 

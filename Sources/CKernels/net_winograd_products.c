@@ -1,5 +1,5 @@
-// The products between Winograd's transforms. Every result is one chain of fused multiply-adds in a fixed order, however
-// many of them are kept in registers, so tiles may be cut as it suits.
+// The products between Winograd's transforms. Every result is one chain of fused multiply-adds in a fixed order,
+// however many of them are kept in registers, so tiles may be cut as it suits.
 #include "net_winograd.h"
 
 /// The most rows whose results, sixteen each, stay in the registers of AVX2.

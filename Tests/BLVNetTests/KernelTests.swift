@@ -226,6 +226,40 @@ import Testing
     }
   }
 
+  @Test("results too many for the caches, which are written past them, are those of small pieces")
+  func streaming() {
+    let size = 2 << 20
+    let count = 3 * size
+    let x = randomNumbers(count, seed: 1)
+    let v = (0..<3).map { randomNumbers(64, seed: UInt64(2 + $0)) }
+    let (whole, pieces) = (FloatStorage(count: count), FloatStorage(count: count))
+    tamring_norm_forward(x.base, Int64(count), 64, v[0].base, v[1].base, v[2].base, nil, true, whole.base)
+    for first in stride(from: 0, to: count, by: size) {
+      tamring_norm_forward(
+        x.base + first, Int64(size), 64, v[0].base, v[1].base, v[2].base, nil, true, pieces.base + first)
+    }
+    #expect(whole.bytes.elementsEqual(pieces.bytes))
+
+    var shape = tamring_temporal_shape(
+      frames: 4, taps: 3, frame_size: Int64(size / 4), span: 64, paired: false, split: false)
+    let weights = randomNumbers(3 * 64, seed: 5)
+    let (results, slopes) = (randomNumbers(count, seed: 6), randomNumbers(count, seed: 7))
+    let sums = FloatStorage(count: 2 * 3 * 64)
+    func forward(_ clips: Int64, _ at: Int, _ dst: FloatStorage) {
+      tamring_temporal_forward(&shape, clips, x.base + at, weights.base, dst.base + at, dst.base + at)
+    }
+    func backward(_ clips: Int64, _ at: Int, _ dst: FloatStorage) {
+      tamring_temporal_backward(
+        &shape, clips, x.base + at, weights.base, results.base + at, results.base + at, slopes.base + at,
+        slopes.base + at, false, dst.base + at, doubles(sums))
+    }
+    for pass in [forward, backward] {
+      pass(3, 0, whole)
+      for first in stride(from: 0, to: count, by: size) { pass(1, first, pieces) }
+      #expect(whole.bytes.elementsEqual(pieces.bytes))
+    }
+  }
+
   @Test("the optimiser has equal bits in every variant", arguments: [1, 17, 1003], [false, true])
   func optimiser(_ count: Int, _ nesterov: Bool) {
     var rule = tamring_sgd_rule(rate: 0.1, momentum: 0.9, weight_decay: 5e-4, nesterov: nesterov)
