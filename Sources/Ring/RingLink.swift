@@ -4,8 +4,10 @@
 /// The sending half, towards the right neighbour. Keeps each frame until it is acknowledged.
 struct LinkSender {
   private let window: Int
+  private let windowBytes: Int
   private let resendAfter: Duration
   private var unacknowledged = FIFO<FrameBytes>()
+  private var unacknowledgedBytes = 0
   /// The number of the oldest unacknowledged frame.
   private var oldest: UInt64 = 0
   /// How many of the unacknowledged frames have been sent since the last going back.
@@ -18,15 +20,17 @@ struct LinkSender {
   private var highestSent: UInt64 = 0
   private(set) var resent = 0
 
-  init(window: Int, resendAfter: Duration) {
+  init(window: Int, windowBytes: Int, resendAfter: Duration) {
     self.window = window
+    self.windowBytes = windowBytes
     self.resendAfter = resendAfter
     patience = resendAfter
   }
 
   /// How many frames may be appended.
-  var room: Int { max(0, window - unacknowledged.count) }
-  var hasUnsent: Bool { cursor < unacknowledged.count }
+  var room: Int { unacknowledgedBytes >= windowBytes ? 0 : max(0, window - unacknowledged.count) }
+  /// Whether `next` has something: what lies beyond the window waits for acknowledgements.
+  var hasUnsent: Bool { cursor < min(window, unacknowledged.count) }
   var isIdle: Bool { unacknowledged.isEmpty }
   /// When to ask for the next frame even if nothing happens.
   var deadline: ContinuousClock.Instant? { deadlineOfOldest }
@@ -35,6 +39,7 @@ struct LinkSender {
   mutating func append(_ frame: FrameBytes) {
     frame.seal(sequence: oldest + UInt64(unacknowledged.count))
     unacknowledged.append(frame)
+    unacknowledgedBytes += frame.count
   }
 
   /// The next frame to put on the wire, if any.
@@ -44,7 +49,7 @@ struct LinkSender {
       patience = min(patience * 2, max(resendAfter, .seconds(8)))
       deadlineOfOldest = now + patience
     }
-    guard cursor < unacknowledged.count, let frame = unacknowledged[cursor] else { return nil }
+    guard hasUnsent, let frame = unacknowledged[cursor] else { return nil }
     let sequence = oldest + UInt64(cursor)
     cursor += 1
     if sequence < highestSent { resent += 1 } else { highestSent = sequence + 1 }
@@ -61,6 +66,7 @@ struct LinkSender {
     guard sequence >= oldest, sequence <= highestSent else { return }
     let progress = sequence > oldest
     while oldest < sequence, let frame = unacknowledged.removeFirst() {
+      unacknowledgedBytes -= frame.count
       done(frame)
       oldest += 1
       cursor = max(0, cursor - 1)

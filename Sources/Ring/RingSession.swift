@@ -65,7 +65,8 @@ public final class RingSession {
     self.plan = plan
     tools = RingTools(chunkValues: plan.chunkValues)
     pace = LinkPace(settings.codec)
-    sender = LinkSender(window: settings.window, resendAfter: settings.resendAfter)
+    sender = LinkSender(
+      window: settings.window, windowBytes: settings.windowBytes, resendAfter: settings.resendAfter)
   }
 
   // MARK: The step
@@ -146,7 +147,7 @@ public final class RingSession {
     isAborted = true
     exchange = nil
     early = []
-    sender = LinkSender(window: 1, resendAfter: .seconds(1))
+    sender = LinkSender(window: 1, windowBytes: 1, resendAfter: .seconds(1))
     receiver = LinkReceiver()
   }
 

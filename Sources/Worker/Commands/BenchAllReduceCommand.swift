@@ -23,8 +23,6 @@ struct BenchAllReduceCommand: ParsableCommand {
   @Option(help: "Bits of a sum over all lanes.") var gradientBits = 10
   @Option(help: "Lanes of a step, shared by the ranks.") var lanes = 8
   @Option(help: "Threads for encoding and adding.") var threads = 1
-  @Option(help: "As exchange.chunk_values.") var chunkValues = RingSettings().chunkValues
-  @Option(help: "Frames on their way.") var window = RingSettings().window
   @Flag(help: "Leave out the second lap.") var noVote = false
   @Option(help: "Reduce the gradients of this recipe's network, not normally distributed integers.") var recipe: String?
 
@@ -108,8 +106,6 @@ private final class AllReduceBench {
     votes = !command.noVote
     var settings = RingSettings()
     settings.codec = command.codec
-    settings.chunkValues = command.chunkValues
-    settings.window = command.window
     let plan = RingPlan(
       size: command.ranks, position: command.rank, gradientCount: sums.gradients.count,
       statisticCount: sums.statistics.count, settings: settings)
