@@ -42,11 +42,13 @@ static bool make_descriptor(tamring_dnn *p, const tamring_dnn_shape *s) {
   const dnnl_dims_t weights = {s->outputs, s->inputs, s->kernel, s->kernel};
   const dnnl_dims_t results = {s->images, s->outputs, out_height, out_width};
   const dnnl_dims_t strides = {s->stride, s->stride}, padding = {s->padding, s->padding};
-  dnnl_memory_desc_t form;
-  dnnl_memory_desc_init_by_tag(&p->images, 4, images, dnnl_f32, dnnl_nhwc);
-  dnnl_memory_desc_init_by_tag(&p->results, 4, results, dnnl_f32, dnnl_nhwc);
+  dnnl_memory_desc_t form, gradient;
+  const dnnl_data_type_t type = s->bf16 ? dnnl_bf16 : dnnl_f32;
+  dnnl_memory_desc_init_by_tag(&p->images, 4, images, type, dnnl_nhwc);
+  dnnl_memory_desc_init_by_tag(&p->results, 4, results, type, dnnl_nhwc);
   dnnl_memory_desc_init_by_tag(&p->plain, 4, weights, dnnl_f32, dnnl_oihw);
-  dnnl_memory_desc_init_by_tag(&form, 4, weights, dnnl_f32, dnnl_format_tag_any);
+  dnnl_memory_desc_init_by_tag(&form, 4, weights, type, dnnl_format_tag_any);
+  dnnl_memory_desc_init_by_tag(&gradient, 4, weights, dnnl_f32, dnnl_format_tag_any);
 
   dnnl_primitive_attr_t attributes = NULL;
   if (dnnl_primitive_attr_create(&attributes) != dnnl_success) return false;
@@ -63,7 +65,7 @@ static bool make_descriptor(tamring_dnn *p, const tamring_dnn_shape *s) {
     status = p->direction == TAMRING_DNN_DATA
                  ? dnnl_convolution_backward_data_desc_init(&wanted, dnnl_convolution_direct, &p->images, &form,
                                                             &p->results, strides, padding, padding)
-                 : dnnl_convolution_backward_weights_desc_init(&wanted, dnnl_convolution_direct, &p->images, &form,
+                 : dnnl_convolution_backward_weights_desc_init(&wanted, dnnl_convolution_direct, &p->images, &gradient,
                                                                NULL, &p->results, strides, padding, padding);
     if (status == dnnl_success)
       status = dnnl_primitive_desc_create(&p->descriptor, &wanted, attributes, engine(), forward);
@@ -144,7 +146,7 @@ static bool execute(dnnl_primitive_t primitive, const operand *operands, int cou
   return works;
 }
 
-bool tamring_dnn_arrange(const tamring_dnn *p, const float *from, float *to) {
+bool tamring_dnn_arrange(const tamring_dnn *p, const void *from, void *to) {
   if (!p->reorder) {
     __builtin_memcpy(to, from, dnnl_memory_desc_get_size(&p->plain));
     return true;
@@ -155,7 +157,7 @@ bool tamring_dnn_arrange(const tamring_dnn *p, const float *from, float *to) {
   return execute(p->reorder, operands, 2);
 }
 
-bool tamring_dnn_run(const tamring_dnn *p, float *images, float *form, float *results, void *scratch) {
+bool tamring_dnn_run(const tamring_dnn *p, void *images, void *form, void *results, void *scratch) {
   const bool forward = p->direction == TAMRING_DNN_FORWARD, data = p->direction == TAMRING_DNN_DATA;
   const operand operands[] = {
       {data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, &p->images, images},
@@ -163,6 +165,11 @@ bool tamring_dnn_run(const tamring_dnn *p, float *images, float *form, float *re
       {forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, &p->results, results},
       {DNNL_ARG_SCRATCHPAD, &p->scratchpad, scratch}};
   return execute(p->primitive, operands, 4);
+}
+
+bool tamring_dnn_has_bf16(void) {
+  const dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+  return (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
 }
 
 const char *tamring_dnn_fingerprint(void) {
