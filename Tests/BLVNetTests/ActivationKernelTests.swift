@@ -108,46 +108,50 @@ import Testing
     let span = tamring_span(Int64(channels))
     #expect(span % 16 == 0 && span % Int64(channels) == 0 && span >= 64)
     let count = Int(n)
-    let vectors = (0..<4).map { randomNumbers(Int(span), seed: UInt64(10 + $0)) }
+    let v = (0..<4).map { randomNumbers(Int(span), seed: UInt64(10 + $0)) }
     let (x, g, y) = (randomNumbers(count, seed: 1), randomNumbers(count, seed: 2), randomNumbers(count, seed: 3))
     let sums = FloatStorage(count: 4 * Int(span))
-    let v = vectors.map { UnsafePointer($0.base) }
 
     check("norm_sums", [x], [sums]) {
-      tamring_norm_sums($0, $1[0], n, span, v[0], $1.doubles(0))
+      tamring_norm_sums($0, $1[0], n, span, v[0].base, $1.doubles(0))
     } _: {
-      tamring_norm_sums_generic($0, $1[0], n, span, v[0], $1.doubles(0))
+      tamring_norm_sums_generic($0, $1[0], n, span, v[0].base, $1.doubles(0))
     }
     for relu in [false, true] {
       for residual in [false, true] {
         check("norm_forward", [x, g, FloatStorage(count: count)]) {
-          tamring_norm_forward($0, $1[0], n, span, v[0], v[1], v[2], residual ? $1[1] : nil, relu, $1[2])
+          tamring_norm_forward($0, $1[0], n, span, v[0].base, v[1].base, v[2].base, residual ? $1[1] : nil, relu, $1[2])
         } _: {
-          tamring_norm_forward_generic($0, $1[0], n, span, v[0], v[1], v[2], residual ? $1[1] : nil, relu, $1[2])
+          tamring_norm_forward_generic(
+            $0, $1[0], n, span, v[0].base, v[1].base, v[2].base, residual ? $1[1] : nil, relu, $1[2])
         }
       }
       check("norm_backward_sums", [g, y, x], [sums]) {
-        tamring_norm_backward_sums($0, $1[0], relu ? $1[1] : nil, $1[2], n, span, v[0], nil, nil, $1.doubles(0))
+        tamring_norm_backward_sums($0, $1[0], relu ? $1[1] : nil, $1[2], n, span, v[0].base, nil, nil, $1.doubles(0))
       } _: {
         tamring_norm_backward_sums_generic(
-          $0, $1[0], relu ? $1[1] : nil, $1[2], n, span, v[0], nil, nil, $1.doubles(0))
+          $0, $1[0], relu ? $1[1] : nil, $1[2], n, span, v[0].base, nil, nil, $1.doubles(0))
       }
     }
     check("norm_forward, residual in place", [x, g]) {
-      tamring_norm_forward($0, $1[0], n, span, v[0], v[1], v[2], $1[1], true, $1[1])
+      tamring_norm_forward($0, $1[0], n, span, v[0].base, v[1].base, v[2].base, $1[1], true, $1[1])
     } _: {
-      tamring_norm_forward_generic($0, $1[0], n, span, v[0], v[1], v[2], $1[1], true, $1[1])
+      tamring_norm_forward_generic($0, $1[0], n, span, v[0].base, v[1].base, v[2].base, $1[1], true, $1[1])
     }
     check("norm_backward_sums, recomputed", [g, x], [sums]) {
-      tamring_norm_backward_sums($0, $1[0], nil, $1[1], n, span, v[0], v[1], v[2], $1.doubles(0))
+      tamring_norm_backward_sums($0, $1[0], nil, $1[1], n, span, v[0].base, v[1].base, v[2].base, $1.doubles(0))
     } _: {
-      tamring_norm_backward_sums_generic($0, $1[0], nil, $1[1], n, span, v[0], v[1], v[2], $1.doubles(0))
+      tamring_norm_backward_sums_generic($0, $1[0], nil, $1[1], n, span, v[0].base, v[1].base, v[2].base, $1.doubles(0))
     }
-    for (scale, shift) in [(nil, nil), (v[1], v[2])] {
+    for recomputes in [false, true] {
       check("norm_backward", [g, x]) {
-        tamring_norm_backward($0, $1[0], $1[1], n, span, v[0], scale, shift, v[1], v[2], v[3], $1[0])
+        tamring_norm_backward(
+          $0, $1[0], $1[1], n, span, v[0].base, recomputes ? v[1].base : nil, recomputes ? v[2].base : nil, v[1].base,
+          v[2].base, v[3].base, $1[0])
       } _: {
-        tamring_norm_backward_generic($0, $1[0], $1[1], n, span, v[0], scale, shift, v[1], v[2], v[3], $1[0])
+        tamring_norm_backward_generic(
+          $0, $1[0], $1[1], n, span, v[0].base, recomputes ? v[1].base : nil, recomputes ? v[2].base : nil, v[1].base,
+          v[2].base, v[3].base, $1[0])
       }
     }
     check("accumulate", [x, g]) {

@@ -15,12 +15,13 @@ final class BFloat16Engine: ConvolutionEngine {
   func prepare(_ shape: ConvolutionShape, images: Int) -> Int {
     let directions = [TAMRING_DNN_FORWARD, TAMRING_DNN_DATA, TAMRING_DNN_WEIGHTS]
     let most = directions.map { primitives.find(shape, images, $0).workspaceCount }.max() ?? 0
-    return most + sourceCount(shape, images)
+    if shape.isPointwise { return max(most, primitives.find(shape, images, TAMRING_DNN_DATA_ADDED).workspaceCount) }
+    return max(most, imageCount(shape) + primitives.find(shape, 1, TAMRING_DNN_DATA).workspaceCount)
   }
 
-  /// A source's elements, in floats of the workspace, on whole cache lines.
-  private func sourceCount(_ shape: ConvolutionShape, _ images: Int) -> Int {
-    (images * shape.height * shape.width * shape.inputChannels + 31) / 32 * 16
+  /// Floats of the workspace that an image before the convolution takes, in whole cache lines.
+  private func imageCount(_ shape: ConvolutionShape) -> Int {
+    (shape.height * shape.width * shape.inputChannels + 31) / 32 * 16
   }
 
   func forward(
@@ -35,14 +36,19 @@ final class BFloat16Engine: ConvolutionEngine {
     _ shape: ConvolutionShape, images: Int, dDst: UnsafeRawPointer, weights: UnsafePointer<Float>, accumulate: Bool,
     dSrc: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
-    let primitive = primitives.find(shape, images, TAMRING_DNN_DATA)
     let results = unsafe UnsafeMutableRawPointer(mutating: dDst)
-    guard accumulate else { return unsafe primitive.run(dSrc, weights, results, workspace) }
-    // No primitive adds to what is there.
-    let rest = unsafe workspace + sourceCount(shape, images)
-    unsafe primitive.run(workspace, weights, results, rest)
-    unsafe tamring_accumulate(
-      true, workspace, Int64(images * shape.height * shape.width * shape.inputChannels), dSrc)
+    if !accumulate || shape.isPointwise {
+      return unsafe primitives.find(shape, images, accumulate ? TAMRING_DNN_DATA_ADDED : TAMRING_DNN_DATA).run(
+        dSrc, weights, results, workspace)
+    }
+    // No convolution adds to what is there: an image at a time, to stay in the caches. This network adds to 1x1 only.
+    let (count, rest) = unsafe (shape.height * shape.width * shape.inputChannels, workspace + imageCount(shape))
+    let resultBytes = 2 * shape.outputHeight * shape.outputWidth * shape.outputChannels
+    for image in 0..<images {
+      unsafe primitives.find(shape, 1, TAMRING_DNN_DATA).run(
+        workspace, weights, results + image * resultBytes, rest)
+      unsafe tamring_accumulate(true, workspace, Int64(count), dSrc + image * 2 * count)
+    }
   }
 
   func weightGradient(

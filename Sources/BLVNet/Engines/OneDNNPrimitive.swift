@@ -28,7 +28,7 @@ final class PrimitiveCache: Sendable {
   }
 }
 
-/// A primitive of oneDNN; constant. Its workspace holds its form of the weights, then its scratch.
+/// A primitive of oneDNN; constant. Its workspace holds its form of the weights, if it has one, then its scratch.
 @safe final class Primitive: Sendable {
   nonisolated(unsafe) private let handle: OpaquePointer
   private let formCount: Int
@@ -55,9 +55,10 @@ final class PrimitiveCache: Sendable {
     _ images: UnsafeMutableRawPointer, _ weights: UnsafePointer<Float>, _ results: UnsafeMutableRawPointer,
     _ workspace: UnsafeMutablePointer<Float>
   ) {
+    let form = unsafe formCount > 0 ? workspace : UnsafeMutablePointer(mutating: weights)
     let works =
-      unsafe tamring_dnn_arrange(handle, weights, workspace)
-      && tamring_dnn_run(handle, images, workspace, results, workspace + formCount)
+      unsafe (formCount == 0 || tamring_dnn_arrange(handle, weights, workspace))
+      && tamring_dnn_run(handle, images, form, results, workspace + formCount)
     precondition(works, "a convolution of oneDNN failed")
   }
 
@@ -65,9 +66,10 @@ final class PrimitiveCache: Sendable {
     _ images: UnsafeMutableRawPointer, gradient: UnsafeMutablePointer<Float>,
     _ results: UnsafeMutableRawPointer, _ workspace: UnsafeMutablePointer<Float>
   ) {
+    let form = unsafe formCount > 0 ? workspace : gradient
     let works =
-      unsafe tamring_dnn_run(handle, images, workspace, results, workspace + formCount)
-      && tamring_dnn_arrange(handle, workspace, gradient)
+      unsafe tamring_dnn_run(handle, images, form, results, workspace + formCount)
+      && (formCount == 0 || tamring_dnn_arrange(handle, workspace, gradient))
     precondition(works, "a convolution of oneDNN failed")
   }
 }

@@ -9,24 +9,30 @@ typedef struct {
   bool bf16;
 } tamring_dnn_shape;
 
-/// What is computed: outputs, the gradient of the images, or that of the weights.
-typedef enum { TAMRING_DNN_FORWARD, TAMRING_DNN_DATA, TAMRING_DNN_WEIGHTS } tamring_dnn_direction;
+/// What is computed: outputs, the gradient of the images (written, or added to what is there), or that of the weights.
+typedef enum {
+  TAMRING_DNN_FORWARD,
+  TAMRING_DNN_DATA,
+  TAMRING_DNN_DATA_ADDED,
+  TAMRING_DNN_WEIGHTS
+} tamring_dnn_direction;
 
 /// A primitive of one shape and direction. Constant: threads may share it, each with a scratch of its own.
 typedef struct tamring_dnn tamring_dnn;
 
-/// \returns NULL where oneDNN has no such primitive.
+/// \returns NULL where oneDNN has no such primitive: what adds exists for 1x1 in bfloat16 alone.
 tamring_dnn *tamring_dnn_create(const tamring_dnn_shape *shape, tamring_dnn_direction direction);
 void tamring_dnn_destroy(tamring_dnn *primitive);
 
-/// Bytes of the library's form of the weights, or of their gradient; a multiple of 64.
+/// Bytes of the library's form of the weights, or of their gradient; a multiple of 64. 0 where they stay as they are.
 int64_t tamring_dnn_form_bytes(const tamring_dnn *primitive);
 int64_t tamring_dnn_scratch_bytes(const tamring_dnn *primitive);
 
 /// Brings weights, floats [O, I, k, k], into the library's form; for TAMRING_DNN_WEIGHTS, a gradient from that form into theirs.
+/// Only where the library has a form of its own.
 bool tamring_dnn_arrange(const tamring_dnn *primitive, const void *from, void *to);
 
-/// \param images   [N, H, W, I]: read forward and for weights, written for data.
+/// \param images   [N, H, W, I]: read forward and for weights, written (or added to) for data.
 /// \param form     weights in the library's form; written for weights, read else.
 /// \param results  [N, H', W', O]: written forward, read else.
 /// \param scratch  as many bytes as the primitive asks for, on a boundary of 64.
