@@ -32,6 +32,8 @@ final class PrimitiveCache: Sendable {
 @safe final class Primitive: Sendable {
   nonisolated(unsafe) private let handle: OpaquePointer
   private let formCount: Int
+  /// What the library may leave unwritten of a gradient: on an image smaller than the window, taps meet no pixel.
+  private let unwrittenCount: Int
   /// In floats.
   let workspaceCount: Int
 
@@ -45,6 +47,8 @@ final class PrimitiveCache: Sendable {
     }
     unsafe handle = made
     formCount = unsafe Int(tamring_dnn_form_bytes(made)) / 4
+    let isSmall = min(shape.height, shape.width) < shape.kernel
+    unwrittenCount = isSmall ? max(formCount, shape.weightCount) : 0
     workspaceCount = unsafe formCount + Int(tamring_dnn_scratch_bytes(made)) / 4
   }
 
@@ -67,6 +71,7 @@ final class PrimitiveCache: Sendable {
     _ results: UnsafeMutableRawPointer, _ workspace: UnsafeMutablePointer<Float>
   ) {
     let form = unsafe formCount > 0 ? workspace : gradient
+    unsafe form.update(repeating: 0, count: unwrittenCount)
     let works =
       unsafe tamring_dnn_run(handle, images, form, results, workspace + formCount)
       && (formCount == 0 || tamring_dnn_arrange(handle, workspace, gradient))
