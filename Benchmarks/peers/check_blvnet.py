@@ -2,6 +2,7 @@
 """Shows that blvnet.py is the network: a golden step's loss, logits and gradients, and what it deviates by.
 
   Benchmarks/peers/check_blvnet.py GOLDEN-FOLDER...
+  Benchmarks/peers/check_blvnet.py --bf16 GOLDEN-FOLDER...   how far bf16 autocast is from float32
 """
 import json
 import pathlib
@@ -45,7 +46,13 @@ def model_section(path):
     return found
 
 
-for folder in map(pathlib.Path, sys.argv[1:]):
+def distance(ours, theirs):
+    """Relative to the whole tensor's magnitude."""
+    return ((ours - theirs).norm() / theirs.norm()).item()
+
+
+bf16 = "--bf16" in sys.argv
+for folder in map(pathlib.Path, [name for name in sys.argv[1:] if name != "--bf16"]):
     model = BLVNetTAM(**model_section(folder / "recipe.yaml"))
     state = dict(tensors(folder / "state.safetensors"))
     missing = set(model.state_dict()) - set(state)
@@ -55,9 +62,18 @@ for folder in map(pathlib.Path, sys.argv[1:]):
     expected = dict(tensors(folder / "expected.safetensors"))
     x = batch["input"].unflatten(1, (-1, 3)).flatten(0, 1)
     model.train()
-    logits = model(x)
-    loss = torch.nn.functional.cross_entropy(logits, batch["labels"])
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        logits = model(x)
+        loss = torch.nn.functional.cross_entropy(logits, batch["labels"])
     loss.backward()
+    if bf16:
+        pairs = [(p.grad.float().flatten(), expected["grad." + n].flatten())
+                 for n, p in model.named_parameters() if p.grad is not None]
+        ours, theirs = (torch.cat(part) for part in zip(*pairs))
+        print(f"{folder.name}: logits {distance(logits.detach(), expected['logits']):.2e}, loss "
+              f"{distance(loss.detach(), expected['loss']):.2e}, cosine of the gradients "
+              f"{torch.nn.functional.cosine_similarity(ours, theirs, dim=0).item():.3f}")
+        continue
 
     def deviation(ours, name):
         theirs = expected[name]

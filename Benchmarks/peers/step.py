@@ -21,6 +21,7 @@ parser.add_argument("--threads", type=int, default=1)
 parser.add_argument("--steps", type=int, default=5)
 parser.add_argument("--channels-last", action="store_true")
 parser.add_argument("--evaluate", action="store_true")
+parser.add_argument("--bf16", action="store_true", help="autocast")
 options = parser.parse_args()
 
 torch.manual_seed(1)
@@ -39,12 +40,17 @@ optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, nesterov=
 model.train(not options.evaluate)
 
 
+def forward():
+    with torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
+        return model(images)
+
+
 def step():
     if options.evaluate:
         with torch.inference_mode():
-            return model(images)
+            return forward()
     optimizer.zero_grad(set_to_none=True)
-    torch.nn.functional.cross_entropy(model(images), labels).backward()
+    torch.nn.functional.cross_entropy(forward().float(), labels).backward()
     optimizer.step()
 
 

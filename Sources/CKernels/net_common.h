@@ -14,21 +14,31 @@
   CLONES void tamring_##name parameters { name##_body arguments; }             \
   void tamring_##name##_generic parameters { name##_body arguments; }
 
+/// The same for a kernel on activations: its body is inlined once for float and once for bfloat16, with a constant
+/// `bf16`, which must be the name of its first parameter.
+#define ACTIVATION_KERNEL(name, parameters, arguments)                         \
+  static inline __attribute__((always_inline)) void name##_either parameters { \
+    if (bf16) {                                                                \
+      const bool bf16 = true;                                                  \
+      name##_body arguments;                                                   \
+    } else {                                                                   \
+      const bool bf16 = false;                                                 \
+      name##_body arguments;                                                   \
+    }                                                                          \
+  }                                                                            \
+  CLONES void tamring_##name parameters { name##_either arguments; }           \
+  void tamring_##name##_generic parameters { name##_either arguments; }
+
 typedef float float16v __attribute__((vector_size(64)));
 typedef int int16v __attribute__((vector_size(64)));
 typedef float float16u __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int int16u __attribute__((vector_size(64), aligned(4), may_alias));
+typedef uint32_t word16v __attribute__((vector_size(64)));
+typedef uint16_t half16v __attribute__((vector_size(32)));
+typedef uint16_t half16u __attribute__((vector_size(32), aligned(2), may_alias));
 
-static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
-/// Rows of `span` that are added in float before they go into doubles.
-enum { BLOCK_ROWS = 32 };
-
-/// Columns whose sums in float stay in the cache nearest to the processor.
-enum { COLUMNS = 512 };
-
-/// Whether `n` results at `to` are too many for the caches: then they are better written past them.
-static inline bool streams(int64_t n, const float *to) { return n > (4 << 20) && ((uintptr_t)to & 63) == 0; }
+/// Whether `bytes` of results at `to` are too many for the caches: then they are better written past them.
+static inline bool streams(int64_t bytes, const void *to) { return bytes > (16 << 20) && ((uintptr_t)to & 63) == 0; }
 
 #define STORE(value, stream, to)                            \
   do {                                                      \
@@ -37,3 +47,71 @@ static inline bool streams(int64_t n, const float *to) { return n > (4 << 20) &&
     else                                                    \
       *(float16u *)(to) = value;                            \
   } while (0)
+
+// Vectors are passed to functions that are always inlined, so it does not matter how another level would pass them.
+#pragma clang diagnostic ignored "-Wpsabi"
+#define INLINE static inline __attribute__((always_inline))
+
+// A bfloat16 is the upper half of a float. Rounding to it is to the nearest, ties to even; what is no number stays one.
+
+INLINE float get(bool bf16, const void *from, int64_t i) {
+  if (!bf16) return ((const float *)from)[i];
+  const uint32_t bits = (uint32_t)((const uint16_t *)from)[i] << 16;
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+INLINE void put(bool bf16, void *to, int64_t i, float value) {
+  if (bf16) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    const uint32_t rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16, quiet = bits >> 16 | 0x40;
+    ((uint16_t *)to)[i] = (uint16_t)(value != value ? quiet : rounded);
+  } else {
+    ((float *)to)[i] = value;
+  }
+}
+
+INLINE float16v get16(bool bf16, const void *from, int64_t i) {
+  if (!bf16) return *(const float16u *)((const float *)from + i);
+  const half16v half = *(const half16u *)((const uint16_t *)from + i);
+  return (float16v)(__builtin_convertvector(half, word16v) << 16);
+}
+
+INLINE half16v narrow16(float16v value) {
+  const word16v bits = (word16v)value, none = (word16v)(value != value);
+  const word16v rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16, quiet = bits >> 16 | 0x40;
+  return __builtin_convertvector((rounded & ~none) | (quiet & none), half16v);
+}
+
+/// Past the caches where `stream`; then the place is aligned.
+INLINE void put16(bool bf16, bool stream, void *to, int64_t i, float16v value) {
+  if (bf16) {
+    uint16_t *place = (uint16_t *)to + i;
+    if (stream)
+      __builtin_nontemporal_store(narrow16(value), (half16v *)place);
+    else
+      *(half16u *)place = narrow16(value);
+  } else {
+    STORE(value, stream, (float *)to + i);
+  }
+}
+
+/// Where `value` is above 0, `then`; else 0.
+INLINE float16v where_positive(float16v value, float16v then) { return (float16v)((int16v)then & (value > 0)); }
+
+INLINE int64_t element_size(bool bf16) { return bf16 ? 2 : 4; }
+
+/// Element `i` of a block of activations, to read from it on.
+INLINE const void *at(bool bf16, const void *block, int64_t i) { return (const char *)block + i * element_size(bf16); }
+
+INLINE void *writable_at(bool bf16, void *block, int64_t i) { return (char *)block + i * element_size(bf16); }
+
+static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/// Rows of `span` that are added in float before they go into doubles.
+enum { BLOCK_ROWS = 32 };
+
+/// Columns whose sums in float stay in the cache nearest to the processor.
+enum { COLUMNS = 512 };

@@ -18,96 +18,102 @@ static inline __attribute__((always_inline)) int64_t source_offset(const tamring
 /// What is added up into one frame: frames of n elements, and weights that repeat after `span`.
 typedef struct {
   int64_t count;
-  const float *frames[2 * MOST_TAPS], *weights[2 * MOST_TAPS];
+  const void *frames[2 * MOST_TAPS];
+  const float *weights[2 * MOST_TAPS];
 } terms;
 
-static inline __attribute__((always_inline)) void add_term(terms *t, const float *frame, const float *weights) {
+static inline __attribute__((always_inline)) void add_term(terms *t, const void *frame, const float *weights) {
   t->frames[t->count] = frame;
   t->weights[t->count++] = weights;
 }
 
 /// dst = [dst +] Σ weights * frames, in order [, then ReLU].
-static inline __attribute__((always_inline)) void add_up(const terms *t, int64_t n, int64_t span, bool add, bool relu,
-                                                         bool stream, float *dst) {
+INLINE void add_up(bool bf16, const terms *t, int64_t n, int64_t span, bool add, bool relu, bool stream, void *dst) {
   for (int64_t i = 0; i < n; i += span) {
     const int64_t count = smaller(span, n - i), whole = count & -16;
     for (int64_t j = 0; j < whole; j += 16) {
-      float16v sum = add ? *(const float16u *)(dst + i + j) : (float16v){0};
+      float16v sum = add ? get16(bf16, dst, i + j) : (float16v){0};
       for (int64_t k = 0; k < t->count; k++) {
-        const float16v term = *(const float16u *)(t->weights[k] + j) * *(const float16u *)(t->frames[k] + i + j);
+        const float16v term = *(const float16u *)(t->weights[k] + j) * get16(bf16, t->frames[k], i + j);
         sum = k > 0 || add ? sum + term : term;
       }
-      if (relu) sum = (float16v)((int16v)sum & (sum > 0));
-      STORE(sum, stream, dst + i + j);
+      put16(bf16, stream, dst, i + j, relu ? where_positive(sum, sum) : sum);
     }
     for (int64_t j = whole; j < count; j++) {
-      float sum = add ? dst[i + j] : 0;
+      float sum = add ? get(bf16, dst, i + j) : 0;
       for (int64_t k = 0; k < t->count; k++) {
-        const float term = t->weights[k][j] * t->frames[k][i + j];
+        const float term = t->weights[k][j] * get(bf16, t->frames[k], i + j);
         sum = k > 0 || add ? sum + term : term;
       }
-      dst[i + j] = relu && !(sum > 0) ? 0 : sum;
+      put(bf16, dst, i + j, relu && !(sum > 0) ? 0 : sum);
     }
   }
 }
 
-BODY temporal_forward_body(const tamring_temporal_shape *s, int64_t clips, const float *restrict src,
-                           const float *restrict weights, float *odd, float *even) {
+BODY temporal_forward_body(bool bf16, const tamring_temporal_shape *s, int64_t clips, const void *restrict src,
+                           const float *restrict weights, void *odd, void *even) {
   const int64_t tile = BLOCK_ROWS * s->span, back = s->taps / 2;
-  const int64_t all = clips * s->frames * s->frame_size;
+  const int64_t bytes = clips * s->frames * s->frame_size * element_size(bf16);
   for (int64_t clip = 0; clip < clips; clip++)
-    for (int64_t at = 0; at < s->frame_size; at += tile) {
-      const int64_t n = smaller(tile, s->frame_size - at);
+    for (int64_t first = 0; first < s->frame_size; first += tile) {
+      const int64_t n = smaller(tile, s->frame_size - first);
       for (int64_t t = 0; t < s->frames; t++) {
-        float *dst = (s->split && t % 2 == 0 ? even : odd) + result_offset(s, clip, t) + at;
+        void *dst = writable_at(bf16, s->split && t % 2 == 0 ? even : odd, result_offset(s, clip, t) + first);
         terms added;
         added.count = 0;
         for (int64_t k = 0; k < s->taps; k++) {
           const int64_t from = t + k - back;
           if (from < 0 || from >= s->frames) continue;
-          add_term(&added, src + source_offset(s, clip, from) + at, weights + k * s->span);
+          add_term(&added, at(bf16, src, source_offset(s, clip, from) + first), weights + k * s->span);
         }
-        add_up(&added, n, s->span, false, true, streams(all, dst), dst);
+        add_up(bf16, &added, n, s->span, false, true, streams(bytes, dst), dst);
       }
     }
 }
-KERNEL(temporal_forward,
-       (const tamring_temporal_shape *s, int64_t clips, const float *src, const float *weights, float *odd, float *even),
-       (s, clips, src, weights, odd, even))
+ACTIVATION_KERNEL(temporal_forward,
+                  (bool bf16, const tamring_temporal_shape *s, int64_t clips, const void *src, const float *weights,
+                   void *odd, void *even),
+                  (bf16, s, clips, src, weights, odd, even))
 
 /// sums += column sums of a * b.
-static inline __attribute__((always_inline)) void add_products(const float *restrict a, const float *restrict b,
-                                                               int64_t n, int64_t span, double *restrict sums) {
+INLINE void add_products(bool bf16, const void *restrict a, const void *restrict b, int64_t n, int64_t span,
+                         double *restrict sums) {
   const int64_t rows = n / span;
   for (int64_t j = 0; rows > 0 && j < span; j += COLUMNS) {
     const int64_t columns = smaller(COLUMNS, span - j);
     float block[COLUMNS];
     memset(block, 0, (size_t)columns * sizeof(float));
     for (int64_t row = 0; row < rows; row++)
-      for (int64_t k = 0; k < columns; k++) block[k] += a[row * span + j + k] * b[row * span + j + k];
+      for (int64_t k = 0; k < columns; k++) {
+        const int64_t i = row * span + j + k;
+        block[k] += get(bf16, a, i) * get(bf16, b, i);
+      }
     for (int64_t k = 0; k < columns; k++) sums[j + k] += (double)block[k];
   }
-  for (int64_t i = rows * span, j = 0; i < n; i++, j++) sums[j] += (double)(a[i] * b[i]);
+  for (int64_t i = rows * span, j = 0; i < n; i++, j++) sums[j] += (double)(get(bf16, a, i) * get(bf16, b, i));
 }
 
-BODY temporal_backward_body(const tamring_temporal_shape *s, int64_t clips, const float *restrict src,
-                            const float *restrict weights, const float *odd, const float *even, float *d_odd,
-                            float *d_even, bool accumulate, float *d_src, double *restrict sums) {
+BODY temporal_backward_body(bool bf16, const tamring_temporal_shape *s, int64_t clips, const void *restrict src,
+                            const float *restrict weights, const void *odd, const void *even, void *d_odd,
+                            void *d_even, bool accumulate, void *d_src, double *restrict sums) {
   const int64_t tile = BLOCK_ROWS * s->span, back = s->taps / 2;
-  const int64_t all = clips * s->frames * s->frame_size;
+  const int64_t bytes = clips * s->frames * s->frame_size * element_size(bf16);
   for (int64_t clip = 0; clip < clips; clip++)
-    for (int64_t at = 0; at < s->frame_size; at += tile) {
-      const int64_t n = smaller(tile, s->frame_size - at);
+    for (int64_t first = 0; first < s->frame_size; first += tile) {
+      const int64_t n = smaller(tile, s->frame_size - first);
       for (int64_t t = 0; t < s->frames; t++) {
         const bool other = s->split && t % 2 == 0;
-        const int64_t offset = result_offset(s, clip, t) + at;
-        const float *result = (other ? even : odd) + offset;
-        float *g = (other ? d_even : d_odd) + offset;
-        for (int64_t j = 0; j < n; j++) g[j] = result[j] > 0 ? g[j] : 0;
+        const int64_t offset = result_offset(s, clip, t) + first;
+        const void *result = at(bf16, other ? even : odd, offset);
+        void *g = writable_at(bf16, other ? d_even : d_odd, offset);
+        for (int64_t j = 0; j < n; j++) {
+          const float all = get(bf16, g, j);
+          put(bf16, g, j, get(bf16, result, j) > 0 ? all : 0);
+        }
         for (int64_t k = 0; k < s->taps; k++) {
           const int64_t from = t + k - back;
           if (from < 0 || from >= s->frames) continue;
-          add_products(g, src + source_offset(s, clip, from) + at, n, s->span, sums + k * s->span);
+          add_products(bf16, g, at(bf16, src, source_offset(s, clip, from) + first), n, s->span, sums + k * s->span);
         }
       }
       if (!d_src) continue;
@@ -119,15 +125,16 @@ BODY temporal_backward_body(const tamring_temporal_shape *s, int64_t clips, cons
           for (int64_t k = 0; k < s->taps; k++) {
             const int64_t t = from - k + back;
             if (t < 0 || t >= s->frames) continue;
-            add_term(&added, (s->split && t % 2 == 0 ? d_even : d_odd) + result_offset(s, clip, t) + at,
-                     weights + k * s->span);
+            const void *g = s->split && t % 2 == 0 ? d_even : d_odd;
+            add_term(&added, at(bf16, g, result_offset(s, clip, t) + first), weights + k * s->span);
           }
-        float *dst = d_src + source_offset(s, clip, frame) + at;
-        add_up(&added, n, s->span, accumulate, false, streams(all, dst), dst);
+        void *dst = writable_at(bf16, d_src, source_offset(s, clip, frame) + first);
+        add_up(bf16, &added, n, s->span, accumulate, false, streams(bytes, dst), dst);
       }
     }
 }
-KERNEL(temporal_backward,
-       (const tamring_temporal_shape *s, int64_t clips, const float *src, const float *weights, const float *odd,
-        const float *even, float *d_odd, float *d_even, bool accumulate, float *d_src, double *sums),
-       (s, clips, src, weights, odd, even, d_odd, d_even, accumulate, d_src, sums))
+ACTIVATION_KERNEL(temporal_backward,
+                  (bool bf16, const tamring_temporal_shape *s, int64_t clips, const void *src, const float *weights,
+                   const void *odd, const void *even, void *d_odd, void *d_even, bool accumulate, void *d_src,
+                   double *sums),
+                  (bf16, s, clips, src, weights, odd, even, d_odd, d_even, accumulate, d_src, sums))

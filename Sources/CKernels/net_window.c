@@ -70,79 +70,122 @@ BODY col2im_body(const tamring_window *w, const float *restrict columns, int64_t
 KERNEL(col2im, (const tamring_window *w, const float *columns, int64_t first, int64_t rows, float *d_src),
        (w, columns, first, rows, d_src))
 
-BODY average_pool_body(const tamring_window *w, int64_t images, const float *restrict src, float *restrict dst) {
+// Results of windows are summed in registers, a strip of channels at a time, so that each rounds once.
+enum { STRIP = 64 };
+
+INLINE void add_strip(bool bf16, const void *from, int64_t i, int64_t count, float share, float *sums) {
+  for (int64_t j = 0; j < count; j++) sums[j] += get(bf16, from, i + j) * share;
+}
+
+INLINE void put_strip(bool bf16, void *to, int64_t i, int64_t count, float share, const float *sums) {
+  for (int64_t j = 0; j < count; j++) put(bf16, to, i + j, sums[j] * share);
+}
+
+BODY average_pool_body(bool bf16, const tamring_window *w, int64_t images, const void *restrict src,
+                       void *restrict dst) {
   const int64_t c = w->channels;
   const float share = 1.0f / (float)(w->kernel * w->kernel);
-  for (int64_t image = 0; image < images; image++, src += w->height * w->width * c) {
+  int64_t to = 0;
+  for (int64_t image = 0; image < images; image++)
     for (int64_t y = 0; y < w->out_height; y++) {
       const int64_t top = y * w->stride - w->padding;
       const taps down = inside(top, w->kernel, w->height);
-      for (int64_t x = 0; x < w->out_width; x++, dst += c) {
+      for (int64_t x = 0; x < w->out_width; x++, to += c) {
         const int64_t left = x * w->stride - w->padding;
         const taps across = inside(left, w->kernel, w->width);
-        for (int64_t j = 0; j < c; j++) dst[j] = 0;
-        for (int64_t i = down.begin; i < down.end; i++)
-          for (int64_t k = across.begin; k < across.end; k++) {
-            const float *pixel = src + ((top + i) * w->width + left + k) * c;
-            for (int64_t j = 0; j < c; j++) dst[j] += pixel[j];
-          }
-        for (int64_t j = 0; j < c; j++) dst[j] *= share;
+        for (int64_t j = 0; j < c; j += STRIP) {
+          const int64_t count = smaller(STRIP, c - j);
+          float sums[STRIP] = {0};
+          for (int64_t i = down.begin; i < down.end; i++)
+            for (int64_t k = across.begin; k < across.end; k++)
+              add_strip(bf16, src, ((image * w->height + top + i) * w->width + left + k) * c + j, count, 1, sums);
+          put_strip(bf16, dst, to + j, count, share, sums);
+        }
       }
     }
-  }
 }
-KERNEL(average_pool, (const tamring_window *w, int64_t images, const float *src, float *dst), (w, images, src, dst))
+ACTIVATION_KERNEL(average_pool, (bool bf16, const tamring_window *w, int64_t images, const void *src, void *dst),
+                  (bf16, w, images, src, dst))
 
-BODY average_pool_gradient_body(const tamring_window *w, int64_t images, const float *restrict d_dst,
-                                float *restrict d_src) {
+/// The windows along one side that a pixel is in.
+INLINE taps covering(int64_t pixel, const tamring_window *w, int64_t count) {
+  const int64_t below = pixel + w->padding - w->kernel + 1;
+  const taps result = {below > 0 ? (below + w->stride - 1) / w->stride : 0,
+                       smaller(count, (pixel + w->padding) / w->stride + 1)};
+  return result;
+}
+
+BODY average_pool_gradient_body(bool bf16, const tamring_window *w, int64_t images, const void *restrict d_dst,
+                                bool accumulate, void *restrict d_src) {
   const int64_t c = w->channels;
   const float share = 1.0f / (float)(w->kernel * w->kernel);
-  for (int64_t image = 0; image < images; image++, d_src += w->height * w->width * c) {
-    for (int64_t y = 0; y < w->out_height; y++) {
-      const int64_t top = y * w->stride - w->padding;
-      const taps down = inside(top, w->kernel, w->height);
-      for (int64_t x = 0; x < w->out_width; x++, d_dst += c) {
-        const int64_t left = x * w->stride - w->padding;
-        const taps across = inside(left, w->kernel, w->width);
-        for (int64_t i = down.begin; i < down.end; i++)
-          for (int64_t k = across.begin; k < across.end; k++) {
-            float *pixel = d_src + ((top + i) * w->width + left + k) * c;
-            for (int64_t j = 0; j < c; j++) pixel[j] += d_dst[j] * share;
-          }
+  int64_t to = 0;
+  for (int64_t image = 0; image < images; image++)
+    for (int64_t y = 0; y < w->height; y++) {
+      const taps down = covering(y, w, w->out_height);
+      for (int64_t x = 0; x < w->width; x++, to += c) {
+        const taps across = covering(x, w, w->out_width);
+        for (int64_t j = 0; j < c; j += STRIP) {
+          const int64_t count = smaller(STRIP, c - j);
+          float sums[STRIP] = {0};
+          if (accumulate) add_strip(bf16, d_src, to + j, count, 1, sums);
+          for (int64_t i = down.begin; i < down.end; i++)
+            for (int64_t k = across.begin; k < across.end; k++)
+              add_strip(bf16, d_dst, ((image * w->out_height + i) * w->out_width + k) * c + j, count, share, sums);
+          put_strip(bf16, d_src, to + j, count, 1, sums);
+        }
       }
     }
-  }
 }
-KERNEL(average_pool_gradient, (const tamring_window *w, int64_t images, const float *d_dst, float *d_src),
-       (w, images, d_dst, d_src))
+ACTIVATION_KERNEL(average_pool_gradient,
+                  (bool bf16, const tamring_window *w, int64_t images, const void *d_dst, bool accumulate,
+                   void *d_src),
+                  (bf16, w, images, d_dst, accumulate, d_src))
 
-BODY enlarge_body(const tamring_window *s, int64_t images, const float *restrict src, float *restrict dst) {
-  const int64_t c = s->channels;
-  for (int64_t image = 0; image < images; image++, src += s->height * s->width * c)
+BODY enlarge_body(bool bf16, const tamring_window *s, int64_t images, const void *restrict src, void *restrict dst) {
+  const int64_t size = s->channels * element_size(bf16);
+  char *to = dst;
+  for (int64_t image = 0; image < images; image++)
     for (int64_t y = 0; y < s->out_height; y++) {
-      const float *line = src + y * s->height / s->out_height * s->width * c;
-      for (int64_t x = 0; x < s->out_width; x++, dst += c) {
-        const float *pixel = line + x * s->width / s->out_width * c;
-        for (int64_t j = 0; j < c; j++) dst[j] = pixel[j];
-      }
+      const char *line = (const char *)src + (image * s->height + y * s->height / s->out_height) * s->width * size;
+      for (int64_t x = 0; x < s->out_width; x++, to += size)
+        memcpy(to, line + x * s->width / s->out_width * size, (size_t)size);
     }
 }
-KERNEL(enlarge, (const tamring_window *s, int64_t images, const float *src, float *dst), (s, images, src, dst))
+ACTIVATION_KERNEL(enlarge, (bool bf16, const tamring_window *s, int64_t images, const void *src, void *dst),
+                  (bf16, s, images, src, dst))
 
-BODY enlarge_gradient_body(const tamring_window *s, int64_t images, const float *restrict d_dst,
-                           float *restrict d_src) {
+/// The enlarged pixels along one side that a pixel became.
+INLINE taps enlarged(int64_t pixel, int64_t size, int64_t out_size) {
+  const taps result = {(pixel * out_size + size - 1) / size, ((pixel + 1) * out_size + size - 1) / size};
+  return result;
+}
+
+BODY enlarge_gradient_body(bool bf16, const tamring_window *s, int64_t images, const void *restrict d_dst,
+                           bool accumulate, void *restrict d_src) {
   const int64_t c = s->channels;
-  for (int64_t image = 0; image < images; image++, d_src += s->height * s->width * c)
-    for (int64_t y = 0; y < s->out_height; y++) {
-      float *line = d_src + y * s->height / s->out_height * s->width * c;
-      for (int64_t x = 0; x < s->out_width; x++, d_dst += c) {
-        float *pixel = line + x * s->width / s->out_width * c;
-        for (int64_t j = 0; j < c; j++) pixel[j] += d_dst[j];
+  int64_t to = 0;
+  for (int64_t image = 0; image < images; image++)
+    for (int64_t y = 0; y < s->height; y++) {
+      const taps down = enlarged(y, s->height, s->out_height);
+      for (int64_t x = 0; x < s->width; x++, to += c) {
+        const taps across = enlarged(x, s->width, s->out_width);
+        for (int64_t j = 0; j < c; j += STRIP) {
+          const int64_t count = smaller(STRIP, c - j);
+          float sums[STRIP] = {0};
+          if (accumulate) add_strip(bf16, d_src, to + j, count, 1, sums);
+          for (int64_t i = down.begin; i < down.end; i++)
+            for (int64_t k = across.begin; k < across.end; k++)
+              add_strip(bf16, d_dst, ((image * s->out_height + i) * s->out_width + k) * c + j, count, 1, sums);
+          put_strip(bf16, d_src, to + j, count, 1, sums);
+        }
       }
     }
 }
-KERNEL(enlarge_gradient, (const tamring_window *s, int64_t images, const float *d_dst, float *d_src),
-       (s, images, d_dst, d_src))
+ACTIVATION_KERNEL(enlarge_gradient,
+                  (bool bf16, const tamring_window *s, int64_t images, const void *d_dst, bool accumulate,
+                   void *d_src),
+                  (bf16, s, images, d_dst, accumulate, d_src))
 
 void tamring_swap_inner(const float *src, int64_t outputs, int64_t inputs, int64_t area, float *dst) {
   for (int64_t o = 0; o < outputs; o++, src += inputs * area, dst += inputs * area)

@@ -18,6 +18,8 @@ struct tamring_dnn {
   /// Between the plain weights and the library's form; NULL where they are the same.
   dnnl_primitive_t reorder;
   dnnl_memory_desc_t images, results, weights, plain, scratchpad;
+  /// What the library calls each of the first three.
+  int images_argument, results_argument, weights_argument;
   int64_t scratchpad_bytes, form_bytes;
 };
 
@@ -35,42 +37,98 @@ static dnnl_engine_t engine(void) {
 
 static int64_t rounded(size_t bytes) { return (int64_t)((bytes + 63) & ~(size_t)63); }
 
-static bool make_descriptor(tamring_dnn *p, const tamring_dnn_shape *s) {
+/// Row-major, or where `turned` column-major.
+static dnnl_memory_desc_t matrix(int64_t rows, int64_t columns, bool turned, dnnl_data_type_t type) {
+  const dnnl_dims_t sizes = {rows, columns};
+  dnnl_memory_desc_t form;
+  dnnl_memory_desc_init_by_tag(&form, 2, sizes, type, turned ? dnnl_ba : dnnl_ab);
+  return form;
+}
+
+static dnnl_primitive_attr_t attributes_with_scratchpad(void) {
+  dnnl_primitive_attr_t attributes = NULL;
+  if (dnnl_primitive_attr_create(&attributes) != dnnl_success) return NULL;
+  dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user);
+  return attributes;
+}
+
+static bool is_pointwise(const tamring_dnn_shape *s) { return s->kernel == 1 && s->stride == 1 && s->padding == 0; }
+
+// A 1x1 convolution of bfloat16 is a product of matrices as they stand. It is as fast as the library's convolutions,
+// spares the forms of the weights, and can add to its result.
+static bool make_product(tamring_dnn *p, const tamring_dnn_shape *s) {
+  const int64_t pixels = s->images * s->height * s->width;
+  const bool forward = p->direction == TAMRING_DNN_FORWARD, weights = p->direction == TAMRING_DNN_WEIGHTS;
+  p->images = matrix(pixels, s->inputs, false, dnnl_bf16);
+  p->results = weights ? matrix(s->outputs, pixels, true, dnnl_bf16) : matrix(pixels, s->outputs, false, dnnl_bf16);
+  p->plain = forward ? matrix(s->inputs, s->outputs, true, dnnl_f32) : matrix(s->outputs, s->inputs, false, dnnl_f32);
+  p->weights = weights ? p->plain
+                       : forward ? matrix(s->inputs, s->outputs, true, dnnl_bf16)
+                                 : matrix(s->outputs, s->inputs, false, dnnl_bf16);
+  p->images_argument = forward ? DNNL_ARG_SRC : weights ? DNNL_ARG_WEIGHTS : DNNL_ARG_DST;
+  p->results_argument = forward ? DNNL_ARG_DST : DNNL_ARG_SRC;
+  p->weights_argument = weights ? DNNL_ARG_DST : DNNL_ARG_WEIGHTS;
+
+  dnnl_matmul_desc_t wanted;
+  dnnl_status_t status = dnnl_matmul_desc_init(&wanted, forward ? &p->images : &p->results,
+                                               weights ? &p->images : &p->weights, NULL,
+                                               forward ? &p->results : weights ? &p->weights : &p->images);
+  dnnl_primitive_attr_t attributes = attributes_with_scratchpad();
+  if (p->direction == TAMRING_DNN_DATA_ADDED) {
+    dnnl_post_ops_t after = NULL;
+    if (dnnl_post_ops_create(&after) != dnnl_success) return false;
+    dnnl_post_ops_append_sum(after, 1);
+    dnnl_primitive_attr_set_post_ops(attributes, after);
+    dnnl_post_ops_destroy(after);
+  }
+  if (status == dnnl_success) status = dnnl_primitive_desc_create(&p->descriptor, &wanted, attributes, engine(), NULL);
+  dnnl_primitive_attr_destroy(attributes);
+  return status == dnnl_success;
+}
+
+static bool make_convolution(tamring_dnn *p, const tamring_dnn_shape *s) {
+  const bool forward_only = p->direction == TAMRING_DNN_FORWARD, data = p->direction == TAMRING_DNN_DATA;
+  p->images_argument = data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC;
+  p->results_argument = forward_only ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST;
+  p->weights_argument = p->direction == TAMRING_DNN_WEIGHTS ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS;
   const int64_t out_height = (s->height + 2 * s->padding - s->kernel) / s->stride + 1;
   const int64_t out_width = (s->width + 2 * s->padding - s->kernel) / s->stride + 1;
   const dnnl_dims_t images = {s->images, s->inputs, s->height, s->width};
   const dnnl_dims_t weights = {s->outputs, s->inputs, s->kernel, s->kernel};
   const dnnl_dims_t results = {s->images, s->outputs, out_height, out_width};
   const dnnl_dims_t strides = {s->stride, s->stride}, padding = {s->padding, s->padding};
-  dnnl_memory_desc_t form;
-  dnnl_memory_desc_init_by_tag(&p->images, 4, images, dnnl_f32, dnnl_nhwc);
-  dnnl_memory_desc_init_by_tag(&p->results, 4, results, dnnl_f32, dnnl_nhwc);
+  dnnl_memory_desc_t form, gradient;
+  const dnnl_data_type_t type = s->bf16 ? dnnl_bf16 : dnnl_f32;
+  dnnl_memory_desc_init_by_tag(&p->images, 4, images, type, dnnl_nhwc);
+  dnnl_memory_desc_init_by_tag(&p->results, 4, results, type, dnnl_nhwc);
   dnnl_memory_desc_init_by_tag(&p->plain, 4, weights, dnnl_f32, dnnl_oihw);
-  dnnl_memory_desc_init_by_tag(&form, 4, weights, dnnl_f32, dnnl_format_tag_any);
+  dnnl_memory_desc_init_by_tag(&form, 4, weights, type, dnnl_format_tag_any);
+  dnnl_memory_desc_init_by_tag(&gradient, 4, weights, dnnl_f32, dnnl_format_tag_any);
 
-  dnnl_primitive_attr_t attributes = NULL;
-  if (dnnl_primitive_attr_create(&attributes) != dnnl_success) return false;
-  dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user);
+  dnnl_primitive_attr_t attributes = attributes_with_scratchpad();
   dnnl_convolution_desc_t wanted;
   dnnl_primitive_desc_t forward = NULL;
   dnnl_status_t status = dnnl_convolution_forward_desc_init(
       &wanted, dnnl_forward_training, dnnl_convolution_direct, &p->images, &form, NULL, &p->results, strides, padding,
       padding);
   if (status == dnnl_success) status = dnnl_primitive_desc_create(&forward, &wanted, attributes, engine(), NULL);
-  if (p->direction == TAMRING_DNN_FORWARD) {
+  if (forward_only) {
     p->descriptor = forward;
   } else if (status == dnnl_success) {
-    status = p->direction == TAMRING_DNN_DATA
+    status = data
                  ? dnnl_convolution_backward_data_desc_init(&wanted, dnnl_convolution_direct, &p->images, &form,
                                                             &p->results, strides, padding, padding)
-                 : dnnl_convolution_backward_weights_desc_init(&wanted, dnnl_convolution_direct, &p->images, &form,
+                 : dnnl_convolution_backward_weights_desc_init(&wanted, dnnl_convolution_direct, &p->images, &gradient,
                                                                NULL, &p->results, strides, padding, padding);
     if (status == dnnl_success)
       status = dnnl_primitive_desc_create(&p->descriptor, &wanted, attributes, engine(), forward);
     dnnl_primitive_desc_destroy(forward);
   }
   dnnl_primitive_attr_destroy(attributes);
-  return status == dnnl_success;
+  if (status != dnnl_success) return false;
+  p->weights = *dnnl_primitive_desc_query_md(
+      p->descriptor, p->direction == TAMRING_DNN_WEIGHTS ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
+  return true;
 }
 
 static bool make_reorder(tamring_dnn *p) {
@@ -91,20 +149,20 @@ tamring_dnn *tamring_dnn_create(const tamring_dnn_shape *shape, tamring_dnn_dire
   tamring_dnn *p = calloc(1, sizeof *p);
   if (!p) return NULL;
   p->direction = direction;
-  if (!engine() || !make_descriptor(p, shape) ||
+  const bool product = shape->bf16 && is_pointwise(shape);
+  if (!engine() || (direction == TAMRING_DNN_DATA_ADDED && !product) ||
+      !(product ? make_product(p, shape) : make_convolution(p, shape)) ||
       dnnl_primitive_create(&p->primitive, p->descriptor) != dnnl_success) {
     tamring_dnn_destroy(p);
     return NULL;
   }
-  p->weights = *dnnl_primitive_desc_query_md(
-      p->descriptor, direction == TAMRING_DNN_WEIGHTS ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
   p->scratchpad = *dnnl_primitive_desc_query_md(p->descriptor, dnnl_query_scratchpad_md, 0);
   p->scratchpad_bytes = rounded(dnnl_memory_desc_get_size(&p->scratchpad));
-  p->form_bytes = rounded(dnnl_memory_desc_get_size(&p->weights));
   if (!make_reorder(p)) {
     tamring_dnn_destroy(p);
     return NULL;
   }
+  p->form_bytes = p->reorder ? rounded(dnnl_memory_desc_get_size(&p->weights)) : 0;
   return p;
 }
 
@@ -144,25 +202,24 @@ static bool execute(dnnl_primitive_t primitive, const operand *operands, int cou
   return works;
 }
 
-bool tamring_dnn_arrange(const tamring_dnn *p, const float *from, float *to) {
-  if (!p->reorder) {
-    __builtin_memcpy(to, from, dnnl_memory_desc_get_size(&p->plain));
-    return true;
-  }
+bool tamring_dnn_arrange(const tamring_dnn *p, const void *from, void *to) {
   const bool back = p->direction == TAMRING_DNN_WEIGHTS;
   const operand operands[] = {{DNNL_ARG_FROM, back ? &p->weights : &p->plain, (void *)from},
                               {DNNL_ARG_TO, back ? &p->plain : &p->weights, to}};
   return execute(p->reorder, operands, 2);
 }
 
-bool tamring_dnn_run(const tamring_dnn *p, float *images, float *form, float *results, void *scratch) {
-  const bool forward = p->direction == TAMRING_DNN_FORWARD, data = p->direction == TAMRING_DNN_DATA;
-  const operand operands[] = {
-      {data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, &p->images, images},
-      {p->direction == TAMRING_DNN_WEIGHTS ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, &p->weights, form},
-      {forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, &p->results, results},
-      {DNNL_ARG_SCRATCHPAD, &p->scratchpad, scratch}};
+bool tamring_dnn_run(const tamring_dnn *p, void *images, void *form, void *results, void *scratch) {
+  const operand operands[] = {{p->images_argument, &p->images, images},
+                              {p->weights_argument, &p->weights, form},
+                              {p->results_argument, &p->results, results},
+                              {DNNL_ARG_SCRATCHPAD, &p->scratchpad, scratch}};
   return execute(p->primitive, operands, 4);
+}
+
+bool tamring_dnn_has_bf16(void) {
+  const dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+  return (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
 }
 
 const char *tamring_dnn_fingerprint(void) {

@@ -105,6 +105,10 @@ extension Recipe {
     if schedule.kind == .multiStep, schedule.milestones.isEmpty {
       found.append("'schedule.milestones' is empty, but 'schedule.kind' is multi-step")
     }
+    if precision == .bf16, engine != .onednn {
+      found.append("'precision: bf16' needs 'engine: onednn', which alone multiplies bf16")
+    }
+    if precision != .bf16, emulateBF16 { found.append("'emulate_bf16: true' is for 'precision: bf16' only") }
     if model.width % model.alpha != 0 { found.append("'model.width' must be a multiple of 'model.alpha'") }
     return found
   }

@@ -8,6 +8,9 @@ public struct Recipe: Hashable, Sendable {
   /// Everything random in a run is drawn from this.
   public var seed: UInt64 = 1
   public var engine = Engine.onednn
+  public var precision = Precision.float32
+  /// With `bf16`: widen to float32 for the convolutions, on all processors alike. For trials where bf16 is slow.
+  public var emulateBF16 = false
   public var model = ModelRecipe()
   public var optimizer = OptimizerRecipe()
   public var schedule = ScheduleRecipe()
@@ -21,6 +24,13 @@ public struct Recipe: Hashable, Sendable {
   public enum Engine: String, Hashable, Sendable, CaseIterable {
     case onednn
     case openblas
+  }
+
+  /// What activations are kept in, and what convolutions multiply. Sums, statistics, weights, their gradients and the
+  /// optimiser are float32 (or wider) in both.
+  public enum Precision: String, Hashable, Sendable, CaseIterable {
+    case float32
+    case bf16
   }
 
   public init() {}

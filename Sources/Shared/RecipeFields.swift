@@ -107,6 +107,8 @@ extension Recipe {
       },
       value("seed", \.seed),
       choice("engine", \.engine),
+      choice("precision", \.precision),
+      value("emulate_bf16", \.emulateBF16),
       choice("model.architecture", \.model.architecture),
       value("model.depth", \.model.depth, "50, 101 or 152") { [50, 101, 152].contains($0) },
       count("model.width", \.model.width, to: 1024),

@@ -38,7 +38,7 @@ enum TestedEngine: CaseIterable {
   }
 
   /// Every (output, input, weight) index triple that a convolution multiplies.
-  private func forEachProduct(_ s: ConvolutionShape, _ images: Int, _ body: (Int, Int, Int) -> Void) {
+  static func forEachProduct(_ s: ConvolutionShape, _ images: Int, _ body: (Int, Int, Int) -> Void) {
     for n in 0..<images {
       for y in 0..<s.outputHeight {
         for x in 0..<s.outputWidth {
@@ -83,7 +83,7 @@ enum TestedEngine: CaseIterable {
       [Double](repeating: 0, count: dDst.count), [Double](repeating: 0, count: src.count),
       [Double](repeating: 0, count: weights.count)
     )
-    forEachProduct(shape, images) { o, i, w in
+    Self.forEachProduct(shape, images) { o, i, w in
       dst[o] += Double(src.base[i]) * Double(weights.base[w])
       dSrc[i] += Double(dDst.base[o]) * Double(weights.base[w])
       dWeights[w] += Double(dDst.base[o]) * Double(src.base[i])

@@ -38,6 +38,10 @@ import Testing
     #expect(mistake("model:\n  depth: {a: 1}\n").contains("holds a section"))
     #expect(mistake("seed: -1\n").contains("'seed' is '-1'"))
     #expect(mistake("schedule: {kind: multi-step}\n").contains("milestones"))
+    #expect(mistake("engine: openblas\nprecision: bf16\n").contains("'precision: bf16' needs 'engine: onednn'"))
+    #expect(mistake("emulate_bf16: true\n").contains("'emulate_bf16: true' is for 'precision: bf16'"))
+    #expect(mistake("precision: bf16\nemulate_bf16: true\n") == "none")
+    #expect(mistake("precision: half\n").contains("one of float32, bf16"))
     #expect(mistake("a: [1\n").contains("not valid YAML"))
     #expect(mistake("- 1\n").contains("mapping"))
     #expect(mistake("name: ../up\n").contains("'name'"))
@@ -51,5 +55,11 @@ import Testing
     #expect(other.digest == Recipe().digest)
     other.seed = 2
     #expect(other.digest != Recipe().digest)
+    var narrow = Recipe()
+    narrow.precision = .bf16
+    #expect(narrow.digest != Recipe().digest)
+    let native = narrow.digest
+    narrow.emulateBF16 = true
+    #expect(narrow.digest != native)
   }
 }

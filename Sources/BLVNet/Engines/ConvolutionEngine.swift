@@ -43,7 +43,8 @@ public struct ConvolutionShape: Sendable, Hashable {
 }
 
 extension Recipe.Engine {
-  public func make() -> any ConvolutionEngine {
+  /// The engine for float32.
+  public func make() -> any FloatEngine {
     switch self {
     case .onednn: OneDNNEngine()
     case .openblas: OpenBLASEngine()
@@ -51,27 +52,50 @@ extension Recipe.Engine {
   }
 }
 
-/// Convolutions of NHWC images, forward and backward, on the calling thread alone.
+extension Recipe {
+  /// The engine of this recipe's precision.
+  /// - Throws: `BLVNetError(.badConfiguration)` if this processor would only emulate it, and the recipe does not ask
+  ///   for that.
+  public func makeEngine() throws -> any ConvolutionEngine { try makeEngine(hasBF16: BFloat16Engine.isSupported) }
+
+  func makeEngine(hasBF16: Bool) throws -> any ConvolutionEngine {
+    guard precision == .bf16 else { return engine.make() }
+    if emulateBF16 { return WideningEngine(engine.make()) }
+    guard hasBF16 else {
+      throw BLVNetError(
+        .badConfiguration,
+        "'precision: bf16' needs a processor with avx512_bf16 or amx_bf16, which this one lacks; "
+          + "set 'precision: float32', or 'emulate_bf16: true', which is slower than float32")
+    }
+    return BFloat16Engine()
+  }
+}
+
+/// Convolutions of NHWC images, forward and backward, on the calling thread alone. Images are numbers of the engine's
+/// precision; weights and their gradients are floats always.
 ///
 /// An engine is shared by all lanes, so it keeps nothing of a call: every call brings a workspace of its lane's own.
 /// Results are a pure function of the arguments. **Shapes:** src, dSrc [images, H, W, I]; dst, dDst
 /// [images, H', W', O]; weights, dWeights [O, I, k, k].
 public protocol ConvolutionEngine: Sendable {
+  /// The format of images and of their gradients, and so of all activations.
+  var precision: Recipe.Precision { get }
+
   /// Called before anything else, on any thread, for each shape and number of images, so that an engine can build what
   /// it needs.
   /// - Returns: elements of the workspace that such calls need.
   func prepare(_ shape: ConvolutionShape, images: Int) -> Int
 
   func forward(
-    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>)
+    _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
+    dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>)
 
   /// - Parameter accumulate: whether to add to `dSrc` or to write it.
   func dataGradient(
-    _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    accumulate: Bool, dSrc: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>)
+    _ shape: ConvolutionShape, images: Int, dDst: UnsafeRawPointer, weights: UnsafePointer<Float>,
+    accumulate: Bool, dSrc: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>)
 
   func weightGradient(
-    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, dDst: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
     dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>)
 }

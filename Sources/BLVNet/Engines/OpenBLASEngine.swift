@@ -6,7 +6,7 @@ import COpenBLAS
 ///
 /// A 1x1 convolution is one product. Any other gathers the windows of a tile of output pixels into a matrix
 /// [pixels, k, k, I] (im2col) and multiplies that by the weights as [O, k, k, I].
-public struct OpenBLASEngine: ConvolutionEngine {
+public struct OpenBLASEngine: FloatEngine {
   /// OpenBLAS must not start threads of its own inside a lane. It is set once for the process.
   private static let singleThread: Void = openblas_set_num_threads(1)
 

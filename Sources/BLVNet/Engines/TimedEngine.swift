@@ -25,7 +25,9 @@ public final class TimedEngine: ConvolutionEngine {
   private let engine: any ConvolutionEngine
   private let times = Mutex<[Key: Row]>([:])
 
-  public init(_ engine: Recipe.Engine) { self.engine = engine.make() }
+  public init(_ engine: any ConvolutionEngine) { self.engine = engine }
+
+  public var precision: Recipe.Precision { engine.precision }
 
   /// What was measured since the last call.
   public func take() -> [Row] {
@@ -49,8 +51,8 @@ public final class TimedEngine: ConvolutionEngine {
   public func prepare(_ shape: ConvolutionShape, images: Int) -> Int { engine.prepare(shape, images: images) }
 
   public func forward(
-    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+    _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
+    dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
     timed(.forward, shape, images: images) {
       unsafe engine.forward(shape, images: images, src: src, weights: weights, dst: dst, workspace: workspace)
@@ -58,8 +60,8 @@ public final class TimedEngine: ConvolutionEngine {
   }
 
   public func dataGradient(
-    _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    accumulate: Bool, dSrc: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+    _ shape: ConvolutionShape, images: Int, dDst: UnsafeRawPointer, weights: UnsafePointer<Float>,
+    accumulate: Bool, dSrc: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
     timed(.data, shape, images: images) {
       unsafe engine.dataGradient(
@@ -69,7 +71,7 @@ public final class TimedEngine: ConvolutionEngine {
   }
 
   public func weightGradient(
-    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, dDst: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
     dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     timed(.weights, shape, images: images) {

@@ -16,17 +16,13 @@ struct AveragePool: Layer {
 
   func forward(_ lane: Lane) {
     var window = shape.window
-    unsafe tamring_average_pool(&window, Int64(lane.clips * frames), lane.value(src), lane.value(dst))
+    unsafe tamring_average_pool(lane.bf16, &window, Int64(lane.clips * frames), lane.value(src), lane.value(dst))
   }
 
   func backward(_ lane: Lane, _ roles: [GradientRole], _ sink: GradientSink) throws {
     guard roles[0] != .none else { return }
-    let images = lane.clips * frames
-    let dSrc = unsafe lane.gradient(src)
-    if roles[0] == .write {
-      unsafe dSrc.update(repeating: 0, count: images * shape.height * shape.width * shape.inputChannels)
-    }
     var window = shape.window
-    unsafe tamring_average_pool_gradient(&window, Int64(images), lane.gradient(dst), dSrc)
+    unsafe tamring_average_pool_gradient(
+      lane.bf16, &window, Int64(lane.clips * frames), lane.gradient(dst), roles[0] == .accumulate, lane.gradient(src))
   }
 }

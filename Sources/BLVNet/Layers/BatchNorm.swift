@@ -60,14 +60,14 @@ struct BatchNorm: Layer {
 
     let means = unsafe lane.expand(lane.moments.base + mean.offset, channels, 0)
     let (scale, shift) = unsafe affine(lane)
-    var other = unsafe residual.map { unsafe UnsafePointer(lane.value($0)) }
+    var other = unsafe residual.map { unsafe lane.value($0) }
     if enlarges, let small = unsafe other {
       var sizes = sizes
-      unsafe tamring_enlarge(&sizes, Int64(lane.clips * shape.frames), small, y)
-      unsafe other = UnsafePointer(y)
+      unsafe tamring_enlarge(lane.bf16, &sizes, Int64(lane.clips * shape.frames), small, y)
+      unsafe other = y
     }
     unsafe tamring_norm_forward(
-      x, Int64(count), Int64(span), means, scale, shift, other, relu, y)
+      lane.bf16, x, Int64(count), Int64(span), means, scale, shift, other, relu, y)
   }
 
   /// weight / √(variance + ε), and the bias.
@@ -89,10 +89,10 @@ struct BatchNorm: Layer {
   }
 
   /// Mean and variance of the batch, in double, measured from the first row so that a large mean costs no digits.
-  private func measure(_ lane: Lane, _ x: UnsafePointer<Float>, _ count: Int) {
-    let pivot = unsafe lane.expand(x, channels, 0)
+  private func measure(_ lane: Lane, _ x: UnsafeRawPointer, _ count: Int) {
+    let pivot = unsafe lane.expand(lane.floats(x, channels), channels, 0)
     let sums = unsafe lane.clearedSums(2 * span)
-    unsafe tamring_norm_sums(x, Int64(count), Int64(span), pivot, sums)
+    unsafe tamring_norm_sums(lane.bf16, x, Int64(count), Int64(span), pivot, sums)
     let values = Double(count / channels)
     for c in 0..<channels {
       let (sum, squares) = unsafe foldedSums(sums, c)
@@ -124,7 +124,7 @@ struct BatchNorm: Layer {
     let recomputes = relu && residual == nil
     let stopped = unsafe recomputes ? affine(lane) : (nil, nil)
     unsafe tamring_norm_backward_sums(
-      g, relu && !recomputes ? UnsafePointer(lane.value(dst)) : nil, x, Int64(count), Int64(span), means, stopped.0,
+      lane.bf16, g, relu && !recomputes ? lane.value(dst) : nil, x, Int64(count), Int64(span), means, stopped.0,
       stopped.1, sums)
 
     // With x̂ = (x − mean) · s: dBias = Σg, dWeight = Σ g·x̂, dx = weight · s · (g − Σg/n − x̂ · Σ(g·x̂)/n).
@@ -151,23 +151,23 @@ struct BatchNorm: Layer {
       a: lane.expand(a, channels, 1), b: lane.expand(b, channels, 2), c: lane.expand(c, channels, 3)
     )
     unsafe tamring_norm_backward(
-      g, x, Int64(count), Int64(span), means, stopped.0, stopped.1, vectors.a, vectors.b, vectors.c,
+      lane.bf16, g, x, Int64(count), Int64(span), means, stopped.0, stopped.1, vectors.a, vectors.b, vectors.c,
       lane.gradient(src))
   }
 
   private func passOn(
-    _ lane: Lane, _ g: UnsafePointer<Float>, _ count: Int, to residual: Int, _ role: GradientRole
+    _ lane: Lane, _ g: UnsafeRawPointer, _ count: Int, to residual: Int, _ role: GradientRole
   ) {
     guard role == .write || role == .accumulate else { return }
     let dResidual = unsafe lane.gradient(residual)
-    if role == .write, let residualShape {
-      unsafe dResidual.update(repeating: 0, count: lane.clips * residualShape.count)
-    }
     if enlarges {
       var sizes = sizes
-      unsafe tamring_enlarge_gradient(&sizes, Int64(lane.clips * shape.frames), g, dResidual)
+      unsafe tamring_enlarge_gradient(
+        lane.bf16, &sizes, Int64(lane.clips * shape.frames), g, role == .accumulate, dResidual)
+    } else if role == .write {
+      unsafe dResidual.copyMemory(from: g, byteCount: count * lane.elementBytes)
     } else {
-      unsafe tamring_accumulate(g, Int64(count), dResidual)
+      unsafe tamring_accumulate(lane.bf16, g, Int64(count), dResidual)
     }
   }
 }

@@ -1,4 +1,5 @@
 // From the last features to the loss: average over space, dropout, classifier, mean over frames, cross-entropy.
+import CKernels
 import Shared
 
 /// logits = mean over frames of (W · dropout(mean over space of features) + b).
@@ -45,10 +46,9 @@ final class Head {
     for frame in 0..<lane.clips * shape.frames {
       let to = unsafe pooled.base + frame / shape.frames * channels
       let share = unsafe shares.base + frame * channels
-      for pixel in 0..<pixels {
-        let from = unsafe lane.value(features) + (frame * pixels + pixel) * channels
-        for c in 0..<channels { unsafe to[c] += from[c] * share[c] }
-      }
+      unsafe tamring_gather_pixels(
+        lane.bf16, lane.value(features) + frame * pixels * channels * lane.elementBytes, Int64(pixels),
+        Int64(channels), share, to)
     }
     for clip in 0..<lane.clips {
       unsafe (logits.base + clip * classes).update(from: lane.parameter(bias), count: classes)
@@ -112,10 +112,9 @@ final class Head {
     for frame in 0..<clips * shape.frames {
       let from = unsafe dPooled.base + frame / shape.frames * channels
       let share = unsafe shares.base + frame * channels
-      for pixel in 0..<pixels {
-        let to = unsafe lane.gradient(features) + (frame * pixels + pixel) * channels
-        for c in 0..<channels { unsafe to[c] = from[c] * share[c] }
-      }
+      unsafe tamring_spread_pixels(
+        lane.bf16, from, Int64(pixels), Int64(channels), share,
+        lane.gradient(features) + frame * pixels * channels * lane.elementBytes)
     }
   }
 }

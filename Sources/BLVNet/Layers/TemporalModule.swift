@@ -41,7 +41,8 @@ struct TemporalModule: Layer {
   func forward(_ lane: Lane) {
     var shape = kernelShape
     unsafe tamring_temporal_forward(
-      &shape, Int64(lane.clips), lane.value(src), weights(lane), lane.value(big), lane.value(little ?? big))
+      lane.bf16, &shape, Int64(lane.clips), lane.value(src), weights(lane), lane.value(big),
+      lane.value(little ?? big))
   }
 
   func backward(_ lane: Lane, _ roles: [GradientRole], _ sink: GradientSink) throws {
@@ -49,7 +50,7 @@ struct TemporalModule: Layer {
     let other = little ?? big
     let sums = unsafe lane.clearedSums(taps.count * span)
     unsafe tamring_temporal_backward(
-      &shape, Int64(lane.clips), lane.value(src), weights(lane), lane.value(big), lane.value(other),
+      lane.bf16, &shape, Int64(lane.clips), lane.value(src), weights(lane), lane.value(big), lane.value(other),
       lane.gradient(big), lane.gradient(other), roles[0] == .accumulate,
       roles[0] == .none ? nil : lane.gradient(src), sums)
     for (k, tap) in taps.enumerated() {
@@ -76,19 +77,19 @@ struct FrameSplit: Layer {
   var kept: [Int] { [] }
 
   func forward(_ lane: Lane) {
-    let size = source.count / source.frames
+    let size = source.count / source.frames * lane.elementBytes
     let (from, odd, even) = unsafe (lane.value(src), lane.value(big), lane.value(little))
     for frame in 0..<lane.clips * source.frames {
-      unsafe ((frame % 2 == 1 ? odd : even) + frame / 2 * size).update(from: from + frame * size, count: size)
+      unsafe ((frame % 2 == 1 ? odd : even) + frame / 2 * size).copyMemory(from: from + frame * size, byteCount: size)
     }
   }
 
   func backward(_ lane: Lane, _ roles: [GradientRole], _ sink: GradientSink) throws {
     precondition(roles[0] == .write, "only the split reads the stem")
-    let size = source.count / source.frames
+    let size = source.count / source.frames * lane.elementBytes
     let (to, odd, even) = unsafe (lane.gradient(src), lane.gradient(big), lane.gradient(little))
     for frame in 0..<lane.clips * source.frames {
-      unsafe (to + frame * size).update(from: (frame % 2 == 1 ? odd : even) + frame / 2 * size, count: size)
+      unsafe (to + frame * size).copyMemory(from: (frame % 2 == 1 ? odd : even) + frame / 2 * size, byteCount: size)
     }
   }
 }

@@ -53,7 +53,7 @@ public final class Lane {
   }
 
   private let plan: MemoryPlan
-  private let arena: FloatStorage
+  private let arena: AlignedStorage<UInt8>
   private let work: FloatStorage
   private let gradientScratch: FloatStorage
   private let channelScratch: FloatStorage
@@ -62,6 +62,8 @@ public final class Lane {
   private let head: Head
   private var parameters: FloatStorage
   private var input: FloatStorage
+  /// The input in bfloat16, where activations are.
+  private let narrowInput: AlignedStorage<UInt16>
 
   /// - Parameters:
   ///   - maximumClips: the most clips of a call; memory is proportional to it.
@@ -72,11 +74,12 @@ public final class Lane {
     self.network = network
     self.maximumClips = maximumClips
     plan = MemoryPlan(structure, training: training)
-    arena = FloatStorage(count: plan.count * maximumClips)
+    arena = AlignedStorage(count: plan.count * maximumClips * network.elementBytes)
     moments = FloatStorage(count: network.layout.statisticCount)
     inverseDeviations = FloatStorage(count: network.layout.statisticCount)
     parameters = FloatStorage(count: 0)
     input = FloatStorage(count: 0)
+    narrowInput = AlignedStorage(count: network.precision == .bf16 ? maximumClips * network.inputCount : 0)
 
     var workspace = 0
     for case let layer as Convolution in structure.layers {
@@ -100,7 +103,7 @@ public final class Lane {
   private let canTrain: Bool
 
   /// Bytes of the lane's arena and workspaces.
-  public var memoryBytes: Int { 4 * (arena.count + work.count + gradientScratch.count) }
+  public var memoryBytes: Int { arena.count + 4 * (work.count + gradientScratch.count) }
 
   /// Forward, loss and backward over the lane's clips in training form.
   ///
@@ -154,6 +157,7 @@ public final class Lane {
     self.parameters = parameters
     self.input = input
     self.pass = pass
+    if bf16 { unsafe tamring_narrow(input.base, Int64(clips * network.inputCount), narrowInput.base) }
     for layer in network.structure.layers { layer.forward(self) }
     head.forward(self, dropout)
   }
@@ -163,15 +167,29 @@ public final class Lane {
 extension Lane {
   var engine: any ConvolutionEngine { network.engine }
 
-  /// The value's first element; for the input, the caller's memory, which is only read.
-  func value(_ index: Int) -> UnsafeMutablePointer<Float> {
-    if index == 0 { return unsafe input.base }
+  /// Whether activations and their gradients are bf16, else float.
+  var bf16: Bool { network.precision == .bf16 }
+  /// Bytes of one of them.
+  var elementBytes: Int { network.elementBytes }
+
+  /// The value's first element; for the input, which is only read, the caller's memory or the narrow copy of it.
+  func value(_ index: Int) -> UnsafeMutableRawPointer {
+    if index == 0 {
+      return unsafe bf16 ? UnsafeMutableRawPointer(narrowInput.base) : UnsafeMutableRawPointer(input.base)
+    }
     let offset = if case .backward = pass { plan.valuesBackward[index] } else { plan.values[index] }
-    return unsafe arena.base + offset * maximumClips
+    return unsafe UnsafeMutableRawPointer(arena.base + offset * maximumClips * elementBytes)
   }
 
-  func gradient(_ index: Int) -> UnsafeMutablePointer<Float> {
-    unsafe arena.base + plan.gradients[index] * maximumClips
+  func gradient(_ index: Int) -> UnsafeMutableRawPointer {
+    unsafe UnsafeMutableRawPointer(arena.base + plan.gradients[index] * maximumClips * elementBytes)
+  }
+
+  /// A number a channel of activations, as floats; they may take the first of `channelValues`.
+  func floats(_ activations: UnsafeRawPointer, _ channels: Int) -> UnsafePointer<Float> {
+    guard bf16 else { return unsafe activations.assumingMemoryBound(to: Float.self) }
+    unsafe tamring_widen(activations, Int64(channels), channelValues(0))
+    return unsafe UnsafePointer(channelValues(0))
   }
 
   func parameter(_ tensor: TensorReference) -> UnsafePointer<Float> {

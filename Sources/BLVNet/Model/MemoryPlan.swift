@@ -24,8 +24,8 @@ struct MemoryPlan: Sendable {
     var end: Int
 
     init(for value: Value, _ begin: Int, _ end: Int) {
-      // Whole cache lines.
-      count = (value.count + 15) & ~15
+      // Whole cache lines, in bf16 too.
+      count = (value.count + 31) & ~31
       self.begin = begin
       self.end = end
     }

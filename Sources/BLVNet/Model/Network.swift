@@ -26,6 +26,11 @@ public final class Network: Sendable {
     self.engine = engine
   }
 
+  /// The format of activations.
+  public var precision: Recipe.Precision { engine.precision }
+  /// Bytes of one of them.
+  var elementBytes: Int { precision == .bf16 ? 2 : 4 }
+
   /// Elements of one clip: `groups` frames, [H, W, 3] each.
   public var inputCount: Int { structure.values[0].count }
 

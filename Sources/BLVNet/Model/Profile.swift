@@ -27,7 +27,7 @@ public struct Profile: Sendable {
     var rows = structure.layers.map { layer in
       Row(
         name: layer.name, parameters: layer.parameterCount, multiplyAdds: layer.multiplyAdds,
-        activationBytes: layer.results.reduce(0) { $0 + 4 * structure.values[$1].count })
+        activationBytes: layer.results.reduce(0) { $0 + network.elementBytes * structure.values[$1].count })
     }
     let features = structure.values[structure.features]
     rows.append(
@@ -39,7 +39,7 @@ public struct Profile: Sendable {
     parameters = rows.reduce(0) { $0 + $1.parameters }
     multiplyAdds = rows.reduce(0) { $0 + $1.multiplyAdds }
     activationBytes = rows.reduce(0) { $0 + $1.activationBytes }
-    trainingBytes = 4 * MemoryPlan(structure, training: true).count
-    evaluationBytes = 4 * MemoryPlan(structure, training: false).count
+    trainingBytes = network.elementBytes * MemoryPlan(structure, training: true).count
+    evaluationBytes = network.elementBytes * MemoryPlan(structure, training: false).count
   }
 }

@@ -2,8 +2,9 @@
 //
 // Activations are NHWC. A channel's parameters come "expanded": repeated to `span` elements, a multiple of the
 // channel count and of 16 (tamring_span), so that one inner loop serves every channel count. `n` counts elements
-// and is a multiple of the channel count. Each kernel has a twin, tamring_NAME_generic, compiled for the lowest CPU
-// level from the same body; tests compare their bytes.
+// and is a multiple of the channel count. Activations are `void *`: float or, where `bf16`, bfloat16 (the upper 16 bits
+// of a float); arithmetic is in float, and a result is rounded once. Each kernel has a twin, tamring_NAME_generic,
+// compiled for the lowest CPU level from the same body; tests compare their bytes.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,13 +38,15 @@ TAMRING_KERNEL(im2col, (const tamring_window *window, const float *src, int64_t 
 /// The transpose of im2col: adds into `d_src`.
 TAMRING_KERNEL(col2im, (const tamring_window *window, const float *columns, int64_t first, int64_t rows, float *d_src))
 /// Mean over the window; what lies outside the image counts as zeros.
-TAMRING_KERNEL(average_pool, (const tamring_window *window, int64_t images, const float *src, float *dst))
-/// Adds into `d_src`.
-TAMRING_KERNEL(average_pool_gradient, (const tamring_window *window, int64_t images, const float *d_dst, float *d_src))
+TAMRING_KERNEL(average_pool, (bool bf16, const tamring_window *window, int64_t images, const void *src, void *dst))
+/// Writes `d_src`, or adds to it.
+TAMRING_KERNEL(average_pool_gradient, (bool bf16, const tamring_window *window, int64_t images, const void *d_dst,
+                                       bool accumulate, void *d_src))
 /// Nearest-neighbour enlargement of [images, height, width, channels] to out_height x out_width.
-TAMRING_KERNEL(enlarge, (const tamring_window *sizes, int64_t images, const float *src, float *dst))
-/// Adds into `d_src`.
-TAMRING_KERNEL(enlarge_gradient, (const tamring_window *sizes, int64_t images, const float *d_dst, float *d_src))
+TAMRING_KERNEL(enlarge, (bool bf16, const tamring_window *sizes, int64_t images, const void *src, void *dst))
+/// Writes `d_src`, or adds to it.
+TAMRING_KERNEL(enlarge_gradient, (bool bf16, const tamring_window *sizes, int64_t images, const void *d_dst,
+                                  bool accumulate, void *d_src))
 /// Weights [outputs, inputs, area] to [outputs, area, inputs]; with the last two counts exchanged, the way back.
 void tamring_swap_inner(const float *src, int64_t outputs, int64_t inputs, int64_t area, float *dst);
 
@@ -96,20 +99,20 @@ TAMRING_KERNEL(winograd_weight_slopes, (const float *forms, int64_t stride, int6
 // net_norm.c
 void tamring_expand(const float *values, int64_t channels, int64_t span, float *expanded);
 /// sums[0 ..< span] += x - pivot, sums[span ..< 2 span] += (x - pivot)^2, column by column.
-TAMRING_KERNEL(norm_sums, (const float *x, int64_t n, int64_t span, const float *pivot, double *sums))
+TAMRING_KERNEL(norm_sums, (bool bf16, const void *x, int64_t n, int64_t span, const float *pivot, double *sums))
 /// y = (x - mean) * scale + shift [+ residual] [, then ReLU]; `residual` may be null or `y` itself.
-TAMRING_KERNEL(norm_forward, (const float *x, int64_t n, int64_t span, const float *mean, const float *scale,
-                              const float *shift, const float *residual, bool relu, float *y))
+TAMRING_KERNEL(norm_forward, (bool bf16, const void *x, int64_t n, int64_t span, const float *mean, const float *scale,
+                              const float *shift, const void *residual, bool relu, void *y))
 /// sums[0 ..< span] += g, sums[span ..< 2 span] += g * (x - mean). What ReLU stopped counts as 0: where `y` is given,
 /// g is zeroed where y <= 0; where `scale` and `shift` are, the result is computed again from x, and g stays.
-TAMRING_KERNEL(norm_backward_sums, (float *g, const float *y, const float *x, int64_t n, int64_t span,
+TAMRING_KERNEL(norm_backward_sums, (bool bf16, void *g, const void *y, const void *x, int64_t n, int64_t span,
                                     const float *mean, const float *scale, const float *shift, double *sums))
 /// d_x = a * g + b + c * (x - mean), g as above; `d_x` may be `g`.
-TAMRING_KERNEL(norm_backward, (const float *g, const float *x, int64_t n, int64_t span, const float *mean,
+TAMRING_KERNEL(norm_backward, (bool bf16, const void *g, const void *x, int64_t n, int64_t span, const float *mean,
                                const float *scale, const float *shift, const float *a, const float *b,
-                               const float *c, float *d_x))
+                               const float *c, void *d_x))
 /// dst += src
-TAMRING_KERNEL(accumulate, (const float *src, int64_t n, float *dst))
+TAMRING_KERNEL(accumulate, (bool bf16, const void *src, int64_t n, void *dst))
 
 // net_temporal.c
 /// A temporal module: `frames` results a clip, from as many source frames or, where `paired`, from half as many,
@@ -119,13 +122,28 @@ typedef struct {
   bool paired, split;
 } tamring_temporal_shape;
 /// `weights` is [taps, span], expanded.
-TAMRING_KERNEL(temporal_forward, (const tamring_temporal_shape *shape, int64_t clips, const float *src, const float *weights,
-                                  float *odd, float *even))
+TAMRING_KERNEL(temporal_forward, (bool bf16, const tamring_temporal_shape *shape, int64_t clips, const void *src,
+                                  const float *weights, void *odd, void *even))
 /// Zeroes the result gradients where the result is not positive, adds to sums [taps, span], and writes d_src (or
 /// adds to it). `d_src` may be null.
 TAMRING_KERNEL(temporal_backward,
-               (const tamring_temporal_shape *shape, int64_t clips, const float *src, const float *weights, const float *odd,
-                const float *even, float *d_odd, float *d_even, bool accumulate, float *d_src, double *sums))
+               (bool bf16, const tamring_temporal_shape *shape, int64_t clips, const void *src, const float *weights,
+                const void *odd, const void *even, void *d_odd, void *d_even, bool accumulate, void *d_src,
+                double *sums))
+
+// net_convert.c
+/// bfloat16 to float, exactly.
+TAMRING_KERNEL(widen, (const void *src, int64_t n, float *dst))
+/// Float to bfloat16, to the nearest, ties to even.
+TAMRING_KERNEL(narrow, (const float *src, int64_t n, void *dst))
+/// The floats nearest to `src` that are bfloat16; `dst` is not `src`.
+TAMRING_KERNEL(round_off, (const float *src, int64_t n, float *dst))
+/// sums[c] += src[pixel][c] * shares[c], pixel after pixel.
+TAMRING_KERNEL(gather_pixels, (bool bf16, const void *src, int64_t pixels, int64_t channels, const float *shares,
+                               float *sums))
+/// dst[pixel][c] = values[c] * shares[c]
+TAMRING_KERNEL(spread_pixels, (bool bf16, const float *values, int64_t pixels, int64_t channels,
+                               const float *shares, void *dst))
 
 // net_optimiser.c
 typedef struct {

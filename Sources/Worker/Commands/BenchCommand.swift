@@ -19,7 +19,8 @@ struct BenchStepCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "step", abstract: "Times training steps (or evaluations) and prints a line of JSON for each.")
 
-  @Option(help: "A recipe; its engine, model, optimizer and batch.clips_per_lane are used.") var recipe: String
+  @Option(help: "A recipe; its engine, precision, model, optimizer and batch.clips_per_lane are used.")
+  var recipe: String
   @Option(help: "Lanes of a step, each on a thread of its own.") var threads = 1
   @Option(help: "Steps to measure, after one that warms up.") var steps = 5
   @Flag(help: "Evaluate instead.") var evaluate = false
@@ -29,7 +30,7 @@ struct BenchStepCommand: ParsableCommand {
   func run() throws {
     guard threads > 0, steps > 0 else { throw SharedError(.usage, "--threads and --steps begin at 1") }
     let recipe = try Recipe.read(path: recipe)
-    let engine = TimedEngine(recipe.engine)
+    let engine = TimedEngine(try recipe.makeEngine())
     let bench = StepBench(recipe, try Network(recipe.model, engine: engine), threads: threads, training: !evaluate)
     bench.step()
     _ = engine.take()

@@ -12,7 +12,7 @@ struct ProfileCommand: ParsableCommand {
 
   func run() throws {
     let recipe = try Recipe.read(path: recipe)
-    let profile = Profile(try Network(recipe.model, engine: recipe.engine))
+    let profile = Profile(try Network(recipe.model, engine: recipe.makeEngine()))
     func row(_ name: String, _ parameters: String, _ adds: String, _ bytes: String) -> String {
       func right(_ text: String, _ width: Int) -> String {
         String(repeating: " ", count: max(0, width - text.count)) + text

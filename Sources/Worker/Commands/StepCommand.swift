@@ -16,7 +16,7 @@ struct StepCommand: ParsableCommand {
   func run() throws {
     let recipe = try Recipe.read(path: recipe)
     let step = try TrainingStep(
-      model: recipe.model, optimizer: recipe.optimizer, engine: recipe.engine.make(),
+      model: recipe.model, optimizer: recipe.optimizer, engine: recipe.makeEngine(),
       state: try SafeTensors(path: state),
       batch: try SafeTensors(path: batch))
     let result = try step.run(evaluating: true)

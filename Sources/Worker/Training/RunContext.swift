@@ -22,14 +22,14 @@ final class RunContext: Sendable {
   private let leftOut = Mutex<Set<ClipVerdict>>([])
 
   /// - Parameter dataPath: replaces the recipe's on this host.
-  /// - Throws: `BLVNetError` where the recipe's model is impossible, `VideoIndexError` where an index is damaged.
+  /// - Throws: `BLVNetError` where the recipe's model or precision is impossible here, `VideoIndexError` where an index is damaged.
   init(recipe: Recipe, train: Data, validation: Data, lastStep: UInt64, dataPath: String?) throws {
     self.recipe = recipe
     self.lastStep = lastStep
     self.dataPath = dataPath ?? recipe.data.path
     self.train = try ClipIndex(decoding: train, name: "training index")
     self.validation = try ClipIndex(decoding: validation, name: "validation index")
-    network = try Network(recipe.model, engine: recipe.engine)
+    network = try Network(recipe.model, engine: recipe.makeEngine())
     learningRate = LearningRate(recipe.schedule, base: recipe.optimizer.learningRate)
     shards = StepShards(
       count: self.train.clips.count, lanes: recipe.batch.lanes, clipsPerLane: recipe.batch.clipsPerLane)

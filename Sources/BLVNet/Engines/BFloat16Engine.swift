@@ -1,0 +1,61 @@
+// Convolutions of bfloat16 by oneDNN's primitives.
+import CKernels
+import COneDNN
+import Shared
+
+/// Multiplies bfloat16 and adds in float32, in the processor's instructions for it. Weights are rounded as they are
+/// brought into a primitive's form; their gradient is float32.
+final class BFloat16Engine: ConvolutionEngine {
+  /// Whether this processor has such instructions.
+  static var isSupported: Bool { tamring_dnn_has_bf16() }
+
+  var precision: Recipe.Precision { .bf16 }
+  private let primitives = PrimitiveCache(bf16: true)
+
+  func prepare(_ shape: ConvolutionShape, images: Int) -> Int {
+    let directions = [TAMRING_DNN_FORWARD, TAMRING_DNN_DATA, TAMRING_DNN_WEIGHTS]
+    let most = directions.map { primitives.find(shape, images, $0).workspaceCount }.max() ?? 0
+    if shape.isPointwise { return max(most, primitives.find(shape, images, TAMRING_DNN_DATA_ADDED).workspaceCount) }
+    return max(most, imageCount(shape) + primitives.find(shape, 1, TAMRING_DNN_DATA).workspaceCount)
+  }
+
+  /// Floats of the workspace that an image before the convolution takes, in whole cache lines.
+  private func imageCount(_ shape: ConvolutionShape) -> Int {
+    (shape.height * shape.width * shape.inputChannels + 31) / 32 * 16
+  }
+
+  func forward(
+    _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
+    dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
+  ) {
+    unsafe primitives.find(shape, images, TAMRING_DNN_FORWARD).run(
+      UnsafeMutableRawPointer(mutating: src), weights, dst, workspace)
+  }
+
+  func dataGradient(
+    _ shape: ConvolutionShape, images: Int, dDst: UnsafeRawPointer, weights: UnsafePointer<Float>, accumulate: Bool,
+    dSrc: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
+  ) {
+    let results = unsafe UnsafeMutableRawPointer(mutating: dDst)
+    if !accumulate || shape.isPointwise {
+      return unsafe primitives.find(shape, images, accumulate ? TAMRING_DNN_DATA_ADDED : TAMRING_DNN_DATA).run(
+        dSrc, weights, results, workspace)
+    }
+    // No convolution adds to what is there: an image at a time, to stay in the caches. This network adds to 1x1 only.
+    let (count, rest) = unsafe (shape.height * shape.width * shape.inputChannels, workspace + imageCount(shape))
+    let resultBytes = 2 * shape.outputHeight * shape.outputWidth * shape.outputChannels
+    for image in 0..<images {
+      unsafe primitives.find(shape, 1, TAMRING_DNN_DATA).run(
+        workspace, weights, results + image * resultBytes, rest)
+      unsafe tamring_accumulate(true, workspace, Int64(count), dSrc + image * 2 * count)
+    }
+  }
+
+  func weightGradient(
+    _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
+    dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+  ) {
+    unsafe primitives.find(shape, images, TAMRING_DNN_WEIGHTS).run(
+      UnsafeMutableRawPointer(mutating: src), gradient: dWeights, UnsafeMutableRawPointer(mutating: dDst), workspace)
+  }
+}

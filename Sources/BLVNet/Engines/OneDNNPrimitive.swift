@@ -1,0 +1,80 @@
+// One convolution of oneDNN, made once and shared by all lanes.
+import COneDNN
+import Synchronization
+
+/// The primitives of an engine, by shape, number of images and direction.
+final class PrimitiveCache: Sendable {
+  private struct Key: Hashable {
+    var shape: ConvolutionShape
+    var images: Int
+    var direction: UInt32
+  }
+
+  private let bf16: Bool
+  private let primitives = Mutex<[Key: Primitive]>([:])
+
+  init(bf16: Bool) { self.bf16 = bf16 }
+
+  func find(_ shape: ConvolutionShape, _ images: Int, _ direction: tamring_dnn_direction) -> Primitive {
+    let key = Key(shape: shape, images: images, direction: direction.rawValue)
+    if let made = primitives.withLock({ $0[key] }) { return made }
+    let made = Primitive(shape, images, direction, bf16: bf16)
+    return primitives.withLock { all in
+      // Another lane may have been first.
+      let kept = all[key] ?? made
+      all[key] = kept
+      return kept
+    }
+  }
+}
+
+/// A primitive of oneDNN; constant. Its workspace holds its form of the weights, if it has one, then its scratch.
+@safe final class Primitive: Sendable {
+  nonisolated(unsafe) private let handle: OpaquePointer
+  private let formCount: Int
+  /// What the library may leave unwritten of a gradient: on an image smaller than the window, taps meet no pixel.
+  private let unwrittenCount: Int
+  /// In floats.
+  let workspaceCount: Int
+
+  init(_ shape: ConvolutionShape, _ images: Int, _ direction: tamring_dnn_direction, bf16: Bool) {
+    var wanted = tamring_dnn_shape(
+      images: Int64(images), inputs: Int64(shape.inputChannels), outputs: Int64(shape.outputChannels),
+      kernel: Int64(shape.kernel), stride: Int64(shape.stride), padding: Int64(shape.padding),
+      height: Int64(shape.height), width: Int64(shape.width), bf16: bf16)
+    guard let made = unsafe tamring_dnn_create(&wanted, direction) else {
+      preconditionFailure("oneDNN has no convolution for \(shape)")
+    }
+    unsafe handle = made
+    formCount = unsafe Int(tamring_dnn_form_bytes(made)) / 4
+    let isSmall = min(shape.height, shape.width) < shape.kernel
+    unwrittenCount = isSmall ? max(formCount, shape.weightCount) : 0
+    workspaceCount = unsafe formCount + Int(tamring_dnn_scratch_bytes(made)) / 4
+  }
+
+  deinit { unsafe tamring_dnn_destroy(handle) }
+
+  /// Forward, or the data's gradient. Weights are brought into form for each call: a lane needs each form once.
+  func run(
+    _ images: UnsafeMutableRawPointer, _ weights: UnsafePointer<Float>, _ results: UnsafeMutableRawPointer,
+    _ workspace: UnsafeMutablePointer<Float>
+  ) {
+    let form = unsafe formCount > 0 ? workspace : UnsafeMutablePointer(mutating: weights)
+    let works =
+      unsafe (formCount == 0 || tamring_dnn_arrange(handle, weights, workspace))
+      && tamring_dnn_run(handle, images, form, results, workspace + formCount)
+    precondition(works, "a convolution of oneDNN failed")
+  }
+
+  func run(
+    _ images: UnsafeMutableRawPointer, gradient: UnsafeMutablePointer<Float>,
+    _ results: UnsafeMutableRawPointer, _ workspace: UnsafeMutablePointer<Float>
+  ) {
+    let form = unsafe formCount > 0 ? workspace : gradient
+    unsafe form.update(repeating: 0, count: unwrittenCount)
+    let works =
+      unsafe tamring_dnn_run(handle, images, form, results, workspace + formCount)
+      && (formCount == 0 || tamring_dnn_arrange(handle, workspace, gradient))
+    precondition(works, "a convolution of oneDNN failed")
+  }
+}

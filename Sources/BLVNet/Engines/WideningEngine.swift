@@ -1,0 +1,80 @@
+// bfloat16 on processors without it: convolutions of another engine, on widened numbers.
+import CKernels
+import Shared
+
+/// Images are widened, weights rounded, and results rounded: what `BFloat16Engine` computes, but for the order of its
+/// sums. Runs everywhere, and is what that engine is tested against.
+struct WideningEngine: ConvolutionEngine {
+  private let engine: any FloatEngine
+
+  init(_ engine: any FloatEngine) { self.engine = engine }
+
+  var precision: Recipe.Precision { .bf16 }
+
+  /// The workspace: images before and after, the weights, and what the other engine needs.
+  private typealias Room = (
+    src: UnsafeMutablePointer<Float>, dst: UnsafeMutablePointer<Float>, weights: UnsafeMutablePointer<Float>,
+    rest: UnsafeMutablePointer<Float>
+  )
+
+  private func srcCount(_ shape: ConvolutionShape, _ images: Int) -> Int {
+    images * shape.height * shape.width * shape.inputChannels
+  }
+
+  private func dstCount(_ shape: ConvolutionShape, _ images: Int) -> Int {
+    images * shape.outputHeight * shape.outputWidth * shape.outputChannels
+  }
+
+  /// Whole cache lines.
+  private func aligned(_ count: Int) -> Int { (count + 15) & ~15 }
+
+  func prepare(_ shape: ConvolutionShape, images: Int) -> Int {
+    aligned(srcCount(shape, images)) + aligned(dstCount(shape, images)) + aligned(shape.weightCount)
+      + engine.prepare(shape, images: images)
+  }
+
+  private func room(_ shape: ConvolutionShape, _ images: Int, _ workspace: UnsafeMutablePointer<Float>) -> Room {
+    let dst = unsafe workspace + aligned(srcCount(shape, images))
+    let weights = unsafe dst + aligned(dstCount(shape, images))
+    return unsafe (workspace, dst, weights, weights + aligned(shape.weightCount))
+  }
+
+  func forward(
+    _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
+    dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
+  ) {
+    let room = unsafe room(shape, images, workspace)
+    unsafe tamring_widen(src, Int64(srcCount(shape, images)), room.src)
+    unsafe tamring_round_off(weights, Int64(shape.weightCount), room.weights)
+    unsafe engine.forward(
+      shape, images: images, src: UnsafePointer(room.src), weights: room.weights, dst: room.dst,
+      workspace: room.rest)
+    unsafe tamring_narrow(room.dst, Int64(dstCount(shape, images)), dst)
+  }
+
+  func dataGradient(
+    _ shape: ConvolutionShape, images: Int, dDst: UnsafeRawPointer, weights: UnsafePointer<Float>, accumulate: Bool,
+    dSrc: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
+  ) {
+    let room = unsafe room(shape, images, workspace)
+    unsafe tamring_widen(dDst, Int64(dstCount(shape, images)), room.dst)
+    unsafe tamring_round_off(weights, Int64(shape.weightCount), room.weights)
+    if accumulate { unsafe tamring_widen(dSrc, Int64(srcCount(shape, images)), room.src) }
+    unsafe engine.dataGradient(
+      shape, images: images, dDst: UnsafePointer(room.dst), weights: room.weights, accumulate: accumulate,
+      dSrc: room.src, workspace: room.rest)
+    unsafe tamring_narrow(room.src, Int64(srcCount(shape, images)), dSrc)
+  }
+
+  func weightGradient(
+    _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
+    dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+  ) {
+    let room = unsafe room(shape, images, workspace)
+    unsafe tamring_widen(src, Int64(srcCount(shape, images)), room.src)
+    unsafe tamring_widen(dDst, Int64(dstCount(shape, images)), room.dst)
+    unsafe engine.weightGradient(
+      shape, images: images, src: UnsafePointer(room.src), dDst: UnsafePointer(room.dst), dWeights: dWeights,
+      workspace: room.rest)
+  }
+}

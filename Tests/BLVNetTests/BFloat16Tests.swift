@@ -1,0 +1,187 @@
+// bf16: the engines against plain loops, a step against float32's, equal bytes on threads, and who is refused. A
+// processor without bf16 tests the engines that widen.
+import Dispatch
+import Foundation
+import Shared
+import Synchronization
+import Testing
+
+@testable import BLVNet
+
+/// The engines for bf16; the processor's own only where it has one.
+enum TestedNarrowEngine: CaseIterable {
+  case native, widening, reference
+
+  static let available = allCases.filter { $0 != .native || BFloat16Engine.isSupported }
+
+  func make() -> any ConvolutionEngine {
+    switch self {
+    case .native: BFloat16Engine()
+    case .widening: WideningEngine(OneDNNEngine())
+    case .reference: WideningEngine(OpenBLASEngine())
+    }
+  }
+}
+
+@Suite struct BFloat16Tests {
+  /// Images smaller than the window, as well: some taps meet no pixel.
+  static let shapes =
+    EngineTests.shapes
+    + [(16, 16, 3, 1, 1, 1, 1), (16, 32, 3, 2, 1, 2, 2), (3, 16, 7, 2, 3, 3, 5)].map {
+      ConvolutionShape(
+        inputChannels: $0.0, outputChannels: $0.1, kernel: $0.2, stride: $0.3, padding: $0.4, height: $0.5, width: $0.6)
+    }
+
+  @Test(
+    "convolutions are those of plain loops on rounded numbers", arguments: shapes,
+    TestedNarrowEngine.available)
+  func engine(_ shape: ConvolutionShape, _ tested: TestedNarrowEngine) {
+    let engine = tested.make()
+    let images = 3
+    let src = Narrow(images * shape.height * shape.width * shape.inputChannels, seed: 1)
+    let dDst = Narrow(images * shape.outputHeight * shape.outputWidth * shape.outputChannels, seed: 2)
+    let weights = randomNumbers(shape.weightCount, seed: 3)
+    // What earlier calls left there must not matter.
+    let workspace = FloatStorage(repeatElement(.nan, count: engine.prepare(shape, images: images)))
+    var (dst, dSrc, dWeights) = (
+      [Double](repeating: 0, count: dDst.count), [Double](repeating: 0, count: src.count),
+      [Double](repeating: 0, count: weights.count)
+    )
+    let (images32, slopes32, rounded) = (src.floats, dDst.floats, Narrow(weights).floats)
+    EngineTests.forEachProduct(shape, images) { o, i, w in
+      dst[o] += Double(images32[i]) * Double(rounded[w])
+      dSrc[i] += Double(slopes32[o]) * Double(rounded[w])
+      dWeights[w] += Double(slopes32[o]) * Double(images32[i])
+    }
+    func expectEqual(_ what: String, _ actual: [Float], _ expected: [Double], within: Float) {
+      var deviation = Deviation()
+      deviation.compare(what, actual, expected.map(Float.init))
+      #expect(deviation.worst < within, "\(what)")
+    }
+    // A rounding is off by up to 2^-8 of a value, the sums in float32 by far less.
+    let once: Float = 0x1.02p-8
+    let result = Narrow(dDst.count, seed: 4)
+    engine.forward(
+      shape, images: images, src: src.base, weights: weights.base, dst: result.base, workspace: workspace.base)
+    expectEqual("forward", result.floats, dst, within: once)
+    let slope = Narrow(src.count, seed: 5)
+    engine.dataGradient(
+      shape, images: images, dDst: dDst.base, weights: weights.base, accumulate: false, dSrc: slope.base,
+      workspace: workspace.base)
+    expectEqual("data gradient", slope.floats, dSrc, within: once)
+    // An engine may round what it adds, and adds to what was rounded before.
+    engine.dataGradient(
+      shape, images: images, dDst: dDst.base, weights: weights.base, accumulate: true, dSrc: slope.base,
+      workspace: workspace.base)
+    expectEqual("data gradient, added", slope.floats, dSrc.map { 2 * $0 }, within: 2 * once)
+    let weightSlope = FloatStorage(repeatElement(.nan, count: weights.count))
+    engine.weightGradient(
+      shape, images: images, src: src.base, dDst: dDst.base, dWeights: weightSlope.base, workspace: workspace.base)
+    expectEqual("weight gradient", weightSlope.array, dWeights, within: 2e-5)
+  }
+
+  /// How far PyTorch's own bf16 (autocast) is from the golden step: the relative distance of the logits, and the
+  /// cosine of all gradients as one vector (Benchmarks/peers/check_blvnet.py --bf16, PyTorch 2.15). A rounding of 2^-8
+  /// in a mean turns ReLUs on and off, so gradients of these small, deep networks turn by far more than it.
+  static let peer: [String: (logits: Double, cosine: Double)] = [
+    "blvnet101-w8-f4-48px-r5": (4.15e-2, 0.720), "blvnet50-w8-f4-72px-a4b2": (1.78e-2, 0.925),
+    "blvnet50-w8-f8-64px-b3": (1.83e-2, 0.901),
+  ]
+
+  @Test(
+    "a golden step in bf16 is as near to float32's as PyTorch's in bf16",
+    .enabled(if: !SharedFiles.goldenFolders.isEmpty, "no golden folders in TAMRING_SHARED or ../shared"),
+    arguments: SharedFiles.goldenFolders, TestedNarrowEngine.available)
+  func golden(_ folder: String, _ tested: TestedNarrowEngine) throws {
+    let peer = try #require(Self.peer[folder])
+    let path = SharedFiles.root.appendingPathComponent("golden/\(folder)").path
+    let (model, optimizer) = try goldenRecipe("\(path)/recipe.yaml")
+    let step = try TrainingStep(
+      model: model, optimizer: optimizer, engine: tested.make(), state: SafeTensors(path: "\(path)/state.safetensors"),
+      batch: SafeTensors(path: "\(path)/batch.safetensors"))
+    let actual = try SafeTensors(step.run(evaluating: true).bytes(), origin: "actual")
+    let expected = try SafeTensors(path: "\(path)/expected.safetensors")
+    func both(_ names: [String]) throws -> [(Double, Double)] {
+      try names.flatMap { name in
+        try zip(expected.floats(name), actual.floats(name)).map { (Double($0), Double($1)) }
+      }
+    }
+    func distance(_ pairs: [(Double, Double)]) -> Double {
+      let difference = pairs.reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+      return (difference / pairs.reduce(0) { $0 + $1.0 * $1.0 }).squareRoot()
+    }
+    let logits = try both(["logits"])
+    let gradients = try both(expected.entries.keys.filter { $0.hasPrefix("grad.") })
+    let product = gradients.reduce(0) { $0 + $1.0 * $1.1 }
+    let norms = gradients.reduce(0) { $0 + $1.0 * $1.0 } * gradients.reduce(0) { $0 + $1.1 * $1.1 }
+    let cosine = product / norms.squareRoot()
+    // Half again for luck: two ways of rounding differ by a quarter.
+    #expect(distance(logits) < 1.5 * peer.logits)
+    #expect(1 - cosine < 1.5 * (1 - peer.cosine))
+    // Nothing amplifies what the means and variances of one pass are off by, or running statistics hold still.
+    #expect(try distance(both(["eval_logits"])) < 0x1p-8)
+    for name in expected.entries.keys where name.hasPrefix("buffer.") && !name.hasSuffix("num_batches_tracked") {
+      #expect(try distance(both([name])) < 0x1p-5, "\(name)")
+    }
+    // Cross-entropy moves by at most twice what a logit does.
+    let moved = logits.map { abs($0.0 - $0.1) }.max() ?? 0
+    let loss = try both(["loss"])[0]
+    #expect(abs(loss.0 - loss.1) <= 2 * moved + 1e-6)
+    print("bf16 golden \(folder), \(tested): logits \(distance(logits)), cosine of the gradients \(cosine)")
+  }
+
+  @Test(
+    "two lanes on two threads give the bytes of one, and a lane those of a larger one",
+    arguments: TestedNarrowEngine.available)
+  func threads(_ tested: TestedNarrowEngine) throws {
+    var recipe = ModelRecipe()
+    (recipe.width, recipe.groups, recipe.inputSize, recipe.classes) = (16, 4, 49, 7)
+    let network = try Network(recipe, engine: tested.make())
+    let parameters = network.initialParameters(seed: 5)
+    for i in 0..<parameters.count where parameters[i] == 0 { parameters[i] = 0.125 }
+    let input = randomNumbers(2 * network.inputCount, seed: 7)
+    let alone = try trainOnce(network, parameters, input, [3, 1])
+    #expect(alone.gradients.allSatisfy { $0.isFinite } && alone.gradients.contains { $0 != 0 })
+    let results = Mutex<[[Float]]>([])
+    DispatchQueue.concurrentPerform(iterations: 2) { thread in
+      let room = thread == 0 ? 2 : 3
+      let other = try? trainOnce(network, parameters, input, [3, 1], maximumClips: room).gradients
+      results.withLock { $0.append(other ?? []) }
+    }
+    for other in results.withLock({ $0 }) { #expect(other == alone.gradients) }
+  }
+
+  @Test("bf16 is refused where the processor lacks it, unless the recipe asks for it")
+  func refusal() throws {
+    var recipe = Recipe()
+    #expect(try recipe.makeEngine(hasBF16: false).precision == .float32)
+    recipe.precision = .bf16
+    do {
+      _ = try recipe.makeEngine(hasBF16: false)
+      Issue.record("accepted")
+    } catch let error as BLVNetError {
+      #expect(error.status == .badConfiguration)
+      #expect(error.description.contains("avx512_bf16") && error.description.contains("emulate_bf16: true"))
+      #expect(!error.description.contains("\n"))
+    }
+    if BFloat16Engine.isSupported { #expect(try recipe.makeEngine() is BFloat16Engine) }
+    recipe.emulateBF16 = true
+    // On all processors alike: what decides the bits is the recipe.
+    for hasBF16 in [false, true] { #expect(try recipe.makeEngine(hasBF16: hasBF16) is WideningEngine) }
+  }
+}
+
+/// Random bf16 numbers.
+private struct Narrow {
+  let storage: AlignedStorage<UInt16>
+  var count: Int { storage.count }
+  var base: UnsafeMutableRawPointer { UnsafeMutableRawPointer(storage.base) }
+  var floats: [Float] { storage.array.map { Float(bitPattern: UInt32($0) << 16) } }
+
+  init(_ count: Int, seed: UInt64) { self.init(randomNumbers(count, seed: seed)) }
+
+  init(_ numbers: FloatStorage) {
+    storage = AlignedStorage(
+      numbers.array.map { UInt16(truncatingIfNeeded: ($0.bitPattern + 0x7FFF + ($0.bitPattern >> 16 & 1)) >> 16) })
+  }
+}
