@@ -110,7 +110,8 @@ extension WorkerLoop {
   /// Moves the ring as far as it goes without waiting.
   func pump() throws {
     guard let ring else { return }
-    ring.hands = 1 + (pool?.idle ?? 0)
+    // More would wait for memory, and each needs a codec.
+    ring.hands = min(8, 1 + (pool?.idle ?? 0))
     tellPace(ring)
     if let frame = ring.nextToLeft() { try peers.sendLeft(frame) }
     while let frame = ring.nextToRight(now: .now) { try peers.sendRight(frame) }
