@@ -32,8 +32,9 @@ final class PrimitiveCache: Sendable {
 @safe final class Primitive: Sendable {
   nonisolated(unsafe) private let handle: OpaquePointer
   private let formCount: Int
-  /// What the library may leave unwritten of a gradient: on an image smaller than the window, taps meet no pixel.
-  private let unwrittenCount: Int
+  /// Elements of the workspace to clear before a gradient of the weights: on an image smaller than the window, where
+  /// taps meet no pixel, the library multiplies zeros by what it finds there.
+  private let clearedCount: Int
   /// In floats.
   let workspaceCount: Int
 
@@ -47,9 +48,8 @@ final class PrimitiveCache: Sendable {
     }
     unsafe handle = made
     formCount = unsafe Int(tamring_dnn_form_bytes(made)) / 4
-    let isSmall = min(shape.height, shape.width) < shape.kernel
-    unwrittenCount = isSmall ? max(formCount, shape.weightCount) : 0
     workspaceCount = unsafe formCount + Int(tamring_dnn_scratch_bytes(made)) / 4
+    clearedCount = min(shape.height, shape.width) < shape.kernel ? workspaceCount : 0
   }
 
   deinit { unsafe tamring_dnn_destroy(handle) }
@@ -71,7 +71,7 @@ final class PrimitiveCache: Sendable {
     _ results: UnsafeMutableRawPointer, _ workspace: UnsafeMutablePointer<Float>
   ) {
     let form = unsafe formCount > 0 ? workspace : gradient
-    unsafe form.update(repeating: 0, count: unwrittenCount)
+    unsafe workspace.update(repeating: 0, count: clearedCount)
     let works =
       unsafe tamring_dnn_run(handle, images, form, results, workspace + formCount)
       && (formCount == 0 || tamring_dnn_arrange(handle, workspace, gradient))
