@@ -49,7 +49,10 @@ final class RingHarness {
     for position in 0..<size {
       let plan = RingPlan(
         size: size, position: position, gradientCount: gradients, statisticCount: statistics, settings: settings)
-      let session = RingSession(generation: 5, plan: plan, settings: settings)
+      // Ranks need not agree on the codec.
+      var own = settings
+      own.codec = ExchangeRecipe.Codec.allCases[position % 3]
+      let session = RingSession(generation: 5, plan: plan, settings: own)
       session.hands = 1 + position % 3
       sessions.append(session)
     }
