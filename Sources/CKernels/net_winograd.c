@@ -23,7 +23,7 @@ INLINE void pair_outputs(const float16v m[5], float16v y[4]) {
 
 /// Pixels along one side to points.
 INLINE void to_points(winograd_way way, const float16v *d, float16v *v) {
-  if (way == WAY_SAME) {
+  if (is_plain(way)) {
     // At 0, 1, -1, 2, -2 and infinity.
     v[0] = 4.0f * d[0] - 5.0f * d[2] + d[4];
     v[1] = (d[4] - 4.0f * d[2]) + (d[3] - 4.0f * d[1]);
@@ -41,12 +41,15 @@ INLINE void to_points(winograd_way way, const float16v *d, float16v *v) {
 
 /// Points to results along one side.
 INLINE void to_outputs(winograd_way way, const float16v *m, float16v *y) {
-  if (way == WAY_SAME) {
+  if (is_plain(way)) {
     const float16v even = m[1] + m[2], odd = m[1] - m[2], even2 = m[3] + m[4], odd2 = m[3] - m[4];
     y[0] = m[0] + even + even2;
     y[1] = odd + 2.0f * odd2;
     y[2] = even + 4.0f * even2;
-    y[3] = odd + 8.0f * odd2 + m[5];
+    if (way == WAY_STEM)
+      y[2] += m[5];
+    else
+      y[3] = odd + 8.0f * odd2 + m[5];
     return;
   }
   float16v pairs[4];
@@ -63,6 +66,16 @@ INLINE void to_outputs(winograd_way way, const float16v *m, float16v *y) {
 
 /// Slopes of results to points: the transpose of the above.
 INLINE void slopes_to_points(winograd_way way, const float16v *y, float16v *m) {
+  if (way == WAY_STEM) {
+    const float16v even = y[0] + y[2], even2 = y[0] + 4.0f * y[2], twice = 2.0f * y[1];
+    m[0] = y[0];
+    m[1] = even + y[1];
+    m[2] = even - y[1];
+    m[3] = even2 + twice;
+    m[4] = even2 - twice;
+    m[5] = y[2];
+    return;
+  }
   const float16v even = y[0] + y[2], odd = y[1] + y[3], even2 = y[0] + 4.0f * y[2], odd2 = 2.0f * y[1] + 8.0f * y[3];
   m[0] = y[0];
   m[1] = even + odd;
@@ -115,10 +128,11 @@ typedef struct {
   int64_t image, top, left;
 } tile_place;
 
-/// Where a tile's 4x4 results (of the forward pass) begin.
-INLINE tile_place place(const tamring_window *w, int64_t tile) {
-  const int64_t across = (w->out_width + 3) / 4, down = (w->out_height + 3) / 4;
-  const tile_place result = {tile / (across * down), tile / across % down * 4, tile % across * 4};
+/// Where a tile's results (of the forward pass) begin.
+INLINE tile_place place(winograd_way way, const tamring_window *w, int64_t tile) {
+  const int64_t side = tile_side(way), across = (w->out_width + side - 1) / side;
+  const int64_t down = (w->out_height + side - 1) / side;
+  const tile_place result = {tile / (across * down), tile / across % down * side, tile % across * side};
   return result;
 }
 
@@ -128,7 +142,7 @@ typedef enum { INPUTS, SLOPES } pixel_kind;
 INLINE void transform_tile(winograd_way way, pixel_kind kind, int size, bool whole, const float *restrict image,
                            int64_t height, int64_t width, int64_t channels, int64_t top, int64_t left, int64_t tiles,
                            float *restrict points) {
-  const int sides = way == WAY_SAME ? 6 : 9;
+  const int sides = is_plain(way) ? 6 : 9;
   for (int64_t k = 0; k < channels; k += LANES) {
     float16v half[MOST_POINTS][MOST_POINTS];
     for (int x = 0; x < size; x++) {
@@ -167,10 +181,10 @@ INLINE void transform_tiles(winograd_way way, pixel_kind kind, const tamring_win
   const int64_t height = results ? w->out_height : w->height, width = results ? w->out_width : w->width;
   // A tile's pixels begin at its first result, or where the window over that one does.
   const int step = way == WAY_HALVE && kind == INPUTS ? 2 : 1;
-  const int margin = kind == SLOPES || way == WAY_DOUBLE ? 0 : 1;
-  const int size = kind == SLOPES ? 4 : way == WAY_SAME ? 6 : way == WAY_HALVE ? 9 : 5;
+  const int margin = kind == SLOPES || way == WAY_DOUBLE ? 0 : way == WAY_STEM ? 2 : 1;
+  const int size = kind == SLOPES ? tile_side(way) : is_plain(way) ? 6 : way == WAY_HALVE ? 9 : 5;
   for (int64_t t = 0; t < tiles; t++, points += LANES) {
-    const tile_place at = place(w, first + t);
+    const tile_place at = place(way, w, first + t);
     const float *image = src + at.image * height * width * c;
     const int64_t top = step * at.top - margin, left = step * at.left - margin;
     if (top >= 0 && left >= 0 && top + size <= height && left + size <= width)
@@ -182,7 +196,9 @@ INLINE void transform_tiles(winograd_way way, pixel_kind kind, const tamring_win
 
 BODY winograd_inputs_body(const tamring_window *w, bool back, const float *src, int64_t first, int64_t tiles,
                           float *points) {
-  if (w->stride == 1)
+  if (w->kernel == 4)
+    transform_tiles(WAY_STEM, INPUTS, w, false, src, first, tiles, points);
+  else if (w->stride == 1)
     transform_tiles(WAY_SAME, INPUTS, w, back, src, first, tiles, points);
   else if (back)
     transform_tiles(WAY_DOUBLE, INPUTS, w, true, src, first, tiles, points);
@@ -194,7 +210,9 @@ KERNEL(winograd_inputs,
        (w, back, src, first, tiles, points))
 
 BODY winograd_slopes_body(const tamring_window *w, const float *src, int64_t first, int64_t tiles, float *points) {
-  if (w->stride == 1)
+  if (w->kernel == 4)
+    transform_tiles(WAY_STEM, SLOPES, w, false, src, first, tiles, points);
+  else if (w->stride == 1)
     transform_tiles(WAY_SAME, SLOPES, w, false, src, first, tiles, points);
   else
     transform_tiles(WAY_HALVE, SLOPES, w, false, src, first, tiles, points);
@@ -204,12 +222,12 @@ KERNEL(winograd_slopes, (const tamring_window *w, const float *src, int64_t firs
 
 INLINE void outputs_of_way(winograd_way way, const tamring_window *w, const float *restrict points, int64_t first,
                            int64_t tiles, int64_t from, int64_t count, bool accumulate, float *restrict dst) {
-  const int sides = way == WAY_SAME ? 6 : 9, size = way == WAY_DOUBLE ? 8 : 4;
+  const int sides = is_plain(way) ? 6 : 9, size = way == WAY_DOUBLE ? 8 : tile_side(way);
   const int64_t c = w->channels, plane = tiles * count;
   const int64_t height = way == WAY_DOUBLE ? w->height : w->out_height;
   const int64_t width = way == WAY_DOUBLE ? w->width : w->out_width;
   for (int64_t t = 0; t < tiles; t++) {
-    const tile_place at = place(w, first + t);
+    const tile_place at = place(way, w, first + t);
     float *image = dst + at.image * height * width * c + from;
     const int64_t top = way == WAY_DOUBLE ? 2 * at.top : at.top, left = way == WAY_DOUBLE ? 2 * at.left : at.left;
     const int64_t rows = smaller(size, height - top), columns = smaller(size, width - left);
@@ -238,7 +256,9 @@ INLINE void outputs_of_way(winograd_way way, const tamring_window *w, const floa
 
 BODY winograd_outputs_body(const tamring_window *w, bool back, const float *points, int64_t first, int64_t tiles,
                            int64_t from, int64_t count, bool accumulate, float *dst) {
-  if (w->stride == 1)
+  if (w->kernel == 4)
+    outputs_of_way(WAY_STEM, w, points, first, tiles, from, count, accumulate, dst);
+  else if (w->stride == 1)
     outputs_of_way(WAY_SAME, w, points, first, tiles, from, count, accumulate, dst);
   else if (back)
     outputs_of_way(WAY_DOUBLE, w, points, first, tiles, from, count, accumulate, dst);

@@ -6,8 +6,15 @@
 enum { LANES = 16, MOST_POINTS = 9 };
 #define INLINE static inline __attribute__((always_inline))
 
-/// Which images become which: of the same size at stride 1; at stride 2 half as large, and, back, twice as large.
-typedef enum { WAY_SAME, WAY_HALVE, WAY_DOUBLE } winograd_way;
+/// Which images become which: of the same size at stride 1; at stride 2 half as large, and, back, twice as large. The
+/// last is for the stem's windows, 7x7 at stride 2, as four taps of a side at stride 1 over the four phases of an image.
+typedef enum { WAY_SAME, WAY_HALVE, WAY_DOUBLE, WAY_STEM } winograd_way;
+
+/// Whether a way has the points of stride 1.
+INLINE bool is_plain(winograd_way way) { return way == WAY_SAME || way == WAY_STEM; }
+
+/// Results of a side of a tile, in the forward pass.
+INLINE int tile_side(winograd_way way) { return way == WAY_STEM ? 3 : 4; }
 
 /// Along one side there are six forms of weights. Each has a point of its own, but at stride 2 the last serves four
 /// (the pixels that meet one tap). A form's points are the rows of one matrix, [channels / 16][members][tiles][16].
@@ -38,7 +45,7 @@ INLINE int64_t offset_of(point_place p, int64_t plane, int64_t tiles, int64_t k)
 
 /// A point by its place along both sides.
 INLINE point_place point(winograd_way way, int64_t y, int64_t x) {
-  const int64_t row = smaller(y, 5), column = smaller(x, 5), stride = way == WAY_SAME ? 1 : 2;
+  const int64_t row = smaller(y, 5), column = smaller(x, 5), stride = is_plain(way) ? 1 : 2;
   point_place result = form_place(stride, row, column);
   result.member = (y - row) * side_members(stride, column) + (x - column);
   return result;

@@ -103,16 +103,38 @@ import Testing
     }
   }
 
-  @Test("the stem's gradient has equal bits in every variant")
+  @Test("the stem's transforms have equal bits in every variant")
   func stem() {
+    // Two images of three by two tiles.
+    let images = randomNumbers(2 * 7 * 5 * 16, seed: 1)
     var window = tamring_window(
-      height: 13, width: 9, channels: 3, kernel: 7, stride: 2, padding: 3, out_height: 7, out_width: 5)
-    let (src, slopes) = (randomNumbers(2 * 13 * 9 * 3, seed: 1), randomNumbers(2 * 35 * 8, seed: 2))
-    let row = FloatStorage(count: Int(tamring_row_slopes_room(&window)))
-    expectEqualBits("row_slopes", [FloatStorage(count: 8 * 7 * 24)]) {
-      tamring_row_slopes(&window, 2, 8, src.base, slopes.base, row.base, $0[0].base)
+      height: 7, width: 5, channels: 16, kernel: 4, stride: 1, padding: 2, out_height: 7, out_width: 5)
+    let points = randomNumbers(36 * 12 * 16 + 36 * 16, seed: 2)
+    expectEqualBits("winograd_inputs", [FloatStorage(count: points.count)]) {
+      tamring_winograd_inputs(&window, false, images.base, 0, 12, $0[0].base)
     } _: {
-      tamring_row_slopes_generic(&window, 2, 8, src.base, slopes.base, row.base, $0[0].base)
+      tamring_winograd_inputs_generic(&window, false, images.base, 0, 12, $0[0].base)
+    }
+    expectEqualBits("winograd_slopes", [FloatStorage(count: points.count)]) {
+      tamring_winograd_slopes(&window, images.base, 0, 12, $0[0].base)
+    } _: {
+      tamring_winograd_slopes_generic(&window, images.base, 0, 12, $0[0].base)
+    }
+    expectEqualBits("winograd_outputs", [images]) {
+      tamring_winograd_outputs(&window, false, points.base, 0, 12, 0, 16, false, $0[0].base)
+    } _: {
+      tamring_winograd_outputs_generic(&window, false, points.base, 0, 12, 0, 16, false, $0[0].base)
+    }
+    let (weights, forms) = (randomNumbers(32 * 3 * 49, seed: 3), randomNumbers(36 * 32 * 16 + 36 * 16, seed: 4))
+    expectEqualBits("stem_weights", [FloatStorage(count: forms.count)]) {
+      tamring_stem_weights(32, 3, weights.base, $0[0].base)
+    } _: {
+      tamring_stem_weights_generic(32, 3, weights.base, $0[0].base)
+    }
+    expectEqualBits("stem_weight_slopes", [FloatStorage(count: weights.count)]) {
+      tamring_stem_weight_slopes(32, 3, forms.base, $0[0].base)
+    } _: {
+      tamring_stem_weight_slopes_generic(32, 3, forms.base, $0[0].base)
     }
   }
 

@@ -14,13 +14,13 @@ final class OneDNNEngine: FloatEngine {
     case product
     /// A quarter or half of the multiplications.
     case winograd
-    /// Windows' rows as they lie in the image: the weights of the stem.
-    case rows
+    /// The same over the phases of an image: the first convolution.
+    case stem
   }
 
   private let products = OpenBLASEngine()
   private let winograd = WinogradConvolutions()
-  private let stem = StemGradient()
+  private let stem = StemConvolution()
   private let winogradFrom: Int
   private let primitives = PrimitiveCache(bf16: false)
 
@@ -32,14 +32,16 @@ final class OneDNNEngine: FloatEngine {
   private func method(_ shape: ConvolutionShape, _ direction: tamring_dnn_direction) -> Method {
     // Going back at stride 2 there is less to gain.
     let from = shape.stride == 2 && direction != TAMRING_DNN_FORWARD ? 2 * winogradFrom : winogradFrom
-    if shape.outputHeight >= from, WinogradConvolutions.fits(shape) { return .winograd }
+    if shape.outputHeight >= from {
+      if WinogradConvolutions.fits(shape) { return .winograd }
+      if StemConvolution.fits(shape), direction != TAMRING_DNN_DATA { return .stem }
+    }
     switch direction {
     case TAMRING_DNN_FORWARD:
       // The library's form of many weights costs more than it gains on few images.
       let isHeavy = shape.isPointwise && shape.weightCount >= 1 << 20 && shape.outputHeight <= 7
       return isHeavy || (shape.kernel == 3 && shape.stride == 2) ? .product : .direct
     case TAMRING_DNN_WEIGHTS:
-      if StemGradient.fits(shape) { return .rows }
       let narrow = min(shape.inputChannels, shape.outputChannels)
       let isLarge = narrow >= 128 && shape.inputChannels * shape.outputChannels > 65_536
       return shape.kernel > 1 || isLarge ? .product : .direct
@@ -53,7 +55,7 @@ final class OneDNNEngine: FloatEngine {
       switch method(shape, direction) {
       case .direct: primitives.find(shape, images, direction).workspaceCount
       case .product: 0
-      case .rows: stem.workspaceCount(shape)
+      case .stem: stem.workspaceCount(shape)
       case .winograd: winograd.workspaceCount(shape, images: images)
       }
     }
@@ -71,7 +73,9 @@ final class OneDNNEngine: FloatEngine {
         shape, images: images, src: src, weights: weights, dst: dst, workspace: workspace)
     case .product:
       unsafe products.forward(shape, images: images, src: src, weights: weights, dst: dst, workspace: workspace)
-    case .direct, .rows:
+    case .stem:
+      unsafe stem.forward(shape, images: images, src: src, weights: weights, dst: dst, workspace: workspace)
+    case .direct:
       unsafe primitives.find(shape, images, TAMRING_DNN_FORWARD).run(
         UnsafeMutableRawPointer(mutating: src), weights, dst, workspace)
     }
@@ -106,7 +110,7 @@ final class OneDNNEngine: FloatEngine {
     case .product:
       unsafe products.weightGradient(
         shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
-    case .rows:
+    case .stem:
       unsafe stem.weightGradient(
         shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
     case .direct:

@@ -50,18 +50,6 @@ TAMRING_KERNEL(enlarge_gradient, (bool bf16, const tamring_window *sizes, int64_
 /// Weights [outputs, inputs, area] to [outputs, area, inputs]; with the last two counts exchanged, the way back.
 void tamring_swap_inner(const float *src, int64_t outputs, int64_t inputs, int64_t area, float *dst);
 
-// net_stem.c: windows whose rows are at most 24 numbers.
-/// Elements of a padded row.
-static inline int64_t tamring_row_slopes_room(const tamring_window *w) {
-  return (w->width + 2 * w->padding) * w->channels + 24;
-}
-/// sums [outputs, kernel, 24] = the gradient of the weights, a row of a window at a time; `row` is scratch. Outputs
-/// come in fours.
-TAMRING_KERNEL(row_slopes, (const tamring_window *window, int64_t images, int64_t outputs, const float *src,
-                            const float *slopes, float *row, float *sums))
-/// Such sums to the gradient of weights [outputs, channels, kernel, kernel].
-void tamring_row_slopes_weights(const tamring_window *window, int64_t outputs, const float *sums, float *weights);
-
 // net_winograd.c and net_winograd_products.c: 3x3 windows, padding 1, stride 1 or 2. 4x4 results come from 36 points
 // (stride 1) or 81 (stride 2); 36 forms of the weights serve them. Channels come in sixteens. Tiles are counted through
 // all images; points are [form][channels / 16][members of the form][tiles][16]. Behind each form, of points or weights,
@@ -95,6 +83,16 @@ TAMRING_KERNEL(winograd_multiply_slopes, (const tamring_winograd_slopes_shape *s
 /// The gradient of forms to that of weights [outputs, inputs, 3, 3].
 TAMRING_KERNEL(winograd_weight_slopes, (const float *forms, int64_t stride, int64_t outputs, int64_t inputs,
                                         float *slopes))
+
+// net_winograd_stem.c: 7x7 windows, padding 3, stride 2, over up to four channels. As windows of 4x4, padding 2, stride 1
+// over the phases of an image they take the functions above: 3x3 results come from 36 points. Outputs come in sixteens.
+/// The phases of one image, [out_height, out_width, 16]: of the pixels 2y + p and 2x + q, channel by channel, at
+/// (2p + q) * channels; zero behind them and beyond the image.
+void tamring_stem_phases(const tamring_window *window, const float *src, float *phases);
+/// Weights [outputs, channels, 7, 7] to forms [36][outputs / 16][16][16].
+TAMRING_KERNEL(stem_weights, (int64_t outputs, int64_t channels, const float *weights, float *forms))
+/// The gradient of forms, [36][outputs / 16][16][16], to that of weights.
+TAMRING_KERNEL(stem_weight_slopes, (int64_t outputs, int64_t channels, const float *forms, float *slopes))
 
 // net_norm.c
 void tamring_expand(const float *values, int64_t channels, int64_t span, float *expanded);

@@ -1,0 +1,97 @@
+// The first convolution, 7x7 at stride 2 over a few channels, by Winograd's minimal filtering.
+import CKernels
+
+/// Each image is parted into its four phases (even and odd rows and columns), side by side as sixteen channels. Over
+/// these the window is one of 4x4 at stride 1: F(3x3, 4x4), with a quarter of the multiplications and the points of
+/// `WinogradConvolutions`. There is no gradient of the images, as they are the network's input.
+struct StemConvolution {
+  private static let channels = 16
+  /// Points of a tile, and forms of a weight.
+  private static let points = 36
+  /// Tiles at a time, so that their points stay within the caches.
+  private static let most = 40
+  private static let gaps = points * 16
+
+  static func fits(_ shape: ConvolutionShape) -> Bool {
+    shape.kernel == 7 && shape.stride == 2 && shape.padding == 3 && 4 * shape.inputChannels <= channels
+      && shape.outputChannels % 16 == 0
+  }
+
+  func workspaceCount(_ shape: ConvolutionShape) -> Int {
+    let (all, outputs) = (Self.channels, shape.outputChannels)
+    return Self.points * (all * outputs + Self.most * (all + outputs)) + 3 * Self.gaps
+      + shape.outputHeight * shape.outputWidth * all
+  }
+
+  func forward(
+    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
+    dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+  ) {
+    let (all, outputs) = (Int64(Self.channels), Int64(shape.outputChannels))
+    var written = window(shape, outputs)
+    let room = unsafe room(shape, workspace)
+    unsafe tamring_stem_weights(outputs, Int64(shape.inputChannels), weights, room.forms)
+    unsafe forEachBlock(shape, images, src, room) { image, first, tiles in
+      unsafe tamring_winograd_multiply(1, tiles, all, outputs, room.inputs, room.forms, room.outputs)
+      unsafe tamring_winograd_outputs(
+        &written, false, room.outputs, first, tiles, 0, outputs, false,
+        dst + image * shape.outputHeight * shape.outputWidth * shape.outputChannels)
+    }
+  }
+
+  func weightGradient(
+    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, dDst: UnsafePointer<Float>,
+    dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+  ) {
+    let (all, outputs) = (Int64(Self.channels), Int64(shape.outputChannels))
+    var slopes = window(shape, outputs)
+    let room = unsafe room(shape, workspace)
+    unsafe forEachBlock(shape, images, src, room) { image, first, tiles in
+      unsafe tamring_winograd_slopes(
+        &slopes, dDst + image * shape.outputHeight * shape.outputWidth * shape.outputChannels, first, tiles,
+        room.outputs)
+      var part = tamring_winograd_slopes_shape(
+        stride: 1, tiles: tiles, outputs: outputs, inputs: all, first: 0, count: outputs)
+      unsafe tamring_winograd_multiply_slopes(&part, room.outputs, room.inputs, image > 0 || first > 0, room.forms)
+    }
+    unsafe tamring_stem_weight_slopes(outputs, Int64(shape.inputChannels), room.forms, dWeights)
+  }
+
+  private typealias Room = (
+    forms: UnsafeMutablePointer<Float>, inputs: UnsafeMutablePointer<Float>, outputs: UnsafeMutablePointer<Float>,
+    phases: UnsafeMutablePointer<Float>
+  )
+
+  private func room(_ shape: ConvolutionShape, _ workspace: UnsafeMutablePointer<Float>) -> Room {
+    let inputs = unsafe workspace + Self.points * Self.channels * shape.outputChannels + Self.gaps
+    let outputs = unsafe inputs + Self.points * Self.channels * Self.most + Self.gaps
+    return unsafe (
+      workspace, inputs, outputs, outputs + Self.points * shape.outputChannels * Self.most + Self.gaps
+    )
+  }
+
+  /// Calls `body` with an image, the first of some of its tiles and their count, when their inputs are points.
+  private func forEachBlock(
+    _ shape: ConvolutionShape, _ images: Int, _ src: UnsafePointer<Float>, _ room: Room,
+    _ body: (Int, Int64, Int64) -> Void
+  ) {
+    var (whole, read) = (shape.window, window(shape, Int64(Self.channels)))
+    let total = ((shape.outputHeight + 2) / 3) * ((shape.outputWidth + 2) / 3)
+    for image in 0..<images {
+      unsafe tamring_stem_phases(&whole, src + image * shape.height * shape.width * shape.inputChannels, room.phases)
+      for first in stride(from: 0, to: total, by: Self.most) {
+        let tiles = Int64(min(Self.most, total - first))
+        unsafe tamring_winograd_inputs(&read, false, room.phases, Int64(first), tiles, room.inputs)
+        body(image, Int64(first), tiles)
+      }
+    }
+  }
+
+  /// The window over the phases.
+  private func window(_ shape: ConvolutionShape, _ channels: Int64) -> tamring_window {
+    let (height, width) = (Int64(shape.outputHeight), Int64(shape.outputWidth))
+    return tamring_window(
+      height: height, width: width, channels: channels, kernel: 4, stride: 1, padding: 2, out_height: height,
+      out_width: width)
+  }
+}
