@@ -8,12 +8,15 @@ enum { MOST_ROWS = 6 };
 /// `x` in all lanes: subtracting zero changes nothing, not even the sign of a zero, and costs nothing.
 #define SPLAT(x) ((x) - (float16v){0})
 
-/// results[r] = Σ a[r] · weights over the panels of sixteen channels, for `count` rows.
+/// Channels with those that fill up the last sixteen.
+INLINE int64_t whole_panels(int64_t channels) { return (channels + LANES - 1) / LANES * LANES; }
+
+/// results[r] = Σ a[r] · weights over `channels` in panels of sixteen, for `count` rows.
 INLINE void rows_product(int count, const float *restrict a, int64_t panel, const float *restrict weights,
-                         int64_t panels, float *restrict results) {
+                         int64_t channels, float *restrict results) {
   float16v sums[MOST_ROWS] = {0};
-  for (int64_t p = 0; p < panels; p++, a += panel)
-    for (int64_t k = 0; k < LANES; k++, weights += LANES) {
+  for (; channels > 0; channels -= LANES, a += panel)
+    for (int64_t k = 0; k < smaller(LANES, channels); k++, weights += LANES) {
       const float16v w = *(const float16u *)weights;
       for (int r = 0; r < count; r++)
         sums[r] = __builtin_elementwise_fma(SPLAT(a[r * LANES + k]), w, sums[r]);
@@ -38,22 +41,22 @@ BODY winograd_multiply_body(int64_t stride, int64_t tiles, int64_t from, int64_t
   for (int64_t form = 0; form < 36; form++) {
     const int64_t rows = form_place(stride, form / 6, form % 6).members * tiles;
     const int64_t groups = (rows + MOST_ROWS - 1) / MOST_ROWS;
-    for (int64_t panel = 0; panel < to; panel += LANES, forms += from * LANES)
+    for (int64_t panel = 0; panel < to; panel += LANES, forms += whole_panels(from) * LANES)
       for (int64_t group = 0; group < groups; group++) {
         // Groups as even as can be: one of few rows would wait for its own sums.
         const int64_t first = rows * group / groups, count = rows * (group + 1) / groups - first;
         const float *a = points + first * LANES;
         float *result = results + panel * rows + first * LANES;
         switch (count) {
-          case 6: rows_product(6, a, rows * LANES, forms, from / LANES, result); break;
-          case 5: rows_product(5, a, rows * LANES, forms, from / LANES, result); break;
-          case 4: rows_product(4, a, rows * LANES, forms, from / LANES, result); break;
+          case 6: rows_product(6, a, rows * LANES, forms, from, result); break;
+          case 5: rows_product(5, a, rows * LANES, forms, from, result); break;
+          case 4: rows_product(4, a, rows * LANES, forms, from, result); break;
           default:
             for (int64_t r = 0; r < count; r++)
-              rows_product(1, a + r * LANES, rows * LANES, forms, from / LANES, result + r * LANES);
+              rows_product(1, a + r * LANES, rows * LANES, forms, from, result + r * LANES);
         }
       }
-    points += rows * from + GAP;
+    points += rows * whole_panels(from) + GAP;
     forms += GAP;
     results += rows * to + GAP;
   }
@@ -69,12 +72,21 @@ BODY winograd_multiply_slopes_body(const tamring_winograd_slopes_shape *s, const
     const int64_t rows = form_place(s->stride, form / 6, form % 6).members * s->tiles;
     for (int64_t o = s->first; o < s->first + s->count; o += LANES)
       for (int64_t i = 0; i < s->inputs; i += LANES, forms += LANES * LANES) {
-        const float *a = slopes + o * rows, *b = inputs + i * rows;
-        columns_product(6, a, b, rows, add, forms);
-        columns_product(5, a + 6, b, rows, add, forms + 6 * LANES);
-        columns_product(5, a + 11, b, rows, add, forms + 11 * LANES);
+        const int64_t count = smaller(LANES, s->first + s->count - o), groups = (count + MOST_ROWS - 1) / MOST_ROWS;
+        for (int64_t group = 0; group < groups; group++) {
+          const int64_t first = count * group / groups;
+          const float *a = slopes + o * rows + first, *b = inputs + i * rows;
+          float *result = forms + first * LANES;
+          switch (count * (group + 1) / groups - first) {
+            case 6: columns_product(6, a, b, rows, add, result); break;
+            case 5: columns_product(5, a, b, rows, add, result); break;
+            default:
+              for (int64_t r = first; r < count * (group + 1) / groups; r++)
+                columns_product(1, a + r - first, b, rows, add, forms + r * LANES);
+          }
+        }
       }
-    slopes += rows * s->outputs + GAP;
+    slopes += rows * whole_panels(s->outputs) + GAP;
     inputs += rows * s->inputs + GAP;
     forms += GAP;
   }

@@ -44,7 +44,7 @@ INLINE void forms_to_taps(const float16v u[6], float16v g[TAPS]) {
 BODY stem_weights_body(int64_t outputs, int64_t channels, const float *restrict weights, float *restrict forms) {
   const int64_t plane = outputs * LANES + GAP;
   for (int64_t o = 0; o < outputs; o += LANES)
-    for (int64_t k = 0; k < LANES; k++) {
+    for (int64_t k = 0; k < 4 * channels; k++) {
       const int64_t phase = k / channels, channel = k % channels;
       float16v half[6][TAPS];
       for (int64_t x = 0; x < TAPS; x++) {
@@ -70,24 +70,24 @@ KERNEL(stem_weights, (int64_t outputs, int64_t channels, const float *weights, f
 
 BODY stem_weight_slopes_body(int64_t outputs, int64_t channels, const float *restrict forms, float *restrict slopes) {
   const int64_t plane = outputs * LANES + GAP;
-  for (int64_t o = 0; o < outputs; o++) {
-    float16v half[TAPS][6], g[TAPS][TAPS];
-    for (int x = 0; x < 6; x++) {
-      float16v u[6], taps[TAPS];
-      for (int y = 0; y < 6; y++) u[y] = *(const float16u *)(forms + (y * 6 + x) * plane + o * LANES);
-      forms_to_taps(u, taps);
-      for (int y = 0; y < TAPS; y++) half[y][x] = taps[y];
-    }
-    for (int y = 0; y < TAPS; y++) forms_to_taps(half[y], g[y]);
+  for (int64_t o = 0; o < outputs; o += LANES)
     for (int64_t k = 0; k < 4 * channels; k++) {
-      float *to = slopes + (o * channels + k % channels) * KERNEL * KERNEL;
+      const int64_t phase = k / channels, channel = k % channels;
+      float16v half[TAPS][6], g[TAPS][TAPS];
+      for (int x = 0; x < 6; x++) {
+        float16v u[6], taps[TAPS];
+        for (int y = 0; y < 6; y++) u[y] = *(const float16u *)(forms + (y * 6 + x) * plane + (o + k) * LANES);
+        forms_to_taps(u, taps);
+        for (int y = 0; y < TAPS; y++) half[y][x] = taps[y];
+      }
+      for (int y = 0; y < TAPS; y++) forms_to_taps(half[y], g[y]);
       for (int64_t y = 0; y < TAPS; y++)
         for (int64_t x = 0; x < TAPS; x++) {
-          const int64_t i = whole_tap(y, k / channels / 2), j = whole_tap(x, k / channels % 2);
-          if (i >= 0 && j >= 0) to[i * KERNEL + j] = g[y][x][k];
+          const int64_t i = whole_tap(y, phase / 2), j = whole_tap(x, phase % 2);
+          for (int lane = 0; lane < LANES && i >= 0 && j >= 0; lane++)
+            slopes[(((o + lane) * channels + channel) * KERNEL + i) * KERNEL + j] = g[y][x][lane];
         }
     }
-  }
 }
 KERNEL(stem_weight_slopes, (int64_t outputs, int64_t channels, const float *forms, float *slopes),
        (outputs, channels, forms, slopes))

@@ -27,12 +27,12 @@ struct StemConvolution {
     _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
-    let (all, outputs) = (Int64(Self.channels), Int64(shape.outputChannels))
+    let (used, outputs) = (Int64(4 * shape.inputChannels), Int64(shape.outputChannels))
     var written = window(shape, outputs)
     let room = unsafe room(shape, workspace)
     unsafe tamring_stem_weights(outputs, Int64(shape.inputChannels), weights, room.forms)
     unsafe forEachBlock(shape, images, src, room) { image, first, tiles in
-      unsafe tamring_winograd_multiply(1, tiles, all, outputs, room.inputs, room.forms, room.outputs)
+      unsafe tamring_winograd_multiply(1, tiles, used, outputs, room.inputs, room.forms, room.outputs)
       unsafe tamring_winograd_outputs(
         &written, false, room.outputs, first, tiles, 0, outputs, false,
         dst + image * shape.outputHeight * shape.outputWidth * shape.outputChannels)
@@ -43,16 +43,17 @@ struct StemConvolution {
     _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, dDst: UnsafePointer<Float>,
     dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
-    let (all, outputs) = (Int64(Self.channels), Int64(shape.outputChannels))
+    let (used, outputs) = (Int64(4 * shape.inputChannels), Int64(shape.outputChannels))
     var slopes = window(shape, outputs)
     let room = unsafe room(shape, workspace)
     unsafe forEachBlock(shape, images, src, room) { image, first, tiles in
       unsafe tamring_winograd_slopes(
         &slopes, dDst + image * shape.outputHeight * shape.outputWidth * shape.outputChannels, first, tiles,
         room.outputs)
+      // With the roles exchanged: phases have fewer channels than a panel.
       var part = tamring_winograd_slopes_shape(
-        stride: 1, tiles: tiles, outputs: outputs, inputs: all, first: 0, count: outputs)
-      unsafe tamring_winograd_multiply_slopes(&part, room.outputs, room.inputs, image > 0 || first > 0, room.forms)
+        stride: 1, tiles: tiles, outputs: used, inputs: outputs, first: 0, count: used)
+      unsafe tamring_winograd_multiply_slopes(&part, room.inputs, room.outputs, image > 0 || first > 0, room.forms)
     }
     unsafe tamring_stem_weight_slopes(outputs, Int64(shape.inputChannels), room.forms, dWeights)
   }

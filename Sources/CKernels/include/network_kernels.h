@@ -70,7 +70,8 @@ typedef struct {
 } tamring_winograd_weights_shape;
 /// Weights to forms [36][to / 16][from][16].
 TAMRING_KERNEL(winograd_weights, (const tamring_winograd_weights_shape *shape, const float *weights, float *forms))
-/// Points of `from` channels and forms to points of `to` channels.
+/// Points of `from` channels and forms to points of `to` channels. `from` need not be sixteens, but its last panel has
+/// room for all.
 TAMRING_KERNEL(winograd_multiply, (int64_t stride, int64_t tiles, int64_t from, int64_t to, const float *points,
                                    const float *forms, float *results))
 /// Outputs `first ..< first + count` of `outputs`.
@@ -78,6 +79,7 @@ typedef struct {
   int64_t stride, tiles, outputs, inputs, first, count;
 } tamring_winograd_slopes_shape;
 /// The gradient of forms, [36][count / 16][inputs / 16][16][16], from points of slopes and inputs; or adds to it.
+/// `outputs` and `count` need not be sixteens, as above.
 TAMRING_KERNEL(winograd_multiply_slopes, (const tamring_winograd_slopes_shape *shape, const float *slopes,
                                           const float *inputs, bool add, float *forms))
 /// The gradient of forms to that of weights [outputs, inputs, 3, 3].
@@ -89,7 +91,8 @@ TAMRING_KERNEL(winograd_weight_slopes, (const float *forms, int64_t stride, int6
 /// The phases of one image, [out_height, out_width, 16]: of the pixels 2y + p and 2x + q, channel by channel, at
 /// (2p + q) * channels; zero behind them and beyond the image.
 void tamring_stem_phases(const tamring_window *window, const float *src, float *phases);
-/// Weights [outputs, channels, 7, 7] to forms [36][outputs / 16][16][16].
+/// Weights [outputs, channels, 7, 7] to forms [36][outputs / 16][16][16]; rows beyond the phases' channels stay as
+/// they are, here and below.
 TAMRING_KERNEL(stem_weights, (int64_t outputs, int64_t channels, const float *weights, float *forms))
 /// The gradient of forms, [36][outputs / 16][16][16], to that of weights.
 TAMRING_KERNEL(stem_weight_slopes, (int64_t outputs, int64_t channels, const float *forms, float *slopes))
