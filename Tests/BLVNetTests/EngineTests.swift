@@ -30,8 +30,8 @@ enum TestedEngine: CaseIterable {
     (256, 144, 3, 1, 1, 8, 7), (144, 256, 3, 2, 1, 9, 14),
     // The stem's.
     (3, 16, 7, 2, 3, 26, 17), (4, 32, 7, 2, 3, 45, 62), (3, 16, 7, 2, 3, 2, 1), (2, 16, 7, 2, 3, 7, 5),
-    // Wide enough for products, and not.
-    (128, 512, 1, 1, 0, 3, 5), (64, 128, 1, 1, 0, 4, 5), (32, 32, 3, 2, 1, 14, 14),
+    // Products of our own: more channels or pixels than a block, and fewer than a tile; and windows gathered.
+    (528, 48, 1, 1, 0, 3, 5), (16, 32, 1, 1, 0, 21, 29), (16, 16, 1, 1, 0, 1, 1), (32, 32, 3, 2, 1, 14, 14),
   ].map {
     ConvolutionShape(
       inputChannels: $0.0, outputChannels: $0.1, kernel: $0.2, stride: $0.3, padding: $0.4, height: $0.5, width: $0.6)

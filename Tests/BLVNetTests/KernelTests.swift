@@ -103,6 +103,33 @@ import Testing
     }
   }
 
+  @Test("products of pixels have equal bits in every variant", arguments: [(1, 16), (200, 272), (13, 32), (261, 16)])
+  func pointwise(_ pixels: Int, _ inputs: Int) {
+    let (outputs, p, i) = (48, Int64(pixels), Int64(inputs))
+    let (images, slopes) = (randomNumbers(pixels * inputs, seed: 1), randomNumbers(pixels * outputs, seed: 2))
+    let weights = randomNumbers(inputs * outputs, seed: 3)
+    let room = FloatStorage(count: 256 * (inputs + outputs))
+    for turned in [false, true] {
+      expectEqualBits("pointwise_forms", [FloatStorage(count: weights.count)]) {
+        tamring_pointwise_forms(48, i, turned, weights.base, $0[0].base)
+      } _: {
+        tamring_pointwise_forms_generic(48, i, turned, weights.base, $0[0].base)
+      }
+    }
+    for add in [false, true] {
+      expectEqualBits("pointwise", [slopes]) {
+        tamring_pointwise(p, i, 48, images.base, weights.base, add, $0[0].base)
+      } _: {
+        tamring_pointwise_generic(p, i, 48, images.base, weights.base, add, $0[0].base)
+      }
+    }
+    expectEqualBits("pointwise_slopes", [weights]) {
+      tamring_pointwise_slopes(p, 48, i, slopes.base, images.base, room.base, $0[0].base)
+    } _: {
+      tamring_pointwise_slopes_generic(p, 48, i, slopes.base, images.base, room.base, $0[0].base)
+    }
+  }
+
   @Test("the stem's transforms have equal bits in every variant")
   func stem() {
     // Two images of three by two tiles.
