@@ -88,10 +88,29 @@ INLINE void norm_row(bool bf16, const void *x, int64_t count, const float *mean,
   }
 }
 
+/// Row by row, where the residual is that of a smaller image.
+INLINE void norm_enlarged(bool bf16, const void *x, int64_t n, const float *mean, const float *scale, const float *shift,
+                          const void *residual, const tamring_window *sizes, bool relu, bool stream, void *y) {
+  const int64_t c = sizes->channels, line = sizes->out_width * c, lines = n / line;
+  for (int64_t row = lines - 1; row >= 0; row--) {
+    const int64_t image = row / sizes->out_height, from = row % sizes->out_height * sizes->height / sizes->out_height;
+    const void *seen = at(bf16, residual, (image * sizes->height + from) * sizes->width * c);
+    for (int64_t column = 0; column < sizes->out_width; column++) {
+      const int64_t i = row * line + column * c;
+      norm_row(bf16, at(bf16, x, i), c, mean, scale, shift,
+               at(bf16, seen, column * sizes->width / sizes->out_width * c), relu, stream, writable_at(bf16, y, i));
+    }
+  }
+}
+
 BODY norm_forward_body(bool bf16, const void *x, int64_t n, int64_t span, const float *restrict mean,
-                       const float *restrict scale, const float *restrict shift, const void *residual, bool relu,
-                       void *y) {
+                       const float *restrict scale, const float *restrict shift, const void *residual,
+                       const tamring_window *enlarged, bool relu, void *y) {
   const bool stream = streams(n * element_size(bf16), y);
+  if (enlarged) {
+    norm_enlarged(bf16, x, n, mean, scale, shift, residual, enlarged, relu, stream && enlarged->channels % 16 == 0, y);
+    return;
+  }
   FROM_THE_END(first, last, n, span)
   for (int64_t i = first; i < last; i += span)
     norm_row(bf16, at(bf16, x, i), smaller(span, n - i), mean, scale, shift, residual ? at(bf16, residual, i) : NULL,
@@ -99,8 +118,8 @@ BODY norm_forward_body(bool bf16, const void *x, int64_t n, int64_t span, const 
 }
 ACTIVATION_KERNEL(norm_forward,
                   (bool bf16, const void *x, int64_t n, int64_t span, const float *mean, const float *scale,
-                   const float *shift, const void *residual, bool relu, void *y),
-                  (bf16, x, n, span, mean, scale, shift, residual, relu, y))
+                   const float *shift, const void *residual, const tamring_window *enlarged, bool relu, void *y),
+                  (bf16, x, n, span, mean, scale, shift, residual, enlarged, relu, y))
 
 INLINE void add_slopes(bool bf16, int rows, void *restrict g, const void *restrict y, const void *restrict x,
                        int64_t span, int64_t columns, const float *restrict mean, const float *restrict scale,

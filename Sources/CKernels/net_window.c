@@ -1,4 +1,4 @@
-// Windows over images: im2col and its transpose, average pooling, nearest-neighbour enlargement.
+// Windows over images: im2col and its transpose, average pooling, and the gradient of enlargement.
 #include "net_common.h"
 #include "network_kernels.h"
 
@@ -141,19 +141,6 @@ ACTIVATION_KERNEL(average_pool_gradient,
                   (bool bf16, const tamring_window *w, int64_t images, const void *d_dst, bool accumulate,
                    void *d_src),
                   (bf16, w, images, d_dst, accumulate, d_src))
-
-BODY enlarge_body(bool bf16, const tamring_window *s, int64_t images, const void *restrict src, void *restrict dst) {
-  const int64_t size = s->channels * element_size(bf16);
-  char *to = dst;
-  for (int64_t image = 0; image < images; image++)
-    for (int64_t y = 0; y < s->out_height; y++) {
-      const char *line = (const char *)src + (image * s->height + y * s->height / s->out_height) * s->width * size;
-      for (int64_t x = 0; x < s->out_width; x++, to += size)
-        memcpy(to, line + x * s->width / s->out_width * size, (size_t)size);
-    }
-}
-ACTIVATION_KERNEL(enlarge, (bool bf16, const tamring_window *s, int64_t images, const void *src, void *dst),
-                  (bf16, s, images, src, dst))
 
 /// The enlarged pixels along one side that a pixel became.
 INLINE taps enlarged(int64_t pixel, int64_t size, int64_t out_size) {

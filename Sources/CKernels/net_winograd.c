@@ -270,32 +270,64 @@ KERNEL(winograd_outputs,
         int64_t count, bool accumulate, float *dst),
        (w, back, points, first, tiles, from, count, accumulate, dst))
 
+/// The nine weights of sixteen windows, which lie side by side, to nine vectors; and back.
+INLINE void read_windows(const float *restrict weights, float16v taps[LANES]) {
+  // Each vector holds a window and more, but nothing is read beyond the last one.
+  for (int lane = 0; lane < LANES - 1; lane++) taps[lane] = *(const float16u *)(weights + 9 * lane);
+  float last[LANES] = {0};
+  memcpy(last, weights + 9 * (LANES - 1), 9 * sizeof(float));
+  taps[LANES - 1] = *(const float16u *)last;
+  transpose16(taps);
+}
+
+INLINE void write_windows(float16v taps[LANES], float *restrict weights) {
+  transpose16(taps);
+  // What a vector writes behind its window, the next one mends.
+  for (int lane = 0; lane < LANES - 1; lane++) *(float16u *)(weights + 9 * lane) = taps[lane];
+  memcpy(weights + 9 * (LANES - 1), &taps[LANES - 1], 9 * sizeof(float));
+}
+
+/// Sixteen rows of sixteen windows each to the weights [window of a row][tap] of all rows.
+INLINE void read_rows(const float *restrict weights, int64_t stride, float16v taps[9 * LANES]) {
+  for (int part = 0; part < 9; part++) {
+    for (int lane = 0; lane < LANES; lane++)
+      taps[part * LANES + lane] = *(const float16u *)(weights + lane * stride + part * LANES);
+    transpose16(taps + part * LANES);
+  }
+}
+
+INLINE void window_to_forms(winograd_way way, const float16v taps[9], bool turned, float *restrict forms, int64_t plane) {
+  float16v half[6][3];
+  for (int x = 0; x < 3; x++) {
+    float16v g[3], u[6];
+    for (int y = 0; y < 3; y++) g[y] = taps[turned ? 8 - (y * 3 + x) : y * 3 + x];
+    weights_to_forms(way, g, u);
+    for (int y = 0; y < 6; y++) half[y][x] = u[y];
+  }
+  for (int y = 0; y < 6; y++) {
+    float16v u[6];
+    weights_to_forms(way, half[y], u);
+    for (int x = 0; x < 6; x++) *(float16u *)(forms + (y * 6 + x) * plane) = u[x];
+  }
+}
+
 INLINE void weights_of_way(winograd_way way, const tamring_winograd_weights_shape *s, const float *restrict weights,
                            float *restrict forms) {
   const int64_t plane = s->to * s->from + GAP;
   for (int64_t o = 0; o < s->to; o += LANES)
     for (int64_t i = 0; i < s->from; i += LANES) {
-      // Plain copies first: sixteen weights that belong side by side lie far apart.
-      float taps[LANES][9][LANES];
-      for (int64_t lane = 0; lane < LANES; lane++)
-        for (int64_t k = 0; k < LANES; k++) {
-          const float *window = weights + (o + lane) * s->to_stride + (i + k) * s->from_stride;
-          for (int64_t tap = 0; tap < 9; tap++) taps[k][tap][lane] = window[s->turned ? 8 - tap : tap];
+      const float *windows = weights + o * s->to_stride + i * s->from_stride;
+      float *to = forms + o * s->from + i * LANES;
+      if (s->turned) {
+        for (int k = 0; k < LANES; k++) {
+          float16v taps[LANES];
+          read_windows(windows + k * s->from_stride, taps);
+          window_to_forms(way, taps, true, to + k * LANES, plane);
         }
-      for (int64_t k = 0; k < LANES; k++) {
-        float16v half[6][3];
-        for (int x = 0; x < 3; x++) {
-          float16v g[3], u[6];
-          for (int y = 0; y < 3; y++) g[y] = *(const float16u *)taps[k][y * 3 + x];
-          weights_to_forms(way, g, u);
-          for (int y = 0; y < 6; y++) half[y][x] = u[y];
-        }
-        for (int y = 0; y < 6; y++) {
-          float16v u[6];
-          weights_to_forms(way, half[y], u);
-          for (int x = 0; x < 6; x++)
-            *(float16u *)(forms + (y * 6 + x) * plane + o * s->from + (i + k) * LANES) = u[x];
-        }
+      } else {
+        float16v taps[9 * LANES];
+        read_rows(windows, s->to_stride, taps);
+        for (int k = 0; k < LANES; k++) window_to_forms(way, taps + 9 * k, false, to + k * LANES, plane);
       }
     }
 }
@@ -322,15 +354,9 @@ INLINE void weight_slopes_of_way(winograd_way way, const float *restrict forms, 
         forms_to_weights(way, u, g);
         for (int y = 0; y < 3; y++) half[y][j] = g[y];
       }
-      float taps[9][LANES];
-      for (int y = 0; y < 3; y++) {
-        float16v g[3];
-        forms_to_weights(way, half[y], g);
-        for (int x = 0; x < 3; x++) *(float16u *)taps[y * 3 + x] = g[x];
-      }
-      float *to = slopes + (o * inputs + k) * 9;
-      for (int lane = 0; lane < LANES; lane++)
-        for (int tap = 0; tap < 9; tap++) to[lane * 9 + tap] = taps[tap][lane];
+      float16v taps[LANES] = {0};
+      for (int y = 0; y < 3; y++) forms_to_weights(way, half[y], taps + 3 * y);
+      write_windows(taps, slopes + (o * inputs + k) * 9);
     }
 }
 

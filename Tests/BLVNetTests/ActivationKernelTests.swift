@@ -96,9 +96,9 @@ import Testing
     let numbers = FloatStorage((0..<100).map { Float(bitPattern: bits[$0 % 13]) * 1.25 })
     let (zeros, ones) = (FloatStorage(count: 64), FloatStorage(repeatElement(1, count: 64)))
     check("norm_forward", [numbers, FloatStorage(count: 100)]) {
-      tamring_norm_forward($0, $1[0], 100, 64, zeros.base, ones.base, zeros.base, nil, false, $1[1])
+      tamring_norm_forward($0, $1[0], 100, 64, zeros.base, ones.base, zeros.base, nil, nil, false, $1[1])
     } _: {
-      tamring_norm_forward_generic($0, $1[0], 100, 64, zeros.base, ones.base, zeros.base, nil, false, $1[1])
+      tamring_norm_forward_generic($0, $1[0], 100, 64, zeros.base, ones.base, zeros.base, nil, nil, false, $1[1])
     }
   }
 
@@ -120,10 +120,11 @@ import Testing
     for relu in [false, true] {
       for residual in [false, true] {
         check("norm_forward", [x, g, FloatStorage(count: count)]) {
-          tamring_norm_forward($0, $1[0], n, span, v[0].base, v[1].base, v[2].base, residual ? $1[1] : nil, relu, $1[2])
+          tamring_norm_forward(
+            $0, $1[0], n, span, v[0].base, v[1].base, v[2].base, residual ? $1[1] : nil, nil, relu, $1[2])
         } _: {
           tamring_norm_forward_generic(
-            $0, $1[0], n, span, v[0].base, v[1].base, v[2].base, residual ? $1[1] : nil, relu, $1[2])
+            $0, $1[0], n, span, v[0].base, v[1].base, v[2].base, residual ? $1[1] : nil, nil, relu, $1[2])
         }
       }
       check("norm_backward_sums", [g, y, x], [sums]) {
@@ -132,11 +133,6 @@ import Testing
         tamring_norm_backward_sums_generic(
           $0, $1[0], relu ? $1[1] : nil, $1[2], n, span, v[0].base, nil, nil, $1.doubles(0))
       }
-    }
-    check("norm_forward, residual in place", [x, g]) {
-      tamring_norm_forward($0, $1[0], n, span, v[0].base, v[1].base, v[2].base, $1[1], true, $1[1])
-    } _: {
-      tamring_norm_forward_generic($0, $1[0], n, span, v[0].base, v[1].base, v[2].base, $1[1], true, $1[1])
     }
     check("norm_backward_sums, recomputed", [g, x], [sums]) {
       tamring_norm_backward_sums($0, $1[0], nil, $1[1], n, span, v[0].base, v[1].base, v[2].base, $1.doubles(0))
@@ -209,7 +205,8 @@ import Testing
     let v = (0..<3).map { randomNumbers(64, seed: UInt64(2 + $0)) }
     func norm(_ sizes: Int, _ piece: Int, _ dst: AlignedStorage<UInt16>) {
       tamring_norm_forward(
-        bf16, place(x, piece), Int64(sizes * size), 64, v[0].base, v[1].base, v[2].base, nil, true, place(dst, piece))
+        bf16, place(x, piece), Int64(sizes * size), 64, v[0].base, v[1].base, v[2].base, nil, nil, true,
+        place(dst, piece))
     }
     var shape = tamring_temporal_shape(
       frames: 4, taps: 3, frame_size: Int64(size / 4), span: 64, paired: false, split: false)
@@ -247,10 +244,12 @@ import Testing
     }
     var sizes = tamring_window(
       height: 4, width: 3, channels: Int64(channels), kernel: 1, stride: 1, padding: 0, out_height: 7, out_width: 5)
-    check("enlarge", [d, src]) {
-      tamring_enlarge($0, &sizes, images, $1[0], $1[1])
+    let v = (0..<3).map { randomNumbers(Int(tamring_span(Int64(channels))), seed: UInt64(3 + $0)) }
+    let (n, span) = (Int64(large), tamring_span(Int64(channels)))
+    check("norm_forward, enlarged residual", [src, d, FloatStorage(count: large)]) {
+      tamring_norm_forward($0, $1[0], n, span, v[0].base, v[1].base, v[2].base, $1[1], &sizes, true, $1[2])
     } _: {
-      tamring_enlarge_generic($0, &sizes, images, $1[0], $1[1])
+      tamring_norm_forward_generic($0, $1[0], n, span, v[0].base, v[1].base, v[2].base, $1[1], &sizes, true, $1[2])
     }
     for accumulate in [false, true] {
       check("average_pool_gradient", [d, src]) {

@@ -60,14 +60,11 @@ struct BatchNorm: Layer {
 
     let means = unsafe lane.expand(lane.moments.base + mean.offset, channels, 0)
     let (scale, shift) = unsafe affine(lane)
-    var other = unsafe residual.map { unsafe lane.value($0) }
-    if enlarges, let small = unsafe other {
-      var sizes = sizes
-      unsafe tamring_enlarge(lane.bf16, &sizes, Int64(lane.clips * shape.frames), small, y)
-      unsafe other = y
+    let other = unsafe residual.map { unsafe lane.value($0) }
+    unsafe withUnsafePointer(to: sizes) { sizes in
+      unsafe tamring_norm_forward(
+        lane.bf16, x, Int64(count), Int64(span), means, scale, shift, other, enlarges ? sizes : nil, relu, y)
     }
-    unsafe tamring_norm_forward(
-      lane.bf16, x, Int64(count), Int64(span), means, scale, shift, other, relu, y)
   }
 
   /// weight / √(variance + ε), and the bias.

@@ -42,8 +42,7 @@ TAMRING_KERNEL(average_pool, (bool bf16, const tamring_window *window, int64_t i
 /// Writes `d_src`, or adds to it.
 TAMRING_KERNEL(average_pool_gradient, (bool bf16, const tamring_window *window, int64_t images, const void *d_dst,
                                        bool accumulate, void *d_src))
-/// Nearest-neighbour enlargement of [images, height, width, channels] to out_height x out_width.
-TAMRING_KERNEL(enlarge, (bool bf16, const tamring_window *sizes, int64_t images, const void *src, void *dst))
+/// The gradient of an enlargement from [images, height, width, channels] to out_height x out_width by nearest neighbour.
 /// Writes `d_src`, or adds to it.
 TAMRING_KERNEL(enlarge_gradient, (bool bf16, const tamring_window *sizes, int64_t images, const void *d_dst,
                                   bool accumulate, void *d_src))
@@ -112,9 +111,11 @@ TAMRING_KERNEL(pointwise_slopes, (int64_t pixels, int64_t outputs, int64_t input
 void tamring_expand(const float *values, int64_t channels, int64_t span, float *expanded);
 /// sums[0 ..< span] += x - pivot, sums[span ..< 2 span] += (x - pivot)^2, column by column.
 TAMRING_KERNEL(norm_sums, (bool bf16, const void *x, int64_t n, int64_t span, const float *pivot, double *sums))
-/// y = (x - mean) * scale + shift [+ residual] [, then ReLU]; `residual` may be null or `y` itself.
+/// y = (x - mean) * scale + shift [+ residual] [, then ReLU]; `residual` may be null. Where `enlarged` is not null, the
+/// residual is [images, height, width, channels] and is enlarged to out_height x out_width by nearest neighbour.
 TAMRING_KERNEL(norm_forward, (bool bf16, const void *x, int64_t n, int64_t span, const float *mean, const float *scale,
-                              const float *shift, const void *residual, bool relu, void *y))
+                              const float *shift, const void *residual, const tamring_window *enlarged, bool relu,
+                              void *y))
 /// sums[0 ..< span] += g, sums[span ..< 2 span] += g * (x - mean). What ReLU stopped counts as 0: where `y` is given,
 /// g is zeroed where y <= 0; where `scale` and `shift` are, the result is computed again from x, and g stays.
 TAMRING_KERNEL(norm_backward_sums, (bool bf16, void *g, const void *y, const void *x, int64_t n, int64_t span,
