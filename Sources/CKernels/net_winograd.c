@@ -139,8 +139,8 @@ INLINE tile_place place(winograd_way way, const tamring_window *w, int64_t tile)
 typedef enum { INPUTS, SLOPES } pixel_kind;
 
 /// Transforms the `size` x `size` pixels that begin at (top, left) of an image; those outside are zero.
-INLINE void transform_tile(winograd_way way, pixel_kind kind, int size, bool whole, const float *restrict image,
-                           int64_t height, int64_t width, int64_t channels, int64_t top, int64_t left, int64_t tiles,
+INLINE void transform_tile(bool bf16, winograd_way way, pixel_kind kind, int size, bool whole,
+                           const void *restrict image, int64_t height, int64_t width, int64_t channels, int64_t top, int64_t left, int64_t tiles,
                            float *restrict points) {
   const int sides = is_plain(way) ? 6 : 9;
   for (int64_t k = 0; k < channels; k += LANES) {
@@ -151,10 +151,10 @@ INLINE void transform_tile(winograd_way way, pixel_kind kind, int size, bool who
       for (int y = 0; y < size; y++) {
         const int64_t row = top + y;
         const bool inside = whole || (row >= 0 && row < height && column >= 0 && column < width);
-        const float *pixel = image + (row * width + column) * channels + k;
-        d[y] = inside ? *(const float16u *)pixel : (float16v){0};
+        const int64_t pixel = (row * width + column) * channels + k;
+        d[y] = inside ? get16(bf16, image, pixel) : (float16v){0};
         // So many places at once are more than the processor foresees.
-        if (inside) __builtin_prefetch(pixel + LANES);
+        if (inside) __builtin_prefetch(at(bf16, image, pixel + LANES));
       }
       if (kind == INPUTS)
         to_points(way, d, v);
@@ -174,8 +174,8 @@ INLINE void transform_tile(winograd_way way, pixel_kind kind, int size, bool who
   }
 }
 
-INLINE void transform_tiles(winograd_way way, pixel_kind kind, const tamring_window *w, bool back,
-                            const float *restrict src, int64_t first, int64_t tiles, float *restrict points) {
+INLINE void transform_tiles(bool bf16, winograd_way way, pixel_kind kind, const tamring_window *w, bool back,
+                            const void *restrict src, int64_t first, int64_t tiles, float *restrict points) {
   const bool results = kind == SLOPES || back;
   const int64_t c = w->channels;
   const int64_t height = results ? w->out_height : w->height, width = results ? w->out_width : w->width;
@@ -184,52 +184,56 @@ INLINE void transform_tiles(winograd_way way, pixel_kind kind, const tamring_win
   const int margin = kind == SLOPES || way == WAY_DOUBLE ? 0 : way == WAY_STEM ? 2 : 1;
   const int size = kind == SLOPES ? tile_side(way) : is_plain(way) ? 6 : way == WAY_HALVE ? 9 : 5;
   for (int64_t t = 0; t < tiles; t++, points += LANES) {
-    const tile_place at = place(way, w, first + t);
-    const float *image = src + at.image * height * width * c;
-    const int64_t top = step * at.top - margin, left = step * at.left - margin;
+    const tile_place tile = place(way, w, first + t);
+    const void *image = at(bf16, src, tile.image * height * width * c);
+    const int64_t top = step * tile.top - margin, left = step * tile.left - margin;
     if (top >= 0 && left >= 0 && top + size <= height && left + size <= width)
-      transform_tile(way, kind, size, true, image, height, width, c, top, left, tiles, points);
+      transform_tile(bf16, way, kind, size, true, image, height, width, c, top, left, tiles, points);
     else
-      transform_tile(way, kind, size, false, image, height, width, c, top, left, tiles, points);
+      transform_tile(bf16, way, kind, size, false, image, height, width, c, top, left, tiles, points);
   }
 }
 
-BODY winograd_inputs_body(const tamring_window *w, bool back, const float *src, int64_t first, int64_t tiles,
+BODY winograd_inputs_body(bool bf16, const tamring_window *w, bool back, const void *src, int64_t first, int64_t tiles,
                           float *points) {
   if (w->kernel == 4)
-    transform_tiles(WAY_STEM, INPUTS, w, false, src, first, tiles, points);
+    transform_tiles(bf16, WAY_STEM, INPUTS, w, false, src, first, tiles, points);
   else if (w->stride == 1)
-    transform_tiles(WAY_SAME, INPUTS, w, back, src, first, tiles, points);
+    transform_tiles(bf16, WAY_SAME, INPUTS, w, back, src, first, tiles, points);
   else if (back)
-    transform_tiles(WAY_DOUBLE, INPUTS, w, true, src, first, tiles, points);
+    transform_tiles(bf16, WAY_DOUBLE, INPUTS, w, true, src, first, tiles, points);
   else
-    transform_tiles(WAY_HALVE, INPUTS, w, false, src, first, tiles, points);
+    transform_tiles(bf16, WAY_HALVE, INPUTS, w, false, src, first, tiles, points);
 }
-KERNEL(winograd_inputs,
-       (const tamring_window *w, bool back, const float *src, int64_t first, int64_t tiles, float *points),
-       (w, back, src, first, tiles, points))
+ACTIVATION_KERNEL(winograd_inputs,
+                  (bool bf16, const tamring_window *w, bool back, const void *src, int64_t first, int64_t tiles,
+                   float *points),
+                  (bf16, w, back, src, first, tiles, points))
 
-BODY winograd_slopes_body(const tamring_window *w, const float *src, int64_t first, int64_t tiles, float *points) {
+BODY winograd_slopes_body(bool bf16, const tamring_window *w, const void *src, int64_t first, int64_t tiles,
+                          float *points) {
   if (w->kernel == 4)
-    transform_tiles(WAY_STEM, SLOPES, w, false, src, first, tiles, points);
+    transform_tiles(bf16, WAY_STEM, SLOPES, w, false, src, first, tiles, points);
   else if (w->stride == 1)
-    transform_tiles(WAY_SAME, SLOPES, w, false, src, first, tiles, points);
+    transform_tiles(bf16, WAY_SAME, SLOPES, w, false, src, first, tiles, points);
   else
-    transform_tiles(WAY_HALVE, SLOPES, w, false, src, first, tiles, points);
+    transform_tiles(bf16, WAY_HALVE, SLOPES, w, false, src, first, tiles, points);
 }
-KERNEL(winograd_slopes, (const tamring_window *w, const float *src, int64_t first, int64_t tiles, float *points),
-       (w, src, first, tiles, points))
+ACTIVATION_KERNEL(winograd_slopes,
+                  (bool bf16, const tamring_window *w, const void *src, int64_t first, int64_t tiles, float *points),
+                  (bf16, w, src, first, tiles, points))
 
-INLINE void outputs_of_way(winograd_way way, const tamring_window *w, const float *restrict points, int64_t first,
-                           int64_t tiles, int64_t from, int64_t count, bool accumulate, float *restrict dst) {
+INLINE void outputs_of_way(bool bf16, winograd_way way, const tamring_window *w, const float *restrict points,
+                           int64_t first, int64_t tiles, int64_t from, int64_t count, bool accumulate,
+                           void *restrict dst) {
   const int sides = is_plain(way) ? 6 : 9, size = way == WAY_DOUBLE ? 8 : tile_side(way);
   const int64_t c = w->channels, plane = tiles * count;
   const int64_t height = way == WAY_DOUBLE ? w->height : w->out_height;
   const int64_t width = way == WAY_DOUBLE ? w->width : w->out_width;
   for (int64_t t = 0; t < tiles; t++) {
-    const tile_place at = place(way, w, first + t);
-    float *image = dst + at.image * height * width * c + from;
-    const int64_t top = way == WAY_DOUBLE ? 2 * at.top : at.top, left = way == WAY_DOUBLE ? 2 * at.left : at.left;
+    const tile_place tile = place(way, w, first + t);
+    void *image = writable_at(bf16, dst, tile.image * height * width * c + from);
+    const int64_t scale = way == WAY_DOUBLE ? 2 : 1, top = scale * tile.top, left = scale * tile.left;
     const int64_t rows = smaller(size, height - top), columns = smaller(size, width - left);
     for (int64_t k = 0; k < count; k += LANES) {
       float16v half[8][MOST_POINTS];
@@ -246,29 +250,29 @@ INLINE void outputs_of_way(winograd_way way, const tamring_window *w, const floa
         float16v y[8];
         to_outputs(way, half[row], y);
         for (int64_t column = 0; column < columns; column++) {
-          float16u *to = (float16u *)(image + ((top + row) * width + left + column) * c + k);
-          *to = accumulate ? *to + y[column] : y[column];
+          const int64_t to = ((top + row) * width + left + column) * c + k;
+          put16(bf16, false, image, to, accumulate ? get16(bf16, image, to) + y[column] : y[column]);
         }
       }
     }
   }
 }
 
-BODY winograd_outputs_body(const tamring_window *w, bool back, const float *points, int64_t first, int64_t tiles,
-                           int64_t from, int64_t count, bool accumulate, float *dst) {
+BODY winograd_outputs_body(bool bf16, const tamring_window *w, bool back, const float *points, int64_t first,
+                           int64_t tiles, int64_t from, int64_t count, bool accumulate, void *dst) {
   if (w->kernel == 4)
-    outputs_of_way(WAY_STEM, w, points, first, tiles, from, count, accumulate, dst);
+    outputs_of_way(bf16, WAY_STEM, w, points, first, tiles, from, count, accumulate, dst);
   else if (w->stride == 1)
-    outputs_of_way(WAY_SAME, w, points, first, tiles, from, count, accumulate, dst);
+    outputs_of_way(bf16, WAY_SAME, w, points, first, tiles, from, count, accumulate, dst);
   else if (back)
-    outputs_of_way(WAY_DOUBLE, w, points, first, tiles, from, count, accumulate, dst);
+    outputs_of_way(bf16, WAY_DOUBLE, w, points, first, tiles, from, count, accumulate, dst);
   else
-    outputs_of_way(WAY_HALVE, w, points, first, tiles, from, count, accumulate, dst);
+    outputs_of_way(bf16, WAY_HALVE, w, points, first, tiles, from, count, accumulate, dst);
 }
-KERNEL(winograd_outputs,
-       (const tamring_window *w, bool back, const float *points, int64_t first, int64_t tiles, int64_t from,
-        int64_t count, bool accumulate, float *dst),
-       (w, back, points, first, tiles, from, count, accumulate, dst))
+ACTIVATION_KERNEL(winograd_outputs,
+                  (bool bf16, const tamring_window *w, bool back, const float *points, int64_t first, int64_t tiles,
+                   int64_t from, int64_t count, bool accumulate, void *dst),
+                  (bf16, w, back, points, first, tiles, from, count, accumulate, dst))
 
 /// The nine weights of sixteen windows, which lie side by side, to nine vectors; and back.
 INLINE void read_windows(const float *restrict weights, float16v taps[LANES]) {

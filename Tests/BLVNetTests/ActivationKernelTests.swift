@@ -265,6 +265,33 @@ import Testing
     }
   }
 
+  @Test("Winograd's transforms", arguments: [1, 2], [false, true])
+  func winograd(_ stride: Int64, _ back: Bool) {
+    let size: (Int64, Int64) = stride == 1 ? (7, 5) : (13, 9)
+    var window = tamring_window(
+      height: size.0, width: size.1, channels: 16, kernel: 3, stride: stride, padding: 1, out_height: 7, out_width: 5)
+    // Two images of two by two tiles.
+    let images = randomNumbers(2 * 13 * 9 * 16, seed: 1)
+    let points = randomNumbers((stride == 1 ? 36 : 81) * 8 * 16 + 36 * 16, seed: 2)
+    check("winograd_inputs", [images], [points]) {
+      tamring_winograd_inputs($0, &window, back, $1[0], 0, 8, $1.floats[0].base)
+    } _: {
+      tamring_winograd_inputs_generic($0, &window, back, $1[0], 0, 8, $1.floats[0].base)
+    }
+    check("winograd_slopes", [images], [points]) {
+      tamring_winograd_slopes($0, &window, $1[0], 0, 8, $1.floats[0].base)
+    } _: {
+      tamring_winograd_slopes_generic($0, &window, $1[0], 0, 8, $1.floats[0].base)
+    }
+    for accumulate in [false, true] {
+      check("winograd_outputs", [images]) {
+        tamring_winograd_outputs($0, &window, back, points.base, 0, 8, 0, 16, accumulate, $1[0])
+      } _: {
+        tamring_winograd_outputs_generic($0, &window, back, points.base, 0, 8, 0, 16, accumulate, $1[0])
+      }
+    }
+  }
+
   @Test("the head's sums", arguments: [1, 19, 64])
   func head(_ channels: Int) {
     let pixels = 7

@@ -33,7 +33,7 @@ enum TestedNarrowEngine: CaseIterable {
     }
 
   @Test(
-    "convolutions are those of plain loops on rounded numbers", arguments: shapes,
+    "convolutions are those of plain loops on rounded images, and weights but for Winograd's", arguments: shapes,
     TestedNarrowEngine.available)
   func engine(_ shape: ConvolutionShape, _ tested: TestedNarrowEngine) {
     let engine = tested.make()
@@ -47,10 +47,12 @@ enum TestedNarrowEngine: CaseIterable {
       [Double](repeating: 0, count: dDst.count), [Double](repeating: 0, count: src.count),
       [Double](repeating: 0, count: weights.count)
     )
-    let (images32, slopes32, rounded) = (src.floats, dDst.floats, Narrow(weights).floats)
+    let winograd = (engine as? BFloat16Engine)?.isWinograd(shape) ?? false
+    let (images32, slopes32) = (src.floats, dDst.floats)
+    let multiplied = winograd ? weights.array : Narrow(weights).floats
     EngineTests.forEachProduct(shape, images) { o, i, w in
-      dst[o] += Double(images32[i]) * Double(rounded[w])
-      dSrc[i] += Double(slopes32[o]) * Double(rounded[w])
+      dst[o] += Double(images32[i]) * Double(multiplied[w])
+      dSrc[i] += Double(slopes32[o]) * Double(multiplied[w])
       dWeights[w] += Double(slopes32[o]) * Double(images32[i])
     }
     func expectEqual(_ what: String, _ actual: [Float], _ expected: [Double], within: Float) {

@@ -22,7 +22,7 @@ final class OneDNNEngine: FloatEngine {
 
   private let products = OpenBLASEngine()
   private let pointwise = PointwiseConvolutions()
-  private let winograd = WinogradConvolutions()
+  private let winograd = WinogradConvolutions(bf16: false)
   private let stem = StemConvolution()
   private let winogradFrom: Int
   private let primitives = PrimitiveCache(bf16: false)

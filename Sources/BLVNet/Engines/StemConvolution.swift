@@ -34,7 +34,7 @@ struct StemConvolution {
     unsafe forEachBlock(shape, images, src, room) { image, first, tiles in
       unsafe tamring_winograd_multiply(1, tiles, used, outputs, room.inputs, room.forms, room.outputs)
       unsafe tamring_winograd_outputs(
-        &written, false, room.outputs, first, tiles, 0, outputs, false,
+        false, &written, false, room.outputs, first, tiles, 0, outputs, false,
         dst + image * shape.outputHeight * shape.outputWidth * shape.outputChannels)
     }
   }
@@ -48,7 +48,7 @@ struct StemConvolution {
     let room = unsafe room(shape, workspace)
     unsafe forEachBlock(shape, images, src, room) { image, first, tiles in
       unsafe tamring_winograd_slopes(
-        &slopes, dDst + image * shape.outputHeight * shape.outputWidth * shape.outputChannels, first, tiles,
+        false, &slopes, dDst + image * shape.outputHeight * shape.outputWidth * shape.outputChannels, first, tiles,
         room.outputs)
       // With the roles exchanged: phases have fewer channels than a panel.
       var part = tamring_winograd_slopes_shape(
@@ -82,7 +82,7 @@ struct StemConvolution {
       unsafe tamring_stem_phases(&whole, src + image * shape.height * shape.width * shape.inputChannels, room.phases)
       for first in stride(from: 0, to: total, by: Self.most) {
         let tiles = Int64(min(Self.most, total - first))
-        unsafe tamring_winograd_inputs(&read, false, room.phases, Int64(first), tiles, room.inputs)
+        unsafe tamring_winograd_inputs(false, &read, false, room.phases, Int64(first), tiles, room.inputs)
         body(image, Int64(first), tiles)
       }
     }

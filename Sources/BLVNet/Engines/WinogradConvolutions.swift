@@ -6,8 +6,10 @@ import CKernels
 ///
 /// **Source:** Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016; at stride 2 the pixels
 /// that meet two taps and those that meet one are convolved apart. Its results differ from those of a direct
-/// convolution by about 1e-6 of the largest.
+/// convolution by about 1e-6 of the largest. Images are floats or bfloat16; points and forms are floats.
 struct WinogradConvolutions {
+  let bf16: Bool
+
   /// Forms of the weights; a form serves one point, or at stride 2 up to sixteen.
   private static let forms = 36
   /// Elements between the matrices of two forms, summed up.
@@ -47,16 +49,16 @@ struct WinogradConvolutions {
   }
 
   func forward(
-    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+    _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
+    dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
     unsafe convolve(
       shape, images, back: false, from: src, to: dst, weights, accumulate: false, workspace)
   }
 
   func dataGradient(
-    _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    accumulate: Bool, dSrc: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+    _ shape: ConvolutionShape, images: Int, dDst: UnsafeRawPointer, weights: UnsafePointer<Float>,
+    accumulate: Bool, dSrc: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
     unsafe convolve(
       shape, images, back: true, from: dDst, to: dSrc, weights, accumulate: accumulate, workspace)
@@ -64,8 +66,8 @@ struct WinogradConvolutions {
 
   /// - Parameter back: from the results' gradient to the images', with the weights turned.
   private func convolve(
-    _ shape: ConvolutionShape, _ images: Int, back: Bool, from src: UnsafePointer<Float>,
-    to dst: UnsafeMutablePointer<Float>, _ weights: UnsafePointer<Float>, accumulate: Bool,
+    _ shape: ConvolutionShape, _ images: Int, back: Bool, from src: UnsafeRawPointer,
+    to dst: UnsafeMutableRawPointer, _ weights: UnsafePointer<Float>, accumulate: Bool,
     _ workspace: UnsafeMutablePointer<Float>
   ) {
     let (from, to) =
@@ -86,16 +88,18 @@ struct WinogradConvolutions {
       unsafe tamring_winograd_weights(&part, weights + channel * toStride, forms)
       for first in Swift.stride(from: 0, to: total, by: block) {
         let tiles = Int64(min(block, total - first))
-        if block < total || channel == 0 { unsafe tamring_winograd_inputs(&read, back, src, Int64(first), tiles, a) }
+        if block < total || channel == 0 {
+          unsafe tamring_winograd_inputs(bf16, &read, back, src, Int64(first), tiles, a)
+        }
         unsafe tamring_winograd_multiply(stride, tiles, Int64(from), Int64(width), a, forms, b)
         unsafe tamring_winograd_outputs(
-          &written, back, b, Int64(first), tiles, Int64(channel), Int64(width), accumulate, dst)
+          bf16, &written, back, b, Int64(first), tiles, Int64(channel), Int64(width), accumulate, dst)
       }
     }
   }
 
   func weightGradient(
-    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, dDst: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
     dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     let (inputs, outputs) = (shape.inputChannels, shape.outputChannels)
@@ -111,8 +115,8 @@ struct WinogradConvolutions {
       for first in stride(from: 0, to: total, by: block) {
         let tiles = min(block, total - first)
         if block < total || channel == 0 {
-          unsafe tamring_winograd_inputs(&read, false, src, Int64(first), Int64(tiles), a)
-          unsafe tamring_winograd_slopes(&slopes, dDst, Int64(first), Int64(tiles), b)
+          unsafe tamring_winograd_inputs(bf16, &read, false, src, Int64(first), Int64(tiles), a)
+          unsafe tamring_winograd_slopes(bf16, &slopes, dDst, Int64(first), Int64(tiles), b)
         }
         var part = tamring_winograd_slopes_shape(
           stride: Int64(shape.stride), tiles: Int64(tiles), outputs: Int64(outputs), inputs: Int64(inputs),

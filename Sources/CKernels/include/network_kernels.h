@@ -54,14 +54,15 @@ void tamring_swap_inner(const float *src, int64_t outputs, int64_t inputs, int64
 // all images; points are [form][channels / 16][members of the form][tiles][16]. Behind each form, of points or weights,
 // lies a gap of sixteen.
 /// Images to points; `back`, the gradient of the results to those that give the gradient of the images.
-TAMRING_KERNEL(winograd_inputs, (const tamring_window *window, bool back, const float *src, int64_t first,
+TAMRING_KERNEL(winograd_inputs, (bool bf16, const tamring_window *window, bool back, const void *src, int64_t first,
                                  int64_t tiles, float *points))
 /// Points of `count` channels to channels `from ..< from + count` of the results, or, `back`, of the images' gradient.
-TAMRING_KERNEL(winograd_outputs, (const tamring_window *window, bool back, const float *points, int64_t first,
-                                  int64_t tiles, int64_t from, int64_t count, bool accumulate, float *dst))
+TAMRING_KERNEL(winograd_outputs, (bool bf16, const tamring_window *window, bool back, const float *points,
+                                  int64_t first, int64_t tiles, int64_t from, int64_t count, bool accumulate,
+                                  void *dst))
 /// The gradient of the results to points, for the gradient of the weights.
-TAMRING_KERNEL(winograd_slopes, (const tamring_window *window, const float *slopes, int64_t first, int64_t tiles,
-                                 float *points))
+TAMRING_KERNEL(winograd_slopes, (bool bf16, const tamring_window *window, const void *slopes, int64_t first,
+                                 int64_t tiles, float *points))
 /// Which weights, and how far apart in memory one channel is from the next; `turned` by half a circle.
 typedef struct {
   int64_t stride, from, to, from_stride, to_stride;
