@@ -4,7 +4,7 @@
 #include "network_kernels.h"
 
 /// Sixteen columns of a block's weights fit into the cache nearest to the processor, and a block's rows into the next.
-enum { DEPTH = 256, ROWS_AT_ONCE = 192 };
+enum { DEPTH = 256, ROWS_AT_ONCE = 192, PIXELS = 128 };
 
 BODY pointwise_forms_body(int64_t outputs, int64_t inputs, bool turned, const float *restrict weights,
                           float *restrict forms) {
@@ -24,22 +24,6 @@ BODY pointwise_forms_body(int64_t outputs, int64_t inputs, bool turned, const fl
 }
 KERNEL(pointwise_forms, (int64_t outputs, int64_t inputs, bool turned, const float *weights, float *forms),
        (outputs, inputs, turned, weights, forms))
-
-/// What will be read after this block, brought nearer a few cache lines at a time while this one is worked on.
-typedef struct {
-  const char *at;
-  int64_t bytes, step;
-} coming;
-
-INLINE coming next_block(const float *from, int64_t count, int64_t steps) {
-  const coming result = {(const char *)from, count * 4, (count * 4 / 64 / steps + 1) * 64};
-  return result;
-}
-
-INLINE void fetch(coming *next) {
-  for (int64_t end = next->bytes - smaller(next->bytes, next->step); next->bytes > end; next->bytes -= 64, next->at += 64)
-    __builtin_prefetch(next->at, 0, 2);
-}
 
 /// c[r] = [c[r] +] Σ a[r] · b, for `count` rows and sixteen columns.
 INLINE void rows_product(int count, const float *restrict a, int64_t from, const float *restrict b, int64_t depth,
@@ -94,12 +78,12 @@ INLINE void pack(const float *restrict rows, int64_t count, int64_t channels, fl
 
 BODY pointwise_slopes_body(int64_t rows, int64_t outputs, int64_t inputs, const float *restrict slopes,
                            const float *restrict images, float *restrict room, float *restrict weights) {
-  for (int64_t top = 0; top < rows; top += DEPTH) {
-    const int64_t depth = smaller(DEPTH, rows - top);
-    float *a = room, *b = room + DEPTH * outputs;
+  for (int64_t top = 0; top < rows; top += PIXELS) {
+    const int64_t depth = smaller(PIXELS, rows - top);
+    float *a = room, *b = room + PIXELS * outputs;
     pack(slopes + top * outputs, depth, outputs, a);
     pack(images + top * inputs, depth, inputs, b);
-    const int64_t below = smaller(DEPTH, rows - top - depth), steps = outputs / LANES * inputs / LANES;
+    const int64_t below = smaller(PIXELS, rows - top - depth), steps = outputs / LANES * inputs / LANES;
     coming left_next = next_block(slopes + (top + depth) * outputs, below * outputs, steps);
     coming right_next = next_block(images + (top + depth) * inputs, below * inputs, steps);
     for (int64_t o = 0; o < outputs; o += LANES)

@@ -27,6 +27,23 @@ INLINE void columns_product(int count, const float *restrict a, const float *res
   put_rows(count, sums, add, results, to);
 }
 
+/// What will be read after this block, brought nearer a few cache lines at a time while this one is worked on.
+typedef struct {
+  const char *at;
+  int64_t bytes, step;
+} coming;
+
+/// `count` words of four bytes, in so many steps.
+INLINE coming next_block(const void *from, int64_t count, int64_t steps) {
+  const coming result = {from, count * 4, (count * 4 / 64 / steps + 1) * 64};
+  return result;
+}
+
+INLINE void fetch(coming *next) {
+  for (int64_t end = next->bytes - smaller(next->bytes, next->step); next->bytes > end; next->bytes -= 64, next->at += 64)
+    __builtin_prefetch(next->at, 0, 2);
+}
+
 /// Exchanges rows and columns of sixteen vectors, one bit of their numbers after the other.
 INLINE void transpose16(float16v r[LANES]) {
 #define EXCHANGE(step, low, high)               \

@@ -1,10 +1,10 @@
-// Convolutions of bfloat16 by oneDNN's primitives, and in float where that takes fewer multiplications.
+// Convolutions of bfloat16: products of our own, Winograd's in float, and oneDNN's primitives for the others.
 import CKernels
 import COneDNN
 import Shared
 
 /// Multiplies bfloat16 and adds in float32, in the processor's instructions for it. Weights are rounded as they are
-/// brought into a primitive's form; their gradient is float32. 3x3 convolutions at stride 1 read and write bfloat16, but
+/// brought into a form; their gradient is float32. 3x3 convolutions at stride 1 read and write bfloat16, but
 /// weights and all between are float32: Winograd's way saves more than half of the multiplications.
 final class BFloat16Engine: ConvolutionEngine {
   /// Whether this processor has such instructions.
@@ -12,6 +12,7 @@ final class BFloat16Engine: ConvolutionEngine {
 
   var precision: Recipe.Precision { .bf16 }
   private let primitives = PrimitiveCache(bf16: true)
+  private let pointwise = PointwiseConvolutions(bf16: true)
   private let winograd = WinogradConvolutions(bf16: true)
   private let winogradFrom: Int
 
@@ -24,6 +25,7 @@ final class BFloat16Engine: ConvolutionEngine {
 
   func prepare(_ shape: ConvolutionShape, images: Int) -> Int {
     if isWinograd(shape) { return winograd.workspaceCount(shape, images: images) }
+    if PointwiseConvolutions.fits(shape) { return pointwise.workspaceCount(shape) }
     let directions = [TAMRING_DNN_FORWARD, TAMRING_DNN_DATA, TAMRING_DNN_WEIGHTS]
     let most = directions.map { primitives.find(shape, images, $0).workspaceCount }.max() ?? 0
     if shape.isPointwise { return max(most, primitives.find(shape, images, TAMRING_DNN_DATA_ADDED).workspaceCount) }
@@ -43,6 +45,10 @@ final class BFloat16Engine: ConvolutionEngine {
       return unsafe winograd.forward(
         shape, images: images, src: src, weights: weights, dst: dst, workspace: workspace)
     }
+    if PointwiseConvolutions.fits(shape) {
+      return unsafe pointwise.forward(
+        shape, images: images, src: src, weights: weights, dst: dst, workspace: workspace)
+    }
     unsafe primitives.find(shape, images, TAMRING_DNN_FORWARD).run(
       UnsafeMutableRawPointer(mutating: src), weights, dst, workspace)
   }
@@ -53,6 +59,10 @@ final class BFloat16Engine: ConvolutionEngine {
   ) {
     if isWinograd(shape) {
       return unsafe winograd.dataGradient(
+        shape, images: images, dDst: dDst, weights: weights, accumulate: accumulate, dSrc: dSrc, workspace: workspace)
+    }
+    if PointwiseConvolutions.fits(shape) {
+      return unsafe pointwise.dataGradient(
         shape, images: images, dDst: dDst, weights: weights, accumulate: accumulate, dSrc: dSrc, workspace: workspace)
     }
     let results = unsafe UnsafeMutableRawPointer(mutating: dDst)
@@ -76,6 +86,10 @@ final class BFloat16Engine: ConvolutionEngine {
   ) {
     if isWinograd(shape) {
       return unsafe winograd.weightGradient(
+        shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
+    }
+    if PointwiseConvolutions.fits(shape) {
+      return unsafe pointwise.weightGradient(
         shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
     }
     unsafe primitives.find(shape, images, TAMRING_DNN_WEIGHTS).run(

@@ -21,7 +21,7 @@ final class OneDNNEngine: FloatEngine {
   }
 
   private let products = OpenBLASEngine()
-  private let pointwise = PointwiseConvolutions()
+  private let pointwise = PointwiseConvolutions(bf16: false)
   private let winograd = WinogradConvolutions(bf16: false)
   private let stem = StemConvolution()
   private let winogradFrom: Int

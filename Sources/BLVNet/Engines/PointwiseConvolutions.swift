@@ -2,7 +2,10 @@
 import CKernels
 
 /// Reads images and their gradients where they lie, and fetches them ahead; only the weights are brought into a form.
+/// Images are floats or, on a processor that multiplies it, bfloat16; then the form's weights are rounded to it.
 struct PointwiseConvolutions {
+  let bf16: Bool
+
   static func fits(_ shape: ConvolutionShape) -> Bool {
     shape.isPointwise && shape.inputChannels % 16 == 0 && shape.outputChannels % 16 == 0
   }
@@ -13,29 +16,50 @@ struct PointwiseConvolutions {
   }
 
   func forward(
-    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+    _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
+    dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
-    let (inputs, outputs) = (Int64(shape.inputChannels), Int64(shape.outputChannels))
-    unsafe tamring_pointwise_forms(outputs, inputs, false, weights, workspace)
-    unsafe tamring_pointwise(pixels(shape, images), inputs, outputs, src, workspace, false, dst)
+    unsafe multiply(shape, images, back: false, from: src, to: dst, weights, accumulate: false, workspace)
   }
 
   func dataGradient(
-    _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    accumulate: Bool, dSrc: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+    _ shape: ConvolutionShape, images: Int, dDst: UnsafeRawPointer, weights: UnsafePointer<Float>,
+    accumulate: Bool, dSrc: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
+  ) {
+    unsafe multiply(shape, images, back: true, from: dDst, to: dSrc, weights, accumulate: accumulate, workspace)
+  }
+
+  private func multiply(
+    _ shape: ConvolutionShape, _ images: Int, back: Bool, from src: UnsafeRawPointer,
+    to dst: UnsafeMutableRawPointer, _ weights: UnsafePointer<Float>, accumulate: Bool,
+    _ workspace: UnsafeMutablePointer<Float>
   ) {
     let (inputs, outputs) = (Int64(shape.inputChannels), Int64(shape.outputChannels))
-    unsafe tamring_pointwise_forms(outputs, inputs, true, weights, workspace)
-    unsafe tamring_pointwise(pixels(shape, images), outputs, inputs, dDst, workspace, accumulate, dSrc)
+    let (from, to) = back ? (outputs, inputs) : (inputs, outputs)
+    if bf16 {
+      unsafe tamring_narrow_forms(outputs, inputs, back, weights, workspace)
+      unsafe tamring_narrow_pointwise(pixels(shape, images), from, to, src, workspace, accumulate, dst)
+    } else {
+      unsafe tamring_pointwise_forms(outputs, inputs, back, weights, workspace)
+      unsafe tamring_pointwise(
+        pixels(shape, images), from, to, src.assumingMemoryBound(to: Float.self), workspace, accumulate,
+        dst.assumingMemoryBound(to: Float.self))
+    }
   }
 
   func weightGradient(
-    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, dDst: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
     dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
-    unsafe tamring_pointwise_slopes(
-      pixels(shape, images), Int64(shape.outputChannels), Int64(shape.inputChannels), dDst, src, workspace, dWeights)
+    let (inputs, outputs) = (Int64(shape.inputChannels), Int64(shape.outputChannels))
+    if bf16 {
+      unsafe tamring_narrow_pointwise_slopes(
+        pixels(shape, images), outputs, inputs, dDst, src, workspace, dWeights)
+    } else {
+      unsafe tamring_pointwise_slopes(
+        pixels(shape, images), outputs, inputs, dDst.assumingMemoryBound(to: Float.self),
+        src.assumingMemoryBound(to: Float.self), workspace, dWeights)
+    }
   }
 
   private func pixels(_ shape: ConvolutionShape, _ images: Int) -> Int64 { Int64(images * shape.height * shape.width) }

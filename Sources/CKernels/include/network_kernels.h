@@ -104,9 +104,18 @@ TAMRING_KERNEL(pointwise_forms, (int64_t outputs, int64_t inputs, bool turned, c
 TAMRING_KERNEL(pointwise, (int64_t pixels, int64_t from, int64_t to, const float *images, const float *forms, bool add,
                            float *results))
 /// The gradient of weights [outputs, inputs]: slopes [pixels, outputs], turned, · images [pixels, inputs]. `room` is
-/// scratch for 256 pixels of both.
+/// scratch for 128 pixels of both.
 TAMRING_KERNEL(pointwise_slopes, (int64_t pixels, int64_t outputs, int64_t inputs, const float *slopes,
                                   const float *images, float *room, float *weights))
+
+// net_pointwise_bf16.c: the same for bfloat16, on processors that multiply it (avx512_bf16).
+/// Weights to forms as above, of words: two numbers that are multiplied one after the other.
+void tamring_narrow_forms(int64_t outputs, int64_t inputs, bool turned, const float *weights, void *forms);
+void tamring_narrow_pointwise(int64_t pixels, int64_t from, int64_t to, const void *images, const void *forms, bool add,
+                              void *results);
+/// `room` is scratch for 256 pixels of both.
+void tamring_narrow_pointwise_slopes(int64_t pixels, int64_t outputs, int64_t inputs, const void *slopes,
+                                     const void *images, void *room, float *weights);
 
 // net_norm.c
 void tamring_expand(const float *values, int64_t channels, int64_t span, float *expanded);
