@@ -8,6 +8,11 @@ enum { LANES = 16, MOST_ROWS = 6 };
 /// `x` in all lanes: subtracting zero changes nothing, not even the sign of a zero, and costs nothing.
 #define SPLAT(x) ((x) - (float16v){0})
 
+/// factor * x + term, rounded once.
+INLINE float16v scaled(float factor, float16v x, float16v term) {
+  return __builtin_elementwise_fma(SPLAT(factor), x, term);
+}
+
 /// Writes `count` rows of sums, `to` apart, or adds them to what is there.
 INLINE void put_rows(int count, const float16v *sums, bool add, float *restrict results, int64_t to) {
   for (int r = 0; r < count; r++) {

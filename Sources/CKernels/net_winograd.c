@@ -6,31 +6,32 @@
 
 /// Four results of two taps from five pixels, at the points 0, 1, -1, 2 and infinity.
 INLINE void pair_points(const float16v d[5], float16v v[5]) {
-  v[0] = 2.0f * (d[0] - d[2]) + (d[3] - d[1]);
-  v[1] = (d[3] - d[2]) - 2.0f * d[1];
-  v[2] = (d[3] - 3.0f * d[2]) + 2.0f * d[1];
   v[3] = d[3] - d[1];
-  v[4] = 2.0f * (d[1] - d[3]) + (d[4] - d[2]);
+  v[0] = scaled(2, d[0] - d[2], v[3]);
+  v[1] = scaled(-2, d[1], d[3] - d[2]);
+  v[2] = scaled(2, d[1], scaled(-3, d[2], d[3]));
+  v[4] = scaled(-2, v[3], d[4] - d[2]);
 }
 
 INLINE void pair_outputs(const float16v m[5], float16v y[4]) {
   const float16v even = m[1] + m[2], odd = m[1] - m[2];
   y[0] = m[0] + even + m[3];
-  y[1] = odd + 2.0f * m[3];
-  y[2] = even + 4.0f * m[3];
-  y[3] = odd + 8.0f * m[3] + m[4];
+  y[1] = scaled(2, m[3], odd);
+  y[2] = scaled(4, m[3], even);
+  y[3] = scaled(8, m[3], odd) + m[4];
 }
 
 /// Pixels along one side to points.
 INLINE void to_points(winograd_way way, const float16v *d, float16v *v) {
   if (is_plain(way)) {
     // At 0, 1, -1, 2, -2 and infinity.
-    v[0] = 4.0f * d[0] - 5.0f * d[2] + d[4];
-    v[1] = (d[4] - 4.0f * d[2]) + (d[3] - 4.0f * d[1]);
-    v[2] = (d[4] - 4.0f * d[2]) - (d[3] - 4.0f * d[1]);
-    v[3] = (d[4] - d[2]) + 2.0f * (d[3] - d[1]);
-    v[4] = (d[4] - d[2]) - 2.0f * (d[3] - d[1]);
-    v[5] = 4.0f * d[1] - 5.0f * d[3] + d[5];
+    const float16v even = scaled(-4, d[2], d[4]), odd = scaled(-4, d[1], d[3]), even2 = d[4] - d[2], odd2 = d[3] - d[1];
+    v[0] = scaled(4, d[0], scaled(-5, d[2], d[4]));
+    v[1] = even + odd;
+    v[2] = even - odd;
+    v[3] = scaled(2, odd2, even2);
+    v[4] = scaled(-2, odd2, even2);
+    v[5] = scaled(4, d[1], scaled(-5, d[3], d[5]));
     return;
   }
   const int step = way == WAY_HALVE ? 2 : 1;
@@ -44,12 +45,12 @@ INLINE void to_outputs(winograd_way way, const float16v *m, float16v *y) {
   if (is_plain(way)) {
     const float16v even = m[1] + m[2], odd = m[1] - m[2], even2 = m[3] + m[4], odd2 = m[3] - m[4];
     y[0] = m[0] + even + even2;
-    y[1] = odd + 2.0f * odd2;
-    y[2] = even + 4.0f * even2;
+    y[1] = scaled(2, odd2, odd);
+    y[2] = scaled(4, even2, even);
     if (way == WAY_STEM)
       y[2] += m[5];
     else
-      y[3] = odd + 8.0f * odd2 + m[5];
+      y[3] = scaled(8, odd2, odd) + m[5];
     return;
   }
   float16v pairs[4];
@@ -67,22 +68,22 @@ INLINE void to_outputs(winograd_way way, const float16v *m, float16v *y) {
 /// Slopes of results to points: the transpose of the above.
 INLINE void slopes_to_points(winograd_way way, const float16v *y, float16v *m) {
   if (way == WAY_STEM) {
-    const float16v even = y[0] + y[2], even2 = y[0] + 4.0f * y[2], twice = 2.0f * y[1];
+    const float16v even = y[0] + y[2], even2 = scaled(4, y[2], y[0]);
     m[0] = y[0];
     m[1] = even + y[1];
     m[2] = even - y[1];
-    m[3] = even2 + twice;
-    m[4] = even2 - twice;
+    m[3] = scaled(2, y[1], even2);
+    m[4] = scaled(-2, y[1], even2);
     m[5] = y[2];
     return;
   }
-  const float16v even = y[0] + y[2], odd = y[1] + y[3], even2 = y[0] + 4.0f * y[2], odd2 = 2.0f * y[1] + 8.0f * y[3];
+  const float16v even = y[0] + y[2], odd = y[1] + y[3], even2 = scaled(4, y[2], y[0]), odd2 = scaled(4, y[3], y[1]);
   m[0] = y[0];
   m[1] = even + odd;
   m[2] = even - odd;
-  m[3] = even2 + odd2;
+  m[3] = scaled(2, odd2, even2);
   if (way == WAY_SAME) {
-    m[4] = even2 - odd2;
+    m[4] = scaled(-2, odd2, even2);
     m[5] = y[3];
     return;
   }
@@ -93,19 +94,19 @@ INLINE void slopes_to_points(winograd_way way, const float16v *y, float16v *m) {
 /// Three weights to six forms; those of the last serve all points from the sixth on.
 INLINE void weights_to_forms(winograd_way way, const float16v g[3], float16v u[6]) {
   if (way == WAY_SAME) {
-    const float16v outer = g[0] + g[2], wide = g[0] + 4.0f * g[2];
+    const float16v outer = g[0] + g[2], wide = scaled(4, g[2], g[0]);
     u[0] = g[0] * 0.25f;
     u[1] = (outer + g[1]) * (-1.0f / 6);
     u[2] = (outer - g[1]) * (-1.0f / 6);
-    u[3] = (wide + 2.0f * g[1]) * (1.0f / 24);
-    u[4] = (wide - 2.0f * g[1]) * (1.0f / 24);
+    u[3] = scaled(2, g[1], wide) * (1.0f / 24);
+    u[4] = scaled(-2, g[1], wide) * (1.0f / 24);
     u[5] = g[2];
     return;
   }
   u[0] = g[0] * 0.5f;
   u[1] = (g[0] + g[2]) * -0.5f;
   u[2] = (g[2] - g[0]) * (1.0f / 6);
-  u[3] = (g[0] + 2.0f * g[2]) * (1.0f / 6);
+  u[3] = scaled(2, g[2], g[0]) * (1.0f / 6);
   u[4] = g[2];
   u[5] = g[1];
 }
