@@ -6,6 +6,10 @@
 /// Sixteen columns of a block's weights fit into the cache nearest to the processor, and a block's rows into the next.
 enum { DEPTH = 256, ROWS_AT_ONCE = 192, PIXELS = 128 };
 
+/// With more channels than these, the pixels of a column lie so far apart that they compete for a few lines of the
+/// caches.
+enum { NARROW = 256 };
+
 BODY pointwise_forms_body(int64_t outputs, int64_t inputs, bool turned, const float *restrict weights,
                           float *restrict forms) {
   if (turned) {
@@ -68,33 +72,44 @@ KERNEL(pointwise,
        (int64_t rows, int64_t from, int64_t to, const float *a, const float *forms, bool add, float *c),
        (rows, from, to, a, forms, add, c))
 
-/// To [channels / 16][count][16].
-INLINE void pack(const float *restrict rows, int64_t count, int64_t channels, float *restrict panels) {
+/// Columns of pixels, sixteen side by side: where they lie, or packed.
+typedef struct {
+  const float *first;
+  /// From one pixel, and from one channel that sixteen divides, to the next.
+  int64_t row, channel;
+} columns;
+
+INLINE columns columns_of(const float *restrict pixels, int64_t count, int64_t channels, float *restrict room) {
+  if (channels <= NARROW) {
+    const columns lying = {pixels, channels, 1};
+    return lying;
+  }
   for (int64_t top = 0; top < count; top += LANES)
     for (int64_t k = 0; k < channels; k += LANES)
       for (int64_t r = top; r < smaller(count, top + LANES); r++)
-        *(float16u *)(panels + k * count + r * LANES) = *(const float16u *)(rows + r * channels + k);
+        *(float16u *)(room + k * count + r * LANES) = *(const float16u *)(pixels + r * channels + k);
+  const columns packed = {room, LANES, count};
+  return packed;
 }
 
 BODY pointwise_slopes_body(int64_t rows, int64_t outputs, int64_t inputs, const float *restrict slopes,
                            const float *restrict images, float *restrict room, float *restrict weights) {
   for (int64_t top = 0; top < rows; top += PIXELS) {
     const int64_t depth = smaller(PIXELS, rows - top);
-    float *a = room, *b = room + PIXELS * outputs;
-    pack(slopes + top * outputs, depth, outputs, a);
-    pack(images + top * inputs, depth, inputs, b);
+    const columns a = columns_of(slopes + top * outputs, depth, outputs, room);
+    const columns b = columns_of(images + top * inputs, depth, inputs, room + PIXELS * outputs);
     const int64_t below = smaller(PIXELS, rows - top - depth), steps = outputs / LANES * inputs / LANES;
     coming left_next = next_block(slopes + (top + depth) * outputs, below * outputs, steps);
     coming right_next = next_block(images + (top + depth) * inputs, below * inputs, steps);
     for (int64_t o = 0; o < outputs; o += LANES)
       for (int64_t i = 0; i < inputs; i += LANES) {
-        const float *left = a + o * depth, *right = b + i * depth;
+        const float *left = a.first + o * a.channel, *right = b.first + i * b.channel;
         float *result = weights + o * inputs + i;
         fetch(&left_next);
         fetch(&right_next);
-        columns_product(6, left, right, depth, top > 0, result, inputs);
-        columns_product(5, left + 6, right, depth, top > 0, result + 6 * inputs, inputs);
-        columns_product(5, left + 11, right, depth, top > 0, result + 11 * inputs, inputs);
+        columns_product(6, left, a.row, right, b.row, depth, top > 0, result, inputs);
+        columns_product(5, left + 6, a.row, right, b.row, depth, top > 0, result + 6 * inputs, inputs);
+        columns_product(5, left + 11, a.row, right, b.row, depth, top > 0, result + 11 * inputs, inputs);
       }
   }
 }

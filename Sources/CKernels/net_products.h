@@ -21,11 +21,12 @@ INLINE void put_rows(int count, const float16v *sums, bool add, float *restrict 
   }
 }
 
-/// results[r] = [results[r] +] Σ a[t][r] · b[t] over `depth` rows of sixteen, for `count` columns of a.
-INLINE void columns_product(int count, const float *restrict a, const float *restrict b, int64_t depth, bool add,
-                            float *restrict results, int64_t to) {
+/// results[r] = [results[r] +] Σ a[t][r] · b[t] over `depth` rows, for `count` columns of a and sixteen of b; rows are
+/// `a_row` and `b_row` apart.
+INLINE void columns_product(int count, const float *restrict a, int64_t a_row, const float *restrict b, int64_t b_row,
+                            int64_t depth, bool add, float *restrict results, int64_t to) {
   float16v sums[MOST_ROWS] = {0};
-  for (int64_t t = 0; t < depth; t++, a += LANES, b += LANES) {
+  for (int64_t t = 0; t < depth; t++, a += a_row, b += b_row) {
     const float16v value = *(const float16u *)b;
     for (int r = 0; r < count; r++) sums[r] = __builtin_elementwise_fma(SPLAT(a[r]), value, sums[r]);
   }

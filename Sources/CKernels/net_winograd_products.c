@@ -60,11 +60,11 @@ BODY winograd_multiply_slopes_body(const tamring_winograd_slopes_shape *s, const
           const float *a = slopes + o * rows + first, *b = inputs + i * rows;
           float *result = forms + first * LANES;
           switch (count * (group + 1) / groups - first) {
-            case 6: columns_product(6, a, b, rows, add, result, LANES); break;
-            case 5: columns_product(5, a, b, rows, add, result, LANES); break;
+            case 6: columns_product(6, a, LANES, b, LANES, rows, add, result, LANES); break;
+            case 5: columns_product(5, a, LANES, b, LANES, rows, add, result, LANES); break;
             default:
               for (int64_t r = first; r < count * (group + 1) / groups; r++)
-                columns_product(1, a + r - first, b, rows, add, forms + r * LANES, LANES);
+                columns_product(1, a + r - first, LANES, b, LANES, rows, add, forms + r * LANES, LANES);
           }
         }
       }
