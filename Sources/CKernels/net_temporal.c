@@ -75,22 +75,52 @@ ACTIVATION_KERNEL(temporal_forward,
                    void *odd, void *even),
                   (bf16, s, clips, src, weights, odd, even))
 
-/// sums += column sums of a * b.
-INLINE void add_products(bool bf16, const void *restrict a, const void *restrict b, int64_t n, int64_t span,
-                         double *restrict sums) {
+/// Taps whose products are summed in one pass, and rows side by side, as memory likes them.
+enum { TOGETHER = 3, SIDE_BY_SIDE = 2 };
+
+/// A tap's frame, and where its column sums go.
+typedef struct {
+  const void *frame;
+  double *sums;
+} tap_sums;
+
+/// Rows of `span` and some columns: g = 0 where the result is not positive, blocks[k] += column sums of g * frames[k].
+INLINE void mask_and_add(bool bf16, int count, int rows, const void *restrict result, void *restrict g,
+                         const tap_sums *to, int64_t first, int64_t span, int64_t columns,
+                         float blocks[TOGETHER][COLUMNS]) {
+  for (int64_t j = 0; j < columns; j += 16) {
+    float16v sums[TOGETHER];
+    for (int k = 0; k < count; k++) sums[k] = *(const float16u *)(blocks[k] + j);
+    for (int row = 0; row < rows; row++) {
+      const int64_t i = first + row * span + j;
+      const float16v slope = where_positive(get16(bf16, result, i), get16(bf16, g, i));
+      put16(bf16, false, g, i, slope);
+      for (int k = 0; k < count; k++) sums[k] += slope * get16(bf16, to[k].frame, i);
+    }
+    for (int k = 0; k < count; k++) *(float16u *)(blocks[k] + j) = sums[k];
+  }
+}
+
+/// The same over a tile of `n` elements, and from the blocks into doubles.
+INLINE void mask_tile(bool bf16, int count, const void *restrict result, void *restrict g, const tap_sums *to, int64_t n,
+                      int64_t span) {
   const int64_t rows = n / span;
   for (int64_t j = 0; rows > 0 && j < span; j += COLUMNS) {
     const int64_t columns = smaller(COLUMNS, span - j);
-    float block[COLUMNS];
-    memset(block, 0, (size_t)columns * sizeof(float));
-    for (int64_t row = 0; row < rows; row++)
-      for (int64_t k = 0; k < columns; k++) {
-        const int64_t i = row * span + j + k;
-        block[k] += get(bf16, a, i) * get(bf16, b, i);
-      }
-    for (int64_t k = 0; k < columns; k++) sums[j + k] += (double)block[k];
+    float blocks[TOGETHER][COLUMNS];
+    for (int k = 0; k < count; k++) memset(blocks[k], 0, (size_t)columns * sizeof(float));
+    int64_t row = 0;
+    for (; row + SIDE_BY_SIDE <= rows; row += SIDE_BY_SIDE)
+      mask_and_add(bf16, count, SIDE_BY_SIDE, result, g, to, row * span + j, span, columns, blocks);
+    for (; row < rows; row++) mask_and_add(bf16, count, 1, result, g, to, row * span + j, span, columns, blocks);
+    for (int k = 0; k < count; k++)
+      for (int64_t i = 0; i < columns; i++) to[k].sums[j + i] += (double)blocks[k][i];
   }
-  for (int64_t i = rows * span, j = 0; i < n; i++, j++) sums[j] += (double)(get(bf16, a, i) * get(bf16, b, i));
+  for (int64_t i = rows * span, j = 0; i < n; i++, j++) {
+    const float all = get(bf16, g, i), slope = get(bf16, result, i) > 0 ? all : 0;
+    put(bf16, g, i, slope);
+    for (int k = 0; k < count; k++) to[k].sums[j] += (double)(slope * get(bf16, to[k].frame, i));
+  }
 }
 
 BODY temporal_backward_body(bool bf16, const tamring_temporal_shape *s, int64_t clips, const void *restrict src,
@@ -106,15 +136,19 @@ BODY temporal_backward_body(bool bf16, const tamring_temporal_shape *s, int64_t 
         const int64_t offset = result_offset(s, clip, t) + first;
         const void *result = at(bf16, other ? even : odd, offset);
         void *g = writable_at(bf16, other ? d_even : d_odd, offset);
-        for (int64_t j = 0; j < n; j++) {
-          const float all = get(bf16, g, j);
-          put(bf16, g, j, get(bf16, result, j) > 0 ? all : 0);
-        }
+        tap_sums to[MOST_TAPS];
+        int64_t count = 0;
         for (int64_t k = 0; k < s->taps; k++) {
           const int64_t from = t + k - back;
           if (from < 0 || from >= s->frames) continue;
-          add_products(bf16, g, at(bf16, src, source_offset(s, clip, from) + first), n, s->span, sums + k * s->span);
+          to[count].frame = at(bf16, src, source_offset(s, clip, from) + first);
+          to[count++].sums = sums + k * s->span;
         }
+        for (int64_t k = 0; k < count; k += TOGETHER) switch (smaller(TOGETHER, count - k)) {
+            case 3: mask_tile(bf16, 3, result, g, to + k, n, s->span); break;
+            case 2: mask_tile(bf16, 2, result, g, to + k, n, s->span); break;
+            default: mask_tile(bf16, 1, result, g, to + k, n, s->span);
+          }
       }
       if (!d_src) continue;
       const int64_t together = s->paired ? 2 : 1;

@@ -70,7 +70,8 @@ BODY col2im_body(const tamring_window *w, const float *restrict columns, int64_t
 KERNEL(col2im, (const tamring_window *w, const float *columns, int64_t first, int64_t rows, float *d_src),
        (w, columns, first, rows, d_src))
 
-// Results of windows are summed in registers, a strip of channels at a time, so that each rounds once.
+// Results of windows are summed in registers, a strip of channels at a time, so that each rounds once. Whole strips have
+// loops of their own: where the count is a constant, the sums stay in registers.
 enum { STRIP = 64 };
 
 INLINE void add_strip(bool bf16, const void *from, int64_t i, int64_t count, float share, float *sums) {
@@ -79,6 +80,31 @@ INLINE void add_strip(bool bf16, const void *from, int64_t i, int64_t count, flo
 
 INLINE void put_strip(bool bf16, void *to, int64_t i, int64_t count, float share, const float *sums) {
   for (int64_t j = 0; j < count; j++) put(bf16, to, i + j, sums[j] * share);
+}
+
+/// Where the pixels of a rectangle of an image lie, a row `line` elements behind the other.
+typedef struct {
+  taps down, across;
+  int64_t first, line;
+} rectangle;
+
+/// to = after * ([to +] Σ before * pixel) over a rectangle, for `count` channels of `channels`.
+INLINE void sum_strip(bool bf16, int64_t count, const rectangle *r, const void *restrict from, int64_t channels,
+                      float before, float after, bool accumulate, void *restrict to, int64_t place) {
+  float sums[STRIP] = {0};
+  if (accumulate) add_strip(bf16, to, place, count, 1, sums);
+  for (int64_t i = r->down.begin; i < r->down.end; i++)
+    for (int64_t k = r->across.begin; k < r->across.end; k++)
+      add_strip(bf16, from, r->first + i * r->line + k * channels, count, before, sums);
+  put_strip(bf16, to, place, count, after, sums);
+}
+
+INLINE void sum_pixels(bool bf16, rectangle r, const void *restrict from, int64_t channels, float before, float after,
+                       bool accumulate, void *restrict to, int64_t place) {
+  int64_t j = 0;
+  for (; j + STRIP <= channels; j += STRIP, r.first += STRIP)
+    sum_strip(bf16, STRIP, &r, from, channels, before, after, accumulate, to, place + j);
+  if (j < channels) sum_strip(bf16, channels - j, &r, from, channels, before, after, accumulate, to, place + j);
 }
 
 BODY average_pool_body(bool bf16, const tamring_window *w, int64_t images, const void *restrict src,
@@ -93,14 +119,8 @@ BODY average_pool_body(bool bf16, const tamring_window *w, int64_t images, const
       for (int64_t x = 0; x < w->out_width; x++, to += c) {
         const int64_t left = x * w->stride - w->padding;
         const taps across = inside(left, w->kernel, w->width);
-        for (int64_t j = 0; j < c; j += STRIP) {
-          const int64_t count = smaller(STRIP, c - j);
-          float sums[STRIP] = {0};
-          for (int64_t i = down.begin; i < down.end; i++)
-            for (int64_t k = across.begin; k < across.end; k++)
-              add_strip(bf16, src, ((image * w->height + top + i) * w->width + left + k) * c + j, count, 1, sums);
-          put_strip(bf16, dst, to + j, count, share, sums);
-        }
+        const rectangle window = {down, across, ((image * w->height + top) * w->width + left) * c, w->width * c};
+        sum_pixels(bf16, window, src, c, 1, share, false, dst, to);
       }
     }
 }
@@ -125,15 +145,8 @@ BODY average_pool_gradient_body(bool bf16, const tamring_window *w, int64_t imag
       const taps down = covering(y, w, w->out_height);
       for (int64_t x = 0; x < w->width; x++, to += c) {
         const taps across = covering(x, w, w->out_width);
-        for (int64_t j = 0; j < c; j += STRIP) {
-          const int64_t count = smaller(STRIP, c - j);
-          float sums[STRIP] = {0};
-          if (accumulate) add_strip(bf16, d_src, to + j, count, 1, sums);
-          for (int64_t i = down.begin; i < down.end; i++)
-            for (int64_t k = across.begin; k < across.end; k++)
-              add_strip(bf16, d_dst, ((image * w->out_height + i) * w->out_width + k) * c + j, count, share, sums);
-          put_strip(bf16, d_src, to + j, count, 1, sums);
-        }
+        const rectangle windows = {down, across, image * w->out_height * w->out_width * c, w->out_width * c};
+        sum_pixels(bf16, windows, d_dst, c, share, 1, accumulate, d_src, to);
       }
     }
 }
@@ -157,15 +170,8 @@ BODY enlarge_gradient_body(bool bf16, const tamring_window *s, int64_t images, c
       const taps down = enlarged(y, s->height, s->out_height);
       for (int64_t x = 0; x < s->width; x++, to += c) {
         const taps across = enlarged(x, s->width, s->out_width);
-        for (int64_t j = 0; j < c; j += STRIP) {
-          const int64_t count = smaller(STRIP, c - j);
-          float sums[STRIP] = {0};
-          if (accumulate) add_strip(bf16, d_src, to + j, count, 1, sums);
-          for (int64_t i = down.begin; i < down.end; i++)
-            for (int64_t k = across.begin; k < across.end; k++)
-              add_strip(bf16, d_dst, ((image * s->out_height + i) * s->out_width + k) * c + j, count, 1, sums);
-          put_strip(bf16, d_src, to + j, count, 1, sums);
-        }
+        const rectangle copies = {down, across, image * s->out_height * s->out_width * c, s->out_width * c};
+        sum_pixels(bf16, copies, d_dst, c, 1, 1, accumulate, d_src, to);
       }
     }
 }
