@@ -221,7 +221,8 @@ KERNEL(winograd_slopes, (const tamring_window *w, const float *src, int64_t firs
        (w, src, first, tiles, points))
 
 INLINE void outputs_of_way(winograd_way way, const tamring_window *w, const float *restrict points, int64_t first,
-                           int64_t tiles, int64_t from, int64_t count, bool accumulate, float *restrict dst) {
+                           int64_t tiles, int64_t from, int64_t count, bool accumulate,
+                           const tamring_finish *finish, float *restrict dst) {
   const int sides = is_plain(way) ? 6 : 9, size = way == WAY_DOUBLE ? 8 : tile_side(way);
   const int64_t c = w->channels, plane = tiles * count;
   const int64_t height = way == WAY_DOUBLE ? w->height : w->out_height;
@@ -247,7 +248,9 @@ INLINE void outputs_of_way(winograd_way way, const tamring_window *w, const floa
         to_outputs(way, half[row], y);
         for (int64_t column = 0; column < columns; column++) {
           float16u *to = (float16u *)(image + ((top + row) * width + left + column) * c + k);
-          *to = accumulate ? *to + y[column] : y[column];
+          const float16v value = finish ? finished(finish, from + k, y[column]) : y[column];
+          const float16v sum = accumulate ? *to + value : value;
+          *to = finish && finish->relu ? where_positive(sum, sum) : sum;
         }
       }
     }
@@ -255,20 +258,20 @@ INLINE void outputs_of_way(winograd_way way, const tamring_window *w, const floa
 }
 
 BODY winograd_outputs_body(const tamring_window *w, bool back, const float *points, int64_t first, int64_t tiles,
-                           int64_t from, int64_t count, bool accumulate, float *dst) {
+                           int64_t from, int64_t count, bool accumulate, const tamring_finish *finish, float *dst) {
   if (w->kernel == 4)
-    outputs_of_way(WAY_STEM, w, points, first, tiles, from, count, accumulate, dst);
+    outputs_of_way(WAY_STEM, w, points, first, tiles, from, count, accumulate, finish, dst);
   else if (w->stride == 1)
-    outputs_of_way(WAY_SAME, w, points, first, tiles, from, count, accumulate, dst);
+    outputs_of_way(WAY_SAME, w, points, first, tiles, from, count, accumulate, finish, dst);
   else if (back)
-    outputs_of_way(WAY_DOUBLE, w, points, first, tiles, from, count, accumulate, dst);
+    outputs_of_way(WAY_DOUBLE, w, points, first, tiles, from, count, accumulate, finish, dst);
   else
-    outputs_of_way(WAY_HALVE, w, points, first, tiles, from, count, accumulate, dst);
+    outputs_of_way(WAY_HALVE, w, points, first, tiles, from, count, accumulate, finish, dst);
 }
 KERNEL(winograd_outputs,
        (const tamring_window *w, bool back, const float *points, int64_t first, int64_t tiles, int64_t from,
-        int64_t count, bool accumulate, float *dst),
-       (w, back, points, first, tiles, from, count, accumulate, dst))
+        int64_t count, bool accumulate, const tamring_finish *finish, float *dst),
+       (w, back, points, first, tiles, from, count, accumulate, finish, dst))
 
 INLINE void weights_of_way(winograd_way way, const tamring_winograd_weights_shape *s, const float *restrict weights,
                            float *restrict forms) {

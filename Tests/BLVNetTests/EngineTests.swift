@@ -91,7 +91,7 @@ enum TestedEngine: CaseIterable {
 
     let result = FloatStorage(repeatElement(.nan, count: dDst.count))
     engine.forward(
-      shape, images: images, src: src.base, weights: weights.base, dst: result.base, workspace: workspace.base)
+      shape, images: images, src: src.base, weights: weights.base, finish: nil, dst: result.base, workspace: workspace.base)
     expectEqual(result, dst, "forward", within: within)
 
     let slope = FloatStorage(repeatElement(.nan, count: src.count))
@@ -131,7 +131,7 @@ enum TestedEngine: CaseIterable {
       @Sendable func run(_ all: [FloatStorage]) {
         let workspace = FloatStorage(count: room)
         engine.forward(
-          shape, images: images, src: src.base, weights: weights.base, dst: all[0].base, workspace: workspace.base)
+          shape, images: images, src: src.base, weights: weights.base, finish: nil, dst: all[0].base, workspace: workspace.base)
         engine.dataGradient(
           shape, images: images, dDst: dDst.base, weights: weights.base, accumulate: false, dSrc: all[1].base,
           workspace: workspace.base)

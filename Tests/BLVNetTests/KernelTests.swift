@@ -66,9 +66,9 @@ import Testing
     }
     for accumulate in [false, true] {
       expectEqualBits("winograd_outputs", [images]) {
-        tamring_winograd_outputs(&window, back, a.base, 0, 8, 0, Int64(from), accumulate, $0[0].base)
+        tamring_winograd_outputs(&window, back, a.base, 0, 8, 0, Int64(from), accumulate, nil, $0[0].base)
       } _: {
-        tamring_winograd_outputs_generic(&window, back, a.base, 0, 8, 0, Int64(from), accumulate, $0[0].base)
+        tamring_winograd_outputs_generic(&window, back, a.base, 0, 8, 0, Int64(from), accumulate, nil, $0[0].base)
       }
     }
     var weights = tamring_winograd_weights_shape(
@@ -121,9 +121,9 @@ import Testing
       tamring_winograd_slopes_generic(&window, images.base, 0, 12, $0[0].base)
     }
     expectEqualBits("winograd_outputs", [images]) {
-      tamring_winograd_outputs(&window, false, points.base, 0, 12, 0, 16, false, $0[0].base)
+      tamring_winograd_outputs(&window, false, points.base, 0, 12, 0, 16, false, nil, $0[0].base)
     } _: {
-      tamring_winograd_outputs_generic(&window, false, points.base, 0, 12, 0, 16, false, $0[0].base)
+      tamring_winograd_outputs_generic(&window, false, points.base, 0, 12, 0, 16, false, nil, $0[0].base)
     }
     let (weights, forms) = (randomNumbers(32 * 3 * 49, seed: 3), randomNumbers(36 * 32 * 16 + 36 * 16, seed: 4))
     expectEqualBits("stem_weights", [FloatStorage(count: forms.count)]) {

@@ -19,6 +19,10 @@ final class BFloat16Engine: ConvolutionEngine {
     return max(most, imageCount(shape) + primitives.find(shape, 1, TAMRING_DNN_DATA).workspaceCount)
   }
 
+  func prepare(_ shape: ConvolutionShape, images: Int, finish: FinishKind) -> Int {
+    primitives.find(shape, images, TAMRING_DNN_FORWARD, finish: finish).workspaceCount
+  }
+
   /// Floats of the workspace that an image before the convolution takes, in whole cache lines.
   private func imageCount(_ shape: ConvolutionShape) -> Int {
     (shape.height * shape.width * shape.inputChannels + 31) / 32 * 16
@@ -26,10 +30,10 @@ final class BFloat16Engine: ConvolutionEngine {
 
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
-    dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
+    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
-    unsafe primitives.find(shape, images, TAMRING_DNN_FORWARD).run(
-      UnsafeMutableRawPointer(mutating: src), weights, dst, workspace)
+    unsafe primitives.find(shape, images, TAMRING_DNN_FORWARD, finish: finish?.pointee.kind).run(
+      UnsafeMutableRawPointer(mutating: src), weights, dst, finish: finish, workspace)
   }
 
   func dataGradient(

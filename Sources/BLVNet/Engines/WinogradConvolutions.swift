@@ -48,10 +48,11 @@ struct WinogradConvolutions {
 
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     unsafe convolve(
-      shape, images, back: false, from: src, to: dst, weights, accumulate: false, workspace)
+      shape, images, back: false, from: src, to: dst, weights, accumulate: finish?.pointee.adds ?? false, finish,
+      workspace)
   }
 
   func dataGradient(
@@ -59,14 +60,14 @@ struct WinogradConvolutions {
     accumulate: Bool, dSrc: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     unsafe convolve(
-      shape, images, back: true, from: dDst, to: dSrc, weights, accumulate: accumulate, workspace)
+      shape, images, back: true, from: dDst, to: dSrc, weights, accumulate: accumulate, nil, workspace)
   }
 
   /// - Parameter back: from the results' gradient to the images', with the weights turned.
   private func convolve(
     _ shape: ConvolutionShape, _ images: Int, back: Bool, from src: UnsafePointer<Float>,
     to dst: UnsafeMutablePointer<Float>, _ weights: UnsafePointer<Float>, accumulate: Bool,
-    _ workspace: UnsafeMutablePointer<Float>
+    _ finish: UnsafePointer<tamring_finish>?, _ workspace: UnsafeMutablePointer<Float>
   ) {
     let (from, to) =
       back ? (shape.outputChannels, shape.inputChannels) : (shape.inputChannels, shape.outputChannels)
@@ -89,7 +90,7 @@ struct WinogradConvolutions {
         if block < total || channel == 0 { unsafe tamring_winograd_inputs(&read, back, src, Int64(first), tiles, a) }
         unsafe tamring_winograd_multiply(stride, tiles, Int64(from), Int64(width), a, forms, b)
         unsafe tamring_winograd_outputs(
-          &written, back, b, Int64(first), tiles, Int64(channel), Int64(width), accumulate, dst)
+          &written, back, b, Int64(first), tiles, Int64(channel), Int64(width), accumulate, finish, dst)
       }
     }
   }

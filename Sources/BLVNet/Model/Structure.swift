@@ -35,6 +35,23 @@ struct Structure: Sendable {
   }
 
   fileprivate init(layout: StateLayout) { self.layout = layout }
+
+  /// The forward pass in evaluation form: a convolution whose results only a batch norm reads is one with it, in the
+  /// norm's place.
+  var evaluationLayers: [any ForwardLayer] {
+    let reads = layers.flatMap(\.sources)
+    var finishing: [Int: Convolution] = [:]
+    for case let layer as Convolution in layers where reads.count(where: { $0 == layer.dst }) == 1 {
+      finishing[layer.dst] = layer
+    }
+    let joined = Set(layers.compactMap { ($0 as? BatchNorm).flatMap { finishing[$0.src]?.dst } })
+    return layers.compactMap { layer in
+      if let norm = layer as? BatchNorm, let convolution = finishing[norm.src] {
+        return FinishedConvolution(convolution: convolution, norm: norm)
+      }
+      return layer.results.contains(where: joined.contains) ? nil : layer
+    }
+  }
 }
 
 struct StructureBuilder {

@@ -31,6 +31,20 @@ typedef struct {
   int64_t height, width, channels, kernel, stride, padding, out_height, out_width;
 } tamring_window;
 
+/// What follows a convolution's sums where batch norm's statistics are constants:
+/// dst = [ReLU](scale[c] * sums + shift[c] [+ dst]), a scale and a shift for each output channel.
+typedef struct {
+  const float *scale, *shift;
+  bool adds, relu;
+} tamring_finish;
+
+// net_finish.c
+/// `rows` rows of sums; `sums` may be `dst` where the finish does not add.
+TAMRING_KERNEL(apply_finish, (const tamring_finish *finish, int64_t rows, int64_t channels, const float *sums, float *dst))
+/// Weights [outputs, columns] times the finish's scale.
+TAMRING_KERNEL(scale_weights, (const tamring_finish *finish, int64_t outputs, int64_t columns, const float *weights,
+                               float *scaled))
+
 // net_window.c
 /// Rows `first ..< first + rows` (output pixels, all images in a row) as [rows, kernel, kernel, channels]; zero
 /// outside the image.
@@ -58,8 +72,10 @@ void tamring_swap_inner(const float *src, int64_t outputs, int64_t inputs, int64
 TAMRING_KERNEL(winograd_inputs, (const tamring_window *window, bool back, const float *src, int64_t first,
                                  int64_t tiles, float *points))
 /// Points of `count` channels to channels `from ..< from + count` of the results, or, `back`, of the images' gradient.
+/// With a finish (else null) `accumulate` must be what it says.
 TAMRING_KERNEL(winograd_outputs, (const tamring_window *window, bool back, const float *points, int64_t first,
-                                  int64_t tiles, int64_t from, int64_t count, bool accumulate, float *dst))
+                                  int64_t tiles, int64_t from, int64_t count, bool accumulate,
+                                  const tamring_finish *finish, float *dst))
 /// The gradient of the results to points, for the gradient of the weights.
 TAMRING_KERNEL(winograd_slopes, (const tamring_window *window, const float *slopes, int64_t first, int64_t tiles,
                                  float *points))
