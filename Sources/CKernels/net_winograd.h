@@ -1,10 +1,9 @@
 // How points lie in memory: what the transforms and the products must agree on.
 #pragma once
-#include "net_common.h"
+#include "net_products.h"
 #include "network_kernels.h"
 
-enum { LANES = 16, MOST_POINTS = 9 };
-#define INLINE static inline __attribute__((always_inline))
+enum { MOST_POINTS = 9 };
 
 /// Which images become which: of the same size at stride 1; at stride 2 half as large, and, back, twice as large. The
 /// last is for the stem's windows, 7x7 at stride 2, as four taps of a side at stride 1 over the four phases of an image.

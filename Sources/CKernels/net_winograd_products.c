@@ -1,12 +1,6 @@
-// The products between Winograd's transforms. Every result is one chain of fused multiply-adds in a fixed order,
-// however many of them are kept in registers, so tiles may be cut as it suits.
+// The products between Winograd's transforms. Every result is a chain of fused multiply-adds in a fixed order, however
+// many of them are kept in registers, so tiles may be cut as it suits.
 #include "net_winograd.h"
-
-/// The most rows whose results, sixteen each, stay in the registers of AVX2.
-enum { MOST_ROWS = 6 };
-
-/// `x` in all lanes: subtracting zero changes nothing, not even the sign of a zero, and costs nothing.
-#define SPLAT(x) ((x) - (float16v){0})
 
 /// Channels with those that fill up the last sixteen.
 INLINE int64_t whole_panels(int64_t channels) { return (channels + LANES - 1) / LANES * LANES; }
@@ -21,19 +15,7 @@ INLINE void rows_product(int count, const float *restrict a, int64_t panel, cons
       for (int r = 0; r < count; r++)
         sums[r] = __builtin_elementwise_fma(SPLAT(a[r * LANES + k]), w, sums[r]);
     }
-  for (int r = 0; r < count; r++) *(float16u *)(results + r * LANES) = sums[r];
-}
-
-/// sums[r] += Σ a[t][r] · b[t] over `rows`, for `count` columns of a.
-INLINE void columns_product(int count, const float *restrict a, const float *restrict b, int64_t rows, bool add,
-                            float *restrict results) {
-  float16v sums[MOST_ROWS];
-  for (int r = 0; r < count; r++) sums[r] = add ? *(const float16u *)(results + r * LANES) : (float16v){0};
-  for (int64_t t = 0; t < rows; t++, a += LANES, b += LANES) {
-    const float16v value = *(const float16u *)b;
-    for (int r = 0; r < count; r++) sums[r] = __builtin_elementwise_fma(SPLAT(a[r]), value, sums[r]);
-  }
-  for (int r = 0; r < count; r++) *(float16u *)(results + r * LANES) = sums[r];
+  put_rows(count, sums, false, results, LANES);
 }
 
 BODY winograd_multiply_body(int64_t stride, int64_t tiles, int64_t from, int64_t to, const float *points,
@@ -78,11 +60,11 @@ BODY winograd_multiply_slopes_body(const tamring_winograd_slopes_shape *s, const
           const float *a = slopes + o * rows + first, *b = inputs + i * rows;
           float *result = forms + first * LANES;
           switch (count * (group + 1) / groups - first) {
-            case 6: columns_product(6, a, b, rows, add, result); break;
-            case 5: columns_product(5, a, b, rows, add, result); break;
+            case 6: columns_product(6, a, b, rows, add, result, LANES); break;
+            case 5: columns_product(5, a, b, rows, add, result, LANES); break;
             default:
               for (int64_t r = first; r < count * (group + 1) / groups; r++)
-                columns_product(1, a + r - first, b, rows, add, forms + r * LANES);
+                columns_product(1, a + r - first, b, rows, add, forms + r * LANES, LANES);
           }
         }
       }

@@ -1,4 +1,5 @@
 // The engine's three products against convolutions written as loops.
+import CKernels
 import Dispatch
 import Shared
 import Testing
@@ -30,8 +31,8 @@ enum TestedEngine: CaseIterable {
     (256, 144, 3, 1, 1, 8, 7), (144, 256, 3, 2, 1, 9, 14),
     // The stem's.
     (3, 16, 7, 2, 3, 26, 17), (4, 32, 7, 2, 3, 45, 62), (3, 16, 7, 2, 3, 2, 1), (2, 16, 7, 2, 3, 7, 5),
-    // Wide enough for products, and not.
-    (128, 512, 1, 1, 0, 3, 5), (64, 128, 1, 1, 0, 4, 5), (32, 32, 3, 2, 1, 14, 14),
+    // Products of our own: more channels or pixels than a block, and fewer than a tile; and windows gathered.
+    (528, 48, 1, 1, 0, 3, 5), (16, 32, 1, 1, 0, 21, 29), (16, 16, 1, 1, 0, 1, 1), (32, 32, 3, 2, 1, 14, 14),
   ].map {
     ConvolutionShape(
       inputChannels: $0.0, outputChannels: $0.1, kernel: $0.2, stride: $0.3, padding: $0.4, height: $0.5, width: $0.6)
@@ -107,6 +108,36 @@ enum TestedEngine: CaseIterable {
     engine.weightGradient(
       shape, images: images, src: src.base, dDst: dDst.base, dWeights: weightSlope.base, workspace: workspace.base)
     expectEqual(weightSlope, dWeights, "weight gradient", within: within)
+  }
+
+  @Test(
+    "a finish scales, shifts, adds and cuts what plain loops sum up", arguments: shapes, TestedEngine.allCases)
+  func finish(_ shape: ConvolutionShape, _ tested: TestedEngine) {
+    let engine = tested.make()
+    let images = 2
+    let src = randomNumbers(images * shape.height * shape.width * shape.inputChannels, seed: 1)
+    let before = randomNumbers(images * shape.outputHeight * shape.outputWidth * shape.outputChannels, seed: 2)
+    let weights = randomNumbers(shape.weightCount, seed: 3)
+    let (scale, shift) = (randomNumbers(shape.outputChannels, seed: 4), randomNumbers(shape.outputChannels, seed: 5))
+    var sums = [Double](repeating: 0, count: before.count)
+    Self.forEachProduct(shape, images) { o, i, w in sums[o] += Double(src.base[i]) * Double(weights.base[w]) }
+    for (adds, relu) in [(false, false), (false, true), (true, false), (true, true)] {
+      var finish = tamring_finish(scale: scale.base, shift: shift.base, adds: adds, relu: relu)
+      let expected = sums.enumerated().map { i, sum in
+        let channel = i % shape.outputChannels
+        let value = Double(scale[channel]) * sum + Double(shift[channel]) + (adds ? Double(before[i]) : 0)
+        return relu ? max(0, value) : value
+      }
+      // All of the workspace that is asked for, and what lies there before does not matter.
+      let room = engine.prepare(shape, images: images, finish: FinishKind(adds: adds, relu: relu))
+      let workspace = FloatStorage(repeatElement(.nan, count: room))
+      let dst = adds ? FloatStorage(before.array) : FloatStorage(repeatElement(.nan, count: before.count))
+      engine.forward(
+        shape, images: images, src: src.base, weights: weights.base, finish: &finish, dst: dst.base,
+        workspace: workspace.base)
+      expectEqual(dst, expected, "adds \(adds), relu \(relu)", within: 1e-5)
+      #expect(!relu || dst.array.contains(0))
+    }
   }
 
   @Test("threads that share an engine get the bytes of one alone", arguments: TestedEngine.allCases)

@@ -70,6 +70,12 @@ import Testing
       } _: {
         tamring_winograd_outputs_generic(&window, back, a.base, 0, 8, 0, Int64(from), accumulate, nil, $0[0].base)
       }
+      var finish = tamring_finish(scale: b.base, shift: b.base + from, adds: accumulate, relu: accumulate)
+      expectEqualBits("winograd_outputs, finished", [images]) {
+        tamring_winograd_outputs(&window, back, a.base, 0, 8, 0, Int64(from), accumulate, &finish, $0[0].base)
+      } _: {
+        tamring_winograd_outputs_generic(&window, back, a.base, 0, 8, 0, Int64(from), accumulate, &finish, $0[0].base)
+      }
     }
     var weights = tamring_winograd_weights_shape(
       stride: stride, from: Int64(from), to: Int64(to), from_stride: 9, to_stride: Int64(9 * from), turned: back)
@@ -100,6 +106,58 @@ import Testing
       tamring_winograd_weight_slopes(forms.base, stride, Int64(to), Int64(from), $0[0].base)
     } _: {
       tamring_winograd_weight_slopes_generic(forms.base, stride, Int64(to), Int64(from), $0[0].base)
+    }
+  }
+
+  @Test("products of pixels have equal bits in every variant", arguments: [(1, 16), (200, 272), (13, 32), (261, 16)])
+  func pointwise(_ pixels: Int, _ inputs: Int) {
+    let (outputs, p, i) = (48, Int64(pixels), Int64(inputs))
+    let (images, slopes) = (randomNumbers(pixels * inputs, seed: 1), randomNumbers(pixels * outputs, seed: 2))
+    let weights = randomNumbers(inputs * outputs, seed: 3)
+    let (room, scales) = (FloatStorage(count: 256 * (inputs + outputs)), randomNumbers(outputs, seed: 4))
+    for (turned, scale) in [(false, nil), (false, scales.base), (true, nil)] {
+      expectEqualBits("pointwise_forms", [FloatStorage(count: weights.count)]) {
+        tamring_pointwise_forms(48, i, turned, weights.base, scale, $0[0].base)
+      } _: {
+        tamring_pointwise_forms_generic(48, i, turned, weights.base, scale, $0[0].base)
+      }
+    }
+    for add in [false, true] {
+      expectEqualBits("pointwise", [slopes]) {
+        tamring_pointwise(p, i, 48, images.base, weights.base, add, nil, $0[0].base)
+      } _: {
+        tamring_pointwise_generic(p, i, 48, images.base, weights.base, add, nil, $0[0].base)
+      }
+      var finish = tamring_finish(scale: scales.base, shift: scales.base, adds: add, relu: add)
+      expectEqualBits("pointwise, finished", [slopes]) {
+        tamring_pointwise(p, i, 48, images.base, weights.base, add, &finish, $0[0].base)
+      } _: {
+        tamring_pointwise_generic(p, i, 48, images.base, weights.base, add, &finish, $0[0].base)
+      }
+    }
+    expectEqualBits("pointwise_slopes", [weights]) {
+      tamring_pointwise_slopes(p, 48, i, slopes.base, images.base, room.base, $0[0].base)
+    } _: {
+      tamring_pointwise_slopes_generic(p, 48, i, slopes.base, images.base, room.base, $0[0].base)
+    }
+  }
+
+  @Test("what follows a convolution's sums has equal bits in every variant", arguments: [1, 16, 37])
+  func finish(_ channels: Int) {
+    let (sums, dst) = (randomNumbers(5 * channels, seed: 1), randomNumbers(5 * channels, seed: 2))
+    let (scale, shift) = (randomNumbers(channels, seed: 3), randomNumbers(channels, seed: 4))
+    for (adds, relu) in [(false, false), (false, true), (true, false), (true, true)] {
+      var finish = tamring_finish(scale: scale.base, shift: shift.base, adds: adds, relu: relu)
+      expectEqualBits("apply_finish", [dst]) {
+        tamring_apply_finish(&finish, 5, Int64(channels), sums.base, $0[0].base)
+      } _: {
+        tamring_apply_finish_generic(&finish, 5, Int64(channels), sums.base, $0[0].base)
+      }
+      expectEqualBits("scale_weights", [dst]) {
+        tamring_scale_weights(&finish, Int64(channels), 5, sums.base, $0[0].base)
+      } _: {
+        tamring_scale_weights_generic(&finish, Int64(channels), 5, sums.base, $0[0].base)
+      }
     }
   }
 

@@ -107,6 +107,29 @@ import Testing
     #expect(other.memoryBytes < lane.memoryBytes)
   }
 
+  @Test(
+    "an evaluation gives the same bytes whatever the clips of a call, in lanes that train and that do not",
+    arguments: TestedEngine.allCases, ModelRecipe.Architecture.allCases)
+  func evaluation(_ tested: TestedEngine, _ architecture: ModelRecipe.Architecture) throws {
+    let recipe = Self.small { ($0.architecture, $0.width, $0.inputSize) = (architecture, 16, 49) }
+    let network = try Network(recipe, engine: tested.make())
+    let (parameters, input, _) = random(network, clips: 3)
+    let statistics = network.initialStatistics()
+    let noise = randomNumbers(statistics.count, seed: 8)
+    for i in 0..<statistics.count { statistics[i] += 0.3 * abs(noise[i]) }
+    func logits(_ lane: Lane, _ first: Int, _ clips: Int) -> [UInt32] {
+      let part = input.array(first * network.inputCount..<(first + clips) * network.inputCount)
+      return lane.evaluate(parameters: parameters, statistics: statistics, input: FloatStorage(part), clips: clips)
+        .map(\.bitPattern)
+    }
+    let three = logits(Lane(network, maximumClips: 3, training: false), 0, 3)
+    #expect(three.allSatisfy { Float(bitPattern: $0).isFinite } && Set(three).count > network.recipe.classes)
+    for training in [false, true] {
+      let lane = Lane(network, maximumClips: 1, training: training)
+      #expect((0..<3).flatMap { logits(lane, $0, 1) } == three)
+    }
+  }
+
   @Test("what the sink throws comes out of the step")
   func sink() throws {
     struct Stop: Error {}

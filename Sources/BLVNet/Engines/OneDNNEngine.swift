@@ -13,6 +13,8 @@ final class OneDNNEngine: FloatEngine {
     case direct
     /// OpenBLAS, on windows gathered a tile at a time.
     case product
+    /// Our own products, of pixels where they lie.
+    case pointwise
     /// A quarter or half of the multiplications.
     case winograd
     /// The same over the phases of an image: the first convolution.
@@ -20,6 +22,7 @@ final class OneDNNEngine: FloatEngine {
   }
 
   private let products = OpenBLASEngine()
+  private let pointwise = PointwiseConvolutions()
   private let winograd = WinogradConvolutions()
   private let stem = StemConvolution()
   private let winogradFrom: Int
@@ -37,15 +40,10 @@ final class OneDNNEngine: FloatEngine {
       if WinogradConvolutions.fits(shape) { return .winograd }
       if StemConvolution.fits(shape), direction != TAMRING_DNN_DATA { return .stem }
     }
+    if PointwiseConvolutions.fits(shape) { return .pointwise }
     switch direction {
-    case TAMRING_DNN_FORWARD:
-      // The library's form of many weights costs more than it gains on few images.
-      let isHeavy = shape.isPointwise && shape.weightCount >= 1 << 20 && shape.outputHeight <= 7
-      return isHeavy || (shape.kernel == 3 && shape.stride == 2) ? .product : .direct
-    case TAMRING_DNN_WEIGHTS:
-      let narrow = min(shape.inputChannels, shape.outputChannels)
-      let isLarge = narrow >= 128 && shape.inputChannels * shape.outputChannels > 65_536
-      return shape.kernel > 1 || isLarge ? .product : .direct
+    case TAMRING_DNN_FORWARD: return shape.kernel == 3 && shape.stride == 2 ? .product : .direct
+    case TAMRING_DNN_WEIGHTS: return shape.kernel > 1 ? .product : .direct
     default: return .direct
     }
   }
@@ -56,6 +54,7 @@ final class OneDNNEngine: FloatEngine {
       switch method(shape, direction) {
       case .direct: primitives.find(shape, images, direction).workspaceCount
       case .product: 0
+      case .pointwise: pointwise.workspaceCount(shape)
       case .stem: stem.workspaceCount(shape)
       case .winograd: winograd.workspaceCount(shape, images: images)
       }
@@ -68,6 +67,7 @@ final class OneDNNEngine: FloatEngine {
     switch method(shape, TAMRING_DNN_FORWARD) {
     case .direct: primitives.find(shape, images, TAMRING_DNN_FORWARD, finish: finish).workspaceCount
     case .product: products.prepare(shape, images: images, finish: finish)
+    case .pointwise: pointwise.workspaceCount(shape)
     case .stem: stem.workspaceCount(shape)
     case .winograd: winograd.workspaceCount(shape, images: images)
     }
@@ -84,6 +84,9 @@ final class OneDNNEngine: FloatEngine {
     case .product:
       unsafe products.forward(
         shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
+    case .pointwise:
+      unsafe pointwise.forward(
+        shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
     case .stem:
       unsafe stem.forward(
         shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
@@ -97,18 +100,23 @@ final class OneDNNEngine: FloatEngine {
     _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: UnsafePointer<Float>,
     accumulate: Bool, dSrc: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
-    if method(shape, TAMRING_DNN_DATA) == .winograd {
-      return unsafe winograd.dataGradient(
+    switch method(shape, TAMRING_DNN_DATA) {
+    case .winograd:
+      unsafe winograd.dataGradient(
         shape, images: images, dDst: dDst, weights: weights, accumulate: accumulate, dSrc: dSrc,
         workspace: workspace)
-    }
-    if accumulate {
+    case .pointwise:
+      unsafe pointwise.dataGradient(
+        shape, images: images, dDst: dDst, weights: weights, accumulate: accumulate, dSrc: dSrc,
+        workspace: workspace)
+    case .direct where !accumulate:
+      unsafe primitives.find(shape, images, TAMRING_DNN_DATA).run(
+        dSrc, weights, UnsafeMutableRawPointer(mutating: dDst), workspace)
+    case .direct, .product, .stem:
       // No primitive adds to what is there.
-      return unsafe products.dataGradient(
-        shape, images: images, dDst: dDst, weights: weights, accumulate: true, dSrc: dSrc, workspace: workspace)
+      unsafe products.dataGradient(
+        shape, images: images, dDst: dDst, weights: weights, accumulate: accumulate, dSrc: dSrc, workspace: workspace)
     }
-    unsafe primitives.find(shape, images, TAMRING_DNN_DATA).run(
-      dSrc, weights, UnsafeMutableRawPointer(mutating: dDst), workspace)
   }
 
   func weightGradient(
@@ -121,6 +129,9 @@ final class OneDNNEngine: FloatEngine {
         shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
     case .product:
       unsafe products.weightGradient(
+        shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
+    case .pointwise:
+      unsafe pointwise.weightGradient(
         shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
     case .stem:
       unsafe stem.weightGradient(

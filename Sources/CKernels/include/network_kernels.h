@@ -113,6 +113,20 @@ TAMRING_KERNEL(stem_weights, (int64_t outputs, int64_t channels, const float *we
 /// The gradient of forms, [36][outputs / 16][16][16], to that of weights.
 TAMRING_KERNEL(stem_weight_slopes, (int64_t outputs, int64_t channels, const float *forms, float *slopes))
 
+// net_pointwise.c: 1x1 convolutions; channels come in sixteens.
+/// Weights [outputs, inputs] to forms [outputs / 16][inputs][16], times a scale for each output (unless null); or,
+/// `turned`, [inputs / 16][outputs][16].
+TAMRING_KERNEL(pointwise_forms, (int64_t outputs, int64_t inputs, bool turned, const float *weights, const float *scale,
+                                 float *forms))
+/// results [pixels, to] = [results +] images [pixels, from] · forms [to / 16][from][16]. With a finish (else null) `add`
+/// must be what it says, and its scale be in the forms.
+TAMRING_KERNEL(pointwise, (int64_t pixels, int64_t from, int64_t to, const float *images, const float *forms, bool add,
+                           const tamring_finish *finish, float *results))
+/// The gradient of weights [outputs, inputs]: slopes [pixels, outputs], turned, · images [pixels, inputs]. `room` is
+/// scratch for 256 pixels of both.
+TAMRING_KERNEL(pointwise_slopes, (int64_t pixels, int64_t outputs, int64_t inputs, const float *slopes,
+                                  const float *images, float *room, float *weights))
+
 // net_norm.c
 void tamring_expand(const float *values, int64_t channels, int64_t span, float *expanded);
 /// sums[0 ..< span] += x - pivot, sums[span ..< 2 span] += (x - pivot)^2, column by column.

@@ -1,0 +1,131 @@
+// 1x1 convolutions as products of matrices, pixels being rows. A result is the sum, in order, of what blocks of DEPTH
+// terms give, each a chain of fused multiply-adds in a fixed order: tiles may be cut as it suits.
+#include "net_products.h"
+#include "network_kernels.h"
+
+/// Sixteen columns of a block's weights fit into the cache nearest to the processor, and a block's rows into the next.
+enum { DEPTH = 256, ROWS_AT_ONCE = 192 };
+
+BODY pointwise_forms_body(int64_t outputs, int64_t inputs, bool turned, const float *restrict weights,
+                          const float *restrict scale, float *restrict forms) {
+  if (turned) {
+    for (int64_t i = 0; i < inputs; i += LANES)
+      for (int64_t o = 0; o < outputs; o++, forms += LANES)
+        *(float16u *)forms = *(const float16u *)(weights + o * inputs + i);
+  } else {
+    for (int64_t o = 0; o < outputs; o += LANES)
+      for (int64_t i = 0; i < inputs; i += LANES) {
+        float16v block[LANES];
+        for (int r = 0; r < LANES; r++) block[r] = *(const float16u *)(weights + (o + r) * inputs + i);
+        transpose16(block);
+        for (int r = 0; r < LANES; r++, forms += LANES)
+          *(float16u *)forms = scale ? block[r] * *(const float16u *)(scale + o) : block[r];
+      }
+  }
+}
+KERNEL(pointwise_forms,
+       (int64_t outputs, int64_t inputs, bool turned, const float *weights, const float *scale, float *forms),
+       (outputs, inputs, turned, weights, scale, forms))
+
+/// What will be read after this block, brought nearer a few cache lines at a time while this one is worked on.
+typedef struct {
+  const char *at;
+  int64_t bytes, step;
+} coming;
+
+INLINE coming next_block(const float *from, int64_t count, int64_t steps) {
+  const coming result = {(const char *)from, count * 4, (count * 4 / 64 / steps + 1) * 64};
+  return result;
+}
+
+INLINE void fetch(coming *next) {
+  for (int64_t end = next->bytes - smaller(next->bytes, next->step); next->bytes > end; next->bytes -= 64, next->at += 64)
+    __builtin_prefetch(next->at, 0, 2);
+}
+
+/// c[r] = [c[r] +] Σ a[r] · b, for `count` rows and sixteen columns; shifted, and with ReLU, where `finish` is given.
+INLINE void rows_product(int count, const float *restrict a, int64_t from, const float *restrict b, int64_t depth,
+                         bool add, const tamring_finish *finish, int64_t column, float *restrict c, int64_t to) {
+  float16v sums[MOST_ROWS] = {0};
+  for (int64_t k = 0; k < depth; k++, b += LANES) {
+    const float16v w = *(const float16u *)b;
+    for (int r = 0; r < count; r++) sums[r] = __builtin_elementwise_fma(SPLAT(a[r * from + k]), w, sums[r]);
+  }
+  if (!finish) return put_rows(count, sums, add, c, to);
+  const float16v shift = *(const float16u *)(finish->shift + column);
+  for (int r = 0; r < count; r++) {
+    float16u *place = (float16u *)(c + r * to);
+    const float16v value = (add ? *place + sums[r] : sums[r]) + shift;
+    *place = finish->relu ? where_positive(value, value) : value;
+  }
+}
+
+BODY pointwise_body(int64_t rows, int64_t from, int64_t to, const float *restrict a, const float *restrict forms,
+                    bool add, const tamring_finish *finish, float *restrict c) {
+  for (int64_t top = 0; top < rows; top += ROWS_AT_ONCE) {
+    const int64_t high = smaller(ROWS_AT_ONCE, rows - top), groups = (high + MOST_ROWS - 1) / MOST_ROWS;
+    const int64_t below = smaller(ROWS_AT_ONCE, rows - top - high);
+    const int64_t steps = to / LANES * groups * ((from + DEPTH - 1) / DEPTH);
+    coming next = next_block(a + (top + high) * from, below * from, steps);
+    for (int64_t k = 0; k < from; k += DEPTH) {
+      const int64_t depth = smaller(DEPTH, from - k);
+      const tamring_finish *last = k + depth == from ? finish : NULL;
+      for (int64_t panel = 0; panel < to; panel += LANES)
+        for (int64_t group = 0; group < groups; group++) {
+          // Groups as even as can be: one of few rows would wait for its own sums.
+          const int64_t first = high * group / groups, count = high * (group + 1) / groups - first;
+          const float *left = a + (top + first) * from + k, *right = forms + panel * from + k * LANES;
+          float *result = c + (top + first) * to + panel;
+          fetch(&next);
+          switch (count) {
+            case 6: rows_product(6, left, from, right, depth, add || k > 0, last, panel, result, to); break;
+            case 5: rows_product(5, left, from, right, depth, add || k > 0, last, panel, result, to); break;
+            case 4: rows_product(4, left, from, right, depth, add || k > 0, last, panel, result, to); break;
+            default:
+              for (int64_t r = 0; r < count; r++)
+                rows_product(1, left + r * from, from, right, depth, add || k > 0, last, panel, result + r * to,
+                             to);
+          }
+        }
+    }
+  }
+}
+KERNEL(pointwise,
+       (int64_t rows, int64_t from, int64_t to, const float *a, const float *forms, bool add,
+        const tamring_finish *finish, float *c),
+       (rows, from, to, a, forms, add, finish, c))
+
+/// To [channels / 16][count][16].
+INLINE void pack(const float *restrict rows, int64_t count, int64_t channels, float *restrict panels) {
+  for (int64_t top = 0; top < count; top += LANES)
+    for (int64_t k = 0; k < channels; k += LANES)
+      for (int64_t r = top; r < smaller(count, top + LANES); r++)
+        *(float16u *)(panels + k * count + r * LANES) = *(const float16u *)(rows + r * channels + k);
+}
+
+BODY pointwise_slopes_body(int64_t rows, int64_t outputs, int64_t inputs, const float *restrict slopes,
+                           const float *restrict images, float *restrict room, float *restrict weights) {
+  for (int64_t top = 0; top < rows; top += DEPTH) {
+    const int64_t depth = smaller(DEPTH, rows - top);
+    float *a = room, *b = room + DEPTH * outputs;
+    pack(slopes + top * outputs, depth, outputs, a);
+    pack(images + top * inputs, depth, inputs, b);
+    const int64_t below = smaller(DEPTH, rows - top - depth), steps = outputs / LANES * inputs / LANES;
+    coming left_next = next_block(slopes + (top + depth) * outputs, below * outputs, steps);
+    coming right_next = next_block(images + (top + depth) * inputs, below * inputs, steps);
+    for (int64_t o = 0; o < outputs; o += LANES)
+      for (int64_t i = 0; i < inputs; i += LANES) {
+        const float *left = a + o * depth, *right = b + i * depth;
+        float *result = weights + o * inputs + i;
+        fetch(&left_next);
+        fetch(&right_next);
+        columns_product(6, left, right, depth, top > 0, result, inputs);
+        columns_product(5, left + 6, right, depth, top > 0, result + 6 * inputs, inputs);
+        columns_product(5, left + 11, right, depth, top > 0, result + 11 * inputs, inputs);
+      }
+  }
+}
+KERNEL(pointwise_slopes,
+       (int64_t rows, int64_t outputs, int64_t inputs, const float *slopes, const float *images, float *room,
+        float *weights),
+       (rows, outputs, inputs, slopes, images, room, weights))

@@ -1,0 +1,48 @@
+// What products of matrices share. Columns of results come in sixteens, the lanes of a vector; so many rows stay in the
+// registers of AVX2.
+#pragma once
+#include "net_common.h"
+
+enum { LANES = 16, MOST_ROWS = 6 };
+
+/// `x` in all lanes: subtracting zero changes nothing, not even the sign of a zero, and costs nothing.
+#define SPLAT(x) ((x) - (float16v){0})
+
+/// Writes `count` rows of sums, `to` apart, or adds them to what is there.
+INLINE void put_rows(int count, const float16v *sums, bool add, float *restrict results, int64_t to) {
+  for (int r = 0; r < count; r++) {
+    float16u *place = (float16u *)(results + r * to);
+    *place = add ? *place + sums[r] : sums[r];
+  }
+}
+
+/// results[r] = [results[r] +] Σ a[t][r] · b[t] over `depth` rows of sixteen, for `count` columns of a.
+INLINE void columns_product(int count, const float *restrict a, const float *restrict b, int64_t depth, bool add,
+                            float *restrict results, int64_t to) {
+  float16v sums[MOST_ROWS] = {0};
+  for (int64_t t = 0; t < depth; t++, a += LANES, b += LANES) {
+    const float16v value = *(const float16u *)b;
+    for (int r = 0; r < count; r++) sums[r] = __builtin_elementwise_fma(SPLAT(a[r]), value, sums[r]);
+  }
+  put_rows(count, sums, add, results, to);
+}
+
+/// Exchanges rows and columns of sixteen vectors, one bit of their numbers after the other.
+INLINE void transpose16(float16v r[LANES]) {
+#define EXCHANGE(step, low, high)               \
+  for (int i = 0; i < LANES; i++)               \
+    if (!(i & (step))) {                        \
+      const float16v a = r[i], b = r[i + step]; \
+      r[i] = __builtin_shufflevector low;       \
+      r[i + step] = __builtin_shufflevector high; \
+    }
+  EXCHANGE(1, (a, b, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
+           (a, b, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
+  EXCHANGE(2, (a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
+           (a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
+  EXCHANGE(4, (a, b, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),
+           (a, b, 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
+  EXCHANGE(8, (a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
+           (a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+#undef EXCHANGE
+}
