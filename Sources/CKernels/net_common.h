@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "network_kernels.h"
+
 // Bodies are inlined into every variant, so all of them run the same operations in the same order. No variant may
 // fuse a multiply with an add (-ffp-contract=off), and every reduction fixes its order by hand: equal bits.
 #define BODY static inline __attribute__((always_inline)) void
@@ -100,6 +102,11 @@ INLINE void put16(bool bf16, bool stream, void *to, int64_t i, float16v value) {
 
 /// Where `value` is above 0, `then`; else 0.
 INLINE float16v where_positive(float16v value, float16v then) { return (float16v)((int16v)then & (value > 0)); }
+
+/// Sums of sixteen channels from `c` on, scaled and shifted.
+INLINE float16v finished(const tamring_finish *finish, int64_t c, float16v sums) {
+  return sums * *(const float16u *)(finish->scale + c) + *(const float16u *)(finish->shift + c);
+}
 
 INLINE int64_t element_size(bool bf16) { return bf16 ? 2 : 4; }
 

@@ -11,7 +11,7 @@ enum { DEPTH = 256, ROWS_AT_ONCE = 192, PIXELS = 128 };
 enum { NARROW = 256 };
 
 BODY pointwise_forms_body(int64_t outputs, int64_t inputs, bool turned, const float *restrict weights,
-                          float *restrict forms) {
+                          const float *restrict scale, float *restrict forms) {
   if (turned) {
     for (int64_t i = 0; i < inputs; i += LANES)
       for (int64_t o = 0; o < outputs; o++, forms += LANES)
@@ -22,33 +22,43 @@ BODY pointwise_forms_body(int64_t outputs, int64_t inputs, bool turned, const fl
         float16v block[LANES];
         for (int r = 0; r < LANES; r++) block[r] = *(const float16u *)(weights + (o + r) * inputs + i);
         transpose16(block);
-        for (int r = 0; r < LANES; r++, forms += LANES) *(float16u *)forms = block[r];
+        for (int r = 0; r < LANES; r++, forms += LANES)
+          *(float16u *)forms = scale ? block[r] * *(const float16u *)(scale + o) : block[r];
       }
   }
 }
-KERNEL(pointwise_forms, (int64_t outputs, int64_t inputs, bool turned, const float *weights, float *forms),
-       (outputs, inputs, turned, weights, forms))
+KERNEL(pointwise_forms,
+       (int64_t outputs, int64_t inputs, bool turned, const float *weights, const float *scale, float *forms),
+       (outputs, inputs, turned, weights, scale, forms))
 
-/// c[r] = [c[r] +] Σ a[r] · b, for `count` rows and sixteen columns.
+/// c[r] = [c[r] +] Σ a[r] · b, for `count` rows and sixteen columns; shifted, and with ReLU, where `finish` is given.
 INLINE void rows_product(int count, const float *restrict a, int64_t from, const float *restrict b, int64_t depth,
-                         bool add, float *restrict c, int64_t to) {
+                         bool add, const tamring_finish *finish, int64_t column, float *restrict c, int64_t to) {
   float16v sums[MOST_ROWS] = {0};
   for (int64_t k = 0; k < depth; k++, b += LANES) {
     const float16v w = *(const float16u *)b;
     for (int r = 0; r < count; r++) sums[r] = __builtin_elementwise_fma(SPLAT(a[r * from + k]), w, sums[r]);
   }
-  put_rows(count, sums, add, c, to);
+  if (!finish) return put_rows(count, sums, add, c, to);
+  const float16v shift = *(const float16u *)(finish->shift + column);
+  for (int r = 0; r < count; r++) {
+    float16u *place = (float16u *)(c + r * to);
+    const float16v value = (add ? *place + sums[r] : sums[r]) + shift;
+    *place = finish->relu ? where_positive(value, value) : value;
+  }
 }
 
 BODY pointwise_body(int64_t rows, int64_t from, int64_t to, const float *restrict a, const float *restrict forms,
-                    bool add, float *restrict c) {
+                    bool add, const tamring_finish *finish, float *restrict c) {
   for (int64_t top = 0; top < rows; top += ROWS_AT_ONCE) {
     const int64_t high = smaller(ROWS_AT_ONCE, rows - top), groups = (high + MOST_ROWS - 1) / MOST_ROWS;
     const int64_t below = smaller(ROWS_AT_ONCE, rows - top - high);
     const int64_t steps = to / LANES * groups * ((from + DEPTH - 1) / DEPTH);
     coming next = next_block(a + (top + high) * from, below * from, steps);
+    coming sums_next = next_block(c + (top + high) * to, add ? below * to : 0, steps);
     for (int64_t k = 0; k < from; k += DEPTH) {
       const int64_t depth = smaller(DEPTH, from - k);
+      const tamring_finish *last = k + depth == from ? finish : NULL;
       for (int64_t panel = 0; panel < to; panel += LANES)
         for (int64_t group = 0; group < groups; group++) {
           // Groups as even as can be: one of few rows would wait for its own sums.
@@ -56,21 +66,24 @@ BODY pointwise_body(int64_t rows, int64_t from, int64_t to, const float *restric
           const float *left = a + (top + first) * from + k, *right = forms + panel * from + k * LANES;
           float *result = c + (top + first) * to + panel;
           fetch(&next);
+          fetch(&sums_next);
           switch (count) {
-            case 6: rows_product(6, left, from, right, depth, add || k > 0, result, to); break;
-            case 5: rows_product(5, left, from, right, depth, add || k > 0, result, to); break;
-            case 4: rows_product(4, left, from, right, depth, add || k > 0, result, to); break;
+            case 6: rows_product(6, left, from, right, depth, add || k > 0, last, panel, result, to); break;
+            case 5: rows_product(5, left, from, right, depth, add || k > 0, last, panel, result, to); break;
+            case 4: rows_product(4, left, from, right, depth, add || k > 0, last, panel, result, to); break;
             default:
               for (int64_t r = 0; r < count; r++)
-                rows_product(1, left + r * from, from, right, depth, add || k > 0, result + r * to, to);
+                rows_product(1, left + r * from, from, right, depth, add || k > 0, last, panel, result + r * to,
+                             to);
           }
         }
     }
   }
 }
 KERNEL(pointwise,
-       (int64_t rows, int64_t from, int64_t to, const float *a, const float *forms, bool add, float *c),
-       (rows, from, to, a, forms, add, c))
+       (int64_t rows, int64_t from, int64_t to, const float *a, const float *forms, bool add,
+        const tamring_finish *finish, float *c),
+       (rows, from, to, a, forms, add, finish, c))
 
 /// Columns of pixels, sixteen side by side: where they lie, or packed.
 typedef struct {

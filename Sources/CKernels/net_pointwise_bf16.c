@@ -13,20 +13,23 @@
 /// a word that is brought into all lanes serves several multiplications.
 enum { DEPTH = 256, ROWS_AT_ONCE = 192, WIDE = 4 };
 
-BF16_INLINE __m256i rounded(const float *from) { return (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(from)); }
+BF16_INLINE __m256i rounded(const float *from, float scale) {
+  return (__m256i)_mm512_cvtneps_pbh(_mm512_mul_ps(_mm512_loadu_ps(from), _mm512_set1_ps(scale)));
+}
 
 /// Two rows of sixteen as sixteen words.
 BF16_INLINE __m512i words(__m256i first, __m256i second) {
   return _mm512_or_si512(_mm512_cvtepu16_epi32(first), _mm512_slli_epi32(_mm512_cvtepu16_epi32(second), 16));
 }
 
-BF16 void tamring_narrow_forms(int64_t outputs, int64_t inputs, bool turned, const float *weights, void *form_words) {
+BF16 void tamring_narrow_forms(int64_t outputs, int64_t inputs, bool turned, const float *weights, const float *scale,
+                               void *form_words) {
   uint32_t *forms = form_words;
   if (turned) {
     for (int64_t i = 0; i < inputs; i += LANES)
       for (int64_t o = 0; o < outputs; o += 2, forms += LANES) {
         const float *from = weights + o * inputs + i;
-        _mm512_storeu_si512(forms, words(rounded(from), rounded(from + inputs)));
+        _mm512_storeu_si512(forms, words(rounded(from, 1), rounded(from + inputs, 1)));
       }
     return;
   }
@@ -36,8 +39,9 @@ BF16 void tamring_narrow_forms(int64_t outputs, int64_t inputs, bool turned, con
       float16v block[LANES];
       for (int r = 0; r < LANES; r++) {
         const float *from = weights + (o + r) * inputs + i;
-        const __m256i second = whole ? rounded(from + LANES) : _mm256_setzero_si256();
-        block[r] = (float16v)_mm512_inserti64x4(_mm512_castsi256_si512(rounded(from)), second, 1);
+        const float times = scale ? scale[o + r] : 1;
+        const __m256i second = whole ? rounded(from + LANES, times) : _mm256_setzero_si256();
+        block[r] = (float16v)_mm512_inserti64x4(_mm512_castsi256_si512(rounded(from, times)), second, 1);
       }
       transpose16(block);
       for (int r = 0; r < (whole ? LANES : LANES / 2); r++, forms += LANES) *(float16u *)forms = block[r];
@@ -59,9 +63,10 @@ BF16_INLINE void tile(int count, int vectors, const uint32_t *restrict a, int64_
   }
 }
 
-/// `from` counts words of a row of a, `to` numbers of a row of c.
+/// `from` counts words of a row of a, `to` numbers of a row of c; `column` is the first channel of c.
 BF16_INLINE void rows_product(int count, int vectors, const uint32_t *restrict a, int64_t from,
-                              const uint32_t *restrict b, bool add, uint16_t *restrict c, int64_t to) {
+                              const uint32_t *restrict b, bool add, const tamring_finish *finish, int64_t column,
+                              uint16_t *restrict c, int64_t to) {
   __m512 sums[MOST_ROWS][WIDE];
   tile(count, vectors, a, from, 1, b, from * LANES, from, sums);
   for (int r = 0; r < count; r++)
@@ -72,13 +77,18 @@ BF16_INLINE void rows_product(int count, int vectors, const uint32_t *restrict a
         const __m512i former = _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(place)), 16);
         sum = _mm512_add_ps(sum, _mm512_castsi512_ps(former));
       }
+      if (finish) {
+        sum = _mm512_add_ps(sum, _mm512_loadu_ps(finish->shift + column + v * LANES));
+        if (finish->relu) sum = _mm512_max_ps(sum, _mm512_setzero_ps());
+      }
       _mm256_storeu_si256(place, (__m256i)_mm512_cvtneps_pbh(sum));
     }
 }
 
 /// `vectors` panels of results for all `rows`, in groups as even as can be.
 BF16_INLINE void panels_product(int vectors, const uint32_t *a, int64_t rows, int64_t from, const uint32_t *forms,
-                                bool add, uint16_t *c, int64_t to, coming *next) {
+                                bool add, const tamring_finish *finish, int64_t column, uint16_t *c, int64_t to,
+                                coming *next) {
   const int64_t groups = (rows + MOST_ROWS - 1) / MOST_ROWS;
   for (int64_t group = 0; group < groups; group++) {
     const int64_t first = rows * group / groups, count = rows * (group + 1) / groups - first;
@@ -86,18 +96,18 @@ BF16_INLINE void panels_product(int vectors, const uint32_t *a, int64_t rows, in
     uint16_t *result = c + first * to;
     fetch(next);
     switch (count) {
-      case 6: rows_product(6, vectors, left, from, forms, add, result, to); break;
-      case 5: rows_product(5, vectors, left, from, forms, add, result, to); break;
-      case 4: rows_product(4, vectors, left, from, forms, add, result, to); break;
+      case 6: rows_product(6, vectors, left, from, forms, add, finish, column, result, to); break;
+      case 5: rows_product(5, vectors, left, from, forms, add, finish, column, result, to); break;
+      case 4: rows_product(4, vectors, left, from, forms, add, finish, column, result, to); break;
       default:
         for (int64_t r = 0; r < count; r++)
-          rows_product(1, vectors, left + r * from, from, forms, add, result + r * to, to);
+          rows_product(1, vectors, left + r * from, from, forms, add, finish, column, result + r * to, to);
     }
   }
 }
 
 BF16 void tamring_narrow_pointwise(int64_t rows, int64_t from, int64_t to, const void *images, const void *forms, bool add,
-                                   void *results) {
+                                   const tamring_finish *finish, void *results) {
   const uint32_t *weights = forms;
   const int64_t half = from / 2;
   for (int64_t top = 0; top < rows; top += ROWS_AT_ONCE) {
@@ -107,9 +117,9 @@ BF16 void tamring_narrow_pointwise(int64_t rows, int64_t from, int64_t to, const
     const int64_t groups = (high + MOST_ROWS - 1) / MOST_ROWS, whole = to / (WIDE * LANES) * WIDE * LANES;
     coming next = next_block(a + high * half, below * half, (whole / WIDE + to - whole) / LANES * groups);
     for (int64_t k = 0; k < whole; k += WIDE * LANES)
-      panels_product(WIDE, a, high, half, weights + k * half, add, c + k, to, &next);
+      panels_product(WIDE, a, high, half, weights + k * half, add, finish, k, c + k, to, &next);
     for (int64_t k = whole; k < to; k += LANES)
-      panels_product(1, a, high, half, weights + k * half, add, c + k, to, &next);
+      panels_product(1, a, high, half, weights + k * half, add, finish, k, c + k, to, &next);
   }
 }
 

@@ -17,7 +17,8 @@ struct tamring_dnn {
   dnnl_primitive_t primitive;
   /// Between the plain weights and the library's form; NULL where they are the same.
   dnnl_primitive_t reorder;
-  dnnl_memory_desc_t images, results, weights, plain, scratchpad;
+  dnnl_memory_desc_t images, results, weights, plain, bias, scratchpad;
+  bool biased;
   /// What the library calls each of the first three.
   int images_argument, results_argument, weights_argument;
   int64_t scratchpad_bytes, form_bytes;
@@ -45,10 +46,20 @@ static dnnl_memory_desc_t matrix(int64_t rows, int64_t columns, bool turned, dnn
   return form;
 }
 
-static dnnl_primitive_attr_t attributes_with_scratchpad(void) {
+/// With scratch of the caller's, and what is to be done with the sums before they are rounded.
+static dnnl_primitive_attr_t attributes_for(bool adds, bool relu) {
   dnnl_primitive_attr_t attributes = NULL;
+  dnnl_post_ops_t after = NULL;
   if (dnnl_primitive_attr_create(&attributes) != dnnl_success) return NULL;
   dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user);
+  if (dnnl_post_ops_create(&after) != dnnl_success) {
+    dnnl_primitive_attr_destroy(attributes);
+    return NULL;
+  }
+  if (adds) dnnl_post_ops_append_sum(after, 1);
+  if (relu) dnnl_post_ops_append_eltwise(after, 1, dnnl_eltwise_relu, 0, 0);
+  dnnl_primitive_attr_set_post_ops(attributes, after);
+  dnnl_post_ops_destroy(after);
   return attributes;
 }
 
@@ -71,16 +82,9 @@ static bool make_product(tamring_dnn *p, const tamring_dnn_shape *s) {
 
   dnnl_matmul_desc_t wanted;
   dnnl_status_t status = dnnl_matmul_desc_init(&wanted, forward ? &p->images : &p->results,
-                                               weights ? &p->images : &p->weights, NULL,
+                                               weights ? &p->images : &p->weights, s->biased ? &p->bias : NULL,
                                                forward ? &p->results : weights ? &p->weights : &p->images);
-  dnnl_primitive_attr_t attributes = attributes_with_scratchpad();
-  if (p->direction == TAMRING_DNN_DATA_ADDED) {
-    dnnl_post_ops_t after = NULL;
-    if (dnnl_post_ops_create(&after) != dnnl_success) return false;
-    dnnl_post_ops_append_sum(after, 1);
-    dnnl_primitive_attr_set_post_ops(attributes, after);
-    dnnl_post_ops_destroy(after);
-  }
+  dnnl_primitive_attr_t attributes = attributes_for(s->adds || p->direction == TAMRING_DNN_DATA_ADDED, s->relu);
   if (status == dnnl_success) status = dnnl_primitive_desc_create(&p->descriptor, &wanted, attributes, engine(), NULL);
   dnnl_primitive_attr_destroy(attributes);
   return status == dnnl_success;
@@ -105,12 +109,12 @@ static bool make_convolution(tamring_dnn *p, const tamring_dnn_shape *s) {
   dnnl_memory_desc_init_by_tag(&form, 4, weights, type, dnnl_format_tag_any);
   dnnl_memory_desc_init_by_tag(&gradient, 4, weights, dnnl_f32, dnnl_format_tag_any);
 
-  dnnl_primitive_attr_t attributes = attributes_with_scratchpad();
+  dnnl_primitive_attr_t attributes = attributes_for(s->adds, s->relu);
   dnnl_convolution_desc_t wanted;
   dnnl_primitive_desc_t forward = NULL;
   dnnl_status_t status = dnnl_convolution_forward_desc_init(
-      &wanted, dnnl_forward_training, dnnl_convolution_direct, &p->images, &form, NULL, &p->results, strides, padding,
-      padding);
+      &wanted, dnnl_forward_training, dnnl_convolution_direct, &p->images, &form, s->biased ? &p->bias : NULL, &p->results,
+      strides, padding, padding);
   if (status == dnnl_success) status = dnnl_primitive_desc_create(&forward, &wanted, attributes, engine(), NULL);
   if (forward_only) {
     p->descriptor = forward;
@@ -150,7 +154,11 @@ tamring_dnn *tamring_dnn_create(const tamring_dnn_shape *shape, tamring_dnn_dire
   if (!p) return NULL;
   p->direction = direction;
   const bool product = shape->bf16 && is_pointwise(shape);
-  if (!engine() || (direction == TAMRING_DNN_DATA_ADDED && !product) ||
+  p->biased = shape->biased;
+  const dnnl_dims_t across = {1, shape->outputs}, flat = {shape->outputs};
+  dnnl_memory_desc_init_by_tag(&p->bias, product ? 2 : 1, product ? across : flat, dnnl_f32, product ? dnnl_ab : dnnl_a);
+  const bool forward = direction == TAMRING_DNN_FORWARD;
+  if ((!forward && (shape->biased || shape->adds || shape->relu)) || !engine() || (direction == TAMRING_DNN_DATA_ADDED && !product) ||
       !(product ? make_product(p, shape) : make_convolution(p, shape)) ||
       dnnl_primitive_create(&p->primitive, p->descriptor) != dnnl_success) {
     tamring_dnn_destroy(p);
@@ -188,7 +196,7 @@ typedef struct {
 static bool execute(dnnl_primitive_t primitive, const operand *operands, int count) {
   omp_set_num_threads(1);
   dnnl_stream_t stream = NULL;
-  dnnl_exec_arg_t arguments[4] = {{0, NULL}};
+  dnnl_exec_arg_t arguments[5] = {{0, NULL}};
   bool works = dnnl_stream_create(&stream, engine(), dnnl_stream_default_flags) == dnnl_success;
   for (int i = 0; works && i < count; i++) {
     arguments[i].arg = operands[i].argument;
@@ -209,12 +217,14 @@ bool tamring_dnn_arrange(const tamring_dnn *p, const void *from, void *to) {
   return execute(p->reorder, operands, 2);
 }
 
-bool tamring_dnn_run(const tamring_dnn *p, void *images, void *form, void *results, void *scratch) {
+bool tamring_dnn_run(const tamring_dnn *p, void *images, void *form, void *results, const float *bias,
+                     void *scratch) {
   const operand operands[] = {{p->images_argument, &p->images, images},
                               {p->weights_argument, &p->weights, form},
                               {p->results_argument, &p->results, results},
-                              {DNNL_ARG_SCRATCHPAD, &p->scratchpad, scratch}};
-  return execute(p->primitive, operands, 4);
+                              {DNNL_ARG_SCRATCHPAD, &p->scratchpad, scratch},
+                              {DNNL_ARG_BIAS, &p->bias, (void *)bias}};
+  return execute(p->primitive, operands, p->biased ? 5 : 4);
 }
 
 bool tamring_dnn_has_bf16(void) {

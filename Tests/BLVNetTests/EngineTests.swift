@@ -1,4 +1,5 @@
 // The engine's three products against convolutions written as loops.
+import CKernels
 import Dispatch
 import Shared
 import Testing
@@ -92,7 +93,8 @@ enum TestedEngine: CaseIterable {
 
     let result = FloatStorage(repeatElement(.nan, count: dDst.count))
     engine.forward(
-      shape, images: images, src: src.base, weights: weights.base, dst: result.base, workspace: workspace.base)
+      shape, images: images, src: src.base, weights: weights.base, finish: nil, dst: result.base,
+      workspace: workspace.base)
     expectEqual(result, dst, "forward", within: within)
 
     let slope = FloatStorage(repeatElement(.nan, count: src.count))
@@ -108,6 +110,36 @@ enum TestedEngine: CaseIterable {
     engine.weightGradient(
       shape, images: images, src: src.base, dDst: dDst.base, dWeights: weightSlope.base, workspace: workspace.base)
     expectEqual(weightSlope, dWeights, "weight gradient", within: within)
+  }
+
+  @Test(
+    "a finish scales, shifts, adds and cuts what plain loops sum up", arguments: shapes, TestedEngine.allCases)
+  func finish(_ shape: ConvolutionShape, _ tested: TestedEngine) {
+    let engine = tested.make()
+    let images = 2
+    let src = randomNumbers(images * shape.height * shape.width * shape.inputChannels, seed: 1)
+    let before = randomNumbers(images * shape.outputHeight * shape.outputWidth * shape.outputChannels, seed: 2)
+    let weights = randomNumbers(shape.weightCount, seed: 3)
+    let (scale, shift) = (randomNumbers(shape.outputChannels, seed: 4), randomNumbers(shape.outputChannels, seed: 5))
+    var sums = [Double](repeating: 0, count: before.count)
+    Self.forEachProduct(shape, images) { o, i, w in sums[o] += Double(src.base[i]) * Double(weights.base[w]) }
+    for (adds, relu) in [(false, false), (false, true), (true, false), (true, true)] {
+      var finish = tamring_finish(scale: scale.base, shift: shift.base, adds: adds, relu: relu)
+      let expected = sums.enumerated().map { i, sum in
+        let channel = i % shape.outputChannels
+        let value = Double(scale[channel]) * sum + Double(shift[channel]) + (adds ? Double(before[i]) : 0)
+        return relu ? max(0, value) : value
+      }
+      // All of the workspace that is asked for, and what lies there before does not matter.
+      let room = engine.prepare(shape, images: images, finish: FinishKind(adds: adds, relu: relu))
+      let workspace = FloatStorage(repeatElement(.nan, count: room))
+      let dst = adds ? FloatStorage(before.array) : FloatStorage(repeatElement(.nan, count: before.count))
+      engine.forward(
+        shape, images: images, src: src.base, weights: weights.base, finish: &finish, dst: dst.base,
+        workspace: workspace.base)
+      expectEqual(dst, expected, "adds \(adds), relu \(relu)", within: 1e-5)
+      #expect(!relu || dst.array.contains(0))
+    }
   }
 
   @Test("threads that share an engine get the bytes of one alone", arguments: TestedEngine.allCases)
@@ -132,7 +164,8 @@ enum TestedEngine: CaseIterable {
       @Sendable func run(_ all: [FloatStorage]) {
         let workspace = FloatStorage(count: room)
         engine.forward(
-          shape, images: images, src: src.base, weights: weights.base, dst: all[0].base, workspace: workspace.base)
+          shape, images: images, src: src.base, weights: weights.base, finish: nil, dst: all[0].base,
+          workspace: workspace.base)
         engine.dataGradient(
           shape, images: images, dDst: dDst.base, weights: weights.base, accumulate: false, dSrc: all[1].base,
           workspace: workspace.base)

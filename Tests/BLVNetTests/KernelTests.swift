@@ -85,25 +85,50 @@ import Testing
     let (outputs, p, i) = (48, Int64(pixels), Int64(inputs))
     let (images, slopes) = (randomNumbers(pixels * inputs, seed: 1), randomNumbers(pixels * outputs, seed: 2))
     let weights = randomNumbers(inputs * outputs, seed: 3)
-    let room = FloatStorage(count: 256 * (inputs + outputs))
-    for turned in [false, true] {
+    let (room, scales) = (FloatStorage(count: 256 * (inputs + outputs)), randomNumbers(outputs, seed: 4))
+    for (turned, scale) in [(false, nil), (false, scales.base), (true, nil)] {
       expectEqualBits("pointwise_forms", [FloatStorage(count: weights.count)]) {
-        tamring_pointwise_forms(48, i, turned, weights.base, $0[0].base)
+        tamring_pointwise_forms(48, i, turned, weights.base, scale, $0[0].base)
       } _: {
-        tamring_pointwise_forms_generic(48, i, turned, weights.base, $0[0].base)
+        tamring_pointwise_forms_generic(48, i, turned, weights.base, scale, $0[0].base)
       }
     }
     for add in [false, true] {
       expectEqualBits("pointwise", [slopes]) {
-        tamring_pointwise(p, i, 48, images.base, weights.base, add, $0[0].base)
+        tamring_pointwise(p, i, 48, images.base, weights.base, add, nil, $0[0].base)
       } _: {
-        tamring_pointwise_generic(p, i, 48, images.base, weights.base, add, $0[0].base)
+        tamring_pointwise_generic(p, i, 48, images.base, weights.base, add, nil, $0[0].base)
+      }
+      var finish = tamring_finish(scale: scales.base, shift: scales.base, adds: add, relu: add)
+      expectEqualBits("pointwise, finished", [slopes]) {
+        tamring_pointwise(p, i, 48, images.base, weights.base, add, &finish, $0[0].base)
+      } _: {
+        tamring_pointwise_generic(p, i, 48, images.base, weights.base, add, &finish, $0[0].base)
       }
     }
     expectEqualBits("pointwise_slopes", [weights]) {
       tamring_pointwise_slopes(p, 48, i, slopes.base, images.base, room.base, $0[0].base)
     } _: {
       tamring_pointwise_slopes_generic(p, 48, i, slopes.base, images.base, room.base, $0[0].base)
+    }
+  }
+
+  @Test("what follows a convolution's sums has equal bits in every variant", arguments: [1, 16, 37])
+  func finish(_ channels: Int) {
+    let (sums, dst) = (randomNumbers(5 * channels, seed: 1), randomNumbers(5 * channels, seed: 2))
+    let (scale, shift) = (randomNumbers(channels, seed: 3), randomNumbers(channels, seed: 4))
+    for (adds, relu) in [(false, false), (false, true), (true, false), (true, true)] {
+      var finish = tamring_finish(scale: scale.base, shift: shift.base, adds: adds, relu: relu)
+      expectEqualBits("apply_finish", [dst]) {
+        tamring_apply_finish(&finish, 5, Int64(channels), sums.base, $0[0].base)
+      } _: {
+        tamring_apply_finish_generic(&finish, 5, Int64(channels), sums.base, $0[0].base)
+      }
+      expectEqualBits("scale_weights", [dst]) {
+        tamring_scale_weights(&finish, Int64(channels), 5, sums.base, $0[0].base)
+      } _: {
+        tamring_scale_weights_generic(&finish, Int64(channels), 5, sums.base, $0[0].base)
+      }
     }
   }
 
@@ -125,9 +150,9 @@ import Testing
       tamring_winograd_slopes_generic(false, &window, images.base, 0, 12, $0[0].base)
     }
     expectEqualBits("winograd_outputs", [images]) {
-      tamring_winograd_outputs(false, &window, false, points.base, 0, 12, 0, 16, false, $0[0].base)
+      tamring_winograd_outputs(false, &window, false, points.base, 0, 12, 0, 16, false, nil, $0[0].base)
     } _: {
-      tamring_winograd_outputs_generic(false, &window, false, points.base, 0, 12, 0, 16, false, $0[0].base)
+      tamring_winograd_outputs_generic(false, &window, false, points.base, 0, 12, 0, 16, false, nil, $0[0].base)
     }
     let (weights, forms) = (randomNumbers(32 * 3 * 49, seed: 3), randomNumbers(36 * 32 * 16 + 36 * 16, seed: 4))
     expectEqualBits("stem_weights", [FloatStorage(count: forms.count)]) {

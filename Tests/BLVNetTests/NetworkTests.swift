@@ -107,6 +107,27 @@ import Testing
     #expect(other.memoryBytes < lane.memoryBytes)
   }
 
+  @Test(
+    "an evaluation gives the same bytes in lanes that train, in those that do not, and in larger ones",
+    arguments: TestedEngine.allCases, ModelRecipe.Architecture.allCases)
+  func evaluation(_ tested: TestedEngine, _ architecture: ModelRecipe.Architecture) throws {
+    let recipe = Self.small { ($0.architecture, $0.width, $0.inputSize) = (architecture, 16, 49) }
+    let network = try Network(recipe, engine: tested.make())
+    let (parameters, input, _) = random(network, clips: 3)
+    let statistics = network.initialStatistics()
+    let noise = randomNumbers(statistics.count, seed: 8)
+    for i in 0..<statistics.count { statistics[i] += 0.3 * abs(noise[i]) }
+    func logits(_ lane: Lane) -> [UInt32] {
+      lane.evaluate(parameters: parameters, statistics: statistics, input: input, clips: 3).map(\.bitPattern)
+    }
+    let three = logits(Lane(network, maximumClips: 3, training: false))
+    #expect(three.allSatisfy { Float(bitPattern: $0).isFinite } && Set(three).count > network.recipe.classes)
+    for training in [false, true] {
+      let lane = Lane(network, maximumClips: 4, training: training)
+      for _ in 0..<2 { #expect(logits(lane) == three) }
+    }
+  }
+
   @Test("what the sink throws comes out of the step")
   func sink() throws {
     struct Stop: Error {}

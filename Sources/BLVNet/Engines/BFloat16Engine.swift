@@ -32,6 +32,10 @@ final class BFloat16Engine: ConvolutionEngine {
     return max(most, imageCount(shape) + primitives.find(shape, 1, TAMRING_DNN_DATA).workspaceCount)
   }
 
+  func prepare(_ shape: ConvolutionShape, images: Int, finish: FinishKind) -> Int {
+    primitives.find(shape, images, TAMRING_DNN_FORWARD, finish: finish).workspaceCount
+  }
+
   /// Floats of the workspace that an image before the convolution takes, in whole cache lines.
   private func imageCount(_ shape: ConvolutionShape) -> Int {
     (shape.height * shape.width * shape.inputChannels + 31) / 32 * 16
@@ -39,18 +43,18 @@ final class BFloat16Engine: ConvolutionEngine {
 
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
-    dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
+    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
     if isWinograd(shape) {
       return unsafe winograd.forward(
-        shape, images: images, src: src, weights: weights, dst: dst, workspace: workspace)
+        shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
     }
     if PointwiseConvolutions.fits(shape) {
       return unsafe pointwise.forward(
-        shape, images: images, src: src, weights: weights, dst: dst, workspace: workspace)
+        shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
     }
-    unsafe primitives.find(shape, images, TAMRING_DNN_FORWARD).run(
-      UnsafeMutableRawPointer(mutating: src), weights, dst, workspace)
+    unsafe primitives.find(shape, images, TAMRING_DNN_FORWARD, finish: finish?.pointee.kind).run(
+      UnsafeMutableRawPointer(mutating: src), weights, dst, finish: finish, workspace)
   }
 
   func dataGradient(

@@ -71,6 +71,17 @@ extension Recipe {
   }
 }
 
+/// What an evaluation does with a convolution's sums in the same pass: `tamring_finish` without its numbers.
+public struct FinishKind: Sendable, Hashable {
+  /// To what the results held before.
+  public let adds: Bool
+  public let relu: Bool
+}
+
+extension tamring_finish {
+  var kind: FinishKind { unsafe FinishKind(adds: adds, relu: relu) }
+}
+
 /// Convolutions of NHWC images, forward and backward, on the calling thread alone. Images are numbers of the engine's
 /// precision; weights and their gradients are floats always.
 ///
@@ -86,9 +97,13 @@ public protocol ConvolutionEngine: Sendable {
   /// - Returns: elements of the workspace that such calls need.
   func prepare(_ shape: ConvolutionShape, images: Int) -> Int
 
+  /// The same for `forward` with such a finish, which is all that an evaluation calls.
+  func prepare(_ shape: ConvolutionShape, images: Int, finish: FinishKind) -> Int
+
+  /// - Parameter finish: what is done with the sums, where it is given; its scale may be taken into the weights.
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
-    dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>)
+    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>)
 
   /// - Parameter accumulate: whether to add to `dSrc` or to write it.
   func dataGradient(

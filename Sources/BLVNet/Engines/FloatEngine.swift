@@ -1,11 +1,12 @@
 // What the engines for float32 have in common: their images are floats.
+import CKernels
 import Shared
 
 /// An engine whose images are floats. See `ConvolutionEngine`.
 public protocol FloatEngine: ConvolutionEngine {
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>)
+    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>)
 
   func dataGradient(
     _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: UnsafePointer<Float>,
@@ -21,10 +22,11 @@ extension FloatEngine {
 
   public func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
-    dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
+    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
     let (src, dst) = unsafe (src.assumingMemoryBound(to: Float.self), dst.assumingMemoryBound(to: Float.self))
-    unsafe forward(shape, images: images, src: src, weights: weights, dst: dst, workspace: workspace)
+    unsafe forward(
+      shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
   }
 
   public func dataGradient(

@@ -1,4 +1,5 @@
 // Convolutions by oneDNN's primitives, and as matrix products where those are faster.
+import CKernels
 import COneDNN
 
 /// The default engine. **Source** of the choices: the figures in docs/performance.md.
@@ -62,23 +63,36 @@ final class OneDNNEngine: FloatEngine {
     return max(counts.max() ?? 0, products.prepare(shape, images: images))
   }
 
+  func prepare(_ shape: ConvolutionShape, images: Int, finish: FinishKind) -> Int {
+    switch method(shape, TAMRING_DNN_FORWARD) {
+    case .direct: primitives.find(shape, images, TAMRING_DNN_FORWARD, finish: finish).workspaceCount
+    case .product: products.prepare(shape, images: images, finish: finish)
+    case .pointwise: pointwise.workspaceCount(shape)
+    case .stem: stem.workspaceCount(shape)
+    case .winograd: winograd.workspaceCount(shape, images: images)
+    }
+  }
+
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     switch method(shape, TAMRING_DNN_FORWARD) {
     case .winograd:
       unsafe winograd.forward(
-        shape, images: images, src: src, weights: weights, dst: dst, workspace: workspace)
+        shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
     case .product:
-      unsafe products.forward(shape, images: images, src: src, weights: weights, dst: dst, workspace: workspace)
+      unsafe products.forward(
+        shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
     case .pointwise:
-      unsafe pointwise.forward(shape, images: images, src: src, weights: weights, dst: dst, workspace: workspace)
+      unsafe pointwise.forward(
+        shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
     case .stem:
-      unsafe stem.forward(shape, images: images, src: src, weights: weights, dst: dst, workspace: workspace)
+      unsafe stem.forward(
+        shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
     case .direct:
-      unsafe primitives.find(shape, images, TAMRING_DNN_FORWARD).run(
-        UnsafeMutableRawPointer(mutating: src), weights, dst, workspace)
+      unsafe primitives.find(shape, images, TAMRING_DNN_FORWARD, finish: finish?.pointee.kind).run(
+        UnsafeMutableRawPointer(mutating: src), weights, dst, finish: finish, workspace)
     }
   }
 

@@ -1,4 +1,5 @@
 // One convolution of oneDNN, made once and shared by all lanes.
+import CKernels
 import COneDNN
 import Synchronization
 
@@ -8,6 +9,7 @@ final class PrimitiveCache: Sendable {
     var shape: ConvolutionShape
     var images: Int
     var direction: UInt32
+    var finish: FinishKind?
   }
 
   private let bf16: Bool
@@ -15,10 +17,13 @@ final class PrimitiveCache: Sendable {
 
   init(bf16: Bool) { self.bf16 = bf16 }
 
-  func find(_ shape: ConvolutionShape, _ images: Int, _ direction: tamring_dnn_direction) -> Primitive {
-    let key = Key(shape: shape, images: images, direction: direction.rawValue)
+  /// - Parameter finish: of the forward pass.
+  func find(
+    _ shape: ConvolutionShape, _ images: Int, _ direction: tamring_dnn_direction, finish: FinishKind? = nil
+  ) -> Primitive {
+    let key = Key(shape: shape, images: images, direction: direction.rawValue, finish: finish)
     if let made = primitives.withLock({ $0[key] }) { return made }
-    let made = Primitive(shape, images, direction, bf16: bf16)
+    let made = Primitive(shape, images, direction, finish, bf16: bf16)
     return primitives.withLock { all in
       // Another lane may have been first.
       let kept = all[key] ?? made
@@ -28,9 +33,12 @@ final class PrimitiveCache: Sendable {
   }
 }
 
-/// A primitive of oneDNN; constant. Its workspace holds its form of the weights, if it has one, then its scratch.
+/// A primitive of oneDNN; constant. Its workspace holds scaled weights, where it has a finish, then its form of the
+/// weights, if it has one, then its scratch.
 @safe final class Primitive: Sendable {
   nonisolated(unsafe) private let handle: OpaquePointer
+  private let shape: ConvolutionShape
+  private let scaledCount: Int
   private let formCount: Int
   /// Elements of the workspace to clear before a gradient of the weights: on an image smaller than the window, where
   /// taps meet no pixel, the library multiplies zeros by what it finds there.
@@ -38,31 +46,44 @@ final class PrimitiveCache: Sendable {
   /// In floats.
   let workspaceCount: Int
 
-  init(_ shape: ConvolutionShape, _ images: Int, _ direction: tamring_dnn_direction, bf16: Bool) {
+  init(
+    _ shape: ConvolutionShape, _ images: Int, _ direction: tamring_dnn_direction, _ finish: FinishKind?,
+    bf16: Bool
+  ) {
     var wanted = tamring_dnn_shape(
       images: Int64(images), inputs: Int64(shape.inputChannels), outputs: Int64(shape.outputChannels),
       kernel: Int64(shape.kernel), stride: Int64(shape.stride), padding: Int64(shape.padding),
-      height: Int64(shape.height), width: Int64(shape.width), bf16: bf16)
+      height: Int64(shape.height), width: Int64(shape.width), bf16: bf16,
+      biased: finish != nil, adds: finish?.adds ?? false, relu: finish?.relu ?? false)
     guard let made = unsafe tamring_dnn_create(&wanted, direction) else {
       preconditionFailure("oneDNN has no convolution for \(shape)")
     }
     unsafe handle = made
+    self.shape = shape
+    scaledCount = finish == nil ? 0 : (shape.weightCount + 15) & ~15
     formCount = unsafe Int(tamring_dnn_form_bytes(made)) / 4
-    workspaceCount = unsafe formCount + Int(tamring_dnn_scratch_bytes(made)) / 4
+    workspaceCount = unsafe scaledCount + formCount + Int(tamring_dnn_scratch_bytes(made)) / 4
     clearedCount = min(shape.height, shape.width) < shape.kernel ? workspaceCount : 0
   }
 
   deinit { unsafe tamring_dnn_destroy(handle) }
 
   /// Forward, or the data's gradient. Weights are brought into form for each call: a lane needs each form once.
+  /// - Parameter finish: as the primitive was made for.
   func run(
     _ images: UnsafeMutableRawPointer, _ weights: UnsafePointer<Float>, _ results: UnsafeMutableRawPointer,
-    _ workspace: UnsafeMutablePointer<Float>
+    finish: UnsafePointer<tamring_finish>? = nil, _ workspace: UnsafeMutablePointer<Float>
   ) {
-    let form = unsafe formCount > 0 ? workspace : UnsafeMutablePointer(mutating: weights)
+    var plain = unsafe weights
+    if let finish = unsafe finish {
+      unsafe tamring_scale_weights(finish, Int64(shape.outputChannels), Int64(shape.columns), weights, workspace)
+      unsafe plain = UnsafePointer(workspace)
+    }
+    let own = unsafe workspace + scaledCount
+    let form = unsafe formCount > 0 ? own : UnsafeMutablePointer(mutating: plain)
     let works =
-      unsafe (formCount == 0 || tamring_dnn_arrange(handle, weights, workspace))
-      && tamring_dnn_run(handle, images, form, results, workspace + formCount)
+      unsafe (formCount == 0 || tamring_dnn_arrange(handle, plain, own))
+      && tamring_dnn_run(handle, images, form, results, finish?.pointee.shift, own + formCount)
     precondition(works, "a convolution of oneDNN failed")
   }
 
@@ -73,7 +94,7 @@ final class PrimitiveCache: Sendable {
     let form = unsafe formCount > 0 ? workspace : gradient
     unsafe workspace.update(repeating: 0, count: clearedCount)
     let works =
-      unsafe tamring_dnn_run(handle, images, form, results, workspace + formCount)
+      unsafe tamring_dnn_run(handle, images, form, results, nil, workspace + formCount)
       && (formCount == 0 || tamring_dnn_arrange(handle, workspace, gradient))
     precondition(works, "a convolution of oneDNN failed")
   }

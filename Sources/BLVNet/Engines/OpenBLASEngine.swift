@@ -14,12 +14,19 @@ public struct OpenBLASEngine: FloatEngine {
 
   /// Output pixels of a tile: its matrix stays within 512 KB where that leaves enough rows to reuse the weights.
   private func tileRows(_ shape: ConvolutionShape, images: Int) -> Int {
-    let wanted = max(192, min(4096, 131_072 / shape.columns))
+    // Nothing is gathered for a 1x1, and shorter products would only bring the weights into OpenBLAS's form more often.
+    let wanted =
+      shape.isPointwise ? max(1024, 524_288 / shape.outputChannels) : max(192, min(4096, 131_072 / shape.columns))
     return min(wanted, images * shape.outputHeight * shape.outputWidth)
   }
 
   public func prepare(_ shape: ConvolutionShape, images: Int) -> Int {
     shape.isPointwise ? 0 : tileRows(shape, images: images) * shape.columns + shape.weightCount
+  }
+
+  public func prepare(_ shape: ConvolutionShape, images: Int, finish: FinishKind) -> Int {
+    let sums = finish.adds ? tileRows(shape, images: images) * shape.outputChannels : 0
+    return prepare(shape, images: images) + sums
   }
 
   /// Room for the gathered windows, behind the engine's form of the weights.
@@ -41,15 +48,21 @@ public struct OpenBLASEngine: FloatEngine {
 
   public func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     let outputs = shape.outputChannels
     let (form, gathered) = unsafe split(shape, workspace)
     let weights = unsafe arranged(shape, weights, in: form)
-    unsafe forEachTile(shape, images, src, gathered) { first, rows, columns in
+    // What is added to is no place for the sums.
+    let sums = unsafe gathered + (shape.isPointwise ? 0 : tileRows(shape, images: images) * shape.columns)
+    unsafe forEachTile(shape, images, src, gathered, finished: finish != nil) { first, rows, columns in
+      let results = unsafe dst + first * outputs
+      let product = unsafe finish?.pointee.adds == true ? sums : results
       unsafe multiply(
-        rows, outputs, shape.columns, columns, shape.columns, false, weights, shape.columns, true, 0,
-        dst + first * outputs)
+        rows, outputs, shape.columns, columns, shape.columns, false, weights, shape.columns, true, 0, product)
+      if let finish = unsafe finish {
+        unsafe tamring_apply_finish(finish, Int64(rows), Int64(outputs), product, results)
+      }
     }
   }
 
@@ -100,16 +113,21 @@ public struct OpenBLASEngine: FloatEngine {
   }
 
   /// Calls `body` with the first row, the count of rows and the matrix [rows, columns] of each tile.
+  /// - Parameter finished: also where there is nothing to gather, so that results are still in the caches.
   private func forEachTile(
     _ shape: ConvolutionShape, _ images: Int, _ src: UnsafePointer<Float>, _ gathered: UnsafeMutablePointer<Float>,
-    _ body: (Int, Int, UnsafePointer<Float>) -> Void
+    finished: Bool = false, _ body: (Int, Int, UnsafePointer<Float>) -> Void
   ) {
     let total = images * shape.outputHeight * shape.outputWidth
-    if shape.isPointwise { return unsafe body(0, total, src) }
+    if shape.isPointwise && !finished { return unsafe body(0, total, src) }
     let tile = tileRows(shape, images: images)
     var window = shape.window
     for first in stride(from: 0, to: total, by: tile) {
       let rows = min(tile, total - first)
+      if shape.isPointwise {
+        unsafe body(first, rows, src + first * shape.columns)
+        continue
+      }
       unsafe tamring_im2col(&window, src, Int64(first), Int64(rows), gathered)
       unsafe body(first, rows, gathered)
     }

@@ -17,32 +17,35 @@ struct PointwiseConvolutions {
 
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
-    dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
+    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
-    unsafe multiply(shape, images, back: false, from: src, to: dst, weights, accumulate: false, workspace)
+    unsafe multiply(
+      shape, images, back: false, from: src, to: dst, weights, accumulate: finish?.pointee.adds ?? false, finish,
+      workspace)
   }
 
   func dataGradient(
     _ shape: ConvolutionShape, images: Int, dDst: UnsafeRawPointer, weights: UnsafePointer<Float>,
     accumulate: Bool, dSrc: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
-    unsafe multiply(shape, images, back: true, from: dDst, to: dSrc, weights, accumulate: accumulate, workspace)
+    unsafe multiply(shape, images, back: true, from: dDst, to: dSrc, weights, accumulate: accumulate, nil, workspace)
   }
 
   private func multiply(
     _ shape: ConvolutionShape, _ images: Int, back: Bool, from src: UnsafeRawPointer,
     to dst: UnsafeMutableRawPointer, _ weights: UnsafePointer<Float>, accumulate: Bool,
-    _ workspace: UnsafeMutablePointer<Float>
+    _ finish: UnsafePointer<tamring_finish>?, _ workspace: UnsafeMutablePointer<Float>
   ) {
     let (inputs, outputs) = (Int64(shape.inputChannels), Int64(shape.outputChannels))
     let (from, to) = back ? (outputs, inputs) : (inputs, outputs)
+    let scale = unsafe finish?.pointee.scale
     if bf16 {
-      unsafe tamring_narrow_forms(outputs, inputs, back, weights, workspace)
-      unsafe tamring_narrow_pointwise(pixels(shape, images), from, to, src, workspace, accumulate, dst)
+      unsafe tamring_narrow_forms(outputs, inputs, back, weights, scale, workspace)
+      unsafe tamring_narrow_pointwise(pixels(shape, images), from, to, src, workspace, accumulate, finish, dst)
     } else {
-      unsafe tamring_pointwise_forms(outputs, inputs, back, weights, workspace)
+      unsafe tamring_pointwise_forms(outputs, inputs, back, weights, scale, workspace)
       unsafe tamring_pointwise(
-        pixels(shape, images), from, to, src.assumingMemoryBound(to: Float.self), workspace, accumulate,
+        pixels(shape, images), from, to, src.assumingMemoryBound(to: Float.self), workspace, accumulate, finish,
         dst.assumingMemoryBound(to: Float.self))
     }
   }

@@ -1,4 +1,5 @@
 // An engine that keeps the time of another: where a step's convolutions spend it.
+import CKernels
 import Shared
 import Synchronization
 
@@ -50,12 +51,17 @@ public final class TimedEngine: ConvolutionEngine {
 
   public func prepare(_ shape: ConvolutionShape, images: Int) -> Int { engine.prepare(shape, images: images) }
 
+  public func prepare(_ shape: ConvolutionShape, images: Int, finish: FinishKind) -> Int {
+    engine.prepare(shape, images: images, finish: finish)
+  }
+
   public func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
-    dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
+    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
     timed(.forward, shape, images: images) {
-      unsafe engine.forward(shape, images: images, src: src, weights: weights, dst: dst, workspace: workspace)
+      unsafe engine.forward(
+        shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
     }
   }
 

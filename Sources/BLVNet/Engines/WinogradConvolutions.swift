@@ -50,10 +50,11 @@ struct WinogradConvolutions {
 
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
-    dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
+    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
     unsafe convolve(
-      shape, images, back: false, from: src, to: dst, weights, accumulate: false, workspace)
+      shape, images, back: false, from: src, to: dst, weights, accumulate: finish?.pointee.adds ?? false, finish,
+      workspace)
   }
 
   func dataGradient(
@@ -61,14 +62,14 @@ struct WinogradConvolutions {
     accumulate: Bool, dSrc: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
     unsafe convolve(
-      shape, images, back: true, from: dDst, to: dSrc, weights, accumulate: accumulate, workspace)
+      shape, images, back: true, from: dDst, to: dSrc, weights, accumulate: accumulate, nil, workspace)
   }
 
   /// - Parameter back: from the results' gradient to the images', with the weights turned.
   private func convolve(
     _ shape: ConvolutionShape, _ images: Int, back: Bool, from src: UnsafeRawPointer,
     to dst: UnsafeMutableRawPointer, _ weights: UnsafePointer<Float>, accumulate: Bool,
-    _ workspace: UnsafeMutablePointer<Float>
+    _ finish: UnsafePointer<tamring_finish>?, _ workspace: UnsafeMutablePointer<Float>
   ) {
     let (from, to) =
       back ? (shape.outputChannels, shape.inputChannels) : (shape.inputChannels, shape.outputChannels)
@@ -93,7 +94,7 @@ struct WinogradConvolutions {
         }
         unsafe tamring_winograd_multiply(stride, tiles, Int64(from), Int64(width), a, forms, b)
         unsafe tamring_winograd_outputs(
-          bf16, &written, back, b, Int64(first), tiles, Int64(channel), Int64(width), accumulate, dst)
+          bf16, &written, back, b, Int64(first), tiles, Int64(channel), Int64(width), accumulate, finish, dst)
       }
     }
   }

@@ -35,7 +35,7 @@ struct BatchNorm: Layer {
   }
   var parameterCount: Int { 2 * weight.count }
 
-  private var enlarges: Bool {
+  var enlarges: Bool {
     guard let residualShape else { return false }
     return residualShape.height != shape.height || residualShape.width != shape.width
   }
@@ -65,6 +65,18 @@ struct BatchNorm: Layer {
       unsafe tamring_norm_forward(
         lane.bf16, x, Int64(count), Int64(span), means, scale, shift, other, enlarges ? sizes : nil, relu, y)
     }
+  }
+
+  /// In evaluation form, weight / √(variance + ε) and bias − mean · that, of each channel.
+  func constants(_ lane: Lane) -> (scale: UnsafePointer<Float>, shift: UnsafePointer<Float>) {
+    if case .evaluation(let running) = lane.pass { recall(lane, running) }
+    let (weights, biases) = unsafe (lane.parameter(weight), lane.parameter(bias))
+    let (scale, shift) = unsafe (lane.channelValues(0), lane.channelValues(1))
+    for c in 0..<channels {
+      unsafe scale[c] = weights[c] * lane.inverseDeviations[variance.offset + c]
+      unsafe shift[c] = Float(Double(biases[c]) - Double(lane.moments[mean.offset + c]) * Double(scale[c]))
+    }
+    return unsafe (UnsafePointer(scale), UnsafePointer(shift))
   }
 
   /// weight / √(variance + ε), and the bias.

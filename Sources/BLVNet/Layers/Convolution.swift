@@ -17,7 +17,7 @@ struct Convolution: Layer {
 
   func forward(_ lane: Lane) {
     unsafe lane.engine.forward(
-      shape, images: lane.clips * frames, src: lane.value(src), weights: lane.parameter(weight),
+      shape, images: lane.clips * frames, src: lane.value(src), weights: lane.parameter(weight), finish: nil,
       dst: lane.value(dst), workspace: lane.workspace)
   }
 

@@ -15,15 +15,21 @@ enum GradientRole: Sendable {
   case inPlace
 }
 
-/// A step of the network, forward and backward.
+/// A step of the forward pass.
 ///
 /// The layer itself is constant; all numbers are in the lane that is passed in.
-protocol Layer: Sendable {
+protocol ForwardLayer: Sendable {
   var name: String { get }
   /// Values read, in the order of the roles given to `backward`.
   var sources: [Int] { get }
   /// Values written.
   var results: [Int] { get }
+
+  func forward(_ lane: Lane)
+}
+
+/// A step of the network, forward and backward.
+protocol Layer: ForwardLayer {
   /// Values that `backward` reads.
   var kept: [Int] { get }
   /// Whether the results are not kept for the backward pass but made again, as that is cheap. `forward` does it, from
@@ -35,8 +41,6 @@ protocol Layer: Sendable {
   var multiplyAdds: Int { get }
   /// Elements of learnt tensors.
   var parameterCount: Int { get }
-
-  func forward(_ lane: Lane)
 
   /// Turns the gradients of the results into those of the sources, and hands those of the parameters to `sink`.
   /// - Throws: what `sink` throws.

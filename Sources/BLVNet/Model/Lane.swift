@@ -53,6 +53,8 @@ public final class Lane {
   }
 
   private let plan: MemoryPlan
+  private let evaluationPlan: MemoryPlan
+  private let evaluationLayers: [any ForwardLayer]
   private let arena: AlignedStorage<UInt8>
   private let work: FloatStorage
   private let gradientScratch: FloatStorage
@@ -73,8 +75,10 @@ public final class Lane {
     let structure = network.structure
     self.network = network
     self.maximumClips = maximumClips
-    plan = MemoryPlan(structure, training: training)
-    arena = AlignedStorage(count: plan.count * maximumClips * network.elementBytes)
+    evaluationPlan = MemoryPlan(evaluating: structure)
+    plan = training ? MemoryPlan(training: structure) : evaluationPlan
+    evaluationLayers = structure.evaluationLayers
+    arena = AlignedStorage(count: max(plan.count, evaluationPlan.count) * maximumClips * network.elementBytes)
     moments = FloatStorage(count: network.layout.statisticCount)
     inverseDeviations = FloatStorage(count: network.layout.statisticCount)
     parameters = FloatStorage(count: 0)
@@ -82,10 +86,14 @@ public final class Lane {
     narrowInput = AlignedStorage(count: network.precision == .bf16 ? maximumClips * network.inputCount : 0)
 
     var workspace = 0
-    for case let layer as Convolution in structure.layers {
-      // The last lane of an epoch may be shorter, and fewer images need not mean less room.
-      for clips in 1...maximumClips {
+    // The last lane of an epoch may be shorter, and fewer images need not mean less room.
+    for clips in 1...maximumClips {
+      for case let layer as Convolution in training ? structure.layers : evaluationLayers {
         workspace = max(workspace, network.engine.prepare(layer.shape, images: layer.frames * clips))
+      }
+      for case let layer as FinishedConvolution in evaluationLayers {
+        let (shape, images) = (layer.convolution.shape, layer.convolution.frames * clips)
+        workspace = max(workspace, network.engine.prepare(shape, images: images, finish: layer.finish))
       }
     }
     work = FloatStorage(count: workspace)
@@ -158,7 +166,11 @@ public final class Lane {
     self.input = input
     self.pass = pass
     if bf16 { unsafe tamring_narrow(input.base, Int64(clips * network.inputCount), narrowInput.base) }
-    for layer in network.structure.layers { layer.forward(self) }
+    if case .evaluation = pass {
+      for layer in evaluationLayers { layer.forward(self) }
+    } else {
+      for layer in network.structure.layers { layer.forward(self) }
+    }
     head.forward(self, dropout)
   }
 }
@@ -177,7 +189,12 @@ extension Lane {
     if index == 0 {
       return unsafe bf16 ? UnsafeMutableRawPointer(narrowInput.base) : UnsafeMutableRawPointer(input.base)
     }
-    let offset = if case .backward = pass { plan.valuesBackward[index] } else { plan.values[index] }
+    let offset =
+      switch pass {
+      case .training: plan.values[index]
+      case .backward: plan.valuesBackward[index]
+      case .evaluation: evaluationPlan.values[index]
+      }
     return unsafe UnsafeMutableRawPointer(arena.base + offset * maximumClips * elementBytes)
   }
 

@@ -31,23 +31,11 @@ struct MemoryPlan: Sendable {
     }
   }
 
-  init(_ structure: Structure, training: Bool) {
-    let head = structure.layers.count
-    var blocks = structure.values.map { Block(for: $0, 0, 0) }
-    for (i, layer) in structure.layers.enumerated() {
-      for result in layer.results { blocks[result].begin = i }
-      for value in layer.sources + layer.results { blocks[value].end = max(blocks[value].end, i) }
-    }
-    blocks[structure.features].end = max(blocks[structure.features].end, head)
-
-    var backward = Array(blocks.indices)
-    var gradient = [Int?](repeating: nil, count: structure.values.count)
-    var roles = structure.layers.map { $0.sources.map { _ in GradientRole.none } }
-    var remade = structure.layers.map { _ in [Int]() }
-    if training {
-      (backward, remade) = Self.keep(structure, &blocks)
-      (gradient, roles) = Self.flow(structure, &blocks)
-    }
+  /// For training.
+  init(training structure: Structure) {
+    var blocks = Self.forward(structure, structure.layers)
+    let (backward, remade) = Self.keep(structure, &blocks)
+    let (gradient, roles) = Self.flow(structure, &blocks)
 
     let offsets = Self.place(blocks.dropFirst())
     values = structure.values.indices.map { offsets[$0] }
@@ -56,6 +44,43 @@ struct MemoryPlan: Sendable {
     self.roles = roles
     self.remade = remade
     count = zip(offsets, blocks).dropFirst().map { $0 + $1.count }.max() ?? 0
+  }
+
+  /// For evaluation: nothing is kept, and results take the place of a residual that nobody reads after them.
+  init(evaluating structure: Structure) {
+    let layers = structure.evaluationLayers
+    var blocks = Self.forward(structure, layers)
+    var home = Array(blocks.indices)
+    for (i, layer) in layers.enumerated() {
+      guard let joined = layer as? FinishedConvolution, let residual = joined.residualInPlace, residual != 0,
+        blocks[residual].end == i, joined.convolution.src != residual
+      else { continue }
+      let result = joined.norm.dst
+      home[result] = home[residual]
+      blocks[home[result]].end = blocks[result].end
+    }
+    let written = Set(layers.flatMap(\.results))
+    // Only homes take room.
+    let used = blocks.indices.filter { written.contains($0) && home[$0] == $0 }
+    let offsets = Self.place(ArraySlice(used.map { blocks[$0] }))
+    let places = Dictionary(uniqueKeysWithValues: zip(used, offsets))
+    values = home.map { places[$0] ?? 0 }
+    valuesBackward = []
+    gradients = []
+    roles = []
+    remade = []
+    count = zip(used, offsets).map { blocks[$0].count + $1 }.max() ?? 0
+  }
+
+  /// The lifetime of each value on the way forward.
+  private static func forward(_ structure: Structure, _ layers: [any ForwardLayer]) -> [Block] {
+    var blocks = structure.values.map { Block(for: $0, 0, 0) }
+    for (i, layer) in layers.enumerated() {
+      for result in layer.results { blocks[result].begin = i }
+      for value in layer.sources + layer.results { blocks[value].end = max(blocks[value].end, i) }
+    }
+    blocks[structure.features].end = max(blocks[structure.features].end, layers.count)
+    return blocks
   }
 
   /// Keeps what the way back reads: in its block, or, where it is made again, in a later one.

@@ -39,7 +39,7 @@ public struct Profile: Sendable {
     parameters = rows.reduce(0) { $0 + $1.parameters }
     multiplyAdds = rows.reduce(0) { $0 + $1.multiplyAdds }
     activationBytes = rows.reduce(0) { $0 + $1.activationBytes }
-    trainingBytes = network.elementBytes * MemoryPlan(structure, training: true).count
-    evaluationBytes = network.elementBytes * MemoryPlan(structure, training: false).count
+    trainingBytes = network.elementBytes * MemoryPlan(training: structure).count
+    evaluationBytes = network.elementBytes * MemoryPlan(evaluating: structure).count
   }
 }

@@ -35,6 +35,24 @@ struct Structure: Sendable {
   }
 
   fileprivate init(layout: StateLayout) { self.layout = layout }
+
+  /// The forward pass in evaluation form: a convolution whose results only a batch norm reads is one with it, in the
+  /// norm's place. A norm that enlarges its residual stays what it is, as it is best where that is read.
+  var evaluationLayers: [any ForwardLayer] {
+    let reads = layers.flatMap(\.sources)
+    var finishing: [Int: Convolution] = [:]
+    for case let layer as Convolution in layers where reads.count(where: { $0 == layer.dst }) == 1 {
+      finishing[layer.dst] = layer
+    }
+    func joins(_ layer: any Layer) -> BatchNorm? { (layer as? BatchNorm).flatMap { $0.enlarges ? nil : $0 } }
+    let joined = Set(layers.compactMap { joins($0).flatMap { finishing[$0.src]?.dst } })
+    return layers.compactMap { layer in
+      if let norm = joins(layer), let convolution = finishing[norm.src] {
+        return FinishedConvolution(convolution: convolution, norm: norm)
+      }
+      return layer.results.contains(where: joined.contains) ? nil : layer
+    }
+  }
 }
 
 struct StructureBuilder {

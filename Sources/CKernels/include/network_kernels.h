@@ -31,6 +31,20 @@ typedef struct {
   int64_t height, width, channels, kernel, stride, padding, out_height, out_width;
 } tamring_window;
 
+/// What follows a convolution's sums where batch norm's statistics are constants:
+/// dst = [ReLU](scale[c] * sums + shift[c] [+ dst]), a scale and a shift for each output channel.
+typedef struct {
+  const float *scale, *shift;
+  bool adds, relu;
+} tamring_finish;
+
+// net_finish.c
+/// `rows` rows of sums; `sums` may be `dst` where the finish does not add.
+TAMRING_KERNEL(apply_finish, (const tamring_finish *finish, int64_t rows, int64_t channels, const float *sums, float *dst))
+/// Weights [outputs, columns] times the finish's scale.
+TAMRING_KERNEL(scale_weights, (const tamring_finish *finish, int64_t outputs, int64_t columns, const float *weights,
+                               float *scaled))
+
 // net_window.c
 /// Rows `first ..< first + rows` (output pixels, all images in a row) as [rows, kernel, kernel, channels]; zero
 /// outside the image.
@@ -57,9 +71,10 @@ void tamring_swap_inner(const float *src, int64_t outputs, int64_t inputs, int64
 TAMRING_KERNEL(winograd_inputs, (bool bf16, const tamring_window *window, bool back, const void *src, int64_t first,
                                  int64_t tiles, float *points))
 /// Points of `count` channels to channels `from ..< from + count` of the results, or, `back`, of the images' gradient.
+/// With a finish (else null) `accumulate` must be what it says.
 TAMRING_KERNEL(winograd_outputs, (bool bf16, const tamring_window *window, bool back, const float *points,
                                   int64_t first, int64_t tiles, int64_t from, int64_t count, bool accumulate,
-                                  void *dst))
+                                  const tamring_finish *finish, void *dst))
 /// The gradient of the results to points, for the gradient of the weights.
 TAMRING_KERNEL(winograd_slopes, (bool bf16, const tamring_window *window, const void *slopes, int64_t first,
                                  int64_t tiles, float *points))
@@ -98,11 +113,14 @@ TAMRING_KERNEL(stem_weights, (int64_t outputs, int64_t channels, const float *we
 TAMRING_KERNEL(stem_weight_slopes, (int64_t outputs, int64_t channels, const float *forms, float *slopes))
 
 // net_pointwise.c: 1x1 convolutions; channels come in sixteens.
-/// Weights [outputs, inputs] to forms [outputs / 16][inputs][16]; or, `turned`, [inputs / 16][outputs][16].
-TAMRING_KERNEL(pointwise_forms, (int64_t outputs, int64_t inputs, bool turned, const float *weights, float *forms))
-/// results [pixels, to] = [results +] images [pixels, from] · forms [to / 16][from][16].
+/// Weights [outputs, inputs] to forms [outputs / 16][inputs][16], times a scale for each output (unless null); or,
+/// `turned`, [inputs / 16][outputs][16].
+TAMRING_KERNEL(pointwise_forms, (int64_t outputs, int64_t inputs, bool turned, const float *weights, const float *scale,
+                                 float *forms))
+/// results [pixels, to] = [results +] images [pixels, from] · forms [to / 16][from][16]. With a finish (else null) `add`
+/// must be what it says, and its scale be in the forms.
 TAMRING_KERNEL(pointwise, (int64_t pixels, int64_t from, int64_t to, const float *images, const float *forms, bool add,
-                           float *results))
+                           const tamring_finish *finish, float *results))
 /// The gradient of weights [outputs, inputs]: slopes [pixels, outputs], turned, · images [pixels, inputs]. `room` is
 /// scratch for 128 pixels of both.
 TAMRING_KERNEL(pointwise_slopes, (int64_t pixels, int64_t outputs, int64_t inputs, const float *slopes,
@@ -110,9 +128,10 @@ TAMRING_KERNEL(pointwise_slopes, (int64_t pixels, int64_t outputs, int64_t input
 
 // net_pointwise_bf16.c: the same for bfloat16, on processors that multiply it (avx512_bf16).
 /// Weights to forms as above, of words: two numbers that are multiplied one after the other.
-void tamring_narrow_forms(int64_t outputs, int64_t inputs, bool turned, const float *weights, void *forms);
+void tamring_narrow_forms(int64_t outputs, int64_t inputs, bool turned, const float *weights, const float *scale,
+                          void *forms);
 void tamring_narrow_pointwise(int64_t pixels, int64_t from, int64_t to, const void *images, const void *forms, bool add,
-                              void *results);
+                              const tamring_finish *finish, void *results);
 /// `room` is scratch for 256 pixels of both.
 void tamring_narrow_pointwise_slopes(int64_t pixels, int64_t outputs, int64_t inputs, const void *slopes,
                                      const void *images, void *room, float *weights);

@@ -7,6 +7,8 @@ typedef struct {
   int64_t images, inputs, outputs, kernel, stride, padding, height, width;
   /// Images, results and the form of the weights are bfloat16, else float. A gradient of the weights is float always.
   bool bf16;
+  /// Forward only, where `biased`: a bias is added to the sums, then what is in the results where `adds`; then ReLU.
+  bool biased, adds, relu;
 } tamring_dnn_shape;
 
 /// What is computed: outputs, the gradient of the images (written, or added to what is there), or that of the weights.
@@ -35,8 +37,10 @@ bool tamring_dnn_arrange(const tamring_dnn *primitive, const void *from, void *t
 /// \param images   [N, H, W, I]: read forward and for weights, written (or added to) for data.
 /// \param form     weights in the library's form; written for weights, read else.
 /// \param results  [N, H', W', O]: written forward, read else.
+/// \param bias     [O]; only for a shape that is biased.
 /// \param scratch  as many bytes as the primitive asks for, on a boundary of 64.
-bool tamring_dnn_run(const tamring_dnn *primitive, void *images, void *form, void *results, void *scratch);
+bool tamring_dnn_run(const tamring_dnn *primitive, void *images, void *form, void *results, const float *bias,
+                     void *scratch);
 
 /// Whether the processor multiplies bfloat16 in hardware, as far as oneDNN uses it.
 bool tamring_dnn_has_bf16(void);

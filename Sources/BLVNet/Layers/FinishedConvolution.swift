@@ -1,0 +1,31 @@
+// A convolution with the batch norm behind it, in evaluation form.
+import CKernels
+
+/// dst = [ReLU](scale · (weights * src) + shift [+ residual]), in the convolution's own last pass: where statistics are
+/// constants, scale = weight / √(variance + ε) and shift = bias − mean · scale.
+///
+/// **Shapes:** as of `Convolution` and `BatchNorm`.
+struct FinishedConvolution: ForwardLayer {
+  let convolution: Convolution
+  let norm: BatchNorm
+
+  var name: String { convolution.name }
+  var sources: [Int] { norm.residual.map { [convolution.src, $0] } ?? [convolution.src] }
+  var results: [Int] { [norm.dst] }
+  var finish: FinishKind { FinishKind(adds: norm.residual != nil, relu: norm.relu) }
+  /// A residual of the results' size is best where they are to be: the sums are added to it there.
+  var residualInPlace: Int? { norm.residual }
+
+  func forward(_ lane: Lane) {
+    let images = lane.clips * convolution.frames
+    let dst = unsafe lane.value(norm.dst)
+    if let residual = unsafe norm.residual.map({ unsafe lane.value($0) }), unsafe residual != dst {
+      unsafe dst.copyMemory(from: residual, byteCount: lane.clips * norm.shape.count * lane.elementBytes)
+    }
+    let (scale, shift) = unsafe norm.constants(lane)
+    var finish = unsafe tamring_finish(scale: scale, shift: shift, adds: finish.adds, relu: finish.relu)
+    unsafe lane.engine.forward(
+      convolution.shape, images: images, src: lane.value(convolution.src), weights: lane.parameter(convolution.weight),
+      finish: &finish, dst: dst, workspace: lane.workspace)
+  }
+}
