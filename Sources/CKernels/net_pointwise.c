@@ -13,9 +13,11 @@ enum { NARROW = 256 };
 BODY pointwise_forms_body(int64_t outputs, int64_t inputs, bool turned, const float *restrict weights,
                           const float *restrict scale, float *restrict forms) {
   if (turned) {
-    for (int64_t i = 0; i < inputs; i += LANES)
-      for (int64_t o = 0; o < outputs; o++, forms += LANES)
-        *(float16u *)forms = *(const float16u *)(weights + o * inputs + i);
+    // Few rows at a time, as memory likes them.
+    for (int64_t top = 0; top < outputs; top += LANES)
+      for (int64_t i = 0; i < inputs; i += LANES)
+        for (int64_t o = top; o < top + LANES; o++)
+          *(float16u *)(forms + i * outputs + o * LANES) = *(const float16u *)(weights + o * inputs + i);
   } else {
     for (int64_t o = 0; o < outputs; o += LANES)
       for (int64_t i = 0; i < inputs; i += LANES) {

@@ -26,11 +26,13 @@ BF16 void tamring_narrow_forms(int64_t outputs, int64_t inputs, bool turned, con
                                void *form_words) {
   uint32_t *forms = form_words;
   if (turned) {
-    for (int64_t i = 0; i < inputs; i += LANES)
-      for (int64_t o = 0; o < outputs; o += 2, forms += LANES) {
-        const float *from = weights + o * inputs + i;
-        _mm512_storeu_si512(forms, words(rounded(from, 1), rounded(from + inputs, 1)));
-      }
+    // Few rows at a time, as memory likes them.
+    for (int64_t top = 0; top < outputs; top += LANES)
+      for (int64_t i = 0; i < inputs; i += LANES)
+        for (int64_t o = top; o < top + LANES; o += 2) {
+          const float *from = weights + o * inputs + i;
+          _mm512_storeu_si512(forms + (i * outputs + o * LANES) / 2, words(rounded(from, 1), rounded(from + inputs, 1)));
+        }
     return;
   }
   for (int64_t o = 0; o < outputs; o += LANES)

@@ -40,7 +40,7 @@ RING_BODY void draw_noise(uint32_t *noise, size_t first, const tamring_ring_quan
 }
 
 RING_BODY uint32_t round_batch(const float *gradient, size_t count, const uint32_t *noise, double inverse_scale,
-                               double limit, int32_t *sums) {
+                               double limit, bool add, int32_t *sums) {
   uint32_t largest = 0;
   for (size_t i = 0; i < count; i++) {
     uint32_t bits;
@@ -51,32 +51,32 @@ RING_BODY uint32_t round_batch(const float *gradient, size_t count, const uint32
     const double rounded = __builtin_floor(x + (double)noise[i] * 0x1p-32);
     // Selected before it is converted: a conversion out of range would be undefined.
     const double kept = __builtin_fabs(x) <= limit ? rounded : 0.0;
-    sums[i] = (int32_t)((uint32_t)sums[i] + (uint32_t)(int32_t)kept);
+    sums[i] = (int32_t)((add ? (uint32_t)sums[i] : 0) + (uint32_t)(int32_t)kept);
   }
   return largest;
 }
 
 RING_BODY uint32_t quantise(const float *restrict gradient, size_t count, const tamring_ring_quantiser *quantiser,
-                            int32_t *restrict sums) {
+                            bool add, int32_t *restrict sums) {
+  const double scale = quantiser->inverse_scale, limit = quantiser->limit;
   uint32_t noise[batch];
   uint32_t largest = 0;
   for (size_t i = 0; i < count; i += batch) {
     draw_noise(noise, i, quantiser);
     const size_t rest = count - i;
-    const uint32_t found =
-        rest >= batch ? round_batch(gradient + i, batch, noise, quantiser->inverse_scale, quantiser->limit, sums + i)
-                      : round_batch(gradient + i, rest, noise, quantiser->inverse_scale, quantiser->limit, sums + i);
+    const uint32_t found = rest >= batch ? round_batch(gradient + i, batch, noise, scale, limit, add, sums + i)
+                                         : round_batch(gradient + i, rest, noise, scale, limit, add, sums + i);
     largest = found > largest ? found : largest;
   }
   return largest;
 }
 
 RING_CLONES uint32_t tamring_ring_quantise(const float *gradient, size_t count, const tamring_ring_quantiser *quantiser,
-                                           int32_t *sums) {
-  return quantise(gradient, count, quantiser, sums);
+                                           bool add, int32_t *sums) {
+  return add ? quantise(gradient, count, quantiser, true, sums) : quantise(gradient, count, quantiser, false, sums);
 }
 
 uint32_t tamring_ring_quantise_plain(const float *gradient, size_t count, const tamring_ring_quantiser *quantiser,
-                                     int32_t *sums) {
-  return quantise(gradient, count, quantiser, sums);
+                                     bool add, int32_t *sums) {
+  return quantise(gradient, count, quantiser, add, sums);
 }

@@ -47,6 +47,8 @@ public final class GradientAccumulator: Sendable {
   private struct Findings {
     var exponent: Int32?
     var nonFiniteLanes: [UInt32] = []
+    /// What the sums hold is of an attempt before: the first lane writes, so that nobody need clear them.
+    var isStale = false
   }
 
   /// A tensor's elements in the gradient vector, and the lock under which they are added to.
@@ -87,16 +89,28 @@ public final class GradientAccumulator: Sendable {
   /// A tensor's elements in `partial.gradients`.
   public func range(tensor: Int) -> Range<Int> { slots[tensor].range }
 
-  /// Zeroes the sums and forgets the findings, for a new attempt. No lane may be running.
+  /// Begins anew, for another attempt. No lane may be running. What a tensor's sums were stays there until a lane adds
+  /// to it, or none is expected.
   public func reset() {
-    partial.zero()
     buckets.reset()
-    for slot in slots { slot.findings.withLock { $0 = Findings() } }
+    for slot in slots { slot.findings.withLock { $0 = Findings(isStale: true) } }
+    partial.statistics.zero()
     statisticsLock.withLock { $0 = [] }
   }
 
   /// So many lanes add to the present attempt, those that have done so included.
-  public func expect(lanes: Int) { buckets.expect(lanes: lanes) }
+  public func expect(lanes: Int) {
+    if lanes == 0 {
+      for slot in slots {
+        slot.findings.withLock { findings in
+          guard findings.isStale else { return }
+          unsafe (partial.gradients.base + slot.range.lowerBound).update(repeating: 0, count: slot.range.count)
+          findings.isStale = false
+        }
+      }
+    }
+    buckets.expect(lanes: lanes)
+  }
 
   /// The buckets whose sums became complete since the last call: all expected lanes have added all of their tensors.
   public func takeCompleteBuckets() -> [Int] { buckets.takeReady() }
@@ -122,7 +136,8 @@ public final class GradientAccumulator: Sendable {
       lane: UInt32(lane), step: UInt32(truncatingIfNeeded: attempt.step))
     slot.findings.withLock { findings in
       let bits = unsafe tamring_ring_quantise(
-        source, gradient.count, &quantiser, partial.gradients.base + slot.range.lowerBound)
+        source, gradient.count, &quantiser, !findings.isStale, partial.gradients.base + slot.range.lowerBound)
+      findings.isStale = false
       let largest = Float(bitPattern: bits)
       if !largest.isFinite {
         findings.nonFiniteLanes.append(UInt32(lane))

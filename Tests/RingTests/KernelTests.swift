@@ -15,12 +15,15 @@ import Testing
       }
       var quantiser = tamring_ring_quantiser(
         inverse_scale: 1024, limit: 1e8, key: random.next(), tensor: 3, lane: 4, step: 5)
-      var fast = [Int32](repeating: 17, count: count)
-      var plain = fast
-      let largest = tamring_ring_quantise(gradient, count, &quantiser, &fast)
-      #expect(largest == tamring_ring_quantise_plain(gradient, count, &quantiser, &plain))
-      #expect(largest == gradient.map(\.magnitude).max()?.bitPattern ?? 0)
-      #expect(fast == plain)
+      var plain = [Int32](repeating: 0, count: count)
+      for add in [false, true] {
+        var fast = [Int32](repeating: 17, count: count)
+        plain = fast
+        let largest = tamring_ring_quantise(gradient, count, &quantiser, add, &fast)
+        #expect(largest == tamring_ring_quantise_plain(gradient, count, &quantiser, add, &plain))
+        #expect(largest == gradient.map(\.magnitude).max()?.bitPattern ?? 0)
+        #expect(fast == plain)
+      }
 
       let words = (0..<count).map { _ in Int32(truncatingIfNeeded: random.next()) }
       let longs = (0..<count).map { _ in Int64(bitPattern: random.next()) }

@@ -97,6 +97,13 @@ import Testing
     #expect(accumulator.partial.gradients.array(3..<6) == [0, 2, 0])
     accumulator.reset()
     #expect(accumulator.raised.isEmpty && accumulator.nonFinite.isEmpty)
+    // What was there does not count: the first lane writes, the second adds, and without lanes all is zero.
+    for lane in [0, 1] {
+      accumulator.add(tensor: 0, lane: lane, gradient: FloatStorage([inside, 0, 1]), in: attempt)
+    }
+    #expect(accumulator.partial.gradients.array(0..<3) == [2 * 268_435_424, 0, 2])
+    accumulator.reset()
+    accumulator.expect(lanes: 0)
     #expect(accumulator.partial.gradients.array == [0, 0, 0, 0, 0, 0])
   }
 

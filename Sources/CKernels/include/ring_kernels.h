@@ -2,6 +2,7 @@
 // Each kernel is built for several CPU levels and chosen when the program is loaded; `_plain` is the same body built
 // once for the lowest level, so that a test can show that both give the same bits.
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,12 +16,12 @@ typedef struct {
   uint32_t step;
 } tamring_ring_quantiser;
 
-/// sums[i] += floor(gradient[i] / scale + u), u uniform in [0, 1). Returns the largest bit pattern of |gradient[i]|:
+/// sums[i] = [sums[i] +] floor(gradient[i] / scale + u), u uniform in [0, 1). Returns the largest bit pattern of |gradient[i]|:
 /// as a float the largest magnitude, or at least 0x7f800000 where one is not finite.
 uint32_t tamring_ring_quantise(const float *gradient, size_t count, const tamring_ring_quantiser *quantiser,
-                               int32_t *sums);
+                               bool add, int32_t *sums);
 uint32_t tamring_ring_quantise_plain(const float *gradient, size_t count, const tamring_ring_quantiser *quantiser,
-                                     int32_t *sums);
+                                     bool add, int32_t *sums);
 
 /// Values of one block of bit planes; a chunk is padded with zeros to a multiple of it.
 enum { tamring_ring_block = 256 };
