@@ -50,7 +50,7 @@ INLINE void rows_product(int count, const float *restrict a, int64_t from, const
   }
 }
 
-BODY pointwise_body(int64_t rows, int64_t from, int64_t to, const float *restrict a, const float *restrict forms,
+INLINE void product(int64_t rows, int64_t from, int64_t to, const float *restrict a, const float *restrict forms,
                     bool add, const tamring_finish *finish, float *restrict c) {
   for (int64_t top = 0; top < rows; top += ROWS_AT_ONCE) {
     const int64_t high = smaller(ROWS_AT_ONCE, rows - top), groups = (high + MOST_ROWS - 1) / MOST_ROWS;
@@ -81,6 +81,14 @@ BODY pointwise_body(int64_t rows, int64_t from, int64_t to, const float *restric
         }
     }
   }
+}
+// What is null in the call is left out of the loops.
+BODY pointwise_body(int64_t rows, int64_t from, int64_t to, const float *a, const float *forms, bool add,
+                    const tamring_finish *finish, float *c) {
+  if (finish)
+    product(rows, from, to, a, forms, add, finish, c);
+  else
+    product(rows, from, to, a, forms, add, NULL, c);
 }
 KERNEL(pointwise,
        (int64_t rows, int64_t from, int64_t to, const float *a, const float *forms, bool add,

@@ -108,8 +108,8 @@ BF16_INLINE void panels_product(int vectors, const uint32_t *a, int64_t rows, in
   }
 }
 
-BF16 void tamring_narrow_pointwise(int64_t rows, int64_t from, int64_t to, const void *images, const void *forms, bool add,
-                                   const tamring_finish *finish, void *results) {
+BF16_INLINE void product(int64_t rows, int64_t from, int64_t to, const void *images, const void *forms, bool add,
+                         const tamring_finish *finish, void *results) {
   const uint32_t *weights = forms;
   const int64_t half = from / 2;
   for (int64_t top = 0; top < rows; top += ROWS_AT_ONCE) {
@@ -123,6 +123,15 @@ BF16 void tamring_narrow_pointwise(int64_t rows, int64_t from, int64_t to, const
     for (int64_t k = whole; k < to; k += LANES)
       panels_product(1, a, high, half, weights + k * half, add, finish, k, c + k, to, &next);
   }
+}
+
+// What is null in the call is left out of the loops.
+BF16 void tamring_narrow_pointwise(int64_t rows, int64_t from, int64_t to, const void *images, const void *forms, bool add,
+                                   const tamring_finish *finish, void *results) {
+  if (finish)
+    product(rows, from, to, images, forms, add, finish, results);
+  else
+    product(rows, from, to, images, forms, add, NULL, results);
 }
 
 /// `count` rows to [channels / 16][pairs of rows][16].
@@ -159,7 +168,8 @@ BF16_INLINE void square_product(int vectors, const uint32_t *a, const uint32_t *
 }
 
 BF16 void tamring_narrow_pointwise_slopes(int64_t rows, int64_t outputs, int64_t inputs, const void *slopes,
-                                          const void *images, void *room, float *weights) {
+                                          const void *images, bool add, void *room,
+                                          float *weights) {
   const uint16_t *down = slopes, *across = images;
   const int64_t whole = inputs / (WIDE * LANES) * WIDE * LANES;
   for (int64_t top = 0; top < rows; top += DEPTH) {
@@ -178,9 +188,9 @@ BF16 void tamring_narrow_pointwise_slopes(int64_t rows, int64_t outputs, int64_t
         fetch(&left_next);
         fetch(&right_next);
         if (i < whole)
-          square_product(WIDE, left, right, half, top > 0, result, inputs);
+          square_product(WIDE, left, right, half, add || top > 0, result, inputs);
         else
-          square_product(1, left, right, half, top > 0, result, inputs);
+          square_product(1, left, right, half, add || top > 0, result, inputs);
       }
   }
 }

@@ -261,9 +261,8 @@ INLINE void outputs_of_way(bool bf16, winograd_way way, const tamring_window *w,
   }
 }
 
-BODY winograd_outputs_body(bool bf16, const tamring_window *w, bool back, const float *points, int64_t first,
-                           int64_t tiles, int64_t from, int64_t count, bool accumulate, const tamring_finish *finish,
-                           void *dst) {
+INLINE void all_outputs(bool bf16, const tamring_window *w, bool back, const float *points, int64_t first, int64_t tiles,
+                        int64_t from, int64_t count, bool accumulate, const tamring_finish *finish, void *dst) {
   if (w->kernel == 4)
     outputs_of_way(bf16, WAY_STEM, w, points, first, tiles, from, count, accumulate, finish, dst);
   else if (w->stride == 1)
@@ -272,6 +271,16 @@ BODY winograd_outputs_body(bool bf16, const tamring_window *w, bool back, const 
     outputs_of_way(bf16, WAY_DOUBLE, w, points, first, tiles, from, count, accumulate, finish, dst);
   else
     outputs_of_way(bf16, WAY_HALVE, w, points, first, tiles, from, count, accumulate, finish, dst);
+}
+
+// What is null in the call is left out of the loops.
+BODY winograd_outputs_body(bool bf16, const tamring_window *w, bool back, const float *points, int64_t first,
+                           int64_t tiles, int64_t from, int64_t count, bool accumulate, const tamring_finish *finish,
+                           void *dst) {
+  if (finish)
+    all_outputs(bf16, w, back, points, first, tiles, from, count, accumulate, finish, dst);
+  else
+    all_outputs(bf16, w, back, points, first, tiles, from, count, accumulate, NULL, dst);
 }
 ACTIVATION_KERNEL(winograd_outputs,
                   (bool bf16, const tamring_window *w, bool back, const float *points, int64_t first, int64_t tiles,

@@ -27,7 +27,7 @@ enum TestedNarrowEngine: CaseIterable {
   /// Images smaller than the window, as well: some taps meet no pixel.
   static let shapes =
     EngineTests.shapes
-    + [(16, 16, 3, 1, 1, 1, 1), (16, 32, 3, 2, 1, 2, 2), (3, 16, 7, 2, 3, 3, 5)].map {
+    + [(16, 16, 3, 1, 1, 1, 1), (16, 32, 3, 2, 1, 2, 2), (3, 16, 7, 2, 3, 3, 5), (32, 48, 3, 2, 1, 13, 27)].map {
       ConvolutionShape(
         inputChannels: $0.0, outputChannels: $0.1, kernel: $0.2, stride: $0.3, padding: $0.4, height: $0.5, width: $0.6)
     }

@@ -14,6 +14,7 @@ final class BFloat16Engine: ConvolutionEngine {
   private let primitives = PrimitiveCache(bf16: true)
   private let pointwise = PointwiseConvolutions(bf16: true)
   private let winograd = WinogradConvolutions(bf16: true)
+  private let windows = WindowGradient()
   private let winogradFrom: Int
 
   /// - Parameter winogradFrom: as of `OneDNNEngine`.
@@ -23,17 +24,26 @@ final class BFloat16Engine: ConvolutionEngine {
     shape.stride == 1 && shape.outputHeight >= winogradFrom && WinogradConvolutions.fits(shape)
   }
 
-  func prepare(_ shape: ConvolutionShape, images: Int) -> Int {
+  /// Of a shape that our own kernels convolve.
+  private func ownWorkspaceCount(_ shape: ConvolutionShape, _ images: Int) -> Int? {
     if isWinograd(shape) { return winograd.workspaceCount(shape, images: images) }
-    if PointwiseConvolutions.fits(shape) { return pointwise.workspaceCount(shape) }
-    let directions = [TAMRING_DNN_FORWARD, TAMRING_DNN_DATA, TAMRING_DNN_WEIGHTS]
-    let most = directions.map { primitives.find(shape, images, $0).workspaceCount }.max() ?? 0
+    return PointwiseConvolutions.fits(shape) ? pointwise.workspaceCount(shape) : nil
+  }
+
+  func prepare(_ shape: ConvolutionShape, images: Int) -> Int {
+    if let count = ownWorkspaceCount(shape, images) { return count }
+    let isGathered = WindowGradient.fits(shape)
+    let directions = [TAMRING_DNN_FORWARD, TAMRING_DNN_DATA] + (isGathered ? [] : [TAMRING_DNN_WEIGHTS])
+    let most = max(
+      directions.map { primitives.find(shape, images, $0).workspaceCount }.max() ?? 0,
+      isGathered ? windows.workspaceCount(shape) : 0)
     if shape.isPointwise { return max(most, primitives.find(shape, images, TAMRING_DNN_DATA_ADDED).workspaceCount) }
     return max(most, imageCount(shape) + primitives.find(shape, 1, TAMRING_DNN_DATA).workspaceCount)
   }
 
   func prepare(_ shape: ConvolutionShape, images: Int, finish: FinishKind) -> Int {
-    primitives.find(shape, images, TAMRING_DNN_FORWARD, finish: finish).workspaceCount
+    ownWorkspaceCount(shape, images)
+      ?? primitives.find(shape, images, TAMRING_DNN_FORWARD, finish: finish).workspaceCount
   }
 
   /// Floats of the workspace that an image before the convolution takes, in whole cache lines.
@@ -94,6 +104,10 @@ final class BFloat16Engine: ConvolutionEngine {
     }
     if PointwiseConvolutions.fits(shape) {
       return unsafe pointwise.weightGradient(
+        shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
+    }
+    if WindowGradient.fits(shape) {
+      return unsafe windows.weightGradient(
         shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
     }
     unsafe primitives.find(shape, images, TAMRING_DNN_WEIGHTS).run(

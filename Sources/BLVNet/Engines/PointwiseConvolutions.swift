@@ -57,7 +57,7 @@ struct PointwiseConvolutions {
     let (inputs, outputs) = (Int64(shape.inputChannels), Int64(shape.outputChannels))
     if bf16 {
       unsafe tamring_narrow_pointwise_slopes(
-        pixels(shape, images), outputs, inputs, dDst, src, workspace, dWeights)
+        pixels(shape, images), outputs, inputs, dDst, src, false, workspace, dWeights)
     } else {
       unsafe tamring_pointwise_slopes(
         pixels(shape, images), outputs, inputs, dDst.assumingMemoryBound(to: Float.self),

@@ -132,9 +132,9 @@ void tamring_narrow_forms(int64_t outputs, int64_t inputs, bool turned, const fl
                           void *forms);
 void tamring_narrow_pointwise(int64_t pixels, int64_t from, int64_t to, const void *images, const void *forms, bool add,
                               const tamring_finish *finish, void *results);
-/// `room` is scratch for 256 pixels of both.
+/// Writes the weights' gradient, or adds to it. `room` is scratch for 256 pixels of both.
 void tamring_narrow_pointwise_slopes(int64_t pixels, int64_t outputs, int64_t inputs, const void *slopes,
-                                     const void *images, void *room, float *weights);
+                                     const void *images, bool add, void *room, float *weights);
 
 // net_norm.c
 void tamring_expand(const float *values, int64_t channels, int64_t span, float *expanded);
