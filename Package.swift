@@ -56,6 +56,7 @@ let package = Package(
         "BLVNet", "CLinux", "Checkpoint", "Messaging", "Ring", "Shared", "VideoData", "VideoIndex", arguments, logging,
       ], swiftSettings: strict),
 
+    .target(name: "AllocationCounter", path: "Tests/AllocationCounter", cSettings: [.treatAllWarnings(as: .error)]),
     .target(name: "TestSupport", dependencies: ["CLinux", "Shared"], path: "Tests/TestSupport", swiftSettings: plain),
     .testTarget(name: "SharedTests", dependencies: ["Shared"], swiftSettings: plain),
     .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Shared"], swiftSettings: plain),
@@ -64,7 +65,8 @@ let package = Package(
       name: "VideoDataTests", dependencies: ["CFFmpeg", "Shared", "VideoData", "VideoIndex"], swiftSettings: plain),
     .testTarget(name: "BLVNetTests", dependencies: ["BLVNet", "CKernels", "Shared", "Yams"], swiftSettings: plain),
     .testTarget(
-      name: "RingTests", dependencies: ["CKernels", "Ring", "Shared"], resources: [.copy("Fixtures")],
+      name: "RingTests", dependencies: ["AllocationCounter", "CKernels", "Ring", "Shared"],
+      resources: [.copy("Fixtures")],
       swiftSettings: plain),
     // What the tests of checkpoints and journal run under strace.
     .executableTarget(
@@ -79,7 +81,8 @@ let package = Package(
     .testTarget(
       name: "CoordinatorTests", dependencies: ["Coordinator", "Messaging", "Shared", "TestSupport"],
       swiftSettings: plain),
-    .testTarget(name: "WorkerTests", dependencies: ["Worker", "Shared"], swiftSettings: plain),
+    .testTarget(
+      name: "WorkerTests", dependencies: ["AllocationCounter", "BLVNet", "Shared", "Worker"], swiftSettings: plain),
     .testTarget(
       name: "SimulationTests", dependencies: ["Coordinator", "Ring", "Shared", "Worker"], swiftSettings: plain),
     .testTarget(name: "ClusterTests", dependencies: ["Shared", "TestSupport", database], swiftSettings: plain),

@@ -1,0 +1,50 @@
+// What a warm exchange asks of malloc, counted for real on the thread that moves the ring.
+import AllocationCounter
+import Shared
+import Testing
+
+@testable import Ring
+
+@Suite struct AllocationTests {
+  @Test(
+    "a warm exchange allocates its frames, and little besides",
+    arguments: [(ExchangeRecipe.Codec.none, 17_500_000), (.lz4, 8_000_000)])
+  func exchange(_ codec: ExchangeRecipe.Codec, _ mostBytes: Int) throws {
+    let values = 1 << 20
+    var settings = RingSettings()
+    settings.codec = codec
+    let sessions = (0..<2).map { position in
+      RingSession(
+        generation: 1,
+        plan: RingPlan(size: 2, position: position, gradientCount: values, statisticCount: 3, settings: settings),
+        settings: settings)
+    }
+    var random = Philox(seed: 3, .selfTest)
+    let partials = (0..<2).map { _ in randomVectors(values, 3, &random) }
+    let sums = (0..<2).map { _ in IntegerVectors(gradientCount: values, statisticCount: 3) }
+    let now = ContinuousClock.now
+    func step(_ number: UInt64) throws {
+      for (position, session) in sessions.enumerated() {
+        try session.begin(step: number, attempt: 0, partials: partials[position], sums: sums[position])
+        for bucket in session.plan.buckets.indices { try session.start(bucket: bucket) }
+      }
+      while !sessions.allSatisfy(\.isReduced) {
+        for (position, session) in sessions.enumerated() {
+          if let frame = session.nextToRight(now: now)?.array {
+            try sessions[1 - position].receiveFromLeft(frame, now: now)
+          }
+          if let frame = session.nextToLeft()?.array { sessions[1 - position].receiveFromRight(frame, now: now) }
+        }
+      }
+    }
+    try step(0)
+    let before = tamring_thread_allocations()
+    try step(1)
+    let after = tamring_thread_allocations()
+    let (calls, bytes) = (after.calls - before.calls, Int(after.bytes - before.bytes))
+    #expect(sums[0].gradients.array == exactSum(partials).0)
+    #expect(before.calls > 1000, "the counter stands before malloc")
+    #expect(calls < 600)
+    #expect(bytes < mostBytes)
+  }
+}
