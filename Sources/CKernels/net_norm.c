@@ -16,13 +16,15 @@ void tamring_expand(const float *values, int64_t channels, int64_t span, float *
   for (int64_t i = 0; i < span; i += channels) memcpy(expanded + i, values, (size_t)channels * sizeof(float));
 }
 
-// Sums are kept in float over at most 32 rows of `span`, then in double: near double's accuracy at float's speed. Rows
-// are read side by side over some columns, as memory likes it, and added one after the other.
-enum { SIDE_BY_SIDE = 4 };
+// Sums are kept in float over at most 32 rows of `span`, then in double: near double's accuracy at float's speed. Some
+// rows are read side by side, and fetched one after the other before.
+enum { SIDE_BY_SIDE = 4, AHEAD = 2 };
 
 INLINE void add_rows(bool bf16, int rows, const void *restrict x, int64_t span, int64_t columns,
                      const float *restrict pivot, float *restrict sum, float *restrict squares) {
   for (int64_t j = 0; j < columns; j += 16) {
+    for (int row = 0; row < rows; row++)
+      __builtin_prefetch(at(bf16, x, AHEAD * rows * span + rows * j + row * 16), 0, 3);
     const float16v origin = *(const float16u *)(pivot + j);
     float16v s = *(const float16u *)(sum + j), q = *(const float16u *)(squares + j);
     for (int row = 0; row < rows; row++) {
@@ -67,15 +69,17 @@ ACTIVATION_KERNEL(norm_sums, (bool bf16, const void *x, int64_t n, int64_t span,
                   (bf16, x, n, span, pivot, sums))
 
 /// Blocks of some 64 KB, the last one first: a pass over the same numbers has just ended there, so they are still in the
-/// caches; and the next one will begin where this one ends.
+/// caches; and the next one will begin where this one ends. While a block is worked on, the one before it is fetched.
 #define FROM_THE_END(first, last, n, span)                                                                          \
   const int64_t block = (16384 / span + 1) * span;                                                                  \
   for (int64_t first = (n - 1) / block * block, last = n; first >= 0; last = first, first -= block)
 
-INLINE void norm_row(bool bf16, const void *x, int64_t count, const float *mean, const float *scale,
-                     const float *shift, const void *residual, bool relu, bool stream, void *y) {
+INLINE void norm_row(bool bf16, const void *x, int64_t count, const float *mean, const float *scale, const float *shift,
+                     const void *residual, bool relu, bool stream, int64_t before, void *y) {
   const int64_t whole = count & -16;
   for (int64_t j = 0; j < whole; j += 16) {
+    fetch16(bf16, x, j - before);
+    if (residual) fetch16(bf16, residual, j - before);
     float16v value = (get16(bf16, x, j) - *(const float16u *)(mean + j)) * *(const float16u *)(scale + j) +
                      *(const float16u *)(shift + j);
     if (residual) value += get16(bf16, residual, j);
@@ -98,7 +102,7 @@ INLINE void norm_enlarged(bool bf16, const void *x, int64_t n, const float *mean
     for (int64_t column = 0; column < sizes->out_width; column++) {
       const int64_t i = row * line + column * c;
       norm_row(bf16, at(bf16, x, i), c, mean, scale, shift,
-               at(bf16, seen, column * sizes->width / sizes->out_width * c), relu, stream, writable_at(bf16, y, i));
+               at(bf16, seen, column * sizes->width / sizes->out_width * c), relu, stream, 0, writable_at(bf16, y, i));
     }
   }
 }
@@ -114,34 +118,27 @@ BODY norm_forward_body(bool bf16, const void *x, int64_t n, int64_t span, const 
   FROM_THE_END(first, last, n, span)
   for (int64_t i = first; i < last; i += span)
     norm_row(bf16, at(bf16, x, i), smaller(span, n - i), mean, scale, shift, residual ? at(bf16, residual, i) : NULL,
-             relu, stream, writable_at(bf16, y, i));
+             relu, stream, block, writable_at(bf16, y, i));
 }
 ACTIVATION_KERNEL(norm_forward,
                   (bool bf16, const void *x, int64_t n, int64_t span, const float *mean, const float *scale,
                    const float *shift, const void *residual, const tamring_window *enlarged, bool relu, void *y),
                   (bf16, x, n, span, mean, scale, shift, residual, enlarged, relu, y))
 
-INLINE void add_slopes(bool bf16, int rows, void *restrict g, const void *restrict y, const void *restrict x,
-                       int64_t span, int64_t columns, const float *restrict mean, const float *restrict scale,
-                       const float *restrict shift, float *restrict sum, float *restrict products) {
+INLINE void add_slopes(bool bf16, void *restrict g, const void *restrict y, const void *restrict x, int64_t columns,
+                       const float *restrict mean, const float *restrict scale, const float *restrict shift,
+                       float *restrict sum, float *restrict products) {
   for (int64_t j = 0; j < columns; j += 16) {
-    const float16v origin = *(const float16u *)(mean + j);
-    float16v s = *(const float16u *)(sum + j), p = *(const float16u *)(products + j);
-    for (int row = 0; row < rows; row++) {
-      const int64_t i = row * span + j;
-      const float16v d = get16(bf16, x, i) - origin;
-      float16v value = get16(bf16, g, i);
-      // Where the result, computed as in the forward pass, was above 0.
-      if (scale) value = where_positive(d * *(const float16u *)(scale + j) + *(const float16u *)(shift + j), value);
-      if (y) {
-        value = where_positive(get16(bf16, y, i), value);
-        put16(bf16, false, g, i, value);
-      }
-      s += value;
-      p += value * d;
+    const float16v d = get16(bf16, x, j) - *(const float16u *)(mean + j);
+    float16v value = get16(bf16, g, j);
+    // Where the result, computed as in the forward pass, was above 0.
+    if (scale) value = where_positive(d * *(const float16u *)(scale + j) + *(const float16u *)(shift + j), value);
+    if (y) {
+      value = where_positive(get16(bf16, y, j), value);
+      put16(bf16, false, g, j, value);
     }
-    *(float16u *)(sum + j) = s;
-    *(float16u *)(products + j) = p;
+    *(float16u *)(sum + j) += value;
+    *(float16u *)(products + j) += value * d;
   }
 }
 
@@ -155,17 +152,9 @@ INLINE void sum_slopes(bool bf16, void *g, const void *y, const void *x, int64_t
       float sum[COLUMNS], products[COLUMNS];
       memset(sum, 0, (size_t)columns * sizeof(float));
       memset(products, 0, (size_t)columns * sizeof(float));
-      int64_t row = first;
-      for (; row < last; row += SIDE_BY_SIDE) {
-        const int64_t i = row * span + j;
-        const void *seen = y ? at(bf16, y, i) : NULL, *from = at(bf16, x, i);
-        const float *slope = scale ? scale + j : NULL, *offset = shift ? shift + j : NULL;
-        void *all = writable_at(bf16, g, i);
-        if (row + SIDE_BY_SIDE <= last)
-          add_slopes(bf16, SIDE_BY_SIDE, all, seen, from, span, columns, mean + j, slope, offset, sum, products);
-        else
-          add_slopes(bf16, (int)(last - row), all, seen, from, span, columns, mean + j, slope, offset, sum, products);
-      }
+      for (int64_t i = first * span + j; i < last * span; i += span)
+        add_slopes(bf16, writable_at(bf16, g, i), y ? at(bf16, y, i) : NULL, at(bf16, x, i), columns, mean + j,
+                   scale ? scale + j : NULL, shift ? shift + j : NULL, sum, products);
       add_to_doubles(sum, columns, sums + j);
       add_to_doubles(products, columns, sums + span + j);
     }
@@ -207,6 +196,8 @@ BODY norm_backward_body(bool bf16, const void *g, const void *restrict x, int64_
   for (int64_t i = first; i < last; i += span) {
     const int64_t count = smaller(span, n - i), whole = count & -16;
     for (int64_t j = 0; j < whole; j += 16) {
+      fetch16(bf16, x, i + j - block);
+      fetch16(bf16, g, i + j - block);
       const float16v d = get16(bf16, x, i + j) - *(const float16u *)(mean + j);
       float16v slope = get16(bf16, g, i + j);
       if (scale) slope = where_positive(d * *(const float16u *)(scale + j) + *(const float16u *)(shift + j), slope);

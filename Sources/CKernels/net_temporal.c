@@ -15,6 +15,13 @@ static inline __attribute__((always_inline)) int64_t source_offset(const tamring
   return s->paired ? (clip * (s->frames / 2) + t / 2) * s->frame_size : (clip * s->frames + t) * s->frame_size;
 }
 
+/// Elements of a tile: whole blocks of rows. While it is worked on, the next one is fetched: of so many frames side by
+/// side the processor would not by itself.
+INLINE int64_t tile_of(const tamring_temporal_shape *s) {
+  const int64_t block = BLOCK_ROWS * s->span;
+  return (8192 + block - 1) / block * block;
+}
+
 /// What is added up into one frame: frames of n elements, and weights that repeat after `span`.
 typedef struct {
   int64_t count;
@@ -27,11 +34,13 @@ static inline __attribute__((always_inline)) void add_term(terms *t, const void 
   t->weights[t->count++] = weights;
 }
 
-/// dst = [dst +] Σ weights * frames, in order [, then ReLU].
-INLINE void add_up(bool bf16, const terms *t, int64_t n, int64_t span, bool add, bool relu, bool stream, void *dst) {
+/// dst = [dst +] Σ weights * frames, in order [, then ReLU]. What lies `ahead` is read next, if there is such.
+INLINE void add_up(bool bf16, const terms *t, int64_t n, int64_t span, bool add, bool relu, bool stream,
+                   const void *ahead, void *dst) {
   for (int64_t i = 0; i < n; i += span) {
     const int64_t count = smaller(span, n - i), whole = count & -16;
     for (int64_t j = 0; j < whole; j += 16) {
+      if (ahead) fetch16(bf16, ahead, i + j);
       float16v sum = add ? get16(bf16, dst, i + j) : (float16v){0};
       for (int64_t k = 0; k < t->count; k++) {
         const float16v term = *(const float16u *)(t->weights[k] + j) * get16(bf16, t->frames[k], i + j);
@@ -52,7 +61,7 @@ INLINE void add_up(bool bf16, const terms *t, int64_t n, int64_t span, bool add,
 
 BODY temporal_forward_body(bool bf16, const tamring_temporal_shape *s, int64_t clips, const void *restrict src,
                            const float *restrict weights, void *odd, void *even) {
-  const int64_t tile = BLOCK_ROWS * s->span, back = s->taps / 2;
+  const int64_t tile = tile_of(s), back = s->taps / 2;
   const int64_t bytes = clips * s->frames * s->frame_size * element_size(bf16);
   for (int64_t clip = 0; clip < clips; clip++)
     for (int64_t first = 0; first < s->frame_size; first += tile) {
@@ -66,7 +75,8 @@ BODY temporal_forward_body(bool bf16, const tamring_temporal_shape *s, int64_t c
           if (from < 0 || from >= s->frames) continue;
           add_term(&added, at(bf16, src, source_offset(s, clip, from) + first), weights + k * s->span);
         }
-        add_up(bf16, &added, n, s->span, false, true, streams(bytes, dst), dst);
+        add_up(bf16, &added, n, s->span, false, true, streams(bytes, dst),
+               at(bf16, src, source_offset(s, clip, t) + first + tile), dst);
       }
     }
 }
@@ -84,11 +94,26 @@ typedef struct {
   double *sums;
 } tap_sums;
 
+/// A tile of the results and of their gradients; the frame that they were made of; and from each to its next tile.
+typedef struct {
+  const void *result;
+  void *g;
+  const void *frame;
+  int64_t next;
+} masked_tile;
+
 /// Rows of `span` and some columns: g = 0 where the result is not positive, blocks[k] += column sums of g * frames[k].
-INLINE void mask_and_add(bool bf16, int count, int rows, const void *restrict result, void *restrict g,
-                         const tap_sums *to, int64_t first, int64_t span, int64_t columns,
-                         float blocks[TOGETHER][COLUMNS]) {
+INLINE void mask_and_add(bool bf16, int count, int rows, const masked_tile *tile, const tap_sums *to, int64_t first,
+                         int64_t span, int64_t columns, float blocks[TOGETHER][COLUMNS]) {
+  const void *restrict result = tile->result;
+  void *restrict g = tile->g;
   for (int64_t j = 0; j < columns; j += 16) {
+    for (int row = 0; row < rows; row++) {
+      const int64_t i = tile->next + first + rows * j + row * 16;
+      fetch16(bf16, result, i);
+      fetch16(bf16, g, i);
+      fetch16(bf16, tile->frame, i);
+    }
     float16v sums[TOGETHER];
     for (int k = 0; k < count; k++) sums[k] = *(const float16u *)(blocks[k] + j);
     for (int row = 0; row < rows; row++) {
@@ -102,23 +127,25 @@ INLINE void mask_and_add(bool bf16, int count, int rows, const void *restrict re
 }
 
 /// The same over a tile of `n` elements, and from the blocks into doubles.
-INLINE void mask_tile(bool bf16, int count, const void *restrict result, void *restrict g, const tap_sums *to, int64_t n,
-                      int64_t span) {
+INLINE void mask_tile(bool bf16, int count, const masked_tile *tile, const tap_sums *to, int64_t n, int64_t span) {
   const int64_t rows = n / span;
-  for (int64_t j = 0; rows > 0 && j < span; j += COLUMNS) {
-    const int64_t columns = smaller(COLUMNS, span - j);
-    float blocks[TOGETHER][COLUMNS];
-    for (int k = 0; k < count; k++) memset(blocks[k], 0, (size_t)columns * sizeof(float));
-    int64_t row = 0;
-    for (; row + SIDE_BY_SIDE <= rows; row += SIDE_BY_SIDE)
-      mask_and_add(bf16, count, SIDE_BY_SIDE, result, g, to, row * span + j, span, columns, blocks);
-    for (; row < rows; row++) mask_and_add(bf16, count, 1, result, g, to, row * span + j, span, columns, blocks);
-    for (int k = 0; k < count; k++)
-      for (int64_t i = 0; i < columns; i++) to[k].sums[j + i] += (double)blocks[k][i];
+  for (int64_t top = 0; top < rows; top += BLOCK_ROWS) {
+    const int64_t last = smaller(rows, top + BLOCK_ROWS);
+    for (int64_t j = 0; j < span; j += COLUMNS) {
+      const int64_t columns = smaller(COLUMNS, span - j);
+      float blocks[TOGETHER][COLUMNS];
+      for (int k = 0; k < count; k++) memset(blocks[k], 0, (size_t)columns * sizeof(float));
+      int64_t row = top;
+      for (; row + SIDE_BY_SIDE <= last; row += SIDE_BY_SIDE)
+        mask_and_add(bf16, count, SIDE_BY_SIDE, tile, to, row * span + j, span, columns, blocks);
+      for (; row < last; row++) mask_and_add(bf16, count, 1, tile, to, row * span + j, span, columns, blocks);
+      for (int k = 0; k < count; k++)
+        for (int64_t i = 0; i < columns; i++) to[k].sums[j + i] += (double)blocks[k][i];
+    }
   }
   for (int64_t i = rows * span, j = 0; i < n; i++, j++) {
-    const float all = get(bf16, g, i), slope = get(bf16, result, i) > 0 ? all : 0;
-    put(bf16, g, i, slope);
+    const float all = get(bf16, tile->g, i), slope = get(bf16, tile->result, i) > 0 ? all : 0;
+    put(bf16, tile->g, i, slope);
     for (int k = 0; k < count; k++) to[k].sums[j] += (double)(slope * get(bf16, to[k].frame, i));
   }
 }
@@ -126,7 +153,7 @@ INLINE void mask_tile(bool bf16, int count, const void *restrict result, void *r
 BODY temporal_backward_body(bool bf16, const tamring_temporal_shape *s, int64_t clips, const void *restrict src,
                             const float *restrict weights, const void *odd, const void *even, void *d_odd,
                             void *d_even, bool accumulate, void *d_src, double *restrict sums) {
-  const int64_t tile = BLOCK_ROWS * s->span, back = s->taps / 2;
+  const int64_t tile = tile_of(s), back = s->taps / 2;
   const int64_t bytes = clips * s->frames * s->frame_size * element_size(bf16);
   for (int64_t clip = 0; clip < clips; clip++)
     for (int64_t first = 0; first < s->frame_size; first += tile) {
@@ -134,8 +161,8 @@ BODY temporal_backward_body(bool bf16, const tamring_temporal_shape *s, int64_t 
       for (int64_t t = 0; t < s->frames; t++) {
         const bool other = s->split && t % 2 == 0;
         const int64_t offset = result_offset(s, clip, t) + first;
-        const void *result = at(bf16, other ? even : odd, offset);
-        void *g = writable_at(bf16, other ? d_even : d_odd, offset);
+        const masked_tile masked = {at(bf16, other ? even : odd, offset), writable_at(bf16, other ? d_even : d_odd, offset),
+                                    at(bf16, src, source_offset(s, clip, t) + first), tile};
         tap_sums to[MOST_TAPS];
         int64_t count = 0;
         for (int64_t k = 0; k < s->taps; k++) {
@@ -145,9 +172,9 @@ BODY temporal_backward_body(bool bf16, const tamring_temporal_shape *s, int64_t 
           to[count++].sums = sums + k * s->span;
         }
         for (int64_t k = 0; k < count; k += TOGETHER) switch (smaller(TOGETHER, count - k)) {
-            case 3: mask_tile(bf16, 3, result, g, to + k, n, s->span); break;
-            case 2: mask_tile(bf16, 2, result, g, to + k, n, s->span); break;
-            default: mask_tile(bf16, 1, result, g, to + k, n, s->span);
+            case 3: mask_tile(bf16, 3, &masked, to + k, n, s->span); break;
+            case 2: mask_tile(bf16, 2, &masked, to + k, n, s->span); break;
+            default: mask_tile(bf16, 1, &masked, to + k, n, s->span);
           }
       }
       if (!d_src) continue;
@@ -163,7 +190,8 @@ BODY temporal_backward_body(bool bf16, const tamring_temporal_shape *s, int64_t 
             add_term(&added, at(bf16, g, result_offset(s, clip, t) + first), weights + k * s->span);
           }
         void *dst = writable_at(bf16, d_src, source_offset(s, clip, frame) + first);
-        add_up(bf16, &added, n, s->span, accumulate, false, streams(bytes, dst), dst);
+        add_up(bf16, &added, n, s->span, accumulate, false, streams(bytes, dst),
+               accumulate ? at(bf16, dst, tile) : NULL, dst);
       }
     }
 }
