@@ -91,6 +91,9 @@ INLINE float16v get16(bool bf16, const void *from, int64_t i) {
 /// Brings what get16 will read nearer.
 INLINE void fetch16(bool bf16, const void *from, int64_t i) { __builtin_prefetch(at(bf16, from, i), 0, 2); }
 
+/// The same for put16.
+INLINE void fetch_place16(bool bf16, void *to, int64_t i) { __builtin_prefetch(at(bf16, to, i), 1, 2); }
+
 INLINE half16v narrow16(float16v value) {
   const word16v bits = (word16v)value, none = (word16v)(value != value);
   const word16v rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16, quiet = bits >> 16 | 0x40;

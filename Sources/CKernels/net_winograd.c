@@ -143,7 +143,7 @@ typedef enum { INPUTS, SLOPES } pixel_kind;
 INLINE void transform_tile(bool bf16, winograd_way way, pixel_kind kind, int size, bool whole,
                            const void *restrict image, int64_t height, int64_t width, int64_t channels, int64_t top, int64_t left, int64_t tiles,
                            float *restrict points) {
-  const int sides = is_plain(way) ? 6 : 9;
+  const int sides = is_plain(way) ? 6 : 9, step = way == WAY_HALVE && kind == INPUTS ? 8 : tile_side(way);
   for (int64_t k = 0; k < channels; k += LANES) {
     float16v half[MOST_POINTS][MOST_POINTS];
     for (int x = 0; x < size; x++) {
@@ -154,8 +154,10 @@ INLINE void transform_tile(bool bf16, winograd_way way, pixel_kind kind, int siz
         const bool inside = whole || (row >= 0 && row < height && column >= 0 && column < width);
         const int64_t pixel = (row * width + column) * channels + k;
         d[y] = inside ? get16(bf16, image, pixel) : (float16v){0};
-        // So many places at once are more than the processor foresees.
-        if (inside) __builtin_prefetch(at(bf16, image, pixel + LANES));
+        // So many places at once are more than the processor foresees: those of these pixels' next channels, and, below
+        // this tile, those that are the next row's alone.
+        if (inside) fetch16(bf16, image, pixel + LANES);
+        if (y >= size - step && x >= size - step) fetch16(bf16, image, pixel + step * width * channels);
       }
       if (kind == INPUTS)
         to_points(way, d, v);
@@ -254,6 +256,7 @@ INLINE void outputs_of_way(bool bf16, winograd_way way, const tamring_window *w,
           const int64_t to = ((top + row) * width + left + column) * c + k;
           const float16v value = finish ? finished(finish, from + k, y[column]) : y[column];
           const float16v sum = accumulate ? get16(bf16, image, to) + value : value;
+          fetch_place16(bf16, image, to + size * width * c);
           put16(bf16, false, image, to, finish && finish->relu ? where_positive(sum, sum) : sum);
         }
       }
@@ -304,6 +307,11 @@ INLINE void write_windows(float16v taps[LANES], float *restrict weights) {
   memcpy(weights + 9 * (LANES - 1), &taps[LANES - 1], 9 * sizeof(float));
 }
 
+/// Sixteen windows that lie side by side.
+INLINE void fetch_windows(const float *windows) {
+  for (int line = 0; line < 9; line++) fetch16(false, windows, line * LANES);
+}
+
 /// Sixteen rows of sixteen windows each to the weights [window of a row][tap] of all rows.
 INLINE void read_rows(const float *restrict weights, int64_t stride, float16v taps[9 * LANES]) {
   for (int part = 0; part < 9; part++) {
@@ -333,18 +341,22 @@ INLINE void weights_of_way(winograd_way way, const tamring_winograd_weights_shap
   const int64_t plane = s->to * s->from + GAP;
   for (int64_t o = 0; o < s->to; o += LANES)
     for (int64_t i = 0; i < s->from; i += LANES) {
-      const float *windows = weights + o * s->to_stride + i * s->from_stride;
+      const float *windows = weights + o * s->to_stride + i * s->from_stride, *next = windows + LANES * s->from_stride;
       float *to = forms + o * s->from + i * LANES;
       if (s->turned) {
         for (int k = 0; k < LANES; k++) {
           float16v taps[LANES];
+          fetch_windows(next + k * s->from_stride);
           read_windows(windows + k * s->from_stride, taps);
           window_to_forms(way, taps, true, to + k * LANES, plane);
         }
       } else {
         float16v taps[9 * LANES];
         read_rows(windows, s->to_stride, taps);
-        for (int k = 0; k < LANES; k++) window_to_forms(way, taps + 9 * k, false, to + k * LANES, plane);
+        for (int k = 0; k < LANES; k++) {
+          fetch_windows(next + k * s->to_stride);
+          window_to_forms(way, taps + 9 * k, false, to + k * LANES, plane);
+        }
       }
     }
 }

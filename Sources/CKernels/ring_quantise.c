@@ -7,36 +7,48 @@
 
 #pragma STDC FP_CONTRACT OFF
 
-enum { batch = 32 };
+// Eight Philox blocks are drawn in a vector, and four vectors in turn: a round has to wait for the one before it, but not
+// for those of other vectors.
+enum { abreast = 4, batch = 32 * abreast };
 
 typedef uint64_t u64x8 __attribute__((vector_size(64)));
 
-// The noise of elements first…first + 31: eight Philox blocks side by side. Each 32-bit word sits in a 64-bit lane, whose
-// upper half may hold rubbish: the multiplication masks it, and so does the end.
+// The noise of elements first…first + batch - 1. Each 32-bit word sits in a 64-bit lane, whose upper half may hold rubbish:
+// the multiplication masks it, and so does the end.
 RING_BODY void draw_noise(uint32_t *noise, size_t first, const tamring_ring_quantiser *quantiser) {
   const u64x8 zero = {0};
   const u64x8 low = zero + 0xFFFFFFFFu;
   const u64x8 index = {0, 1, 2, 3, 4, 5, 6, 7};
-  u64x8 c0 = index + first / 4, c1 = zero + quantiser->tensor;
-  u64x8 c2 = zero + quantiser->lane, c3 = zero + quantiser->step;
+  u64x8 c0[abreast], c1[abreast], c2[abreast], c3[abreast];
+  for (int v = 0; v < abreast; v++) {
+    c0[v] = index + first / 4 + 8 * (size_t)v;
+    c1[v] = zero + quantiser->tensor;
+    c2[v] = zero + quantiser->lane;
+    c3[v] = zero + quantiser->step;
+  }
   uint32_t k0 = (uint32_t)quantiser->key, k1 = (uint32_t)(quantiser->key >> 32);
 #pragma clang loop unroll(full)
   for (int round = 0; round < 10; round++) {
-    const u64x8 p0 = (c0 & low) * 0xD2511F53u;
-    const u64x8 p1 = (c2 & low) * 0xCD9E8D57u;
-    c0 = (p1 >> 32) ^ c1 ^ k0;
-    c2 = (p0 >> 32) ^ c3 ^ k1;
-    c1 = p1;
-    c3 = p0;
+#pragma clang loop unroll(full)
+    for (int v = 0; v < abreast; v++) {
+      const u64x8 p0 = (c0[v] & low) * 0xD2511F53u;
+      const u64x8 p1 = (c2[v] & low) * 0xCD9E8D57u;
+      c0[v] = (p1 >> 32) ^ c1[v] ^ k0;
+      c2[v] = (p0 >> 32) ^ c3[v] ^ k1;
+      c1[v] = p1;
+      c3[v] = p0;
+    }
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
-  const u64x8 even = (c0 & low) | c1 << 32;
-  const u64x8 odd = (c2 & low) | c3 << 32;
-  const u64x8 first_half = __builtin_shufflevector(even, odd, 0, 8, 1, 9, 2, 10, 3, 11);
-  const u64x8 second_half = __builtin_shufflevector(even, odd, 4, 12, 5, 13, 6, 14, 7, 15);
-  memcpy(noise, &first_half, 64);
-  memcpy(noise + 16, &second_half, 64);
+  for (int v = 0; v < abreast; v++, noise += 32) {
+    const u64x8 even = (c0[v] & low) | c1[v] << 32;
+    const u64x8 odd = (c2[v] & low) | c3[v] << 32;
+    const u64x8 first_half = __builtin_shufflevector(even, odd, 0, 8, 1, 9, 2, 10, 3, 11);
+    const u64x8 second_half = __builtin_shufflevector(even, odd, 4, 12, 5, 13, 6, 14, 7, 15);
+    memcpy(noise, &first_half, 64);
+    memcpy(noise + 16, &second_half, 64);
+  }
 }
 
 RING_BODY uint32_t round_batch(const float *gradient, size_t count, const uint32_t *noise, double inverse_scale,
