@@ -10,27 +10,19 @@ enum { DEPTH = 256, ROWS_AT_ONCE = 192, PIXELS = 128 };
 /// caches.
 enum { NARROW = 256 };
 
-/// Weights of a row between those that are read and those that are fetched.
-enum { AHEAD = 4 * LANES };
-
 BODY pointwise_forms_body(int64_t outputs, int64_t inputs, bool turned, const float *restrict weights,
                           const float *restrict scale, float *restrict forms) {
   if (turned) {
     // Few rows at a time, as memory likes them.
     for (int64_t top = 0; top < outputs; top += LANES)
       for (int64_t i = 0; i < inputs; i += LANES)
-        for (int64_t o = top; o < top + LANES; o++) {
-          fetch16(false, weights, o * inputs + i + AHEAD);
+        for (int64_t o = top; o < top + LANES; o++)
           *(float16u *)(forms + i * outputs + o * LANES) = *(const float16u *)(weights + o * inputs + i);
-        }
   } else {
     for (int64_t o = 0; o < outputs; o += LANES)
       for (int64_t i = 0; i < inputs; i += LANES) {
         float16v block[LANES];
-        for (int r = 0; r < LANES; r++) {
-          fetch16(false, weights, (o + r) * inputs + i + AHEAD);
-          block[r] = *(const float16u *)(weights + (o + r) * inputs + i);
-        }
+        for (int r = 0; r < LANES; r++) block[r] = *(const float16u *)(weights + (o + r) * inputs + i);
         transpose16(block);
         for (int r = 0; r < LANES; r++, forms += LANES)
           *(float16u *)forms = scale ? block[r] * *(const float16u *)(scale + o) : block[r];

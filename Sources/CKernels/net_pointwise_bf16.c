@@ -90,13 +90,14 @@ BF16_INLINE void rows_product(int count, int vectors, const uint32_t *restrict a
 /// `vectors` panels of results for all `rows`, in groups as even as can be.
 BF16_INLINE void panels_product(int vectors, const uint32_t *a, int64_t rows, int64_t from, const uint32_t *forms,
                                 bool add, const tamring_finish *finish, int64_t column, uint16_t *c, int64_t to,
-                                coming *next) {
+                                coming *next, coming *place_next) {
   const int64_t groups = (rows + MOST_ROWS - 1) / MOST_ROWS;
   for (int64_t group = 0; group < groups; group++) {
     const int64_t first = rows * group / groups, count = rows * (group + 1) / groups - first;
     const uint32_t *left = a + first * from;
     uint16_t *result = c + first * to;
     fetch(next);
+    fetch(place_next);
     switch (count) {
       case 6: rows_product(6, vectors, left, from, forms, add, finish, column, result, to); break;
       case 5: rows_product(5, vectors, left, from, forms, add, finish, column, result, to); break;
@@ -117,11 +118,15 @@ BF16_INLINE void product(int64_t rows, int64_t from, int64_t to, const void *ima
     const uint32_t *a = (const uint32_t *)images + top * half;
     uint16_t *c = (uint16_t *)results + top * to;
     const int64_t groups = (high + MOST_ROWS - 1) / MOST_ROWS, whole = to / (WIDE * LANES) * WIDE * LANES;
-    coming next = next_block(a + high * half, below * half, (whole / WIDE + to - whole) / LANES * groups);
+    const int64_t steps = (whole / WIDE + to - whole) / LANES * groups;
+    coming next = next_block(a + high * half, below * half, steps);
+    coming place_next = next_block(c + high * to, below * to / 2, steps);
     for (int64_t k = 0; k < whole; k += WIDE * LANES)
-      panels_product(WIDE, a, high, half, weights + k * half, add, finish, k, c + k, to, &next);
+      panels_product(WIDE, a, high, half, weights + k * half, add, finish, k, c + k, to, &next,
+                     &place_next);
     for (int64_t k = whole; k < to; k += LANES)
-      panels_product(1, a, high, half, weights + k * half, add, finish, k, c + k, to, &next);
+      panels_product(1, a, high, half, weights + k * half, add, finish, k, c + k, to, &next,
+                     &place_next);
   }
 }
 
