@@ -80,6 +80,7 @@ INLINE void norm_row(bool bf16, const void *x, int64_t count, const float *mean,
   for (int64_t j = 0; j < whole; j += 16) {
     fetch16(bf16, x, j - before);
     if (residual) fetch16(bf16, residual, j - before);
+    if (!stream) fetch_place16(bf16, y, j - before);
     float16v value = (get16(bf16, x, j) - *(const float16u *)(mean + j)) * *(const float16u *)(scale + j) +
                      *(const float16u *)(shift + j);
     if (residual) value += get16(bf16, residual, j);

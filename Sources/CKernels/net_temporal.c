@@ -34,13 +34,15 @@ static inline __attribute__((always_inline)) void add_term(terms *t, const void 
   t->weights[t->count++] = weights;
 }
 
-/// dst = [dst +] Σ weights * frames, in order [, then ReLU]. What lies `ahead` is read next, if there is such.
+/// dst = [dst +] Σ weights * frames, in order [, then ReLU]. `next` elements on is what comes next: of dst and, unless
+/// it is null, of `frame`.
 INLINE void add_up(bool bf16, const terms *t, int64_t n, int64_t span, bool add, bool relu, bool stream,
-                   const void *ahead, void *dst) {
+                   const void *frame, int64_t next, void *dst) {
   for (int64_t i = 0; i < n; i += span) {
     const int64_t count = smaller(span, n - i), whole = count & -16;
     for (int64_t j = 0; j < whole; j += 16) {
-      if (ahead) fetch16(bf16, ahead, i + j);
+      if (frame) fetch16(bf16, frame, next + i + j);
+      if (add || !stream) fetch_place16(bf16, dst, next + i + j);
       float16v sum = add ? get16(bf16, dst, i + j) : (float16v){0};
       for (int64_t k = 0; k < t->count; k++) {
         const float16v term = *(const float16u *)(t->weights[k] + j) * get16(bf16, t->frames[k], i + j);
@@ -76,7 +78,7 @@ BODY temporal_forward_body(bool bf16, const tamring_temporal_shape *s, int64_t c
           add_term(&added, at(bf16, src, source_offset(s, clip, from) + first), weights + k * s->span);
         }
         add_up(bf16, &added, n, s->span, false, true, streams(bytes, dst),
-               at(bf16, src, source_offset(s, clip, t) + first + tile), dst);
+               at(bf16, src, source_offset(s, clip, t) + first), tile, dst);
       }
     }
 }
@@ -190,8 +192,7 @@ BODY temporal_backward_body(bool bf16, const tamring_temporal_shape *s, int64_t 
             add_term(&added, at(bf16, g, result_offset(s, clip, t) + first), weights + k * s->span);
           }
         void *dst = writable_at(bf16, d_src, source_offset(s, clip, frame) + first);
-        add_up(bf16, &added, n, s->span, accumulate, false, streams(bytes, dst),
-               accumulate ? at(bf16, dst, tile) : NULL, dst);
+        add_up(bf16, &added, n, s->span, accumulate, false, streams(bytes, dst), NULL, tile, dst);
       }
     }
 }
