@@ -27,37 +27,43 @@ extension Socket {
     try send(parts.map { Data($0) }, dontWait: dontWait)
   }
 
-  /// Sends `head`, then the first `count` bytes of `body` as a last part that is not copied, unless it is short.
+  /// Sends `head`, then `pieces` as parts of their own that are not copied, unless they are short.
   ///
-  /// `body` is kept alive until ZeroMQ has sent it, and must never change after this call: fill a new one for the next.
-  public func send(
-    _ head: [Data], lending body: AlignedStorage<UInt8>, count: Int, dontWait: Bool = false
-  ) throws -> Bool {
-    precondition(count >= 0 && count <= body.count, "lending \(count) of \(body.count) bytes")
+  /// What they are of is kept alive until ZeroMQ has sent them. What changes before is sent changed.
+  public func send(_ head: [Data], lending pieces: [LentBytes], dontWait: Bool = false) throws -> Bool {
     // The place is taken by the first part; if that was queued, the others follow without waiting.
     for (i, part) in head.enumerated() {
-      let flags = flags(first: i == 0, last: false, dontWait: dontWait)
+      let flags = flags(first: i == 0, last: pieces.isEmpty && i == head.count - 1, dontWait: dontWait)
       let sent = try callUnlessBlocked("send to", place) {
         unsafe part.withUnsafeBytes { unsafe zmq_send(handle, $0.baseAddress, $0.count, flags) }
       }
       if sent == nil { return false }
     }
+    for (i, piece) in pieces.enumerated() {
+      let flags = flags(first: head.isEmpty && i == 0, last: i == pieces.count - 1, dontWait: dontWait)
+      guard try lend(piece, flags) else { return false }
+    }
+    return true
+  }
+
+  private func lend(_ piece: LentBytes, _ flags: Int32) throws -> Bool {
+    let count = piece.count
     if count <= Self.copiedBytes {
-      let flags = flags(first: head.isEmpty, last: true, dontWait: dontWait)
-      return try callUnlessBlocked("send to", place) { unsafe zmq_send(handle, body.base, count, flags) } != nil
+      return try callUnlessBlocked("send to", place) {
+        unsafe zmq_send(handle, piece.raw.baseAddress, count, flags)
+      } != nil
     }
     var message = zmq_msg_t()
-    let owner = unsafe Unmanaged.passRetained(body)
+    let owner = unsafe Unmanaged.passRetained(piece.owner)
     let initialised = unsafe zmq_msg_init_data(
-      &message, body.base, count,
+      &message, UnsafeMutableRawPointer(mutating: piece.raw.baseAddress), count,
       { _, hint in
-        if let hint = unsafe hint { unsafe Unmanaged<AlignedStorage<UInt8>>.fromOpaque(hint).release() }
+        if let hint = unsafe hint { unsafe Unmanaged<AnyObject>.fromOpaque(hint).release() }
       }, owner.toOpaque())
     if initialised == -1 {
       unsafe owner.release()
       throw MessagingError("zmq_msg_init_data", place, .system(ENOMEM))
     }
-    let flags = flags(first: head.isEmpty, last: true, dontWait: dontWait)
     do {
       if try callUnlessBlocked("send to", place, { unsafe zmq_msg_send(&message, handle, flags) }) != nil {
         return true
@@ -142,5 +148,5 @@ extension Socket {
   }
 
   /// Parts up to this many bytes are copied: cheaper than keeping ZeroMQ's block alive.
-  private static let copiedBytes = 16 << 10
+  public static let copiedBytes = 16 << 10
 }

@@ -62,25 +62,19 @@ final class ChunkCodec {
   }
 
   /// Writes the values into `bytes`, which has room for them as they are.
-  /// - Parameter compressing: whether it is tried.
-  /// - Returns: the encoding, and the bytes written: never more than the values' own.
-  func encode<Value: ReducibleInteger>(
-    _ values: UnsafeBufferPointer<Value>, compressing: Bool, into bytes: UnsafeMutableRawBufferPointer
-  ) -> (ChunkEncoding, Int) {
+  /// - Returns: the bytes written, fewer than the values' own; nil where they would not be.
+  func compress<Value: ReducibleInteger>(
+    _ values: UnsafeBufferPointer<Value>, into bytes: UnsafeMutableRawBufferPointer
+  ) -> Int? {
     let raw = values.count * MemoryLayout<Value>.size
     precondition(values.count <= capacity && bytes.count >= raw, "a chunk of \(values.count) values")
-    guard let source = values.baseAddress, let target = bytes.baseAddress, raw > 0 else { return (.stored, 0) }
-    if compressing {
-      unsafe Value.shuffle(source, values.count, planes.base)
-      let shuffled = ChunkCodec.planeBytes(values.count, of: Value.self)
-      let written = unsafe planes.base.withMemoryRebound(to: CChar.self, capacity: shuffled) {
-        unsafe LZ4_compress_default(
-          $0, target.assumingMemoryBound(to: CChar.self), Int32(shuffled), Int32(raw - 1))
-      }
-      if written > 0 { return (.lz4, Int(written)) }
+    guard let source = values.baseAddress, let target = bytes.baseAddress, raw > 0 else { return nil }
+    unsafe Value.shuffle(source, values.count, planes.base)
+    let shuffled = ChunkCodec.planeBytes(values.count, of: Value.self)
+    let written = unsafe planes.base.withMemoryRebound(to: CChar.self, capacity: shuffled) {
+      unsafe LZ4_compress_default($0, target.assumingMemoryBound(to: CChar.self), Int32(shuffled), Int32(raw - 1))
     }
-    unsafe target.copyMemory(from: source, byteCount: raw)
-    return (.stored, raw)
+    return written > 0 ? Int(written) : nil
   }
 
   /// Fills `values` from a chunk's bytes.

@@ -1,22 +1,62 @@
 // What goes over a link: a header of 56 bytes and a payload, all little-endian.
 import CXXHash
+import Foundation
 import Shared
 
-/// A frame on its way out. The bytes never change once it was handed to the transport, which may borrow them.
+/// A frame on its way out. Its own bytes never change once it was handed to the transport, which may borrow them; a
+/// lent payload may, when nobody needs the frame any more: a repetition that is still on its way then arrives damaged.
 public struct FrameBytes {
-  public let storage: AlignedStorage<UInt8>
-  public let count: Int
+  /// The header, and behind it the payload, unless that is lent.
+  let storage: AlignedStorage<UInt8>
+  private let length: Int
+  private let lent: LentBytes?
+  private let payloadChecksum: UInt64
 
-  public var array: [UInt8] { storage.array(0..<count) }
+  /// - Parameter length: bytes in `storage`.
+  init(storage: AlignedStorage<UInt8>, length: Int, lent: LentBytes? = nil) {
+    self.storage = storage
+    self.length = length
+    self.lent = lent
+    // Here, where the payload was just written or read.
+    payloadChecksum = unsafe Frame.checksum(
+      lent?.raw ?? UnsafeRawBufferPointer(rebasing: storage.bytes[Frame.headerBytes..<length]))
+  }
 
-  var raw: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(rebasing: storage.bytes[..<count]) }
+  public var count: Int { length + (lent?.count ?? 0) }
+
+  /// What goes over the wire: one part, or the header and the payload.
+  public var parts: [LentBytes] {
+    let own = storage.lend(0..<length)
+    return lent.map { [own, $0] } ?? [own]
+  }
+
+  public var array: [UInt8] { parts.flatMap { unsafe Array($0.raw) } }
 
   /// Gives the frame its number and its checksum.
   func seal(sequence: UInt64) {
     unsafe storage.bytes.storeBytes(of: sequence.littleEndian, toByteOffset: 32, as: UInt64.self)
-    let checksum = unsafe Frame.checksum(raw)
+    let header = unsafe UnsafeRawBufferPointer(rebasing: storage.bytes[..<Frame.headerBytes])
+    let checksum = unsafe Frame.checksum(header: header, payload: payloadChecksum)
     unsafe storage.bytes.storeBytes(of: checksum.littleEndian, toByteOffset: 0, as: UInt64.self)
   }
+}
+
+/// A frame as it arrived: header and payload in one piece or in two.
+public struct FrameMessage {
+  let header: Data
+  let payload: Data
+
+  public var count: Int { header.count + payload.count }
+
+  /// - Parameter parts: one or two.
+  public init(_ parts: some Collection<Data>) {
+    let first = parts.first ?? Data()
+    header = first.prefix(Frame.headerBytes)
+    payload = parts.count > 1 ? parts.dropFirst().first ?? Data() : first.dropFirst(Frame.headerBytes)
+  }
+
+  /// Whether two parts were cut where they have to be.
+  var isWhole: Bool { header.count == Frame.headerBytes }
 }
 
 /// Memory for frames, used again and again.
@@ -45,7 +85,7 @@ struct FramePool {
 ///
 /// | offset | field | | offset | field |
 /// | --- | --- | --- | --- | --- |
-/// | 0 | XXH3-64 of all that follows | | 20 | chunk, 4 bytes |
+/// | 0 | XXH3-64 of the rest of the header, its seed the payload's XXH3-64 | | 20 | chunk, 4 bytes |
 /// | 8 | magic "TMRG" | | 24 | step, 8 bytes |
 /// | 12 | version, 1 byte | | 32 | link sequence, 8 bytes |
 /// | 13 | kind, 1 byte | | 40 | bucket, 2 bytes |
@@ -65,8 +105,10 @@ struct Frame: Equatable {
   static let headerBytes = 56
   /// No correct frame has a larger payload: 65,536 values of 8 bytes.
   static let maximumPayload = 1 << 19
+  /// Stored payloads of more bytes are lent to the transport, not copied.
+  static let copiedPayload = 16 << 10
   private static let magic: UInt32 = 0x4752_4D54
-  private static let version: UInt8 = 1
+  private static let version: UInt8 = 2
 
   var kind: Kind
   var generation: UInt32
@@ -89,6 +131,19 @@ struct Frame: Equatable {
     let raw = unsafe storage.bytes
     let (encoding, length) = unsafe fill(
       UnsafeMutableRawBufferPointer(rebasing: raw[Frame.headerBytes..<Frame.headerBytes + payloadRoom]))
+    unsafe writeHeader(raw, encoding, payload: length)
+    return FrameBytes(storage: storage, length: Frame.headerBytes + length)
+  }
+
+  /// The same with a stored payload that stays where it is.
+  func bytes(lending payload: LentBytes) -> FrameBytes {
+    precondition(payload.count <= Frame.maximumPayload, "a payload of \(payload.count) bytes")
+    let storage = AlignedStorage<UInt8>(count: Frame.headerBytes)
+    unsafe writeHeader(storage.bytes, .stored, payload: payload.count)
+    return FrameBytes(storage: storage, length: Frame.headerBytes, lent: payload)
+  }
+
+  private func writeHeader(_ raw: UnsafeMutableRawBufferPointer, _ encoding: ChunkEncoding, payload length: Int) {
     func put(_ value: some FixedWidthInteger, _ offset: Int) {
       unsafe raw.storeBytes(of: value.littleEndian, toByteOffset: offset, as: type(of: value))
     }
@@ -107,7 +162,6 @@ struct Frame: Equatable {
     put(valueCount, 44)
     put(UInt32(length), 48)
     put(UInt32(0), 52)
-    return FrameBytes(storage: storage, count: Frame.headerBytes + length)
   }
 
   /// The same with a payload that is already encoded.
@@ -120,14 +174,20 @@ struct Frame: Equatable {
   }
 
   /// The header of a frame that arrived, or nil if the bytes are damaged or no frame of this version.
-  static func decode(_ raw: UnsafeRawBufferPointer) -> Frame? {
-    guard raw.count >= headerBytes, raw.count <= headerBytes + maximumPayload else { return nil }
+  static func decode(_ message: FrameMessage) -> Frame? {
+    guard message.isWhole, message.payload.count <= maximumPayload else { return nil }
+    return unsafe message.header.withUnsafeBytes { header in
+      unsafe message.payload.withUnsafeBytes { unsafe decode(header, payload: $0) }
+    }
+  }
+
+  private static func decode(_ raw: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer) -> Frame? {
     func get<Value: FixedWidthInteger & BitwiseCopyable>(_ type: Value.Type, _ offset: Int) -> Value {
       unsafe Value(littleEndian: raw.loadUnaligned(fromByteOffset: offset, as: type))
     }
-    guard unsafe get(UInt64.self, 0) == checksum(raw), get(UInt32.self, 8) == magic, get(UInt8.self, 12) == version,
+    guard unsafe get(UInt64.self, 0) == checksum(header: raw, payload: checksum(payload)), get(UInt32.self, 8) == magic, get(UInt8.self, 12) == version,
       let kind = Kind(rawValue: get(UInt8.self, 13)), let encoding = ChunkEncoding(rawValue: get(UInt8.self, 14)),
-      Int(get(UInt32.self, 48)) == raw.count - headerBytes, get(UInt32.self, 52) == 0
+      Int(get(UInt32.self, 48)) == payload.count, get(UInt32.self, 52) == 0
     else { return nil }
     return Frame(
       kind: kind, generation: get(UInt32.self, 16), step: get(UInt64.self, 24), attempt: get(UInt8.self, 15),
@@ -135,8 +195,13 @@ struct Frame: Equatable {
       valueCount: get(UInt32.self, 44), sequence: get(UInt64.self, 32))
   }
 
-  static func checksum(_ raw: UnsafeRawBufferPointer) -> UInt64 {
-    guard let base = raw.baseAddress else { return 0 }
-    return unsafe tamring_xxh3_64(base + 8, raw.count - 8)
+  /// Of a payload.
+  static func checksum(_ payload: UnsafeRawBufferPointer) -> UInt64 {
+    unsafe tamring_xxh3_64(payload.baseAddress, payload.count)
+  }
+
+  static func checksum(header: UnsafeRawBufferPointer, payload: UInt64) -> UInt64 {
+    let rest = unsafe UnsafeRawBufferPointer(rebasing: header[8...])
+    return unsafe tamring_xxh3_64_seeded(rest.baseAddress, rest.count, payload)
   }
 }

@@ -24,10 +24,10 @@ final class RingExchange {
     case frame(FrameBytes)
   }
 
-  /// A frame that came, and its bytes.
+  /// A frame that came.
   struct Arrival {
     let frame: Frame
-    let bytes: Data
+    let payload: Data
   }
 
   let generation: UInt32
@@ -138,12 +138,14 @@ final class RingExchange {
   /// The next frames for the right neighbour, not yet sealed: as many as can be encoded at once, at most `limit`.
   func nextFrames(limit: Int, compressing: Bool) -> [FrameBytes] {
     var frames: [FrameBytes?] = []
-    var chunks: [(place: Int, frame: Frame, storage: AlignedStorage<UInt8>)] = []
+    var chunks: [(place: Int, frame: Frame, storage: AlignedStorage<UInt8>?)] = []
     while frames.count < min(limit, tools.hands), let next = outgoing.removeFirst() {
       switch next {
       case .frame(let bytes): frames.append(bytes)
       case .chunk(let frame):
-        chunks.append((frames.count, frame, tools.frames.take(payload: rawBytes(of: frame))))
+        let raw = rawBytes(of: frame)
+        let isCopied = compressing || raw <= Frame.copiedPayload
+        chunks.append((frames.count, frame, isCopied ? tools.frames.take(payload: raw) : nil))
         frames.append(nil)
       }
     }
@@ -201,13 +203,14 @@ final class RingExchange {
     let frame = arrival.frame
     let bucket = Int(frame.bucket)
     let hop = Int(frame.hop)
-    if plan.isForwarded(hop: hop, of: bucket) {
-      // Nothing is encoded again.
+    // What is a sum and was not compressed is lent from the sums.
+    let isLent = !plan.isWhole(bucket) && frame.encoding == .stored
+    if !isLent && plan.isForwarded(hop: hop, of: bucket) {
+      // Nothing is compressed again.
       var forwarded = frame
       forwarded.hop += 1
-      let bytes = unsafe arrival.bytes.withUnsafeBytes { raw in
-        let payload = unsafe UnsafeRawBufferPointer(rebasing: raw[Frame.headerBytes...])
-        return unsafe forwarded.bytes(in: tools.frames.take(payload: payload.count), payload: payload)
+      let bytes = unsafe arrival.payload.withUnsafeBytes { payload in
+        unsafe forwarded.bytes(in: tools.frames.take(payload: payload.count), payload: payload)
       }
       count(forwarded, bytes)
       outgoing.append(.frame(bytes))
@@ -237,26 +240,34 @@ final class RingExchange {
     // A bucket that goes round whole is added up here, one that is cut on its way.
     let earlier = plan.isWhole(bucket) && hop > 0 ? sums : partials
     let addend = unsafe plan.isAdded(hop: hop) ? UnsafePointer(earlier.base + range.lowerBound) : nil
-    return unsafe arrival.bytes.withUnsafeBytes { raw in
-      unsafe codec.decode(
-        UnsafeRawBufferPointer(rebasing: raw[Frame.headerBytes...]), frame.encoding, adding: addend, into: target)
+    return unsafe arrival.payload.withUnsafeBytes {
+      unsafe codec.decode($0, frame.encoding, adding: addend, into: target)
     }
   }
 
   /// Any thread.
   private func encode(
-    _ frame: Frame, in storage: AlignedStorage<UInt8>, _ codec: ChunkCodec, compressing: Bool
+    _ frame: Frame, in storage: AlignedStorage<UInt8>?, _ codec: ChunkCodec, compressing: Bool
   ) -> FrameBytes {
-    let bucket = Int(frame.bucket)
-    let hop = Int(frame.hop)
-    let range = plan.chunk(Int(frame.chunk), of: plan.sent(hop: hop, of: bucket))
-    let source = hop == 0 ? partials : sums
-    return unsafe frame.bytes(in: storage, payloadRoom: rawBytes(of: frame)) { room in
-      bucket == plan.statisticsBucket
-        ? unsafe codec.encode(
-          UnsafeBufferPointer(rebasing: source.statistics.buffer[range]), compressing: compressing, into: room)
-        : unsafe codec.encode(
-          UnsafeBufferPointer(rebasing: source.gradients.buffer[range]), compressing: compressing, into: room)
+    let source = frame.hop == 0 ? partials : sums
+    return Int(frame.bucket) == plan.statisticsBucket
+      ? encode(frame, source.statistics, in: storage, codec, compressing: compressing)
+      : encode(frame, source.gradients, in: storage, codec, compressing: compressing)
+  }
+
+  /// - Parameter storage: nil where nothing is to be copied.
+  private func encode<Value: ReducibleInteger>(
+    _ frame: Frame, _ source: AlignedStorage<Value>, in storage: AlignedStorage<UInt8>?, _ codec: ChunkCodec,
+    compressing: Bool
+  ) -> FrameBytes {
+    let range = plan.chunk(Int(frame.chunk), of: plan.sent(hop: Int(frame.hop), of: Int(frame.bucket)))
+    let lent = source.lend(range)
+    guard let storage else { return frame.bytes(lending: lent) }
+    return unsafe frame.bytes(in: storage, payloadRoom: lent.count) { room in
+      let values = unsafe UnsafeBufferPointer(rebasing: source.buffer[range])
+      if compressing, let count = unsafe codec.compress(values, into: room) { return (.lz4, count) }
+      unsafe room.copyMemory(from: lent.raw)
+      return (.stored, lent.count)
     }
   }
 
@@ -283,9 +294,7 @@ final class RingExchange {
     guard hop < plan.size - 1 else { throw violation(frame, "has no place in the plan") }
     let position = plan.ballotReceived(hop: hop)
     guard ballots[position] == nil else { throw violation(frame, "came twice") }
-    let ballot = try unsafe arrival.bytes.withUnsafeBytes {
-      try unsafe Ballot(decoding: UnsafeRawBufferPointer(rebasing: $0[Frame.headerBytes...]))
-    }
+    let ballot = try Ballot(decoding: arrival.payload)
     ballots[position] = ballot
     if hop + 1 < plan.size - 1 { sendBallot(ballot, hop: hop + 1) }
   }

@@ -155,17 +155,17 @@ public final class RingSession {
 
   /// Takes frames from the left neighbour. Damaged, repeated and foreign ones are counted and mended.
   /// - Throws: `RingError` if an undamaged frame breaks the protocol; the ring cannot go on.
-  public func receiveFromLeft(_ messages: [Data], now: ContinuousClock.Instant) throws {
+  public func receiveFromLeft(_ messages: [FrameMessage], now: ContinuousClock.Instant) throws {
     counted.bytesReceived += messages.reduce(0) { $0 + $1.count }
     if isAborted { return }
     var frames = [Frame?](repeating: nil, count: messages.count)
     unsafe frames.withUnsafeMutableBufferPointer { frames in
       tools.share(messages.count) { index, _ in
-        unsafe frames[index] = unsafe messages[index].withUnsafeBytes { unsafe Frame.decode($0) }
+        unsafe frames[index] = Frame.decode(messages[index])
       }
     }
     var arrivals: [RingExchange.Arrival] = []
-    for (frame, bytes) in zip(frames, messages) {
+    for (frame, message) in zip(frames, messages) {
       guard let frame, frame.kind == .chunk || frame.kind == .ballot else {
         counted.damagedFrames += 1
         receiver.arrivedDamaged()
@@ -176,7 +176,7 @@ public final class RingSession {
         continue
       }
       switch receiver.arrived(frame.sequence) {
-      case .deliver: arrivals.append(RingExchange.Arrival(frame: frame, bytes: bytes))
+      case .deliver: arrivals.append(RingExchange.Arrival(frame: frame, payload: message.payload))
       case .duplicate: counted.duplicateFrames += 1
       case .gap: counted.framesOutOfOrder += 1
       }
@@ -185,14 +185,14 @@ public final class RingSession {
   }
 
   public func receiveFromLeft(_ message: [UInt8], now: ContinuousClock.Instant) throws {
-    try receiveFromLeft([Data(message)], now: now)
+    try receiveFromLeft([FrameMessage([Data(message)])], now: now)
   }
 
   /// Takes one acknowledgement from the right neighbour. A damaged one is counted: a later one will do.
-  public func receiveFromRight(_ bytes: UnsafeRawBufferPointer, now: ContinuousClock.Instant) {
-    counted.bytesReceived += bytes.count
+  public func receiveFromRight(_ message: FrameMessage, now: ContinuousClock.Instant) {
+    counted.bytesReceived += message.count
     if isAborted { return }
-    guard let frame = unsafe Frame.decode(bytes), frame.kind == .acknowledgement || frame.kind == .refusal else {
+    guard let frame = Frame.decode(message), frame.kind == .acknowledgement || frame.kind == .refusal else {
       counted.damagedFrames += 1
       return
     }
@@ -205,7 +205,7 @@ public final class RingSession {
   }
 
   public func receiveFromRight(_ bytes: [UInt8], now: ContinuousClock.Instant) {
-    unsafe bytes.withUnsafeBytes { unsafe receiveFromRight($0, now: now) }
+    receiveFromRight(FrameMessage([Data(bytes)]), now: now)
   }
 
   /// The next frame to send to the right neighbour; chunks are encoded only when the window has room for them.

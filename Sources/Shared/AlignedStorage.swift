@@ -87,7 +87,23 @@ public final class AlignedStorage<Element: BitwiseCopyable>: @unchecked Sendable
     unsafe base.update(from: other.base, count: count)
   }
 
+  /// Some elements as bytes that somebody else reads, for as long as he likes.
+  public func lend(_ range: Range<Int>) -> LentBytes {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count, "lending \(range) of \(count)")
+    return unsafe LentBytes(
+      owner: self, raw: UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: buffer[range])))
+  }
+
   public func zero() { unsafe bytes.initializeMemory(as: UInt8.self, repeating: 0) }
+}
+
+/// Bytes of a storage, which they keep alive.
+@safe
+public struct LentBytes {
+  public let owner: AnyObject
+  public let raw: UnsafeRawBufferPointer
+
+  public var count: Int { unsafe raw.count }
 }
 
 public typealias FloatStorage = AlignedStorage<Float>

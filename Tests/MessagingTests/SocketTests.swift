@@ -59,7 +59,7 @@ import Testing
         let body = AlignedStorage<UInt8>((0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31) })
         expected = Data(body.array)
         released = body
-        #expect(try dealer.send([Data([7])], lending: body, count: count))
+        #expect(try dealer.send([Data([7])], lending: [body.lend(0..<count)]))
       }
       let message = try #require(try router.receive())
       #expect(message.dropFirst() == [Data([7]), expected])
@@ -86,7 +86,7 @@ import Testing
     while try waiting.send([[1], [2]], dontWait: true) { queued += 1 }
     #expect(queued == 3)
     let body = AlignedStorage<UInt8>(count: 10)
-    #expect(try !waiting.send([Data([1])], lending: body, count: 10, dontWait: true))
+    #expect(try !waiting.send([Data([1])], lending: [body.lend(0..<10)], dontWait: true))
   }
 
   @Test("a router that must deliver says that a peer is unknown; one that need not is silent")

@@ -148,11 +148,11 @@ private final class AllReduceBench {
       if isDone() { return }
       let timeout = session.deadline.map { max(.zero, $0 - .now) }
       _ = try Poller.wait(for: peers.pollItems, timeout: timeout)
-      var frames: [Data] = []
+      var frames: [FrameMessage] = []
       while let arrival = try peers.next(drop: { _ in }) {
         switch arrival {
-        case .fromLeft(let bytes): frames.append(bytes)
-        case .fromRight(let bytes): unsafe bytes.withUnsafeBytes { unsafe session.receiveFromRight($0, now: .now) }
+        case .fromLeft(let message): frames.append(message)
+        case .fromRight(let message): session.receiveFromRight(message, now: .now)
         case .request, .piece: break
         }
       }

@@ -12,9 +12,9 @@ final class PeerLinks {
 
   enum Arrival {
     /// From the left neighbour of the present generation.
-    case fromLeft(Data)
+    case fromLeft(FrameMessage)
     /// From the right one: an acknowledgement.
-    case fromRight(Data)
+    case fromRight(FrameMessage)
     case request(BlobRequest, from: Data)
     case piece(BlobPiece, Data?)
   }
@@ -28,7 +28,7 @@ final class PeerLinks {
   private var donor: Socket?
   private var left = Data()
   /// Ring messages of neighbours that began a generation before this worker did.
-  private var early: [(from: Data, bytes: Data)] = []
+  private var early: [(from: Data, message: FrameMessage)] = []
 
   /// - Parameter listen: where peers reach this worker; port 0 for any.
   init(_ messaging: MessagingContext, listen: Endpoint) throws {
@@ -79,12 +79,12 @@ final class PeerLinks {
 
   /// Sends a frame to the right neighbour. What finds the queue full is lost, as on the wire: the ring sends it again.
   func sendRight(_ frame: FrameBytes) throws {
-    _ = try right?.send([Self.ringTag], lending: frame.storage, count: frame.count, dontWait: true)
+    _ = try right?.send([Self.ringTag], lending: frame.parts, dontWait: true)
   }
 
   func sendLeft(_ frame: FrameBytes) throws {
     try unreachableIsSilent {
-      _ = try inbound.send([left, Self.ringTag], lending: frame.storage, count: frame.count, dontWait: true)
+      _ = try inbound.send([left, Self.ringTag], lending: frame.parts, dontWait: true)
     }
   }
 
@@ -119,11 +119,12 @@ final class PeerLinks {
 
   /// The next thing that arrived, or nil. What cannot be understood is reported to `drop` and passed over.
   func next(drop: (String) -> Void) throws -> Arrival? {
-    if let place = early.firstIndex(where: { $0.from == left }) { return .fromLeft(early.remove(at: place).bytes) }
+    if let place = early.firstIndex(where: { $0.from == left }) { return .fromLeft(early.remove(at: place).message) }
     while let parts = try inbound.receive(dontWait: true) {
-      if parts.count == 3, parts[1] == Self.ringTag {
-        if parts[0] == left { return .fromLeft(parts[2]) }
-        keep(parts[0], parts[2])
+      if (3...4).contains(parts.count), parts[1] == Self.ringTag {
+        let message = FrameMessage(parts[2...])
+        if parts[0] == left { return .fromLeft(message) }
+        keep(parts[0], message)
       } else if parts.count >= 3, parts[1] == Self.blobTag, let message = control(parts, from: 2, drop) {
         if case (.blobRequest(let request), _) = message { return .request(request, from: parts[0]) }
       } else {
@@ -131,7 +132,7 @@ final class PeerLinks {
       }
     }
     while let parts = try right?.receive(dontWait: true) {
-      if parts.count == 2, parts[0] == Self.ringTag { return .fromRight(parts[1]) }
+      if parts.count == 2, parts[0] == Self.ringTag { return .fromRight(FrameMessage(parts[1...])) }
       drop("a message of \(parts.count) parts from the right neighbour")
     }
     while let parts = try donor?.receive(dontWait: true) {
@@ -152,8 +153,8 @@ final class PeerLinks {
     }
   }
 
-  private func keep(_ from: Data, _ bytes: Data) {
-    early.append((from, bytes))
+  private func keep(_ from: Data, _ message: FrameMessage) {
+    early.append((from, message))
     if early.count > 256 { early.removeFirst() }
   }
 }

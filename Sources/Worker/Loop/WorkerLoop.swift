@@ -127,11 +127,11 @@ final class WorkerLoop {
   }
 
   private func takePeers() throws {
-    var fromLeft: [Data] = []
+    var fromLeft: [FrameMessage] = []
     while let arrival = try peers.next(drop: drop) {
       switch arrival {
-      case .fromLeft(let bytes): fromLeft.append(bytes)
-      case .fromRight(let bytes): unsafe bytes.withUnsafeBytes { unsafe ring?.receiveFromRight($0, now: .now) }
+      case .fromLeft(let message): fromLeft.append(message)
+      case .fromRight(let message): ring?.receiveFromRight(message, now: .now)
       case .request(let request, let peer):
         try shelveForPeers(request.name)
         let (piece, bytes) = shelf.answer(request)
