@@ -8,9 +8,17 @@
 typedef uint32_t __attribute__((aligned(1), may_alias)) word32;
 typedef uint64_t __attribute__((aligned(1), may_alias)) word64;
 
-RING_CLONES void tamring_ring_add32(int32_t *sums, const int32_t *addend, const void *values, size_t count) {
+typedef uint32_t word16v __attribute__((vector_size(64), may_alias));
+typedef uint32_t word16u __attribute__((vector_size(64), aligned(1), may_alias));
+
+RING_CLONES void tamring_ring_add32(int32_t *sums, const int32_t *addend, const void *values, size_t count,
+                                    bool past_caches) {
   const word32 *words = values;
-  for (size_t i = 0; i < count; i++) sums[i] = (int32_t)((uint32_t)addend[i] + words[i]);
+  size_t i = 0;
+  if (past_caches && ((uintptr_t)sums & 63) == 0)
+    for (; i + 16 <= count; i += 16)
+      __builtin_nontemporal_store(*(const word16u *)(addend + i) + *(const word16u *)(words + i), (word16v *)(sums + i));
+  for (; i < count; i++) sums[i] = (int32_t)((uint32_t)addend[i] + words[i]);
 }
 
 RING_CLONES void tamring_ring_add64(int64_t *sums, const int64_t *addend, const void *values, size_t count) {

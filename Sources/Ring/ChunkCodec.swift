@@ -16,8 +16,10 @@ protocol ReducibleInteger: FixedWidthInteger, BitwiseCopyable, Sendable {
   static func shuffle(_ values: UnsafePointer<Self>, _ count: Int, _ planes: UnsafeMutablePointer<UInt8>)
   static func unshuffle(_ planes: UnsafePointer<UInt8>, _ count: Int, _ values: UnsafeMutablePointer<Self>)
   /// `sums[i] = addend[i] + values[i]`; the values are little-endian and may lie at any address.
+  /// - Parameter pastCaches: whether the sums are not read soon.
   static func add(
-    _ addend: UnsafePointer<Self>, _ values: UnsafeRawPointer, _ count: Int, into sums: UnsafeMutablePointer<Self>)
+    _ addend: UnsafePointer<Self>, _ values: UnsafeRawPointer, _ count: Int, into sums: UnsafeMutablePointer<Self>,
+    pastCaches: Bool)
 }
 
 extension Int32: ReducibleInteger {
@@ -30,8 +32,9 @@ extension Int32: ReducibleInteger {
   }
 
   static func add(
-    _ addend: UnsafePointer<Int32>, _ values: UnsafeRawPointer, _ count: Int, into sums: UnsafeMutablePointer<Int32>
-  ) { unsafe tamring_ring_add32(sums, addend, values, count) }
+    _ addend: UnsafePointer<Int32>, _ values: UnsafeRawPointer, _ count: Int, into sums: UnsafeMutablePointer<Int32>,
+    pastCaches: Bool
+  ) { unsafe tamring_ring_add32(sums, addend, values, count, pastCaches) }
 }
 
 extension Int64: ReducibleInteger {
@@ -44,7 +47,8 @@ extension Int64: ReducibleInteger {
   }
 
   static func add(
-    _ addend: UnsafePointer<Int64>, _ values: UnsafeRawPointer, _ count: Int, into sums: UnsafeMutablePointer<Int64>
+    _ addend: UnsafePointer<Int64>, _ values: UnsafeRawPointer, _ count: Int, into sums: UnsafeMutablePointer<Int64>,
+    pastCaches: Bool
   ) { unsafe tamring_ring_add64(sums, addend, values, count) }
 }
 
@@ -78,11 +82,13 @@ final class ChunkCodec {
   }
 
   /// Fills `values` from a chunk's bytes.
-  /// - Parameter addend: is added to what the bytes hold; it may be where `values` is.
+  /// - Parameters:
+  ///   - addend: is added to what the bytes hold; it may be where `values` is.
+  ///   - pastCaches: whether the sums are not read soon.
   /// - Returns: false if the bytes are no encoding of that many values; `values` may then hold anything.
   func decode<Value: ReducibleInteger>(
     _ bytes: UnsafeRawBufferPointer, _ encoding: ChunkEncoding, adding addend: UnsafePointer<Value>? = nil,
-    into values: UnsafeMutableBufferPointer<Value>
+    into values: UnsafeMutableBufferPointer<Value>, pastCaches: Bool = false
   ) -> Bool {
     precondition(values.count <= capacity, "a chunk of \(values.count) values")
     guard let target = values.baseAddress, !values.isEmpty else { return unsafe bytes.isEmpty }
@@ -91,7 +97,7 @@ final class ChunkCodec {
     case .stored:
       guard bytes.count == values.count * MemoryLayout<Value>.size else { return false }
       if let addend = unsafe addend {
-        unsafe Value.add(addend, source, values.count, into: target)
+        unsafe Value.add(addend, source, values.count, into: target, pastCaches: pastCaches)
       } else {
         unsafe UnsafeMutableRawPointer(target).copyMemory(from: source, byteCount: bytes.count)
       }
@@ -106,7 +112,7 @@ final class ChunkCodec {
       if let addend = unsafe addend {
         let scratch = unsafe UnsafeMutableRawPointer(self.values.base).assumingMemoryBound(to: Value.self)
         unsafe Value.unshuffle(planes.base, values.count, scratch)
-        unsafe Value.add(addend, scratch, values.count, into: target)
+        unsafe Value.add(addend, scratch, values.count, into: target, pastCaches: pastCaches)
       } else {
         unsafe Value.unshuffle(planes.base, values.count, target)
       }

@@ -185,7 +185,8 @@ struct Frame: Equatable {
     func get<Value: FixedWidthInteger & BitwiseCopyable>(_ type: Value.Type, _ offset: Int) -> Value {
       unsafe Value(littleEndian: raw.loadUnaligned(fromByteOffset: offset, as: type))
     }
-    guard unsafe get(UInt64.self, 0) == checksum(header: raw, payload: checksum(payload)), get(UInt32.self, 8) == magic, get(UInt8.self, 12) == version,
+    guard unsafe get(UInt64.self, 0) == checksum(header: raw, payload: checksum(payload)), get(UInt32.self, 8) == magic,
+      get(UInt8.self, 12) == version,
       let kind = Kind(rawValue: get(UInt8.self, 13)), let encoding = ChunkEncoding(rawValue: get(UInt8.self, 14)),
       Int(get(UInt32.self, 48)) == payload.count, get(UInt32.self, 52) == 0
     else { return nil }

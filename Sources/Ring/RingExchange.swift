@@ -239,9 +239,11 @@ final class RingExchange {
     let target = unsafe UnsafeMutableBufferPointer(rebasing: sums.buffer[range])
     // A bucket that goes round whole is added up here, one that is cut on its way.
     let earlier = plan.isWhole(bucket) && hop > 0 ? sums : partials
+    // Between two ranks nothing is sent on; sums larger than the caches would only drive other things out of them.
+    let isLast = plan.size == 2 && sums.count * MemoryLayout<Value>.size > 16 << 20
     let addend = unsafe plan.isAdded(hop: hop) ? UnsafePointer(earlier.base + range.lowerBound) : nil
     return unsafe arrival.payload.withUnsafeBytes {
-      unsafe codec.decode($0, frame.encoding, adding: addend, into: target)
+      unsafe codec.decode($0, frame.encoding, adding: addend, into: target, pastCaches: isLast)
     }
   }
 

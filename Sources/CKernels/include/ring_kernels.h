@@ -40,8 +40,8 @@ void tamring_ring_unshuffle64(const uint8_t *planes, size_t count, int64_t *valu
 void tamring_ring_unshuffle64_plain(const uint8_t *planes, size_t count, int64_t *values);
 
 /// sums[i] = addend[i] + values[i], modulo 2^32 or 2^64. `values` may lie at any address, and be where `sums` is; so may
-/// `addend`.
-void tamring_ring_add32(int32_t *sums, const int32_t *addend, const void *values, size_t count);
+/// `addend`. Sums that nobody reads soon are better written past the caches.
+void tamring_ring_add32(int32_t *sums, const int32_t *addend, const void *values, size_t count, bool past_caches);
 void tamring_ring_add64(int64_t *sums, const int64_t *addend, const void *values, size_t count);
 
 /// The sum of squares, in double precision and 16 fixed partial sums.
