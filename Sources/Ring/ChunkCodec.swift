@@ -1,4 +1,5 @@
-// A chunk of integers as bytes and back: zigzag, bit planes, LZ4; or as it is, where that would not be smaller.
+// A chunk of integers as bytes and back: zigzag, bit planes, LZ4; or in half the bytes; or as it is, where that would not
+// be smaller.
 import CKernels
 import CLZ4
 import Shared
@@ -9,6 +10,8 @@ enum ChunkEncoding: UInt8 {
   case stored = 0
   /// LZ4 block of the zigzag bit planes.
   case lz4 = 1
+  /// Little-endian integers of half the bytes, where all values fit into them (gradients only).
+  case short = 2
 }
 
 /// The two kinds of integers that are reduced.
@@ -19,6 +22,12 @@ protocol ReducibleInteger: FixedWidthInteger, BitwiseCopyable, Sendable {
   /// - Parameter pastCaches: whether the sums are not read soon.
   static func add(
     _ addend: UnsafePointer<Self>, _ values: UnsafeRawPointer, _ count: Int, into sums: UnsafeMutablePointer<Self>,
+    pastCaches: Bool)
+  /// - Returns: whether all values fit into half of their bytes; then `shorts` holds them.
+  static func shorten(_ values: UnsafePointer<Self>, _ count: Int, _ shorts: UnsafeMutableRawPointer) -> Bool
+  /// `sums[i] = addend[i] + shorts[i]`, as `add`; without an addend if that is nil.
+  static func addShort(
+    _ addend: UnsafePointer<Self>?, _ shorts: UnsafeRawPointer, _ count: Int, into sums: UnsafeMutablePointer<Self>,
     pastCaches: Bool)
 }
 
@@ -35,6 +44,15 @@ extension Int32: ReducibleInteger {
     _ addend: UnsafePointer<Int32>, _ values: UnsafeRawPointer, _ count: Int, into sums: UnsafeMutablePointer<Int32>,
     pastCaches: Bool
   ) { unsafe tamring_ring_add32(sums, addend, values, count, pastCaches) }
+
+  static func shorten(_ values: UnsafePointer<Int32>, _ count: Int, _ shorts: UnsafeMutableRawPointer) -> Bool {
+    unsafe tamring_ring_shorten32(values, count, shorts.assumingMemoryBound(to: Int16.self))
+  }
+
+  static func addShort(
+    _ addend: UnsafePointer<Int32>?, _ shorts: UnsafeRawPointer, _ count: Int, into sums: UnsafeMutablePointer<Int32>,
+    pastCaches: Bool
+  ) { unsafe tamring_ring_add16(sums, addend, shorts, count, pastCaches) }
 }
 
 extension Int64: ReducibleInteger {
@@ -50,6 +68,14 @@ extension Int64: ReducibleInteger {
     _ addend: UnsafePointer<Int64>, _ values: UnsafeRawPointer, _ count: Int, into sums: UnsafeMutablePointer<Int64>,
     pastCaches: Bool
   ) { unsafe tamring_ring_add64(sums, addend, values, count) }
+
+  /// Statistics are few: nothing is gained by making them shorter.
+  static func shorten(_ values: UnsafePointer<Int64>, _ count: Int, _ shorts: UnsafeMutableRawPointer) -> Bool { false }
+
+  static func addShort(
+    _ addend: UnsafePointer<Int64>?, _ shorts: UnsafeRawPointer, _ count: Int, into sums: UnsafeMutablePointer<Int64>,
+    pastCaches: Bool
+  ) { preconditionFailure("shorten never says that they fit") }
 }
 
 /// Encodes and decodes chunks of at most `capacity` values. Holds scratch memory: one thread at a time.
@@ -81,6 +107,16 @@ final class ChunkCodec {
     return written > 0 ? Int(written) : nil
   }
 
+  /// The same in half the bytes; nil where they do not fit.
+  func shorten<Value: ReducibleInteger>(
+    _ values: UnsafeBufferPointer<Value>, into bytes: UnsafeMutableRawBufferPointer
+  ) -> Int? {
+    let half = values.count * MemoryLayout<Value>.size / 2
+    precondition(bytes.count >= half, "a chunk of \(values.count) values")
+    guard let source = values.baseAddress, let target = bytes.baseAddress else { return nil }
+    return unsafe Value.shorten(source, values.count, target) ? half : nil
+  }
+
   /// Fills `values` from a chunk's bytes.
   /// - Parameters:
   ///   - addend: is added to what the bytes hold; it may be where `values` is.
@@ -101,6 +137,9 @@ final class ChunkCodec {
       } else {
         unsafe UnsafeMutableRawPointer(target).copyMemory(from: source, byteCount: bytes.count)
       }
+    case .short:
+      guard Value.self == Int32.self, bytes.count == values.count * MemoryLayout<Value>.size / 2 else { return false }
+      unsafe Value.addShort(addend, source, values.count, into: target, pastCaches: pastCaches)
     case .lz4:
       let shuffled = ChunkCodec.planeBytes(values.count, of: Value.self)
       guard bytes.count <= LZ4_MAX_INPUT_SIZE else { return false }

@@ -28,14 +28,27 @@ public final class IntegerVectors: Sendable {
     index * Self.block..<min((index + 1) * Self.block, gradients.count)
   }
 
-  /// XXH3-128 over the XXH3-128 of each block of 2^18 gradients, then over the statistics.
+  /// What a ballot says of sums, from one pass over memory.
   /// - Parameter hands: threads to work on.
-  public func digest(hands: Int = 1) -> Digest128 {
+  public func digestAndChecksum(hands: Int = 1) -> (digest: Digest128, linearChecksum: UInt64) {
+    let sum = Atomic<UInt64>(0)
+    let digest = digest(hands: hands) { sum.wrappingAdd(checksum($0), ordering: .relaxed) }
+    return unsafe (
+      digest, sum.load(ordering: .relaxed) &+ tamring_ring_checksum64(statistics.base, statistics.count)
+    )
+  }
+
+  /// XXH3-128 over the XXH3-128 of each block of 2^18 gradients, then over the statistics.
+  /// - Parameters:
+  ///   - hands: threads to work on.
+  ///   - also: is called with each block while it is in the caches.
+  public func digest(hands: Int = 1, also: (Range<Int>) -> Void = { _ in }) -> Digest128 {
     var digests = [Digest128](repeating: Digest128(high: 0, low: 0), count: blocks)
     unsafe digests.withUnsafeMutableBufferPointer { digests in
       Hands.share(blocks, among: hands) { index, _ in
         let values = unsafe UnsafeMutableBufferPointer(rebasing: gradients.buffer[block(index)])
         unsafe digests[index] = Digest128(of: UnsafeRawBufferPointer(values))
+        also(block(index))
       }
     }
     let stream = Digest128Stream()
@@ -51,10 +64,12 @@ public final class IntegerVectors: Sendable {
   public func linearChecksum(hands: Int = 1) -> UInt64 {
     let sum = Atomic<UInt64>(0)
     Hands.share(blocks, among: hands) { index, _ in
-      let range = block(index)
-      let part = unsafe tamring_ring_checksum32(gradients.base + range.lowerBound, range.lowerBound, range.count)
-      sum.wrappingAdd(part, ordering: .relaxed)
+      sum.wrappingAdd(checksum(block(index)), ordering: .relaxed)
     }
     return unsafe sum.load(ordering: .relaxed) &+ tamring_ring_checksum64(statistics.base, statistics.count)
+  }
+
+  private func checksum(_ range: Range<Int>) -> UInt64 {
+    unsafe tamring_ring_checksum32(gradients.base + range.lowerBound, range.lowerBound, range.count)
   }
 }

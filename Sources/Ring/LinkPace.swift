@@ -20,7 +20,7 @@ public struct LinkPace {
   private static let enough = 1 << 18
 
   private let setting: ExchangeRecipe.Codec
-  private(set) var choice: Choice?
+  var choice: Choice?
   private var samples: (compressed: [Double], plain: [Double]) = ([], [])
   private var steps = 0
   private var busySince: ContinuousClock.Instant?
@@ -29,7 +29,7 @@ public struct LinkPace {
 
   init(_ setting: ExchangeRecipe.Codec) { self.setting = setting }
 
-  /// Whether the chunks of the present step are to be compressed.
+  /// Whether the chunks of the present step are to be compressed; else they are in 16 bits, or as they are.
   var compresses: Bool {
     switch setting {
     case .lz4: true
@@ -37,6 +37,9 @@ public struct LinkPace {
     case .auto: isTrial ? samples.compressed.count <= samples.plain.count : choice?.compresses ?? true
     }
   }
+
+  /// What they are to be encoded as, where that makes them smaller.
+  var encoding: ChunkEncoding { setting == .none ? .stored : compresses ? .lz4 : .short }
 
   private var isTrial: Bool { choice == nil || steps >= Self.interval }
 

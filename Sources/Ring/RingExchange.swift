@@ -136,7 +136,7 @@ final class RingExchange {
   }
 
   /// The next frames for the right neighbour, not yet sealed: as many as can be encoded at once, at most `limit`.
-  func nextFrames(limit: Int, compressing: Bool) -> [FrameBytes] {
+  func nextFrames(limit: Int, as encoding: ChunkEncoding) -> [FrameBytes] {
     var frames: [FrameBytes?] = []
     var chunks: [(place: Int, frame: Frame, storage: AlignedStorage<UInt8>?)] = []
     while frames.count < min(limit, tools.hands), let next = outgoing.removeFirst() {
@@ -144,7 +144,7 @@ final class RingExchange {
       case .frame(let bytes): frames.append(bytes)
       case .chunk(let frame):
         let raw = rawBytes(of: frame)
-        let isCopied = compressing || raw <= Frame.copiedPayload
+        let isCopied = encoding != .stored || raw <= Frame.copiedPayload
         chunks.append((frames.count, frame, isCopied ? tools.frames.take(payload: raw) : nil))
         frames.append(nil)
       }
@@ -152,7 +152,7 @@ final class RingExchange {
     unsafe frames.withUnsafeMutableBufferPointer { frames in
       tools.share(chunks.count) { index, codec in
         let (place, frame, storage) = chunks[index]
-        unsafe frames[place] = encode(frame, in: storage, codec, compressing: compressing)
+        unsafe frames[place] = encode(frame, as: encoding, in: storage, codec)
       }
     }
     for chunk in chunks { count(chunk.frame, frames[chunk.place]) }
@@ -249,25 +249,26 @@ final class RingExchange {
 
   /// Any thread.
   private func encode(
-    _ frame: Frame, in storage: AlignedStorage<UInt8>?, _ codec: ChunkCodec, compressing: Bool
+    _ frame: Frame, as encoding: ChunkEncoding, in storage: AlignedStorage<UInt8>?, _ codec: ChunkCodec
   ) -> FrameBytes {
     let source = frame.hop == 0 ? partials : sums
     return Int(frame.bucket) == plan.statisticsBucket
-      ? encode(frame, source.statistics, in: storage, codec, compressing: compressing)
-      : encode(frame, source.gradients, in: storage, codec, compressing: compressing)
+      ? encode(frame, source.statistics, as: encoding, in: storage, codec)
+      : encode(frame, source.gradients, as: encoding, in: storage, codec)
   }
 
   /// - Parameter storage: nil where nothing is to be copied.
   private func encode<Value: ReducibleInteger>(
-    _ frame: Frame, _ source: AlignedStorage<Value>, in storage: AlignedStorage<UInt8>?, _ codec: ChunkCodec,
-    compressing: Bool
+    _ frame: Frame, _ source: AlignedStorage<Value>, as encoding: ChunkEncoding, in storage: AlignedStorage<UInt8>?,
+    _ codec: ChunkCodec
   ) -> FrameBytes {
     let range = plan.chunk(Int(frame.chunk), of: plan.sent(hop: Int(frame.hop), of: Int(frame.bucket)))
     let lent = source.lend(range)
     guard let storage else { return frame.bytes(lending: lent) }
     return unsafe frame.bytes(in: storage, payloadRoom: lent.count) { room in
       let values = unsafe UnsafeBufferPointer(rebasing: source.buffer[range])
-      if compressing, let count = unsafe codec.compress(values, into: room) { return (.lz4, count) }
+      if encoding == .lz4, let count = unsafe codec.compress(values, into: room) { return (.lz4, count) }
+      if encoding == .short, let count = unsafe codec.shorten(values, into: room) { return (.short, count) }
       unsafe room.copyMemory(from: lent.raw)
       return (.stored, lent.count)
     }

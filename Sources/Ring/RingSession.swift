@@ -50,7 +50,7 @@ public final class RingSession {
   public let generation: UInt32
   public let plan: RingPlan
   private let tools: RingTools
-  private var pace: LinkPace
+  var pace: LinkPace
   private var sender: LinkSender
   private var receiver = LinkReceiver()
   private var exchange: RingExchange?
@@ -213,7 +213,7 @@ public final class RingSession {
     if let exchange, exchange.hasOutgoing, !sender.hasUnsent {
       pace.begins(now)
       let before = exchange.rawBytes
-      for frame in exchange.nextFrames(limit: sender.room, compressing: pace.compresses) { sender.append(frame) }
+      for frame in exchange.nextFrames(limit: sender.room, as: pace.encoding) { sender.append(frame) }
       pace.encoded(exchange.rawBytes - before)
     }
     let frame = sender.next(now: now)
@@ -256,7 +256,7 @@ public final class RingSession {
   private func retireExchange(_ now: ContinuousClock.Instant) {
     guard let exchange else { return }
     while exchange.hasOutgoing {
-      for frame in exchange.nextFrames(limit: .max, compressing: pace.compresses) { sender.append(frame) }
+      for frame in exchange.nextFrames(limit: .max, as: pace.encoding) { sender.append(frame) }
     }
     pace.endStep(now)
     counted.rawBytes += exchange.rawBytes

@@ -118,7 +118,7 @@ public struct ExchangeRecipe: Hashable, Sendable {
   public var nonFinite = NonFinite.stop
 
   public enum Codec: String, Hashable, Sendable, CaseIterable {
-    /// Each link by what it was measured to gain.
+    /// Each link by what it was measured to gain: LZ4, or 16 bits where they are enough.
     case auto
     case lz4
     case none

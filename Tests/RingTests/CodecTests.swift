@@ -51,6 +51,41 @@ import Testing
     #expect(try roundTrip([Int32](repeating: 0, count: 65_536)) < 2000)
   }
 
+  @Test("what fits into 16 bits comes back from them, what does not is refused, and so is any other length")
+  func shorts() {
+    let codec = ChunkCodec(capacity: 4096)
+    for (values, fits) in [([-32768, 5, 32767, 0], true), ([0, 32768], false), ([-32769], false)] as [([Int32], Bool)] {
+      var bytes = [UInt8](repeating: 0xAA, count: 4 * values.count)
+      let written = values.withUnsafeBufferPointer { source in
+        bytes.withUnsafeMutableBytes { codec.shorten(source, into: $0) }
+      }
+      #expect(written == (fits ? 2 * values.count : nil))
+      guard let written else { continue }
+      for length in [written - 1, written, written + 1] {
+        var decoded = values.map { $0 &* 3 }
+        let valid = bytes[..<length].withUnsafeBytes { source in
+          values.withUnsafeBufferPointer { addend in
+            decoded.withUnsafeMutableBufferPointer {
+              codec.decode(source, .short, adding: addend.baseAddress, into: $0)
+            }
+          }
+        }
+        #expect(valid == (length == written))
+        if valid { #expect(decoded == values.map { $0 &* 2 }) }
+      }
+    }
+    var longs = [Int64](repeating: 0, count: 2)
+    var room = [UInt8](repeating: 0, count: 16)
+    let shortened = longs.withUnsafeBufferPointer { source in
+      room.withUnsafeMutableBytes { codec.shorten(source, into: $0) }
+    }
+    #expect(shortened == nil)
+    let noLongs = [UInt8](repeating: 0, count: 8).withUnsafeBytes { source in
+      longs.withUnsafeMutableBufferPointer { codec.decode(source, .short, into: $0) }
+    }
+    #expect(!noLongs)
+  }
+
   @Test("random bytes never crash the decoder, nor do damaged encodings")
   func fuzz() {
     var random = Philox(seed: 2, .selfTest)

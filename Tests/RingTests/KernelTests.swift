@@ -29,6 +29,23 @@ import Testing
       let longs = (0..<count).map { _ in Int64(bitPattern: random.next()) }
       #expect(tamring_ring_sum_squares(words, count) == tamring_ring_sum_squares_plain(words, count))
       #expect(tamring_ring_checksum32(words, 5, count) == tamring_ring_checksum32_plain(words, 5, count))
+      let (small, large) = (words.map { $0 >> 16 }, words.map { ($0 >> 16) * 2 })
+      var shorts = [Int16](repeating: 1, count: count)
+      #expect(tamring_ring_shorten32(small, count, &shorts) && shorts == small.map { Int16($0) })
+      #expect(tamring_ring_shorten32_plain(small, count, &shorts) && shorts == small.map { Int16($0) })
+      let fits = large.allSatisfy { Int16(exactly: $0) != nil }
+      var ignored = shorts
+      #expect(tamring_ring_shorten32(large, count, &ignored) == fits)
+      #expect(tamring_ring_shorten32_plain(large, count, &ignored) == fits)
+      for pastCaches in [false, true] {
+        let sums = AlignedStorage<Int32>(count: count)
+        tamring_ring_add16(sums.base, words, shorts, count, pastCaches)
+        #expect(sums.array == zip(words, small).map { $0 &+ $1 })
+        tamring_ring_add16_plain(sums.base, nil, shorts, count, pastCaches)
+        #expect(sums.array == small)
+        tamring_ring_add32(sums.base, words, small, count, pastCaches)
+        #expect(sums.array == zip(words, small).map { $0 &+ $1 })
+      }
       let padded = (count + 255) / 256 * 256
       var planes = [UInt8](repeating: 1, count: 4 * padded)
       var plainPlanes = [UInt8](repeating: 2, count: 4 * padded)

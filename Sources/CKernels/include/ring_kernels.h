@@ -44,6 +44,14 @@ void tamring_ring_unshuffle64_plain(const uint8_t *planes, size_t count, int64_t
 void tamring_ring_add32(int32_t *sums, const int32_t *addend, const void *values, size_t count, bool past_caches);
 void tamring_ring_add64(int64_t *sums, const int64_t *addend, const void *values, size_t count);
 
+/// Whether all values fit into 16 bits; then `shorts` holds them.
+bool tamring_ring_shorten32(const int32_t *values, size_t count, int16_t *shorts);
+bool tamring_ring_shorten32_plain(const int32_t *values, size_t count, int16_t *shorts);
+
+/// sums[i] = addend[i] + shorts[i], modulo 2^32, as in tamring_ring_add32; without an addend if that is null.
+void tamring_ring_add16(int32_t *sums, const int32_t *addend, const void *shorts, size_t count, bool past_caches);
+void tamring_ring_add16_plain(int32_t *sums, const int32_t *addend, const void *shorts, size_t count, bool past_caches);
+
 /// The sum of squares, in double precision and 16 fixed partial sums.
 double tamring_ring_sum_squares(const int32_t *values, size_t count);
 double tamring_ring_sum_squares_plain(const int32_t *values, size_t count);

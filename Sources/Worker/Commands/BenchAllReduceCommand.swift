@@ -123,12 +123,13 @@ private final class AllReduceBench {
     try session.startAll()
     try run { session.isReduced }
     if votes {
+      let sum = sums.digestAndChecksum(hands: session.hands)
       session.offer(
         Ballot(
-          rank: UInt32(session.plan.position), sumDigest: sums.digest(hands: session.hands),
+          rank: UInt32(session.plan.position), sumDigest: sum.digest,
           weightsDigest: Digest128(high: 0, low: 0), scalesDigest: 0,
           partialChecksum: partial.linearChecksum(hands: session.hands),
-          sumChecksum: sums.linearChecksum(hands: session.hands), lanes: LaneSet([session.plan.position]),
+          sumChecksum: sum.linearChecksum, lanes: LaneSet([session.plan.position]),
           directive: 0))
       try run { session.ballots != nil }
       guard case .commit = Verdict.of(session.ballots ?? [], laneCount: session.plan.size) else {

@@ -103,7 +103,7 @@ extension WorkerLoop {
     log.info(
       """
       the link to worker \(members[ring.plan.right].identity.rank) takes \(megabytes(pace.compressed)) MB of gradients a \
-      second compressed, \(megabytes(pace.plain)) as they are: \(pace.compresses ? "compressing" : "not compressing")
+      second compressed, \(megabytes(pace.plain)) in 16 bits: \(pace.compresses ? "compressing" : "not compressing")
       """)
   }
 

@@ -81,10 +81,11 @@ final class GradientWork {
   /// This rank's word on the reduced sum.
   /// - Parameter hands: threads to work on.
   func ballot(rank: Int, weights: Digest128, directive: UInt64, hands: Int) -> Ballot {
-    Ballot(
-      rank: UInt32(rank), sumDigest: sums.digest(hands: hands), weightsDigest: weights,
+    let sum = sums.digestAndChecksum(hands: hands)
+    return Ballot(
+      rank: UInt32(rank), sumDigest: sum.digest, weightsDigest: weights,
       scalesDigest: unsafe exponents.withUnsafeBytes { unsafe Digest128(of: $0).low },
-      partialChecksum: accumulator.partial.linearChecksum(hands: hands), sumChecksum: sums.linearChecksum(hands: hands),
+      partialChecksum: accumulator.partial.linearChecksum(hands: hands), sumChecksum: sum.linearChecksum,
       lanes: LaneSet(summed),
       directive: directive,
       raised: accumulator.raised, nonFinite: accumulator.nonFinite)
