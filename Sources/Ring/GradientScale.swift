@@ -52,18 +52,16 @@ public enum GradientScale {
     return integers * power(Int(exponent)) * (Double(fullClips) / Double(clips))
   }
 
-  /// The exponents of the next step.
+  /// A tensor's exponent in the next step.
   /// - Parameters:
-  ///   - ranges: each tensor's elements in `sum`; `quantised`: what they were quantised with.
+  ///   - range: the tensor's elements in `sum`; `quantised`: what they were quantised with.
   ///   - fullClips: clips of a full step; `clips`: those of this one.
-  public static func exponents(
-    after sum: AlignedStorage<Int32>, _ ranges: [Range<Int>], quantised: [Int32], fullClips: Int, clips: Int,
+  public static func exponent(
+    after sum: AlignedStorage<Int32>, _ range: Range<Int>, quantised: Int32, fullClips: Int, clips: Int,
     gradientBits: Int
-  ) -> [Int32] {
-    zip(ranges, quantised).map { range, old in
-      let root = rootMeanSquare(of: sum, range, exponent: old, fullClips: fullClips, clips: clips)
-      return exponent(rootMeanSquare: root, gradientBits: gradientBits)
-    }
+  ) -> Int32 {
+    let root = rootMeanSquare(of: sum, range, exponent: quantised, fullClips: fullClips, clips: clips)
+    return exponent(rootMeanSquare: root, gradientBits: gradientBits)
   }
 
   /// 2^exponent, exactly.

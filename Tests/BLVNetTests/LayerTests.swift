@@ -112,7 +112,7 @@ func trainOnce(
 
     let step = 1e-5
     for tensor in network.layout.parameters {
-      let range = tensor.offset..<tensor.offset + tensor.count
+      let range = tensor.range
       let slopes = range.map { i in
         let middle = point[i]
         point[i] = middle + step

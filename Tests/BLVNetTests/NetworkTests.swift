@@ -168,7 +168,7 @@ import Testing
     #expect(values.array == network.initialParameters(seed: 1).array)
     #expect(values.array != network.initialParameters(seed: 2).array)
     for tensor in network.layout.parameters {
-      let numbers = values.array(tensor.offset..<tensor.offset + tensor.count).map(Double.init)
+      let numbers = values.array(tensor.range).map(Double.init)
       if tensor.shape.count == 1 {
         let one = tensor.name.hasSuffix(".weight") && !tensor.name.hasSuffix("bn3.weight")
         #expect(numbers.allSatisfy { $0 == (one ? 1 : 0) }, "\(tensor.name)")

@@ -41,7 +41,7 @@ public final class Network: Sendable {
     let storage = FloatStorage(count: layout.parameterCount)
     for (index, tensor) in layout.parameters.enumerated() {
       let values = unsafe UnsafeMutableBufferPointer(
-        rebasing: storage.buffer[tensor.offset..<tensor.offset + tensor.count])
+        rebasing: storage.buffer[tensor.range])
       if tensor.name == "new_fc.weight" {
         unsafe fillNormal(values, deviation: 0.001, seed: seed, tensor: index)
       } else if tensor.shape.count == 4 {
@@ -75,7 +75,7 @@ public final class Network: Sendable {
   public func initialStatistics() -> FloatStorage {
     let storage = FloatStorage(count: layout.statisticCount)
     for tensor in layout.statistics where tensor.name.hasSuffix("running_var") {
-      for i in tensor.offset..<tensor.offset + tensor.count { storage[i] = 1 }
+      for i in tensor.range { storage[i] = 1 }
     }
     return storage
   }

@@ -108,7 +108,7 @@ public struct TrainingStep {
     let loss = result.losses.reduce(0.0) { $0 + Double($1) } / Double(clips)
     out.add("loss", .float32, shape: [1], [Float(loss)])
     for tensor in layout.parameters {
-      let sum = gradients.array(tensor.offset..<tensor.offset + tensor.count)
+      let sum = gradients.array(tensor.range)
       out.add("grad.\(tensor.name)", .float32, shape: tensor.shape, sum.map { $0 / Float(clips) })
     }
 
@@ -117,12 +117,12 @@ public struct TrainingStep {
       rate: Float(optimizer.learningRate), optimizer, layout)
     Optimiser.updateStatistics(running: statistics, value: result.batchStatistics)
     for tensor in layout.parameters {
-      let range = tensor.offset..<tensor.offset + tensor.count
+      let range = tensor.range
       out.add("param.\(tensor.name)", .float32, shape: tensor.shape, parameters.array(range))
       out.add("momentum.\(tensor.name)", .float32, shape: tensor.shape, momentum.array(range))
     }
     for tensor in layout.statistics {
-      let range = tensor.offset..<tensor.offset + tensor.count
+      let range = tensor.range
       out.add("buffer.\(tensor.name)", .float32, shape: tensor.shape, statistics.array(range))
     }
     return out

@@ -12,20 +12,23 @@ public enum Optimiser {
   ///   - sum: the reduced integers, in the same order.
   ///   - exponents: of the scale, one for each tensor of `layout.parameters`.
   ///   - clips: of the step, over all lanes.
+  ///   - finished: called for each tensor of `layout.parameters` in turn, while its numbers are in the caches.
   public static func applyReduced(
     parameters: FloatStorage, momentum: FloatStorage, sum: AlignedStorage<Int32>, exponents: [Int32], clips: Int,
-    rate: Float, _ recipe: OptimizerRecipe, _ layout: StateLayout
+    rate: Float, _ recipe: OptimizerRecipe, _ layout: StateLayout, finished: (Int, TensorSpec) -> Void = { _, _ in }
   ) {
     precondition(sum.count == layout.parameterCount && exponents.count == layout.parameters.count)
     check(parameters, momentum, layout, clips)
-    inLaneMode(rate, recipe) { rule in
-      for (tensor, exponent) in zip(layout.parameters, exponents) {
-        precondition((-126...127).contains(exponent), "\(tensor.name): a scale of 2^\(exponent)")
-        let scale = Float(sign: .plus, exponent: Int(exponent), significand: 1)
+    for (index, tensor) in layout.parameters.enumerated() {
+      let exponent = exponents[index]
+      precondition((-126...127).contains(exponent), "\(tensor.name): a scale of 2^\(exponent)")
+      let scale = Float(sign: .plus, exponent: Int(exponent), significand: 1)
+      inLaneMode(rate, recipe) { rule in
         unsafe tamring_sgd_reduced(
           &rule, Int64(tensor.count), sum.base + tensor.offset, scale, Float(clips), parameters.base + tensor.offset,
           momentum.base + tensor.offset)
       }
+      finished(index, tensor)
     }
   }
 

@@ -9,6 +9,8 @@ public struct TensorSpec: Sendable, Hashable {
   public let offset: Int
   /// Elements.
   public let count: Int
+  /// Its elements in the block.
+  public var range: Range<Int> { offset..<offset + count }
 }
 
 /// The two blocks of a network: parameters, and batch norm's running statistics; each sorted by name (UTF-8 bytes),

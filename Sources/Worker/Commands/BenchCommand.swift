@@ -152,10 +152,12 @@ final class StepBench {
     let sums = accumulator.partial
     Optimiser.applyReduced(
       parameters: parameters, momentum: momentum, sum: sums.gradients, exponents: exponents, clips: clips, rate: 1e-3,
-      recipe.optimizer, network.layout)
-    exponents = GradientScale.exponents(
-      after: sums.gradients, network.layout.parameters.map { $0.offset..<$0.offset + $0.count }, quantised: exponents,
-      fullClips: fullClips, clips: clips, gradientBits: recipe.exchange.gradientBits)
+      recipe.optimizer, network.layout
+    ) { index, tensor in
+      exponents[index] = GradientScale.exponent(
+        after: sums.gradients, tensor.range, quantised: exponents[index], fullClips: fullClips, clips: clips,
+        gradientBits: recipe.exchange.gradientBits)
+    }
     for raised in accumulator.raised { exponents[Int(raised.tensor)] = raised.exponent }
     number += 1
   }

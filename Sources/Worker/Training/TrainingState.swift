@@ -62,22 +62,28 @@ final class TrainingState {
   /// - Parameter exponents: those that the sum was quantised with.
   func apply(_ sums: IntegerVectors, exponents quantised: [Int32], skipping: Bool) {
     let tally = LaneStatistics.tally(of: sums)
+    let stream = Digest128Stream()
     if !skipping, tally.clips > 0 {
       Optimiser.applyReduced(
         parameters: parameters, momentum: momentum, sum: sums.gradients, exponents: quantised, clips: tally.clips,
-        rate: rate, context.recipe.optimizer, context.network.layout)
+        rate: rate, context.recipe.optimizer, context.network.layout
+      ) { index, tensor in
+        let values = unsafe UnsafeMutableBufferPointer(rebasing: parameters.buffer[tensor.range])
+        unsafe stream.update(UnsafeRawBufferPointer(values))
+        exponents[index] = GradientScale.exponent(
+          after: sums.gradients, tensor.range, quantised: quantised[index], fullClips: context.recipe.batch.clips,
+          clips: tally.clips, gradientBits: context.recipe.exchange.gradientBits)
+      }
       LaneStatistics.average(sums, clips: tally.clips, into: averages)
       Optimiser.updateStatistics(running: statistics, value: averages)
-      exponents = GradientScale.exponents(
-        after: sums.gradients, context.network.layout.parameters.map { $0.offset..<$0.offset + $0.count },
-        quantised: quantised, fullClips: context.recipe.batch.clips, clips: tally.clips,
-        gradientBits: context.recipe.exchange.gradientBits)
       epochLoss &+= tally.fixedLoss
       epochClips += Int64(tally.clips)
+    } else {
+      unsafe stream.update(UnsafeRawBufferPointer(parameters.bytes))
     }
     step += 1
     if context.stepInEpoch(step) == 0 { endEpoch() }
-    updateDigest()
+    endDigest(stream)
   }
 
   private func endEpoch() {
@@ -91,6 +97,11 @@ final class TrainingState {
   private func updateDigest() {
     let stream = Digest128Stream()
     unsafe stream.update(UnsafeRawBufferPointer(parameters.bytes))
+    endDigest(stream)
+  }
+
+  /// - Parameter stream: has taken in the parameters.
+  private func endDigest(_ stream: borrowing Digest128Stream) {
     unsafe stream.update(UnsafeRawBufferPointer(momentum.bytes))
     unsafe stream.update(UnsafeRawBufferPointer(statistics.bytes))
     unsafe exponents.withUnsafeBytes { unsafe stream.update($0) }
