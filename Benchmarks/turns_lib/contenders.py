@@ -18,14 +18,14 @@ def pinned(rank, command):
 
 
 class Process:
-    """A process in a session of its own: Ctrl-C reaches the driver, which ends it."""
+    """A process in a session of its own: Ctrl-C reaches the driver, which ends it. `inherit`: descriptors it gets."""
 
-    def __init__(self, command, log, environment):
+    def __init__(self, command, log, environment, inherit=()):
         self.log, self.buffer = log, b""
         with log.open("ab") as errors:
             self.process = subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-                env=os.environ | environment, start_new_session=True)
+                env=os.environ | environment, start_new_session=True, pass_fds=inherit)
 
     def tell(self):
         self.process.stdin.write(b"\n")
@@ -43,6 +43,12 @@ class Process:
             self.buffer += more
         line, _, self.buffer = self.buffer.partition(b"\n")
         return json.loads(line)
+
+    def rest(self):
+        """What it still says until it has ended by itself."""
+        lines = (self.buffer + self.process.stdout.read()).decode().splitlines()
+        self.process.wait()
+        return lines
 
     def finish(self):
         """Closing its input lets it end by itself."""

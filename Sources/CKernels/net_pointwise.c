@@ -102,27 +102,29 @@ typedef struct {
   int64_t row, channel;
 } columns;
 
-INLINE columns columns_of(const float *restrict pixels, int64_t count, int64_t channels, float *restrict room) {
-  if (channels <= NARROW) {
-    const columns lying = {pixels, channels, 1};
+/// `row` counts the channels of a pixel, from one to the next.
+INLINE columns columns_of(const float *restrict pixels, int64_t count, int64_t channels, int64_t row,
+                          float *restrict room) {
+  if (row <= NARROW) {
+    const columns lying = {pixels, row, 1};
     return lying;
   }
   for (int64_t top = 0; top < count; top += LANES)
     for (int64_t k = 0; k < channels; k += LANES)
       for (int64_t r = top; r < smaller(count, top + LANES); r++)
-        *(float16u *)(room + k * count + r * LANES) = *(const float16u *)(pixels + r * channels + k);
+        *(float16u *)(room + k * count + r * LANES) = *(const float16u *)(pixels + r * row + k);
   const columns packed = {room, LANES, count};
   return packed;
 }
 
-BODY pointwise_slopes_body(int64_t rows, int64_t outputs, int64_t inputs, const float *restrict slopes,
+BODY pointwise_slopes_body(int64_t rows, int64_t outputs, int64_t row, int64_t inputs, const float *restrict slopes,
                            const float *restrict images, float *restrict room, float *restrict weights) {
   for (int64_t top = 0; top < rows; top += PIXELS) {
     const int64_t depth = smaller(PIXELS, rows - top);
-    const columns a = columns_of(slopes + top * outputs, depth, outputs, room);
-    const columns b = columns_of(images + top * inputs, depth, inputs, room + PIXELS * outputs);
+    const columns a = columns_of(slopes + top * row, depth, outputs, row, room);
+    const columns b = columns_of(images + top * inputs, depth, inputs, inputs, room + PIXELS * outputs);
     const int64_t below = smaller(PIXELS, rows - top - depth), steps = outputs / LANES * inputs / LANES;
-    coming left_next = next_block(slopes + (top + depth) * outputs, below * outputs, steps);
+    coming left_next = next_block(slopes + (top + depth) * row, below * row, steps);
     coming right_next = next_block(images + (top + depth) * inputs, below * inputs, steps);
     for (int64_t o = 0; o < outputs; o += LANES)
       for (int64_t i = 0; i < inputs; i += LANES) {
@@ -137,6 +139,6 @@ BODY pointwise_slopes_body(int64_t rows, int64_t outputs, int64_t inputs, const 
   }
 }
 KERNEL(pointwise_slopes,
-       (int64_t rows, int64_t outputs, int64_t inputs, const float *slopes, const float *images, float *room,
-        float *weights),
-       (rows, outputs, inputs, slopes, images, room, weights))
+       (int64_t rows, int64_t outputs, int64_t row, int64_t inputs, const float *slopes, const float *images,
+        float *room, float *weights),
+       (rows, outputs, row, inputs, slopes, images, room, weights))

@@ -139,16 +139,17 @@ BF16 void tamring_narrow_pointwise(int64_t rows, int64_t from, int64_t to, const
     product(rows, from, to, images, forms, add, NULL, results);
 }
 
-/// `count` rows to [channels / 16][pairs of rows][16].
-BF16_INLINE void pack(const uint16_t *restrict rows, int64_t count, int64_t channels, uint32_t *restrict panels) {
+/// `count` rows, `row` numbers from one to the next, to [channels / 16][pairs of rows][16].
+BF16_INLINE void pack(const uint16_t *restrict rows, int64_t count, int64_t channels, int64_t row,
+                      uint32_t *restrict panels) {
   const int64_t half = (count + 1) / 2;
   for (int64_t top = 0; top < half; top += LANES)
     for (int64_t k = 0; k < channels; k += LANES)
       for (int64_t r = top; r < smaller(half, top + LANES); r++) {
-        const uint16_t *from = rows + 2 * r * channels + k;
+        const uint16_t *from = rows + 2 * r * row + k;
         const __m256i first = _mm256_loadu_si256((const __m256i *)from);
         const __m256i second =
-            2 * r + 1 < count ? _mm256_loadu_si256((const __m256i *)(from + channels)) : _mm256_setzero_si256();
+            2 * r + 1 < count ? _mm256_loadu_si256((const __m256i *)(from + row)) : _mm256_setzero_si256();
         _mm512_storeu_si512(panels + k * half + r * LANES, words(first, second));
       }
 }
@@ -172,19 +173,19 @@ BF16_INLINE void square_product(int vectors, const uint32_t *a, const uint32_t *
   slopes_product(5, vectors, a + 11, b, depth, add, c + 11 * to, to);
 }
 
-BF16 void tamring_narrow_pointwise_slopes(int64_t rows, int64_t outputs, int64_t inputs, const void *slopes,
-                                          const void *images, bool add, void *room,
+BF16 void tamring_narrow_pointwise_slopes(int64_t rows, int64_t outputs, int64_t row, int64_t inputs,
+                                          const void *slopes, const void *images, bool add, void *room,
                                           float *weights) {
   const uint16_t *down = slopes, *across = images;
   const int64_t whole = inputs / (WIDE * LANES) * WIDE * LANES;
   for (int64_t top = 0; top < rows; top += DEPTH) {
     const int64_t count = smaller(DEPTH, rows - top), half = (count + 1) / 2;
     uint32_t *a = room, *b = a + DEPTH / 2 * outputs;
-    pack(down + top * outputs, count, outputs, a);
-    pack(across + top * inputs, count, inputs, b);
+    pack(down + top * row, count, outputs, row, a);
+    pack(across + top * inputs, count, inputs, inputs, b);
     const int64_t below = smaller(DEPTH, rows - top - count);
     const int64_t steps = outputs / LANES * (whole / WIDE + inputs - whole) / LANES;
-    coming left_next = next_block(down + (top + count) * outputs, below * outputs / 2, steps);
+    coming left_next = next_block(down + (top + count) * row, below * row / 2, steps);
     coming right_next = next_block(across + (top + count) * inputs, below * inputs / 2, steps);
     for (int64_t o = 0; o < outputs; o += LANES)
       for (int64_t i = 0; i < inputs; i += i < whole ? WIDE * LANES : LANES) {

@@ -66,8 +66,8 @@ BODY temporal_forward_body(bool bf16, const tamring_temporal_shape *s, int64_t c
   const int64_t tile = tile_of(s), back = s->taps / 2;
   const int64_t bytes = clips * s->frames * s->frame_size * element_size(bf16);
   for (int64_t clip = 0; clip < clips; clip++)
-    for (int64_t first = 0; first < s->frame_size; first += tile) {
-      const int64_t n = smaller(tile, s->frame_size - first);
+    for (int64_t first = s->begin; first < s->end; first += tile) {
+      const int64_t n = smaller(tile, s->end - first);
       for (int64_t t = 0; t < s->frames; t++) {
         void *dst = writable_at(bf16, s->split && t % 2 == 0 ? even : odd, result_offset(s, clip, t) + first);
         terms added;
@@ -158,8 +158,8 @@ BODY temporal_backward_body(bool bf16, const tamring_temporal_shape *s, int64_t 
   const int64_t tile = tile_of(s), back = s->taps / 2;
   const int64_t bytes = clips * s->frames * s->frame_size * element_size(bf16);
   for (int64_t clip = 0; clip < clips; clip++)
-    for (int64_t first = 0; first < s->frame_size; first += tile) {
-      const int64_t n = smaller(tile, s->frame_size - first);
+    for (int64_t first = s->begin; first < s->end; first += tile) {
+      const int64_t n = smaller(tile, s->end - first);
       for (int64_t t = 0; t < s->frames; t++) {
         const bool other = s->split && t % 2 == 0;
         const int64_t offset = result_offset(s, clip, t) + first;

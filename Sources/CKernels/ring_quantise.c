@@ -1,4 +1,5 @@
 // Stochastic rounding of a lane's gradients to integers, with noise from a counter.
+#include <math.h>
 #include <string.h>
 
 #include "philox.h"
@@ -7,21 +8,22 @@
 
 #pragma STDC FP_CONTRACT OFF
 
-// Eight Philox blocks are drawn in a vector, and four vectors in turn: a round has to wait for the one before it, but not
-// for those of other vectors.
-enum { abreast = 4, batch = 32 * abreast };
+// A Philox block, 128 bits, serves eight elements: with 16 bits each the noise is finer than any sum shows. Eight blocks
+// are drawn in a vector, and four vectors in turn: a round has to wait for the one before it, but not for those of other
+// vectors.
+enum { abreast = 4, batch = 64 * abreast };
 
-typedef uint64_t u64x8 __attribute__((vector_size(64)));
+typedef uint64_t u64x8 __attribute__((vector_size(64), may_alias));
 
 // The noise of elements first…first + batch - 1. Each 32-bit word sits in a 64-bit lane, whose upper half may hold rubbish:
 // the multiplication masks it, and so does the end.
-RING_BODY void draw_noise(uint32_t *noise, size_t first, const tamring_ring_quantiser *quantiser) {
+RING_BODY void draw_noise(uint16_t *noise, size_t first, const tamring_ring_quantiser *quantiser) {
   const u64x8 zero = {0};
   const u64x8 low = zero + 0xFFFFFFFFu;
   const u64x8 index = {0, 1, 2, 3, 4, 5, 6, 7};
   u64x8 c0[abreast], c1[abreast], c2[abreast], c3[abreast];
   for (int v = 0; v < abreast; v++) {
-    c0[v] = index + first / 4 + 8 * (size_t)v;
+    c0[v] = index + first / 8 + 8 * (size_t)v;
     c1[v] = zero + quantiser->tensor;
     c2[v] = zero + quantiser->lane;
     c3[v] = zero + quantiser->step;
@@ -41,28 +43,43 @@ RING_BODY void draw_noise(uint32_t *noise, size_t first, const tamring_ring_quan
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
-  for (int v = 0; v < abreast; v++, noise += 32) {
+  for (int v = 0; v < abreast; v++, noise += 64) {
     const u64x8 even = (c0[v] & low) | c1[v] << 32;
     const u64x8 odd = (c2[v] & low) | c3[v] << 32;
     const u64x8 first_half = __builtin_shufflevector(even, odd, 0, 8, 1, 9, 2, 10, 3, 11);
     const u64x8 second_half = __builtin_shufflevector(even, odd, 4, 12, 5, 13, 6, 14, 7, 15);
     memcpy(noise, &first_half, 64);
-    memcpy(noise + 16, &second_half, 64);
+    memcpy(noise + 32, &second_half, 64);
   }
 }
 
-RING_BODY uint32_t round_batch(const float *gradient, size_t count, const uint32_t *noise, double inverse_scale,
-                               double limit, bool add, int32_t *sums) {
+/// A quantiser's numbers as floats. Powers of two, so that products are exact; two of them, as one may have no room.
+typedef struct {
+  float scales[2], limit;
+} float_rule;
+
+RING_BODY float_rule rule_of(const tamring_ring_quantiser *quantiser) {
+  const int power = ilogb(quantiser->inverse_scale), half = power / 2;
+  float_rule rule = {{(float)ldexp(1, half), (float)ldexp(1, power - half)}, (float)quantiser->limit};
+  // What is below the limit as a float is so as a double.
+  if ((double)rule.limit > quantiser->limit) rule.limit = nextafterf(rule.limit, 0);
+  return rule;
+}
+
+RING_BODY uint32_t round_batch(const float *gradient, size_t count, const uint16_t *noise, float_rule rule, bool add,
+                               int32_t *sums) {
   uint32_t largest = 0;
   for (size_t i = 0; i < count; i++) {
     uint32_t bits;
     memcpy(&bits, &gradient[i], 4);
     bits &= 0x7FFFFFFFu;
     largest = bits > largest ? bits : largest;
-    const double x = (double)gradient[i] * inverse_scale;
-    const double rounded = __builtin_floor(x + (double)noise[i] * 0x1p-32);
+    // x, its whole part and the rest are exact. The noise is the middle of one of 2^16 pieces of [0, 1): its mean is 1/2.
+    const float x = gradient[i] * rule.scales[0] * rule.scales[1];
+    const float whole = __builtin_floorf(x), u = (float)(2 * (int32_t)noise[i] + 1) * 0x1p-17f;
+    const float rounded = whole + (x - whole + u >= 1 ? 1.0f : 0.0f);
     // Selected before it is converted: a conversion out of range would be undefined.
-    const double kept = __builtin_fabs(x) <= limit ? rounded : 0.0;
+    const float kept = __builtin_fabsf(x) <= rule.limit ? rounded : 0.0f;
     sums[i] = (int32_t)((add ? (uint32_t)sums[i] : 0) + (uint32_t)(int32_t)kept);
   }
   return largest;
@@ -70,14 +87,23 @@ RING_BODY uint32_t round_batch(const float *gradient, size_t count, const uint32
 
 RING_BODY uint32_t quantise(const float *restrict gradient, size_t count, const tamring_ring_quantiser *quantiser,
                             bool add, int32_t *restrict sums) {
-  const double scale = quantiser->inverse_scale, limit = quantiser->limit;
-  uint32_t noise[batch];
+  const float_rule rule = rule_of(quantiser);
+  uint16_t noise[batch];
   uint32_t largest = 0;
+  const bool past_caches = !add && quantiser->past_caches && ((uintptr_t)sums & 63) == 0;
   for (size_t i = 0; i < count; i += batch) {
-    draw_noise(noise, i, quantiser);
+    draw_noise(noise, quantiser->first + i, quantiser);
     const size_t rest = count - i;
-    const uint32_t found = rest >= batch ? round_batch(gradient + i, batch, noise, scale, limit, add, sums + i)
-                                         : round_batch(gradient + i, rest, noise, scale, limit, add, sums + i);
+    uint32_t found;
+    if (rest < batch) {
+      found = round_batch(gradient + i, rest, noise, rule, add, sums + i);
+    } else if (past_caches) {
+      u64x8 rounded[batch / 16];
+      found = round_batch(gradient + i, batch, noise, rule, false, (int32_t *)rounded);
+      for (int v = 0; v < batch / 16; v++) __builtin_nontemporal_store(rounded[v], (u64x8 *)(sums + i) + v);
+    } else {
+      found = round_batch(gradient + i, batch, noise, rule, add, sums + i);
+    }
     largest = found > largest ? found : largest;
   }
   return largest;

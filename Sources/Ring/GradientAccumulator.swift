@@ -118,10 +118,15 @@ public final class GradientAccumulator: Sendable {
   /// Quantises a lane's gradient of a tensor and adds it: `q = ⌊g / 2^exponent + u⌋`, u uniform in [0, 1), keyed by
   /// (seed, step, lane, tensor, element). A repeated attempt draws the same u. Elements that are not finite or beyond
   /// the overflow limit add nothing, and are found in `raised` and `nonFinite`.
-  /// - Parameter gradient: the elements in checkpoint order.
+  /// - Parameters:
+  ///   - gradient: the elements in checkpoint order.
+  ///   - sharing: calls its second argument with each number below the first, on as many threads as it likes.
   /// - Returns: whether that completed a bucket.
   @discardableResult
-  public func add(tensor: Int, lane: Int, gradient: UnsafeBufferPointer<Float>, in attempt: Attempt) -> Bool {
+  public func add(
+    tensor: Int, lane: Int, gradient: UnsafeBufferPointer<Float>, in attempt: Attempt,
+    sharing: (Int, (Int) -> Void) -> Void = { pieces, body in for piece in 0..<pieces { body(piece) } }
+  ) -> Bool {
     let slot = slots[tensor]
     precondition(
       gradient.count == slot.range.count, "tensor \(tensor): \(gradient.count) of \(slot.range.count) values")
@@ -131,14 +136,23 @@ public final class GradientAccumulator: Sendable {
     let limit = GradientScale.overflowLimit(lanes: laneCount)
     // Counters have 32 bits for the step; what is beyond changes the key.
     let key = Philox.key(seed: attempt.seed, .quantisation) &+ (attempt.step >> 32) &* 0x9E37_79B9_7F4A_7C15
-    var quantiser = tamring_ring_quantiser(
+    let quantiser = tamring_ring_quantiser(
       inverse_scale: GradientScale.power(-Int(exponent)), limit: Double(limit), key: key, tensor: UInt32(tensor),
-      lane: UInt32(lane), step: UInt32(truncatingIfNeeded: attempt.step))
+      lane: UInt32(lane), step: UInt32(truncatingIfNeeded: attempt.step), first: 0,
+      past_caches: gradient.count >= 1 << 19)
     slot.findings.withLock { findings in
-      let bits = unsafe tamring_ring_quantise(
-        source, gradient.count, &quantiser, !findings.isStale, partial.gradients.base + slot.range.lowerBound)
+      let largestBits = Atomic<UInt32>(0)
+      let (adds, sums) = unsafe (!findings.isStale, partial.gradients.base + slot.range.lowerBound)
+      sharing((gradient.count + Self.piece - 1) / Self.piece) { piece in
+        let first = piece * Self.piece
+        var part = quantiser
+        part.first = UInt64(first)
+        let bits = unsafe tamring_ring_quantise(
+          source + first, min(Self.piece, gradient.count - first), &part, adds, sums + first)
+        largestBits.max(bits, ordering: .relaxed)
+      }
       findings.isStale = false
-      let largest = Float(bitPattern: bits)
+      let largest = Float(bitPattern: largestBits.load(ordering: .relaxed))
       if !largest.isFinite {
         findings.nonFiniteLanes.append(UInt32(lane))
       } else if Double(largest) * quantiser.inverse_scale > quantiser.limit {
@@ -148,6 +162,9 @@ public final class GradientAccumulator: Sendable {
     }
     return buckets.added(tensor)
   }
+
+  /// Values that one thread quantises at a time.
+  private static let piece = 1 << 16
 
   /// The same, of gradients that lie in a storage.
   public func add(tensor: Int, lane: Int, gradient: FloatStorage, at offset: Int = 0, in attempt: Attempt) {

@@ -75,7 +75,8 @@ public final class RingSession {
   /// complete.
   /// - Parameters:
   ///   - partials: the own partial sum; read until the ballots are complete.
-  ///   - sums: receives the reduced sum; complete once `isReduced`.
+  ///   - sums: receives the reduced sum; complete once `isReduced`. It is lent to the transport, so it must stay as it is
+  ///     until all others have their sums, which complete ballots show.
   /// - Throws: `RingError` for an impossible frame that came early.
   public func begin(
     step: UInt64, attempt: UInt8, partials: IntegerVectors, sums: IntegerVectors, now: ContinuousClock.Instant = .now

@@ -164,8 +164,8 @@ import Testing
     let weights = randomNumbers(taps * Int(span), seed: 2)
     for (paired, split) in [(false, false), (false, true), (true, true)] {
       var shape = tamring_temporal_shape(
-        frames: Int64(frames), taps: Int64(taps), frame_size: Int64(pixels * channels), span: span, paired: paired,
-        split: split)
+        frames: Int64(frames), taps: Int64(taps), frame_size: Int64(pixels * channels), span: span, begin: 0,
+        end: Int64(pixels * channels), paired: paired, split: split)
       let count = 2 * frames * pixels * channels
       let src = randomNumbers(paired ? count / 2 : count, seed: 1)
       let results = [randomNumbers(count, seed: 3), randomNumbers(count, seed: 4)]
@@ -209,7 +209,8 @@ import Testing
         place(dst, piece))
     }
     var shape = tamring_temporal_shape(
-      frames: 4, taps: 3, frame_size: Int64(size / 4), span: 64, paired: false, split: false)
+      frames: 4, taps: 3, frame_size: Int64(size / 4), span: 64, begin: 0, end: Int64(size / 4), paired: false,
+      split: false)
     let weights = randomNumbers(3 * 64, seed: 5)
     let (results, slopes) = (numbers(6), numbers(7))
     let sums = FloatStorage(count: 2 * 3 * 64)

@@ -79,7 +79,8 @@ enum TestedNarrowEngine: CaseIterable {
     expectEqual("data gradient, added", slope.floats, dSrc.map { 2 * $0 }, within: 2 * once)
     let weightSlope = FloatStorage(repeatElement(.nan, count: weights.count))
     engine.weightGradient(
-      shape, images: images, src: src.base, dDst: dDst.base, dWeights: weightSlope.base, workspace: workspace.base)
+      shape, images: images, outputs: 0..<shape.outputChannels, src: src.base, dDst: dDst.base,
+      dWeights: weightSlope.base, workspace: workspace.base)
     expectEqual("weight gradient", weightSlope.array, dWeights, within: 2e-5)
   }
 

@@ -108,7 +108,8 @@ enum TestedEngine: CaseIterable {
 
     let weightSlope = FloatStorage(repeatElement(.nan, count: weights.count))
     engine.weightGradient(
-      shape, images: images, src: src.base, dDst: dDst.base, dWeights: weightSlope.base, workspace: workspace.base)
+      shape, images: images, outputs: 0..<shape.outputChannels, src: src.base, dDst: dDst.base,
+      dWeights: weightSlope.base, workspace: workspace.base)
     expectEqual(weightSlope, dWeights, "weight gradient", within: within)
   }
 
@@ -170,7 +171,8 @@ enum TestedEngine: CaseIterable {
           shape, images: images, dDst: dDst.base, weights: weights.base, accumulate: false, dSrc: all[1].base,
           workspace: workspace.base)
         engine.weightGradient(
-          shape, images: images, src: src.base, dDst: dDst.base, dWeights: all[2].base, workspace: workspace.base)
+          shape, images: images, outputs: 0..<outputs, src: src.base, dDst: dDst.base, dWeights: all[2].base,
+          workspace: workspace.base)
       }
       run(results[0])
       DispatchQueue.concurrentPerform(iterations: 7) { run(results[$0 + 1]) }

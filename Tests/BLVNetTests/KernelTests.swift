@@ -107,9 +107,9 @@ import Testing
       }
     }
     expectEqualBits("pointwise_slopes", [weights]) {
-      tamring_pointwise_slopes(p, 48, i, slopes.base, images.base, room.base, $0[0].base)
+      tamring_pointwise_slopes(p, 48, 48, i, slopes.base, images.base, room.base, $0[0].base)
     } _: {
-      tamring_pointwise_slopes_generic(p, 48, i, slopes.base, images.base, room.base, $0[0].base)
+      tamring_pointwise_slopes_generic(p, 48, 48, i, slopes.base, images.base, room.base, $0[0].base)
     }
   }
 

@@ -80,9 +80,9 @@ func randomNumbers(_ count: Int, seed: UInt64) -> FloatStorage {
 /// The gradients of one training pass, in the order of the layout, and its result.
 func trainOnce(
   _ network: Network, _ parameters: FloatStorage, _ input: FloatStorage, _ labels: [Int], maximumClips: Int? = nil,
-  dropout: DropoutKey = DropoutKey(seed: 0, step: 0, lane: 0)
+  threads: Int = 1, dropout: DropoutKey = DropoutKey(seed: 0, step: 0, lane: 0)
 ) throws -> (gradients: [Float], result: LaneResult) {
-  let lane = Lane(network, maximumClips: maximumClips ?? labels.count)
+  let lane = Lane(network, maximumClips: maximumClips ?? labels.count, threads: threads)
   var gradients = [Float](repeating: .nan, count: network.layout.parameterCount)
   let result = try lane.train(parameters: parameters, input: input, labels: labels, dropout: dropout) {
     tensor, values in

@@ -87,6 +87,35 @@ import Testing
     #expect(results.values[0] == once && results.values[1] == once)
   }
 
+  @Test(
+    "threads that share a lane give the bytes of one alone, in training and evaluation",
+    arguments: ["onednn", "openblas", "bf16", "emulated"], ModelRecipe.Architecture.allCases)
+  func sharedLane(_ engine: String, _ architecture: ModelRecipe.Architecture) throws {
+    guard engine != "bf16" || BFloat16Engine.isSupported else { return }
+    let engines: [String: any ConvolutionEngine] = [
+      "onednn": OneDNNEngine(), "openblas": OpenBLASEngine(), "emulated": WideningEngine(OneDNNEngine()),
+    ]
+    let recipe = Self.small { ($0.architecture, $0.width, $0.groups, $0.inputSize) = (architecture, 16, 8, 97) }
+    let network = try Network(recipe, engine: engines[engine] ?? BFloat16Engine())
+    // Images that threads do not share evenly.
+    let (parameters, input, labels) = random(network, clips: 3)
+    func run(_ clips: Int, _ threads: Int) throws -> [[UInt32]] {
+      let (gradients, result) = try trainOnce(
+        network, parameters, input, Array(labels[..<clips]), maximumClips: 3, threads: threads)
+      let lane = Lane(network, maximumClips: 3, training: false, threads: threads)
+      let logits = lane.evaluate(
+        parameters: parameters, statistics: network.initialStatistics(), input: input, clips: clips)
+      return [gradients, result.logits, result.losses, result.batchStatistics.array, logits].map {
+        $0.map(\.bitPattern)
+      }
+    }
+    for clips in [1, 3] {
+      let alone = try run(clips, 1)
+      #expect(alone.allSatisfy { $0.allSatisfy { Float(bitPattern: $0).isFinite } })
+      for threads in [2, 3, 7] { #expect(try run(clips, threads) == alone, "\(clips) clips, \(threads) threads") }
+    }
+  }
+
   @Test("a lane can be used again for fewer clips, and after evaluating")
   func reuse() throws {
     let network = try Network(Self.small(), engine: .openblas)

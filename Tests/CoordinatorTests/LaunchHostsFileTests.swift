@@ -11,7 +11,7 @@ import Testing
     let text = """
       # the cluster
 
-      localhost slots=2 threads=1  # here
+      localhost slots=2 threads=1 lane_threads=4  # here
       \tme@node-1.example.org slots=1 address=10.0.0.7 data=/clips worker=/opt/worker rack=3\r
       [fe80::1] address=[::1]
       localhost
@@ -20,6 +20,7 @@ import Testing
     #expect(slots.map(\.rank) == [0, 1, 2, 3, 4])
     #expect(slots.map(\.host) == ["localhost", "localhost", "me@node-1.example.org", "fe80::1", "localhost"])
     #expect(slots.map(\.threads) == [1, 1, nil, nil, nil])
+    #expect(slots.map(\.laneThreads) == [4, 4, nil, nil, nil])
     #expect(
       slots[2]
         == Slot(
@@ -34,6 +35,7 @@ import Testing
       ("localhost slots=0", "slots=0 must be a whole number from 1 to 1024"),
       ("localhost slots=2.5", "slots=2.5"), ("localhost slots=1025", "slots=1025"),
       ("localhost slots=99999999999999999999", "must be a whole number"), ("localhost threads=-1", "threads=-1"),
+      ("localhost lane_threads=65", "lane_threads=65 must be a whole number from 1 to 64"),
       ("localhost slots", "'slots' is not of the form key=value"), ("localhost slots=", "has no value"),
       ("localhost =2", "not of the form"), ("localhost slots=1 slots=2", "given twice"),
       ("slots=2 localhost", "put the host's name before"), ("-oProxyCommand=x", "put the host's name"),

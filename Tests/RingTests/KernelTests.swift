@@ -14,7 +14,7 @@ import Testing
         return sign * Float(random.unit()) * Float(GradientScale.power(random.below(60) - 30))
       }
       var quantiser = tamring_ring_quantiser(
-        inverse_scale: 1024, limit: 1e8, key: random.next(), tensor: 3, lane: 4, step: 5)
+        inverse_scale: 1024, limit: 1e8, key: random.next(), tensor: 3, lane: 4, step: 5, first: 0, past_caches: false)
       var plain = [Int32](repeating: 0, count: count)
       for add in [false, true] {
         var fast = [Int32](repeating: 17, count: count)
@@ -23,6 +23,16 @@ import Testing
         #expect(largest == tamring_ring_quantise_plain(gradient, count, &quantiser, add, &plain))
         #expect(largest == gradient.map(\.magnitude).max()?.bitPattern ?? 0)
         #expect(fast == plain)
+        // In pieces, as threads share it.
+        let cut = count / 16 * 8
+        var pieces = [Int32](repeating: 17, count: count)
+        var rest = Array(pieces[cut...])
+        quantiser.first = 0
+        let before = tamring_ring_quantise(gradient, cut, &quantiser, add, &pieces)
+        quantiser.first = UInt64(cut)
+        let behind = tamring_ring_quantise(Array(gradient[cut...]), count - cut, &quantiser, add, &rest)
+        quantiser.first = 0
+        #expect(max(before, behind) == largest && pieces[..<cut] + rest == fast[...])
       }
 
       let words = (0..<count).map { _ in Int32(truncatingIfNeeded: random.next()) }

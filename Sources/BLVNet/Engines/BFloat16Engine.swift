@@ -30,6 +30,10 @@ final class BFloat16Engine: ConvolutionEngine {
     return PointwiseConvolutions.fits(shape) ? pointwise.workspaceCount(shape) : nil
   }
 
+  func isSeparable(_ shape: ConvolutionShape, _ direction: ConvolutionDirection) -> Bool {
+    isWinograd(shape) || PointwiseConvolutions.fits(shape) || (direction == .weights && WindowGradient.fits(shape))
+  }
+
   func prepare(_ shape: ConvolutionShape, images: Int) -> Int {
     if let count = ownWorkspaceCount(shape, images) { return count }
     let isGathered = WindowGradient.fits(shape)
@@ -95,20 +99,20 @@ final class BFloat16Engine: ConvolutionEngine {
   }
 
   func weightGradient(
-    _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
+    _ shape: ConvolutionShape, images: Int, outputs: Range<Int>, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
     dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     if isWinograd(shape) {
       return unsafe winograd.weightGradient(
-        shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
+        shape, images: images, outputs: outputs, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
     }
     if PointwiseConvolutions.fits(shape) {
       return unsafe pointwise.weightGradient(
-        shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
+        shape, images: images, outputs: outputs, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
     }
     if WindowGradient.fits(shape) {
       return unsafe windows.weightGradient(
-        shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
+        shape, images: images, outputs: outputs, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
     }
     unsafe primitives.find(shape, images, TAMRING_DNN_WEIGHTS).run(
       UnsafeMutableRawPointer(mutating: src), gradient: dWeights, UnsafeMutableRawPointer(mutating: dDst), workspace)

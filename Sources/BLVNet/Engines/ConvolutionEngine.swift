@@ -71,6 +71,13 @@ extension Recipe {
   }
 }
 
+/// One of a convolution's three products.
+public enum ConvolutionDirection: String, Sendable, CaseIterable {
+  case forward
+  case data
+  case weights
+}
+
 /// What an evaluation does with a convolution's sums in the same pass: `tamring_finish` without its numbers.
 public struct FinishKind: Sendable, Hashable {
   /// To what the results held before.
@@ -100,6 +107,10 @@ public protocol ConvolutionEngine: Sendable {
   /// The same for `forward` with such a finish, which is all that an evaluation calls.
   func prepare(_ shape: ConvolutionShape, images: Int, finish: FinishKind) -> Int
 
+  /// Whether a call can be parted among threads to the same bits: by images or, where it is the weights' gradient, by
+  /// outputs in sixteens.
+  func isSeparable(_ shape: ConvolutionShape, _ direction: ConvolutionDirection) -> Bool
+
   /// - Parameter finish: what is done with the sums, where it is given; its scale may be taken into the weights.
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
@@ -110,7 +121,10 @@ public protocol ConvolutionEngine: Sendable {
     _ shape: ConvolutionShape, images: Int, dDst: UnsafeRawPointer, weights: UnsafePointer<Float>,
     accumulate: Bool, dSrc: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>)
 
+  /// - Parameters:
+  ///   - outputs: those whose weights' gradient is wanted; all of them where that is not separable.
+  ///   - dWeights: of all outputs.
   func weightGradient(
-    _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
+    _ shape: ConvolutionShape, images: Int, outputs: Range<Int>, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
     dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>)
 }

@@ -13,7 +13,7 @@ public protocol FloatEngine: ConvolutionEngine {
     accumulate: Bool, dSrc: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>)
 
   func weightGradient(
-    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, dDst: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, outputs: Range<Int>, src: UnsafePointer<Float>, dDst: UnsafePointer<Float>,
     dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>)
 }
 
@@ -39,11 +39,11 @@ extension FloatEngine {
   }
 
   public func weightGradient(
-    _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
+    _ shape: ConvolutionShape, images: Int, outputs: Range<Int>, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
     dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     let (src, dDst) = unsafe (src.assumingMemoryBound(to: Float.self), dDst.assumingMemoryBound(to: Float.self))
     unsafe weightGradient(
-      shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
+      shape, images: images, outputs: outputs, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
   }
 }

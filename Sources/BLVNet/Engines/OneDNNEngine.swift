@@ -48,6 +48,15 @@ final class OneDNNEngine: FloatEngine {
     }
   }
 
+  /// The libraries may cut a product as its size suits them; ours are the same however they are cut.
+  func isSeparable(_ shape: ConvolutionShape, _ direction: ConvolutionDirection) -> Bool {
+    switch direction {
+    case .forward: [.winograd, .pointwise, .stem].contains(method(shape, TAMRING_DNN_FORWARD))
+    case .data: [.winograd, .pointwise].contains(method(shape, TAMRING_DNN_DATA))
+    case .weights: [.winograd, .pointwise].contains(method(shape, TAMRING_DNN_WEIGHTS))
+    }
+  }
+
   func prepare(_ shape: ConvolutionShape, images: Int) -> Int {
     let directions = [TAMRING_DNN_FORWARD, TAMRING_DNN_DATA, TAMRING_DNN_WEIGHTS]
     let counts = directions.map { direction in
@@ -120,19 +129,19 @@ final class OneDNNEngine: FloatEngine {
   }
 
   func weightGradient(
-    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, dDst: UnsafePointer<Float>,
+    _ shape: ConvolutionShape, images: Int, outputs: Range<Int>, src: UnsafePointer<Float>, dDst: UnsafePointer<Float>,
     dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     switch method(shape, TAMRING_DNN_WEIGHTS) {
     case .winograd:
       unsafe winograd.weightGradient(
-        shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
+        shape, images: images, outputs: outputs, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
     case .product:
       unsafe products.weightGradient(
-        shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
+        shape, images: images, outputs: outputs, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
     case .pointwise:
       unsafe pointwise.weightGradient(
-        shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
+        shape, images: images, outputs: outputs, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
     case .stem:
       unsafe stem.weightGradient(
         shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)

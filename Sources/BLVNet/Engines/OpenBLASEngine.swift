@@ -20,6 +20,9 @@ public struct OpenBLASEngine: FloatEngine {
     return min(wanted, images * shape.outputHeight * shape.outputWidth)
   }
 
+  /// The library may add in another order where a product has another size.
+  public func isSeparable(_ shape: ConvolutionShape, _ direction: ConvolutionDirection) -> Bool { false }
+
   public func prepare(_ shape: ConvolutionShape, images: Int) -> Int {
     shape.isPointwise ? 0 : tileRows(shape, images: images) * shape.columns + shape.weightCount
   }
@@ -94,10 +97,11 @@ public struct OpenBLASEngine: FloatEngine {
   }
 
   public func weightGradient(
-    _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, dDst: UnsafePointer<Float>,
-    dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+    _ shape: ConvolutionShape, images: Int, outputs part: Range<Int>, src: UnsafePointer<Float>,
+    dDst: UnsafePointer<Float>, dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     let outputs = shape.outputChannels
+    precondition(part == 0..<outputs, "a product of OpenBLAS is not parted")
     // Gathered windows give [O, k, k, I], which is put into order at the end.
     let (form, gathered) = unsafe split(shape, workspace)
     let product = unsafe shape.kernel == 1 ? dWeights : form

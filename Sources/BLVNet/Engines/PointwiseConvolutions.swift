@@ -51,17 +51,18 @@ struct PointwiseConvolutions {
   }
 
   func weightGradient(
-    _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
+    _ shape: ConvolutionShape, images: Int, outputs: Range<Int>, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
     dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
-    let (inputs, outputs) = (Int64(shape.inputChannels), Int64(shape.outputChannels))
+    let (inputs, all, count) = (Int64(shape.inputChannels), Int64(shape.outputChannels), Int64(outputs.count))
+    let result = unsafe dWeights + outputs.lowerBound * shape.inputChannels
     if bf16 {
       unsafe tamring_narrow_pointwise_slopes(
-        pixels(shape, images), outputs, inputs, dDst, src, false, workspace, dWeights)
+        pixels(shape, images), count, all, inputs, dDst + 2 * outputs.lowerBound, src, false, workspace, result)
     } else {
       unsafe tamring_pointwise_slopes(
-        pixels(shape, images), outputs, inputs, dDst.assumingMemoryBound(to: Float.self),
-        src.assumingMemoryBound(to: Float.self), workspace, dWeights)
+        pixels(shape, images), count, all, inputs, dDst.assumingMemoryBound(to: Float.self) + outputs.lowerBound,
+        src.assumingMemoryBound(to: Float.self), workspace, result)
     }
   }
 

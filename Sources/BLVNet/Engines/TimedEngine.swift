@@ -5,22 +5,16 @@ import Synchronization
 
 /// Passes every call on, and adds up how long it took. For measurements alone; it may be shared by lanes.
 public final class TimedEngine: ConvolutionEngine {
-  public enum Direction: String, Sendable, CaseIterable {
-    case forward
-    case data
-    case weights
-  }
-
   public struct Row: Sendable {
     public let shape: ConvolutionShape
-    public let direction: Direction
+    public let direction: ConvolutionDirection
     public var seconds = 0.0
     public var multiplyAdds = 0
   }
 
   private struct Key: Hashable {
     var shape: ConvolutionShape
-    var direction: Direction
+    var direction: ConvolutionDirection
   }
 
   private let engine: any ConvolutionEngine
@@ -38,13 +32,15 @@ public final class TimedEngine: ConvolutionEngine {
     }
   }
 
-  private func timed(_ direction: Direction, _ shape: ConvolutionShape, images: Int, _ body: () -> Void) {
+  private func timed(
+    _ direction: ConvolutionDirection, _ shape: ConvolutionShape, _ multiplyAdds: Int, _ body: () -> Void
+  ) {
     let time = ContinuousClock().measure(body)
     times.withLock { all in
       let key = Key(shape: shape, direction: direction)
       var row = all[key] ?? Row(shape: shape, direction: direction)
       row.seconds += time / .seconds(1)
-      row.multiplyAdds += images * shape.multiplyAdds
+      row.multiplyAdds += multiplyAdds
       all[key] = row
     }
   }
@@ -55,11 +51,15 @@ public final class TimedEngine: ConvolutionEngine {
     engine.prepare(shape, images: images, finish: finish)
   }
 
+  public func isSeparable(_ shape: ConvolutionShape, _ direction: ConvolutionDirection) -> Bool {
+    engine.isSeparable(shape, direction)
+  }
+
   public func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
     finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
-    timed(.forward, shape, images: images) {
+    timed(.forward, shape, images * shape.multiplyAdds) {
       unsafe engine.forward(
         shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
     }
@@ -69,7 +69,7 @@ public final class TimedEngine: ConvolutionEngine {
     _ shape: ConvolutionShape, images: Int, dDst: UnsafeRawPointer, weights: UnsafePointer<Float>,
     accumulate: Bool, dSrc: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
-    timed(.data, shape, images: images) {
+    timed(.data, shape, images * shape.multiplyAdds) {
       unsafe engine.dataGradient(
         shape, images: images, dDst: dDst, weights: weights, accumulate: accumulate, dSrc: dSrc,
         workspace: workspace)
@@ -77,12 +77,12 @@ public final class TimedEngine: ConvolutionEngine {
   }
 
   public func weightGradient(
-    _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
+    _ shape: ConvolutionShape, images: Int, outputs: Range<Int>, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
     dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
-    timed(.weights, shape, images: images) {
+    timed(.weights, shape, images * shape.multiplyAdds * outputs.count / shape.outputChannels) {
       unsafe engine.weightGradient(
-        shape, images: images, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
+        shape, images: images, outputs: outputs, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
     }
   }
 }

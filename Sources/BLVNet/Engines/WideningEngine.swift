@@ -44,6 +44,10 @@ struct WideningEngine: ConvolutionEngine {
     return unsafe (workspace, dst, weights, weights + aligned(shape.weightCount))
   }
 
+  func isSeparable(_ shape: ConvolutionShape, _ direction: ConvolutionDirection) -> Bool {
+    engine.isSeparable(shape, direction)
+  }
+
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
     finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
@@ -86,14 +90,14 @@ struct WideningEngine: ConvolutionEngine {
   }
 
   func weightGradient(
-    _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
+    _ shape: ConvolutionShape, images: Int, outputs: Range<Int>, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
     dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     let room = unsafe room(shape, images, workspace)
     unsafe tamring_widen(src, Int64(srcCount(shape, images)), room.src)
     unsafe tamring_widen(dDst, Int64(dstCount(shape, images)), room.dst)
     unsafe engine.weightGradient(
-      shape, images: images, src: UnsafePointer(room.src), dDst: UnsafePointer(room.dst), dWeights: dWeights,
-      workspace: room.rest)
+      shape, images: images, outputs: outputs, src: UnsafePointer(room.src), dDst: UnsafePointer(room.dst),
+      dWeights: dWeights, workspace: room.rest)
   }
 }

@@ -17,7 +17,7 @@ struct WindowGradient {
   }
 
   func weightGradient(
-    _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
+    _ shape: ConvolutionShape, images: Int, outputs: Range<Int>, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
     dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     // Two channels are copied as one float.
@@ -25,15 +25,17 @@ struct WindowGradient {
     window.channels /= 2
     let gathered = unsafe workspace + shape.weightCount
     let room = unsafe gathered + Self.tile * shape.columns / 2
-    let (outputs, columns) = (shape.outputChannels, shape.columns)
+    let (all, columns) = (shape.outputChannels, shape.columns)
     let total = images * shape.outputHeight * shape.outputWidth
     for first in stride(from: 0, to: total, by: Self.tile) {
       let rows = min(Self.tile, total - first)
       unsafe tamring_im2col(&window, src.assumingMemoryBound(to: Float.self), Int64(first), Int64(rows), gathered)
       unsafe tamring_narrow_pointwise_slopes(
-        Int64(rows), Int64(outputs), Int64(columns), dDst + 2 * first * outputs, gathered, first > 0, room, workspace)
+        Int64(rows), Int64(outputs.count), Int64(all), Int64(columns), dDst + 2 * (first * all + outputs.lowerBound),
+        gathered, first > 0, room, workspace)
     }
     unsafe tamring_swap_inner(
-      workspace, Int64(outputs), Int64(shape.kernel * shape.kernel), Int64(shape.inputChannels), dWeights)
+      workspace, Int64(outputs.count), Int64(shape.kernel * shape.kernel), Int64(shape.inputChannels),
+      dWeights + outputs.lowerBound * columns)
   }
 }

@@ -100,7 +100,7 @@ struct WinogradConvolutions {
   }
 
   func weightGradient(
-    _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
+    _ shape: ConvolutionShape, images: Int, outputs part: Range<Int>, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
     dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     let (inputs, outputs) = (shape.inputChannels, shape.outputChannels)
@@ -111,18 +111,18 @@ struct WinogradConvolutions {
     let forms = unsafe workspace
     let a = unsafe forms + Self.forms * inputs * slice + Self.gaps
     let b = unsafe a + points(shape) * block * inputs + Self.gaps
-    for channel in stride(from: 0, to: outputs, by: slice) {
-      let width = min(slice, outputs - channel)
+    for channel in stride(from: part.lowerBound, to: part.upperBound, by: slice) {
+      let width = min(slice, part.upperBound - channel)
       for first in stride(from: 0, to: total, by: block) {
         let tiles = min(block, total - first)
-        if block < total || channel == 0 {
+        if block < total || channel == part.lowerBound {
           unsafe tamring_winograd_inputs(bf16, &read, false, src, Int64(first), Int64(tiles), a)
           unsafe tamring_winograd_slopes(bf16, &slopes, dDst, Int64(first), Int64(tiles), b)
         }
-        var part = tamring_winograd_slopes_shape(
+        var shape = tamring_winograd_slopes_shape(
           stride: Int64(shape.stride), tiles: Int64(tiles), outputs: Int64(outputs), inputs: Int64(inputs),
           first: Int64(channel), count: Int64(width))
-        unsafe tamring_winograd_multiply_slopes(&part, b, a, first > 0, forms)
+        unsafe tamring_winograd_multiply_slopes(&shape, b, a, first > 0, forms)
       }
       unsafe tamring_winograd_weight_slopes(
         forms, Int64(shape.stride), Int64(width), Int64(inputs), dWeights + 9 * channel * inputs)

@@ -61,11 +61,21 @@ struct BatchNorm: Layer {
     let means = unsafe lane.expand(lane.moments.base + mean.offset, channels, 0)
     let (scale, shift) = unsafe affine(lane)
     let other = unsafe residual.map { unsafe lane.value($0) }
+    let bytes = lane.elementBytes
+    // Where the residual is smaller, image by image.
+    let (unit, otherUnit) =
+      enlarges ? (shape.count / shape.frames, residualCount / shape.frames) : (Lane.sumRows * span, Lane.sumRows * span)
     unsafe withUnsafePointer(to: sizes) { sizes in
-      unsafe tamring_norm_forward(
-        lane.bf16, x, Int64(count), Int64(span), means, scale, shift, other, enlarges ? sizes : nil, relu, y)
+      lane.team.part(count, by: unit) { part, _ in
+        let (first, otherFirst) = (part.lowerBound * bytes, part.lowerBound / unit * otherUnit * bytes)
+        unsafe tamring_norm_forward(
+          lane.bf16, x + first, Int64(part.count), Int64(span), means, scale, shift,
+          other.map { unsafe $0 + otherFirst }, enlarges ? sizes : nil, relu, y + first)
+      }
     }
   }
+
+  private var residualCount: Int { residualShape?.count ?? shape.count }
 
   /// In evaluation form, weight / √(variance + ε) and bias − mean · that, of each channel.
   func constants(_ lane: Lane) -> (scale: UnsafePointer<Float>, shift: UnsafePointer<Float>) {
@@ -100,8 +110,9 @@ struct BatchNorm: Layer {
   /// Mean and variance of the batch, in double, measured from the first row so that a large mean costs no digits.
   private func measure(_ lane: Lane, _ x: UnsafeRawPointer, _ count: Int) {
     let pivot = unsafe lane.expand(lane.floats(x, channels), channels, 0)
-    let sums = unsafe lane.clearedSums(2 * span)
-    unsafe tamring_norm_sums(lane.bf16, x, Int64(count), Int64(span), pivot, sums)
+    let sums = unsafe sums(lane, count) { first, n, sums in
+      unsafe tamring_norm_sums(lane.bf16, x + first, n, Int64(span), pivot, sums)
+    }
     let values = Double(count / channels)
     for c in 0..<channels {
       let (sum, squares) = unsafe foldedSums(sums, c)
@@ -110,6 +121,16 @@ struct BatchNorm: Layer {
       lane.moments[mean.offset + c] = unsafe Float(Double(pivot[c]) + offset)
       lane.moments[variance.offset + c] = Float(biased * (values / max(1, values - 1)))
       lane.inverseDeviations[variance.offset + c] = Float(1 / (biased + Self.epsilon).squareRoot())
+    }
+  }
+
+  /// Two sums a column over `count` elements; `body` gets the offset in bytes of some of them, their number, and sums.
+  private func sums(
+    _ lane: Lane, _ count: Int, _ body: (Int, Int64, UnsafeMutablePointer<Double>) -> Void
+  ) -> UnsafePointer<Double> {
+    unsafe lane.sums(2 * span, over: (count + span - 1) / span, by: Lane.sumRows) { rows, sums in
+      let (first, last) = (rows.lowerBound * span, min(count, rows.upperBound * span))
+      unsafe body(first * lane.elementBytes, Int64(last - first), sums)
     }
   }
 
@@ -128,13 +149,15 @@ struct BatchNorm: Layer {
     let x = unsafe lane.value(src)
     let g = unsafe lane.gradient(dst)
     let means = unsafe lane.expand(lane.moments.base + mean.offset, channels, 0)
-    let sums = unsafe lane.clearedSums(2 * span)
+    let bytes = lane.elementBytes
     // Without a residual, what ReLU stopped is seen from x: that spares a pass over the result, and writing g.
     let recomputes = relu && residual == nil
     let stopped = unsafe recomputes ? affine(lane) : (nil, nil)
-    unsafe tamring_norm_backward_sums(
-      lane.bf16, g, relu && !recomputes ? lane.value(dst) : nil, x, Int64(count), Int64(span), means, stopped.0,
-      stopped.1, sums)
+    let y = unsafe relu && !recomputes ? lane.value(dst) : nil
+    let sums = unsafe sums(lane, count) { first, n, sums in
+      unsafe tamring_norm_backward_sums(
+        lane.bf16, g + first, y.map { unsafe $0 + first }, x + first, n, Int64(span), means, stopped.0, stopped.1, sums)
+    }
 
     // With x̂ = (x − mean) · s: dBias = Σg, dWeight = Σ g·x̂, dx = weight · s · (g − Σg/n − x̂ · Σ(g·x̂)/n).
     let values = Double(count / channels)
@@ -159,9 +182,13 @@ struct BatchNorm: Layer {
     let vectors = unsafe (
       a: lane.expand(a, channels, 1), b: lane.expand(b, channels, 2), c: lane.expand(c, channels, 3)
     )
-    unsafe tamring_norm_backward(
-      lane.bf16, g, x, Int64(count), Int64(span), means, stopped.0, stopped.1, vectors.a, vectors.b, vectors.c,
-      lane.gradient(src))
+    let dx = unsafe lane.gradient(src)
+    lane.team.part(count, by: Lane.sumRows * span) { part, _ in
+      let first = part.lowerBound * bytes
+      unsafe tamring_norm_backward(
+        lane.bf16, g + first, x + first, Int64(part.count), Int64(span), means, stopped.0, stopped.1, vectors.a,
+        vectors.b, vectors.c, dx + first)
+    }
   }
 
   private func passOn(
@@ -169,14 +196,24 @@ struct BatchNorm: Layer {
   ) {
     guard role == .write || role == .accumulate else { return }
     let dResidual = unsafe lane.gradient(residual)
+    let bytes = lane.elementBytes
     if enlarges {
-      var sizes = sizes
-      unsafe tamring_enlarge_gradient(
-        lane.bf16, &sizes, Int64(lane.clips * shape.frames), g, role == .accumulate, dResidual)
-    } else if role == .write {
-      unsafe dResidual.copyMemory(from: g, byteCount: count * lane.elementBytes)
-    } else {
-      unsafe tamring_accumulate(lane.bf16, g, Int64(count), dResidual)
+      let (large, small) = (shape.count / shape.frames * bytes, residualCount / shape.frames * bytes)
+      lane.team.part(lane.clips * shape.frames) { images, _ in
+        var sizes = sizes
+        unsafe tamring_enlarge_gradient(
+          lane.bf16, &sizes, Int64(images.count), g + images.lowerBound * large, role == .accumulate,
+          dResidual + images.lowerBound * small)
+      }
+      return
+    }
+    lane.team.part(count, by: Lane.sumRows * span) { part, _ in
+      let first = part.lowerBound * bytes
+      if role == .write {
+        unsafe (dResidual + first).copyMemory(from: g + first, byteCount: part.count * bytes)
+      } else {
+        unsafe tamring_accumulate(lane.bf16, g + first, Int64(part.count), dResidual + first)
+      }
     }
   }
 }

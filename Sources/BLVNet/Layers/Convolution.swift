@@ -1,4 +1,5 @@
 // A convolution layer: the engine does the work.
+import CKernels
 
 /// dst = weights * src. **Shapes:** src [N·frames, H, W, I], dst [N·frames, H', W', O], weights [O, I, k, k].
 struct Convolution: Layer {
@@ -15,23 +16,50 @@ struct Convolution: Layer {
   var multiplyAdds: Int { frames * shape.multiplyAdds }
   var parameterCount: Int { weight.count }
 
-  func forward(_ lane: Lane) {
-    unsafe lane.engine.forward(
-      shape, images: lane.clips * frames, src: lane.value(src), weights: lane.parameter(weight), finish: nil,
-      dst: lane.value(dst), workspace: lane.workspace)
+  func forward(_ lane: Lane) { unsafe forward(lane, finish: nil, dst: lane.value(dst)) }
+
+  func forward(_ lane: Lane, finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer) {
+    let src = unsafe lane.value(src)
+    share(lane.clips * frames, .forward, lane) { images, thread in
+      unsafe lane.engine.forward(
+        shape, images: images.count, src: src + images.lowerBound * srcBytes(lane), weights: lane.parameter(weight),
+        finish: finish, dst: dst + images.lowerBound * dstBytes(lane), workspace: lane.workspace(thread))
+    }
   }
 
   func backward(_ lane: Lane, _ roles: [GradientRole], _ sink: GradientSink) throws {
     let images = lane.clips * frames
-    let dDst = unsafe lane.gradient(dst)
-    unsafe lane.engine.weightGradient(
-      shape, images: images, src: lane.value(src), dDst: dDst, dWeights: lane.parameterGradient,
-      workspace: lane.workspace)
-    try unsafe lane.emit(weight, sink)
-    if roles[0] != .none {
-      unsafe lane.engine.dataGradient(
-        shape, images: images, dDst: dDst, weights: lane.parameter(weight),
-        accumulate: roles[0] == .accumulate, dSrc: lane.gradient(src), workspace: lane.workspace)
+    let (x, dDst) = unsafe (lane.value(src), lane.gradient(dst))
+    share(shape.outputChannels, by: 16, .weights, lane) { outputs, thread in
+      unsafe lane.engine.weightGradient(
+        shape, images: images, outputs: outputs, src: x, dDst: dDst, dWeights: lane.parameterGradient,
+        workspace: lane.workspace(thread))
     }
+    try unsafe lane.emit(weight, sink)
+    guard roles[0] != .none else { return }
+    let dSrc = unsafe lane.gradient(src)
+    share(images, .data, lane) { images, thread in
+      unsafe lane.engine.dataGradient(
+        shape, images: images.count, dDst: dDst + images.lowerBound * dstBytes(lane), weights: lane.parameter(weight),
+        accumulate: roles[0] == .accumulate, dSrc: dSrc + images.lowerBound * srcBytes(lane),
+        workspace: lane.workspace(thread))
+    }
+  }
+
+  /// Calls `body` with all of `count`, or each thread with its part of them.
+  private func share(
+    _ count: Int, by unit: Int = 1, _ direction: ConvolutionDirection, _ lane: Lane, _ body: (Range<Int>, Int) -> Void
+  ) {
+    if lane.engine.isSeparable(shape, direction) {
+      lane.team.part(count, by: unit, body)
+    } else {
+      body(0..<count, 0)
+    }
+  }
+
+  /// Of an image.
+  private func srcBytes(_ lane: Lane) -> Int { shape.height * shape.width * shape.inputChannels * lane.elementBytes }
+  private func dstBytes(_ lane: Lane) -> Int {
+    shape.outputHeight * shape.outputWidth * shape.outputChannels * lane.elementBytes
   }
 }

@@ -17,15 +17,14 @@ struct FinishedConvolution: ForwardLayer {
   var residualInPlace: Int? { norm.residual }
 
   func forward(_ lane: Lane) {
-    let images = lane.clips * convolution.frames
     let dst = unsafe lane.value(norm.dst)
     if let residual = unsafe norm.residual.map({ unsafe lane.value($0) }), unsafe residual != dst {
-      unsafe dst.copyMemory(from: residual, byteCount: lane.clips * norm.shape.count * lane.elementBytes)
+      lane.team.part(lane.clips * norm.shape.count * lane.elementBytes, by: 4096) { bytes, _ in
+        unsafe (dst + bytes.lowerBound).copyMemory(from: residual + bytes.lowerBound, byteCount: bytes.count)
+      }
     }
     let (scale, shift) = unsafe norm.constants(lane)
     var finish = unsafe tamring_finish(scale: scale, shift: shift, adds: finish.adds, relu: finish.relu)
-    unsafe lane.engine.forward(
-      convolution.shape, images: images, src: lane.value(convolution.src), weights: lane.parameter(convolution.weight),
-      finish: &finish, dst: dst, workspace: lane.workspace)
+    unsafe convolution.forward(lane, finish: &finish, dst: dst)
   }
 }

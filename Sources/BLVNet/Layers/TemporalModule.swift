@@ -23,10 +23,20 @@ struct TemporalModule: Layer {
   var parameterCount: Int { taps.count * source.channels }
 
   private var span: Int { Int(tamring_span(Int64(source.channels))) }
-  private var kernelShape: tamring_temporal_shape {
+  private var frameSize: Int { source.count / source.frames }
+  /// Rows of `span` in a frame, and in what the kernels work on at a time.
+  private var rows: Int { (frameSize + span - 1) / span }
+  private var tileRows: Int {
+    let block = Lane.sumRows * span
+    return (8192 + block - 1) / block * Lane.sumRows
+  }
+
+  /// Of these rows of each frame.
+  private func kernelShape(_ rows: Range<Int>) -> tamring_temporal_shape {
     tamring_temporal_shape(
-      frames: Int64(frames), taps: Int64(taps.count), frame_size: Int64(source.count / source.frames),
-      span: Int64(span), paired: source.frames != frames, split: little != nil)
+      frames: Int64(frames), taps: Int64(taps.count), frame_size: Int64(frameSize), span: Int64(span),
+      begin: Int64(rows.lowerBound * span), end: Int64(min(frameSize, rows.upperBound * span)),
+      paired: source.frames != frames, split: little != nil)
   }
 
   /// The taps' weights, [taps, span].
@@ -39,20 +49,24 @@ struct TemporalModule: Layer {
   }
 
   func forward(_ lane: Lane) {
-    var shape = kernelShape
-    unsafe tamring_temporal_forward(
-      lane.bf16, &shape, Int64(lane.clips), lane.value(src), weights(lane), lane.value(big),
-      lane.value(little ?? big))
+    let weights = unsafe weights(lane)
+    lane.team.part(rows, by: tileRows) { rows, _ in
+      var shape = kernelShape(rows)
+      unsafe tamring_temporal_forward(
+        lane.bf16, &shape, Int64(lane.clips), lane.value(src), weights, lane.value(big), lane.value(little ?? big))
+    }
   }
 
   func backward(_ lane: Lane, _ roles: [GradientRole], _ sink: GradientSink) throws {
-    var shape = kernelShape
     let other = little ?? big
-    let sums = unsafe lane.clearedSums(taps.count * span)
-    unsafe tamring_temporal_backward(
-      lane.bf16, &shape, Int64(lane.clips), lane.value(src), weights(lane), lane.value(big), lane.value(other),
-      lane.gradient(big), lane.gradient(other), roles[0] == .accumulate,
-      roles[0] == .none ? nil : lane.gradient(src), sums)
+    let weights = unsafe weights(lane)
+    let sums = unsafe lane.sums(taps.count * span, over: rows, by: tileRows) { rows, sums in
+      var shape = kernelShape(rows)
+      unsafe tamring_temporal_backward(
+        lane.bf16, &shape, Int64(lane.clips), lane.value(src), weights, lane.value(big), lane.value(other),
+        lane.gradient(big), lane.gradient(other), roles[0] == .accumulate,
+        roles[0] == .none ? nil : lane.gradient(src), sums)
+    }
     for (k, tap) in taps.enumerated() {
       for c in 0..<source.channels {
         var sum = 0.0

@@ -1,4 +1,4 @@
-// A lane: the memory in which one thread trains or evaluates up to a fixed number of clips.
+// A lane: the memory in which a thread, or a few, train or evaluate up to a fixed number of clips.
 import CKernels
 import Shared
 
@@ -31,7 +31,8 @@ public struct LaneResult {
 
 /// Activations, gradients and workspaces, planned when it is made; a step allocates nothing of size.
 ///
-/// A lane belongs to one thread at a time. Its results are a pure function of the arguments.
+/// A lane belongs to one thread at a time, which others may help. Its results are a pure function of the arguments,
+/// however many help.
 public final class Lane {
   public let network: Network
   public let maximumClips: Int
@@ -56,7 +57,10 @@ public final class Lane {
   private let evaluationPlan: MemoryPlan
   private let evaluationLayers: [any ForwardLayer]
   private let arena: AlignedStorage<UInt8>
+  let team: Team
+  /// Of each thread, and how many floats it is.
   private let work: FloatStorage
+  private let workCount: Int
   private let gradientScratch: FloatStorage
   private let channelScratch: FloatStorage
   private let sumScratch: AlignedStorage<Double>
@@ -70,7 +74,8 @@ public final class Lane {
   /// - Parameters:
   ///   - maximumClips: the most clips of a call; memory is proportional to it.
   ///   - training: false for a lane that only evaluates, in a fraction of the memory.
-  public init(_ network: Network, maximumClips: Int, training: Bool = true) {
+  ///   - threads: what shares the work of a pass, the caller's included.
+  public init(_ network: Network, maximumClips: Int, training: Bool = true, threads: Int = 1) {
     precondition(maximumClips > 0, "a lane of \(maximumClips) clips")
     let structure = network.structure
     self.network = network
@@ -85,25 +90,32 @@ public final class Lane {
     input = FloatStorage(count: 0)
     narrowInput = AlignedStorage(count: network.precision == .bf16 ? maximumClips * network.inputCount : 0)
 
+    team = Team(threads)
     var workspace = 0
     // The last lane of an epoch may be shorter, and fewer images need not mean less room.
     for clips in 1...maximumClips {
       for case let layer as Convolution in training ? structure.layers : evaluationLayers {
-        workspace = max(workspace, network.engine.prepare(layer.shape, images: layer.frames * clips))
+        for images in team.parts(layer.frames * clips) {
+          workspace = max(workspace, network.engine.prepare(layer.shape, images: images))
+        }
       }
       for case let layer as FinishedConvolution in evaluationLayers {
-        let (shape, images) = (layer.convolution.shape, layer.convolution.frames * clips)
-        workspace = max(workspace, network.engine.prepare(shape, images: images, finish: layer.finish))
+        for images in team.parts(layer.convolution.frames * clips) {
+          let shape = layer.convolution.shape
+          workspace = max(workspace, network.engine.prepare(shape, images: images, finish: layer.finish))
+        }
       }
     }
-    work = FloatStorage(count: workspace)
+    // In whole cache lines.
+    workCount = (workspace + 15) / 16 * 16
+    work = FloatStorage(count: workCount * threads)
 
     let channels = structure.values.map(\.channels).max() ?? 1
     slot = structure.values.map { Int(tamring_span(Int64($0.channels))) }.max() ?? 64
     let largest = network.layout.parameters.map(\.count).max() ?? 0
     gradientScratch = FloatStorage(count: max(2 * channels, largest))
     channelScratch = FloatStorage(count: (10 + network.recipe.blendingFrames) * slot)
-    sumScratch = AlignedStorage(count: max(2, network.recipe.blendingFrames) * slot)
+    sumScratch = AlignedStorage(count: Self.mostParts * max(2, network.recipe.blendingFrames) * slot)
     head = Head(network, maximumClips: maximumClips)
     canTrain = training
   }
@@ -144,6 +156,11 @@ public final class Lane {
     return LaneResult(losses: losses, logits: logits, top1: top1, top5: top5, batchStatistics: statistics)
   }
 
+  /// Calls `body` with each number below `pieces`, shared by the lane's threads: for what a gradient's sink does.
+  public func share(_ pieces: Int, _ body: (Int) -> Void) {
+    team.part(pieces) { pieces, _ in for piece in pieces { body(piece) } }
+  }
+
   /// The logits [clips, classes] in evaluation form: running statistics, no dropout.
   public func evaluate(
     parameters: FloatStorage, statistics: FloatStorage, input: FloatStorage, clips: Int
@@ -165,7 +182,11 @@ public final class Lane {
     self.parameters = parameters
     self.input = input
     self.pass = pass
-    if bf16 { unsafe tamring_narrow(input.base, Int64(clips * network.inputCount), narrowInput.base) }
+    if bf16 {
+      team.part(clips * network.inputCount, by: 4096) { range, _ in
+        unsafe tamring_narrow(input.base + range.lowerBound, Int64(range.count), narrowInput.base + range.lowerBound)
+      }
+    }
     if case .evaluation = pass {
       for layer in evaluationLayers { layer.forward(self) }
     } else {
@@ -213,7 +234,8 @@ extension Lane {
     unsafe UnsafePointer(parameters.base + tensor.offset)
   }
 
-  var workspace: UnsafeMutablePointer<Float> { unsafe work.base }
+  /// Each thread's own.
+  func workspace(_ thread: Int) -> UnsafeMutablePointer<Float> { unsafe work.base + thread * workCount }
 
   /// Where a layer writes a parameter's gradient before it emits it.
   var parameterGradient: UnsafeMutablePointer<Float> { unsafe gradientScratch.base }
@@ -236,9 +258,31 @@ extension Lane {
   /// Room for the expanded weights of all taps.
   var tapWeights: UnsafeMutablePointer<Float> { unsafe channelScratch.base + 10 * slot }
 
-  /// Zeroed sums.
-  func clearedSums(_ count: Int) -> UnsafeMutablePointer<Double> {
-    unsafe sumScratch.base.update(repeating: 0, count: count)
-    return unsafe sumScratch.base
+  /// The most parts of a sum, and rows that kernels add in float before they go into doubles.
+  private static let mostParts = 8
+  static let sumRows = 32
+
+  /// Sums over `rows`, which are parted and put together again in a way that depends on their number alone. `body` adds
+  /// those of a range of rows to zeroed sums.
+  /// - Parameters:
+  ///   - count: of the sums; rows: what is gone through, of which a part has `unit` times some.
+  func sums(
+    _ count: Int, over rows: Int, by unit: Int, _ body: (Range<Int>, UnsafeMutablePointer<Double>) -> Void
+  ) -> UnsafePointer<Double> {
+    let units = (rows + unit - 1) / unit
+    let parts = max(1, min(Self.mostParts, units))
+    let all = unsafe sumScratch.base
+    team.part(parts) { range, _ in
+      for part in range {
+        let sums = unsafe all + part * count
+        unsafe sums.update(repeating: 0, count: count)
+        let (first, last) = (units * part / parts * unit, min(rows, units * (part + 1) / parts * unit))
+        unsafe body(first..<last, sums)
+      }
+    }
+    for part in 0..<parts where part > 0 {
+      for i in 0..<count { unsafe all[i] += all[part * count + i] }
+    }
+    return unsafe UnsafePointer(all)
   }
 }

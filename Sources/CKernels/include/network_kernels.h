@@ -26,6 +26,9 @@ static inline int64_t tamring_span(int64_t channels) {
 uint32_t tamring_enter_lane_mode(void);
 void tamring_leave_lane_mode(uint32_t mode);
 
+/// Tells the processor that a thread looks again and again for what another does.
+static inline void tamring_pause(void) { __builtin_ia32_pause(); }
+
 /// A square window that slides over NHWC images, as a convolution's or a pool's.
 typedef struct {
   int64_t height, width, channels, kernel, stride, padding, out_height, out_width;
@@ -121,9 +124,10 @@ TAMRING_KERNEL(pointwise_forms, (int64_t outputs, int64_t inputs, bool turned, c
 /// must be what it says, and its scale be in the forms.
 TAMRING_KERNEL(pointwise, (int64_t pixels, int64_t from, int64_t to, const float *images, const float *forms, bool add,
                            const tamring_finish *finish, float *results))
-/// The gradient of weights [outputs, inputs]: slopes [pixels, outputs], turned, · images [pixels, inputs]. `room` is
-/// scratch for 128 pixels of both.
-TAMRING_KERNEL(pointwise_slopes, (int64_t pixels, int64_t outputs, int64_t inputs, const float *slopes,
+/// The gradient of weights [outputs, inputs]: slopes [pixels, outputs], turned, · images [pixels, inputs]. From one
+/// pixel's slopes to the next are `row` numbers, which may be more than `outputs`. `room` is scratch for 128 pixels of
+/// both.
+TAMRING_KERNEL(pointwise_slopes, (int64_t pixels, int64_t outputs, int64_t row, int64_t inputs, const float *slopes,
                                   const float *images, float *room, float *weights))
 
 // net_pointwise_bf16.c: the same for bfloat16, on processors that multiply it (avx512_bf16).
@@ -133,7 +137,7 @@ void tamring_narrow_forms(int64_t outputs, int64_t inputs, bool turned, const fl
 void tamring_narrow_pointwise(int64_t pixels, int64_t from, int64_t to, const void *images, const void *forms, bool add,
                               const tamring_finish *finish, void *results);
 /// Writes the weights' gradient, or adds to it. `room` is scratch for 256 pixels of both.
-void tamring_narrow_pointwise_slopes(int64_t pixels, int64_t outputs, int64_t inputs, const void *slopes,
+void tamring_narrow_pointwise_slopes(int64_t pixels, int64_t outputs, int64_t row, int64_t inputs, const void *slopes,
                                      const void *images, bool add, void *room, float *weights);
 
 // net_norm.c
@@ -158,9 +162,10 @@ TAMRING_KERNEL(accumulate, (bool bf16, const void *src, int64_t n, void *dst))
 
 // net_temporal.c
 /// A temporal module: `frames` results a clip, from as many source frames or, where `paired`, from half as many,
-/// each standing for two. Where `split`, odd results go to `odd` and even ones to `even`; else all to `odd`.
+/// each standing for two. Where `split`, odd results go to `odd` and even ones to `even`; else all to `odd`. Of each
+/// frame it takes the elements `begin ..< end`; both are multiples of `span`, or `end` is `frame_size`.
 typedef struct {
-  int64_t frames, taps, frame_size, span;
+  int64_t frames, taps, frame_size, span, begin, end;
   bool paired, split;
 } tamring_temporal_shape;
 /// `weights` is [taps, span], expanded.

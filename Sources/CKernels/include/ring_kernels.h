@@ -11,9 +11,11 @@ typedef struct {
   double inverse_scale;  ///< 2^-exponent
   double limit;          ///< largest |g / scale| that is added; beyond it 0 is added
   uint64_t key;          ///< Philox key of the noise
-  uint32_t tensor;       ///< counter words 1 to 3; word 0 is element / 4
+  uint32_t tensor;       ///< counter words 1 to 3; word 0 is element / 8
   uint32_t lane;
   uint32_t step;
+  uint64_t first;        ///< the tensor's element that the gradient begins with; a multiple of 8
+  bool past_caches;      ///< whether sums that are written, not added to, are read only when they have left the caches
 } tamring_ring_quantiser;
 
 /// sums[i] = [sums[i] +] floor(gradient[i] / scale + u), u uniform in [0, 1). Returns the largest bit pattern of |gradient[i]|:

@@ -6,7 +6,7 @@ import Shared
 
 /// Where workers are, and how they and the coordinator find one another.
 struct ClusterOptions: ParsableArguments {
-  @Option(help: "The hosts file: HOST [slots=N] [threads=N] [address=A] [data=PATH], one host a line.")
+  @Option(help: "The hosts file: HOST [slots=N] [threads=N] [lane_threads=N] [address=A] [data=PATH], one host a line.")
   var workers: String
 
   @Option(help: "Where to listen for workers, as tcp://HOST:PORT; port 0 for any free one.")

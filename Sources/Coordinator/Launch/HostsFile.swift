@@ -2,13 +2,14 @@
 import Foundation
 import Shared
 
-/// One line of the hosts file: `HOST [slots=N] [threads=N] [address=A] [data=PATH] [worker=PATH] [key=value…]`.
+/// One line of the hosts file: `HOST [slots=N] [threads=N] [lane_threads=N] [address=A] [data=PATH] [worker=PATH] [key=value…]`.
 struct HostEntry: Equatable, Sendable {
   var host: String
   /// Workers that run there.
   var slots = 1
-  /// Threads of each worker; nil: the worker decides.
+  /// Lanes that each worker computes at once, and threads that share each of them; nil: the worker decides.
   var threads: Int?
+  var laneThreads: Int?
   /// The address that its workers listen at and tell their peers; nil: where their route to the coordinator leaves.
   var address: String?
   /// Where the host keeps its copy of the data; nil: the recipe's path.
@@ -27,6 +28,7 @@ struct Slot: Equatable, Sendable {
   var rank: Int
   var host: String
   var threads: Int?
+  var laneThreads: Int?
   var address: String?
   var data: String?
   var worker: String?
@@ -45,8 +47,8 @@ struct HostsFile: Equatable, Sendable {
     let expanded = entries.flatMap { Array(repeating: $0, count: $0.slots) }
     return expanded.enumerated().map { rank, entry in
       Slot(
-        rank: rank, host: entry.host, threads: entry.threads, address: entry.address, data: entry.data,
-        worker: entry.worker, options: entry.options)
+        rank: rank, host: entry.host, threads: entry.threads, laneThreads: entry.laneThreads, address: entry.address,
+        data: entry.data, worker: entry.worker, options: entry.options)
     }
   }
 
@@ -106,6 +108,7 @@ struct HostsFile: Equatable, Sendable {
       switch key {
       case "slots": entry.slots = try integer(value, key, 1...maximumSlots)
       case "threads": entry.threads = try integer(value, key, 1...1024)
+      case "lane_threads": entry.laneThreads = try integer(value, key, 1...64)
       case "address": entry.address = try address(value)
       case "data": entry.data = value
       case "worker": entry.worker = value

@@ -57,6 +57,7 @@ final class WorkerFleet {
     starts[rank] = count + 1
     var arguments = ["--rank", "\(rank)", "--coordinator", coordinator.description]
     if let threads = slot.threads { arguments += ["--threads", "\(threads)"] }
+    if let threads = slot.laneThreads { arguments += ["--lane-threads", "\(threads)"] }
     if let address = slot.address { arguments += ["--listen", address] }
     if let data = slot.data { arguments += ["--data", data] }
     if insecure { arguments.append("--insecure-listen") }

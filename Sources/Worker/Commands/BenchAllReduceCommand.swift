@@ -80,8 +80,8 @@ struct BenchAllReduceCommand: ParsableCommand {
     recipe.exchange.gradientBits = gradientBits
     let share = lanes / ranks
     let bench = StepBench(
-      recipe, try Network(recipe.model, engine: recipe.engine), threads: share, training: true, lanes: lanes,
-      seed: UInt64(rank * share))
+      recipe, try Network(recipe.model, engine: recipe.engine), threads: ComputeThreads(lanes: share),
+      training: true, lanes: lanes, seed: UInt64(rank * share))
     for _ in 0..<2 { bench.step() }
     return bench.partial
   }
@@ -94,7 +94,9 @@ private final class AllReduceBench {
   private let peers: PeerLinks
   private let session: RingSession
   private let partial: IntegerVectors
-  private let sums: IntegerVectors
+  /// Of steps in turn. Without the vote a rank may begin a step while another still wants sums of the one before, which
+  /// are lent to the sockets, but not two steps later.
+  private let vectors: [IntegerVectors]
   private let votes: Bool
   private var step: UInt64 = 0
 
@@ -102,13 +104,15 @@ private final class AllReduceBench {
 
   init(_ command: BenchAllReduceCommand, _ partial: IntegerVectors) throws {
     self.partial = partial
-    sums = IntegerVectors(gradientCount: partial.gradients.count, statisticCount: partial.statistics.count)
     votes = !command.noVote
+    vectors = (0..<(votes || command.ranks == 2 ? 1 : 2)).map { _ in
+      IntegerVectors(gradientCount: partial.gradients.count, statisticCount: partial.statistics.count)
+    }
     var settings = RingSettings()
     settings.codec = command.codec
     let plan = RingPlan(
-      size: command.ranks, position: command.rank, gradientCount: sums.gradients.count,
-      statisticCount: sums.statistics.count, settings: settings)
+      size: command.ranks, position: command.rank, gradientCount: partial.gradients.count,
+      statisticCount: partial.statistics.count, settings: settings)
     session = RingSession(generation: 1, plan: plan, settings: settings)
     session.hands = command.threads
     peers = try PeerLinks(MessagingContext(), listen: try Endpoint(command.listen))
@@ -119,6 +123,7 @@ private final class AllReduceBench {
   }
 
   func reduce() throws {
+    let sums = vectors[Int(step) % vectors.count]
     try session.begin(step: step, attempt: 0, partials: partial, sums: sums)
     try session.startAll()
     try run { session.isReduced }

@@ -22,16 +22,21 @@ struct BenchStepCommand: ParsableCommand {
   @Option(help: "A recipe; its engine, precision, model, optimizer and batch.clips_per_lane are used.")
   var recipe: String
   @Option(help: "Lanes of a step, each on a thread of its own.") var threads = 1
+  @Option(help: "Threads that share each lane.") var laneThreads = 1
   @Option(help: "Steps to measure, after one that warms up.") var steps = 5
   @Flag(help: "Evaluate instead.") var evaluate = false
   @Flag(help: "Wait for a line on standard input before each step.") var onRequest = false
   @Flag(help: "At the end, the time of each shape's convolutions.") var layers = false
 
   func run() throws {
-    guard threads > 0, steps > 0 else { throw SharedError(.usage, "--threads and --steps begin at 1") }
+    guard threads > 0, laneThreads > 0, steps > 0 else {
+      throw SharedError(.usage, "--threads, --lane-threads and --steps begin at 1")
+    }
     let recipe = try Recipe.read(path: recipe)
     let engine = TimedEngine(try recipe.makeEngine())
-    let bench = StepBench(recipe, try Network(recipe.model, engine: engine), threads: threads, training: !evaluate)
+    let bench = StepBench(
+      recipe, try Network(recipe.model, engine: engine), threads: ComputeThreads(lanes: threads, each: laneThreads),
+      training: !evaluate)
     bench.step()
     _ = engine.take()
     var rows: [TimedEngine.Row] = []
@@ -42,7 +47,7 @@ struct BenchStepCommand: ParsableCommand {
       let after = usage()
       let timed = engine.take()
       rows += timed
-      let convolution = timed.reduce(0) { $0 + $1.seconds } / Double(threads)
+      let convolution = timed.reduce(0) { $0 + $1.seconds } / Double(threads * laneThreads)
       print(
         """
         {"seconds": \(seconds), "convolution_seconds": \(convolution), "clips": \(bench.clips), \
@@ -78,7 +83,7 @@ struct BenchStepCommand: ParsableCommand {
   }
 }
 
-/// The memory of a worker that computes `threads` lanes at once.
+/// The memory of a worker that computes as many lanes at once.
 final class StepBench {
   private let recipe: Recipe
   private let network: Network
@@ -102,15 +107,18 @@ final class StepBench {
   /// - Parameters:
   ///   - lanes: of the whole step, if others compute some of them; `seed`: of the clips.
   init(
-    _ recipe: Recipe, _ network: Network, threads: Int, training: Bool, lanes total: Int? = nil, seed: UInt64 = 0
+    _ recipe: Recipe, _ network: Network, threads: ComputeThreads, training: Bool, lanes total: Int? = nil,
+    seed: UInt64 = 0
   ) {
     let clips = recipe.batch.clipsPerLane
-    fullClips = (total ?? threads) * clips
+    fullClips = (total ?? threads.lanes) * clips
     self.recipe = recipe
     self.network = network
-    pool = Threads(threads)
-    lanes = (0..<threads).map { _ in Lane(network, maximumClips: clips, training: training) }
-    inputs = (0..<threads).map { lane in
+    pool = Threads(threads.lanes)
+    lanes = (0..<threads.lanes).map { _ in
+      Lane(network, maximumClips: clips, training: training, threads: threads.each)
+    }
+    inputs = (0..<threads.lanes).map { lane in
       let input = FloatStorage(count: clips * network.inputCount)
       var random = Philox(seed: seed + UInt64(lane), .selfTest)
       for i in 0..<input.count { input[i] = Float(random.unit() * 4 - 2) }
@@ -126,7 +134,7 @@ final class StepBench {
       training
       ? GradientAccumulator(
         tensorCounts: network.layout.parameters.map(\.count),
-        statisticCount: network.layout.statisticCount + LaneStatistics.extra, laneCount: total ?? threads) : nil
+        statisticCount: network.layout.statisticCount + LaneStatistics.extra, laneCount: total ?? threads.lanes) : nil
   }
 
   func step() {
@@ -144,7 +152,10 @@ final class StepBench {
         let result = try unsafe lanes[thread].train(
           parameters: parameters, input: inputs[thread], labels: labels,
           dropout: DropoutKey(seed: 1, step: number, lane: thread)
-        ) { tensor, gradient in unsafe accumulator.add(tensor: tensor, lane: thread, gradient: gradient, in: attempt) }
+        ) { tensor, gradient in
+          unsafe accumulator.add(
+            tensor: tensor, lane: thread, gradient: gradient, in: attempt, sharing: lanes[thread].share)
+        }
         accumulator.addStatistics(
           LaneStatistics.entries(result, clips: labels.count, lanes: lanes.count), at: 0, lane: thread)
       } catch { preconditionFailure("the accumulator throws nothing, yet: \(error)") }

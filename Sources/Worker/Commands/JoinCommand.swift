@@ -27,6 +27,9 @@ struct JoinCommand: ParsableCommand {
   @Option(help: "Lanes that are computed at once.")
   var threads = 1
 
+  @Option(help: "Threads that share each lane: for the cores that memory leaves idle, as it is the lanes that take it.")
+  var laneThreads = 1
+
   @Option(help: "This host's copy of the data, instead of the recipe's.")
   var data: String?
 
@@ -35,6 +38,7 @@ struct JoinCommand: ParsableCommand {
 
   func validate() throws {
     guard threads >= 1 && threads <= 1024 else { throw ValidationError("--threads must be from 1 to 1024") }
+    guard laneThreads >= 1 && laneThreads <= 64 else { throw ValidationError("--lane-threads must be from 1 to 64") }
   }
 
   func run() throws {
@@ -63,7 +67,8 @@ struct JoinCommand: ParsableCommand {
       WorkerLoop.Settings(
         identity: WorkerIdentity(rank: rank, incarnation: .random(in: 1...UInt64.max)), coordinator: target,
         listen: own,
-        advertise: try advertise.map { try advertised($0, own) }, threads: threads, dataPath: data),
+        advertise: try advertise.map { try advertised($0, own) },
+        threads: ComputeThreads(lanes: threads, each: laneThreads), dataPath: data),
       log: log)
     try loop.run()
   }

@@ -169,7 +169,7 @@ extension WorkerLoop {
     let share = CommitRecord.Share(
       lanes: work.summed.sorted(), rawBytes: UInt64(counters.rawBytes - clock.before.rawBytes),
       wireBytes: UInt64(counters.bytesSent - clock.before.bytesSent),
-      times: clock.times(work.times, threads: settings.threads, apply: (ContinuousClock.now - begun).seconds))
+      times: clock.times(work.times, threads: settings.threads.lanes, apply: (ContinuousClock.now - begun).seconds))
     let record = CommitRecord(
       generation: session.generation?.number ?? 0, step: step, attempt: work.attempt, digest: digest, weights: weights,
       after: state.digest, loss: tally.loss, top1: tally.top1, top5: tally.top5, clips: tally.clips,

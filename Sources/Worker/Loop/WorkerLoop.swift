@@ -15,7 +15,7 @@ final class WorkerLoop {
     var listen: Endpoint
     /// What peers are told to connect to, if not where this worker listens.
     var advertise: String?
-    var threads: Int
+    var threads: ComputeThreads
     var dataPath: String?
   }
 
@@ -245,7 +245,7 @@ final class WorkerLoop {
       .hello(
         Hello(
           host: ProcessInfo.processInfo.hostName, pid: ProcessInfo.processInfo.processIdentifier,
-          threads: settings.threads, endpoint: settings.advertise ?? peers.endpoint.description,
+          threads: settings.threads.all, endpoint: settings.advertise ?? peers.endpoint.description,
           fingerprint: Fingerprint.own, past: session.past)))
   }
 

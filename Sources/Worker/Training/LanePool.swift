@@ -1,10 +1,21 @@
-// The threads that compute: each owns the memory of one lane and takes jobs from a common queue.
+// The threads that compute: each owns the memory of one lane, has helpers of its own where that is wanted, and takes jobs
+// from a common queue.
 import BLVNet
 import Foundation
 import Ring
 import Shared
 import Synchronization
 import VideoData
+
+/// How many threads compute.
+struct ComputeThreads: Sendable {
+  /// Lanes that are computed at once.
+  var lanes = 1
+  /// Threads that share each of them.
+  var each = 1
+
+  var all: Int { lanes * each }
+}
 
 /// One lane of one attempt of a step.
 struct LaneTask: Sendable {
@@ -45,7 +56,7 @@ final class LanePool: Sendable {
   private struct Given: Error {}
 
   private let context: RunContext
-  private let threads: Int
+  private let threads: ComputeThreads
   private let accumulator: GradientAccumulator
   private let parameters: FloatStorage
   private let feed: ClipFeed
@@ -59,8 +70,8 @@ final class LanePool: Sendable {
   private let loader = ClipLoader()
 
   init(
-    _ context: RunContext, threads: Int, accumulator: GradientAccumulator, parameters: FloatStorage, feed: ClipFeed,
-    wake: @escaping @Sendable () -> Void
+    _ context: RunContext, threads: ComputeThreads, accumulator: GradientAccumulator, parameters: FloatStorage,
+    feed: ClipFeed, wake: @escaping @Sendable () -> Void
   ) {
     self.context = context
     self.threads = threads
@@ -68,7 +79,7 @@ final class LanePool: Sendable {
     self.parameters = parameters
     self.feed = feed
     self.wake = wake
-    for number in 0..<threads {
+    for number in 0..<threads.lanes {
       let thread = Thread { self.work() }
       thread.name = "lane \(number)"
       thread.stackSize = 8 << 20
@@ -88,7 +99,9 @@ final class LanePool: Sendable {
   var moved: UInt64 { steps.load(ordering: .relaxed) &+ feed.decoded }
 
   /// Threads that have nothing to do.
-  var idle: Int { max(0, threads - busy.load(ordering: .relaxed) - queue.withLock { $0.count }) }
+  var idle: Int {
+    max(0, threads.lanes - busy.load(ordering: .relaxed) - queue.withLock { $0.count }) * threads.each
+  }
 
   var currentRound: UInt64 { round.load(ordering: .acquiring) }
 
@@ -118,7 +131,8 @@ final class LanePool: Sendable {
   }
 
   private func work() {
-    let lane = Lane(context.network, maximumClips: context.recipe.batch.clipsPerLane)
+    let lane = Lane(
+      context.network, maximumClips: context.recipe.batch.clipsPerLane, threads: threads.each)
     while true {
       condition.lock()
       var next: Job?
@@ -174,7 +188,9 @@ final class LanePool: Sendable {
       if times.forward == 0 { times.forward = lap() } else { times.backward += lap() }
       guard job.round == currentRound else { throw Given() }
       steps.add(1, ordering: .relaxed)
-      if unsafe accumulator.add(tensor: tensor, lane: job.lane, gradient: gradient, in: job.scales) { wake() }
+      let completes = unsafe accumulator.add(
+        tensor: tensor, lane: job.lane, gradient: gradient, in: job.scales, sharing: lane.share)
+      if completes { wake() }
       times.quantise += lap()
     }
     let entries = LaneStatistics.entries(result, clips: batch.labels.count, lanes: context.recipe.batch.lanes)
