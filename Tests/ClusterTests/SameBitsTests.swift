@@ -6,12 +6,13 @@ import Testing
 /// The first promise, with real processes: whatever the number of workers and threads, and whatever happens to them,
 /// the final files are the same bytes.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct SameBitsTests {
-  @Test("1, 2 and 3 workers, of 1 and 2 threads, end with the same bytes; another seed does not")
+  @Test("1, 2 and 3 workers, of 1 and 2 threads or lanes of 3, end with the same bytes; another seed does not")
   func workersAndThreads() throws {
     let cluster = try LocalCluster()
     var weights: [String: [String]] = [:]
     for hosts in [
       "localhost", "localhost slots=2", "localhost slots=3", "localhost threads=2", "localhost slots=2 threads=2",
+      "localhost slots=2 lane_threads=3",
     ] {
       let name = hosts.replacingOccurrences(of: " ", with: "-").replacingOccurrences(of: "=", with: "")
       let finished = try cluster.train(name, hosts: hosts)

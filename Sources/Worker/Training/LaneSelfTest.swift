@@ -1,11 +1,13 @@
 // What shows that this machine computes and decodes to the same bits as the others, before it takes part.
 import BLVNet
+import Ring
 import Shared
 import VideoData
 
 enum LaneSelfTest {
-  /// Computes one clip of fixed numbers with fixed weights, forward and backward, in the shapes of the run; and decodes
-  /// the first clip of the index. Kernels of different CPU levels, and libraries of different versions, show here.
+  /// Computes one clip of fixed numbers with fixed weights, forward and backward, in the shapes of the run, and
+  /// quantises some of them; and decodes the first clip of the index. Kernels of different CPU levels, and versions of
+  /// libraries and of ours, show here.
   static func run(_ context: RunContext, on lane: Lane, _ loader: ClipLoader) -> SelfTest {
     SelfTest(lane: computed(context, on: lane), clip: decoded(context, loader))
   }
@@ -24,6 +26,9 @@ enum LaneSelfTest {
       ) { _, gradient in unsafe stream.update(UnsafeRawBufferPointer(gradient)) }
       unsafe (result.logits + result.losses).withUnsafeBytes { unsafe stream.update($0) }
     } catch { preconditionFailure("the sink of the self-test throws nothing, yet: \(error)") }
+    let quantised = GradientAccumulator(tensorCounts: [min(input.count, 5000)], statisticCount: 0, laneCount: 1)
+    quantised.add(tensor: 0, lane: 0, gradient: input, in: .init(seed: 1, step: 0, exponents: [-3]))
+    unsafe stream.update(UnsafeRawBufferPointer(quantised.partial.gradients.bytes))
     return stream.finish()
   }
 

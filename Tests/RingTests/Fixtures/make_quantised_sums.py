@@ -36,12 +36,17 @@ def purpose_key(seed, purpose):
 
 def quantise(gradient, exponent, seed, step, lane, tensor):
     key = (purpose_key(seed, 6) + (step >> 32) * 0x9E3779B97F4A7C15) % 2**64
-    blocks = (len(gradient) + 3) // 4
+    blocks = (len(gradient) + 7) // 8
     counters = np.zeros((blocks, 4), dtype=np.uint64)
     counters[:, 0] = np.arange(blocks)
     counters[:, 1:] = [tensor, lane, step % 2**32]
-    noise = philox(counters, key).reshape(-1)[: len(gradient)].astype(np.float64) * 2.0**-32
-    return np.floor(gradient.astype(np.float64) * 2.0**-exponent + noise)
+    # Eight numbers of 16 bits a block, the lower half of a word first.
+    words = philox(counters, key).reshape(-1)
+    halves = np.stack([words & np.uint64(0xFFFF), words >> np.uint64(16)], axis=1).reshape(-1)[: len(gradient)]
+    noise = ((2 * halves.astype(np.int64) + 1) * 2.0**-17).astype(np.float32)
+    scaled = (gradient.astype(np.float64) * 2.0**-exponent).astype(np.float32)
+    whole = np.floor(scaled)
+    return whole + (scaled - whole + noise >= 1)
 
 
 def main():
