@@ -20,12 +20,13 @@ final class BucketTracker: Sendable {
   ///   - tensors: each tensor's elements in the vector, in order.
   ///   - bucketValues: elements of a bucket, as in `RingSettings`.
   init(tensors: [Range<Int>], bucketValues: Int) {
+    let all = RingPlan.buckets(of: tensors.last?.upperBound ?? 0, bucketValues)
     buckets = tensors.map { range in
-      range.isEmpty ? 0..<0 : range.lowerBound / bucketValues..<(range.upperBound - 1) / bucketValues + 1
+      let first = all.firstIndex { $0.upperBound > range.lowerBound } ?? 0
+      return range.isEmpty ? 0..<0 : first..<(all.firstIndex { $0.upperBound >= range.upperBound } ?? first) + 1
     }
-    let count = ((tensors.last?.upperBound ?? 0) + bucketValues - 1) / bucketValues
     state = Mutex(
-      State(added: Array(repeating: 0, count: tensors.count), missing: Array(repeating: 0, count: count)))
+      State(added: Array(repeating: 0, count: tensors.count), missing: Array(repeating: 0, count: all.count)))
   }
 
   /// Nothing has been added.

@@ -3,7 +3,7 @@ import Shared
 
 /// What can be tuned. All ranks of a generation use the same.
 public struct RingSettings: Hashable, Sendable {
-  /// Int32 values of a bucket; 2^20 are 4 MiB.
+  /// Int32 values of a bucket, but for smaller ones at the front; 2^20 are 4 MiB.
   public var bucketValues = 1 << 20
   /// Values of a chunk, at most 65,536; one chunk is one frame.
   public var chunkValues = 1 << 16
@@ -49,12 +49,24 @@ public struct RingPlan: Hashable, Sendable {
     self.position = position
     chunkValues = settings.chunkValues
     wholeValues = settings.wholeValues
-    buckets =
-      stride(from: 0, to: gradientCount, by: settings.bucketValues).map {
-        $0..<min($0 + settings.bucketValues, gradientCount)
-      } + [0..<statisticCount]
+    buckets = Self.buckets(of: gradientCount, settings.bucketValues) + [0..<statisticCount]
     precondition(buckets.count <= Int(UInt16.max), "\(buckets.count) buckets; make them larger")
   }
+
+  /// How gradients are cut. The first layers' are complete last, when all others have gone round already: so that little
+  /// is left to do then, buckets begin small, and each is as large as all before it, up to the size that is wanted.
+  static func buckets(of count: Int, _ bucketValues: Int) -> [Range<Int>] {
+    var buckets: [Range<Int>] = []
+    var first = 0
+    while first < count {
+      let last = min(count, first + min(bucketValues, max(first, smallestBucket)))
+      buckets.append(first..<last)
+      first = last
+    }
+    return buckets
+  }
+
+  private static let smallestBucket = 1 << 16
 
   /// The bucket of the statistics.
   public var statisticsBucket: Int { buckets.count - 1 }

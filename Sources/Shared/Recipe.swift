@@ -110,7 +110,7 @@ public struct ExchangeRecipe: Hashable, Sendable {
   public var gradientBits = 10
   /// Values of a compressed chunk.
   public var chunkValues = 65_536
-  /// Values of a bucket.
+  /// Values of a bucket; the first few, which are complete last, are smaller.
   public var bucketValues = 1_048_576
   /// Whether chunks are compressed.
   public var codec = Codec.auto
