@@ -123,9 +123,6 @@ INLINE float16v finished(const tamring_finish *finish, int64_t c, float16v sums)
 
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/// Rows of `span` that are added in float before they go into doubles.
-enum { BLOCK_ROWS = 32 };
-
 /// Columns whose sums in float stay in the cache nearest to the processor. Where all columns do, memory is read from one
 /// end to the other, as it likes best.
 enum { COLUMNS = 2048 };

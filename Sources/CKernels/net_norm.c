@@ -44,8 +44,8 @@ INLINE void add_to_doubles(const float *restrict block, int64_t columns, double 
 BODY norm_sums_body(bool bf16, const void *restrict x, int64_t n, int64_t span, const float *restrict pivot,
                     double *restrict sums) {
   const int64_t rows = n / span;
-  for (int64_t first = 0; first < rows; first += BLOCK_ROWS) {
-    const int64_t last = smaller(rows, first + BLOCK_ROWS);
+  for (int64_t first = 0; first < rows; first += tamring_block_rows) {
+    const int64_t last = smaller(rows, first + tamring_block_rows);
     for (int64_t j = 0; j < span; j += COLUMNS) {
       const int64_t columns = smaller(COLUMNS, span - j);
       float sum[COLUMNS], squares[COLUMNS];
@@ -146,8 +146,8 @@ INLINE void add_slopes(bool bf16, void *restrict g, const void *restrict y, cons
 /// The sums of whole rows; what is null in the call is left out of the loops.
 INLINE void sum_slopes(bool bf16, void *g, const void *y, const void *x, int64_t rows, int64_t span,
                        const float *mean, const float *scale, const float *shift, double *sums) {
-  for (int64_t first = 0; first < rows; first += BLOCK_ROWS) {
-    const int64_t last = smaller(rows, first + BLOCK_ROWS);
+  for (int64_t first = 0; first < rows; first += tamring_block_rows) {
+    const int64_t last = smaller(rows, first + tamring_block_rows);
     for (int64_t j = 0; j < span; j += COLUMNS) {
       const int64_t columns = smaller(COLUMNS, span - j);
       float sum[COLUMNS], products[COLUMNS];

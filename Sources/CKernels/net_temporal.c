@@ -15,12 +15,9 @@ static inline __attribute__((always_inline)) int64_t source_offset(const tamring
   return s->paired ? (clip * (s->frames / 2) + t / 2) * s->frame_size : (clip * s->frames + t) * s->frame_size;
 }
 
-/// Elements of a tile: whole blocks of rows. While it is worked on, the next one is fetched: of so many frames side by
-/// side the processor would not by itself.
-INLINE int64_t tile_of(const tamring_temporal_shape *s) {
-  const int64_t block = BLOCK_ROWS * s->span;
-  return (8192 + block - 1) / block * block;
-}
+/// Elements of a tile. While it is worked on, the next one is fetched: of so many frames side by side the processor would
+/// not by itself.
+INLINE int64_t tile_of(const tamring_temporal_shape *s) { return tamring_temporal_rows(s->span) * s->span; }
 
 /// What is added up into one frame: frames of n elements, and weights that repeat after `span`.
 typedef struct {
@@ -131,8 +128,8 @@ INLINE void mask_and_add(bool bf16, int count, int rows, const masked_tile *tile
 /// The same over a tile of `n` elements, and from the blocks into doubles.
 INLINE void mask_tile(bool bf16, int count, const masked_tile *tile, const tap_sums *to, int64_t n, int64_t span) {
   const int64_t rows = n / span;
-  for (int64_t top = 0; top < rows; top += BLOCK_ROWS) {
-    const int64_t last = smaller(rows, top + BLOCK_ROWS);
+  for (int64_t top = 0; top < rows; top += tamring_block_rows) {
+    const int64_t last = smaller(rows, top + tamring_block_rows);
     for (int64_t j = 0; j < span; j += COLUMNS) {
       const int64_t columns = smaller(COLUMNS, span - j);
       float blocks[TOGETHER][COLUMNS];

@@ -59,6 +59,10 @@ public final class GradientAccumulator: Sendable {
     init(_ range: Range<Int>) { self.range = range }
   }
 
+  /// Values that one thread quantises at a time, and of a tensor whose sums have left the caches when they are read.
+  private static let piece = 1 << 16
+  private static let large = 1 << 19
+
   /// The sums so far; complete once every lane has added every tensor.
   public let partial: IntegerVectors
   /// Lanes of a step (V).
@@ -139,7 +143,7 @@ public final class GradientAccumulator: Sendable {
     let quantiser = tamring_ring_quantiser(
       inverse_scale: GradientScale.power(-Int(exponent)), limit: Double(limit), key: key, tensor: UInt32(tensor),
       lane: UInt32(lane), step: UInt32(truncatingIfNeeded: attempt.step), first: 0,
-      past_caches: gradient.count >= 1 << 19)
+      past_caches: gradient.count >= Self.large)
     slot.findings.withLock { findings in
       let largestBits = Atomic<UInt32>(0)
       let (adds, sums) = unsafe (!findings.isStale, partial.gradients.base + slot.range.lowerBound)
@@ -162,9 +166,6 @@ public final class GradientAccumulator: Sendable {
     }
     return buckets.added(tensor)
   }
-
-  /// Values that one thread quantises at a time.
-  private static let piece = 1 << 16
 
   /// The same, of gradients that lie in a storage.
   public func add(tensor: Int, lane: Int, gradient: FloatStorage, at offset: Int = 0, in attempt: Attempt) {

@@ -32,13 +32,13 @@ import Testing
     let counts = Mutex([0, 0, 0])
     for call in 1...3000 {
       team.run { thread in
-        // Long enough for the caller, who waits, to fall asleep.
-        if thread == 2, call % 100 == 50 { usleep(500) }
+        // The caller, who waits, and the other thread fall asleep.
+        if thread == 2, call % 100 == 50 { while team.asleep < 2 { sched_yield() } }
         counts.withLock { $0[thread] += 1 }
       }
       #expect(counts.withLock { $0 } == [call, call, call])
-      // And for the others.
-      if call % 100 == 0 { usleep(500) }
+      // All but the caller do.
+      if call % 100 == 0 { while team.asleep < 2 { sched_yield() } }
     }
   }
 }

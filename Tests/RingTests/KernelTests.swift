@@ -23,6 +23,12 @@ import Testing
         #expect(largest == tamring_ring_quantise_plain(gradient, count, &quantiser, add, &plain))
         #expect(largest == gradient.map(\.magnitude).max()?.bitPattern ?? 0)
         #expect(fast == plain)
+        // Past the caches, where the sums lie as that needs it.
+        quantiser.past_caches = true
+        let aligned = AlignedStorage<Int32>(repeatElement(17, count: count))
+        #expect(tamring_ring_quantise(gradient, count, &quantiser, add, aligned.base) == largest)
+        #expect(aligned.array == plain)
+        quantiser.past_caches = false
         // In pieces, as threads share it.
         let cut = count / 16 * 8
         var pieces = [Int32](repeating: 17, count: count)

@@ -52,7 +52,7 @@ final class BFloat16Engine: ConvolutionEngine {
 
   /// Floats of the workspace that an image before the convolution takes, in whole cache lines.
   private func imageCount(_ shape: ConvolutionShape) -> Int {
-    (shape.height * shape.width * shape.inputChannels + 31) / 32 * 16
+    (shape.inputCount + 31) / 32 * 16
   }
 
   func forward(
@@ -89,8 +89,8 @@ final class BFloat16Engine: ConvolutionEngine {
         dSrc, weights, results, workspace)
     }
     // No convolution adds to what is there: an image at a time, to stay in the caches. This network adds to 1x1 only.
-    let (count, rest) = unsafe (shape.height * shape.width * shape.inputChannels, workspace + imageCount(shape))
-    let resultBytes = 2 * shape.outputHeight * shape.outputWidth * shape.outputChannels
+    let (count, rest) = unsafe (shape.inputCount, workspace + imageCount(shape))
+    let resultBytes = 2 * shape.outputCount
     for image in 0..<images {
       unsafe primitives.find(shape, 1, TAMRING_DNN_DATA).run(
         workspace, weights, results + image * resultBytes, rest)

@@ -27,6 +27,9 @@ public struct ConvolutionShape: Sendable, Hashable {
 
   public var outputHeight: Int { (height + 2 * padding - kernel) / stride + 1 }
   public var outputWidth: Int { (width + 2 * padding - kernel) / stride + 1 }
+  /// Elements of an image before the convolution, and behind it.
+  var inputCount: Int { height * width * inputChannels }
+  var outputCount: Int { outputHeight * outputWidth * outputChannels }
   public var weightCount: Int { outputChannels * columns }
   /// Multiply-adds for one image.
   public var multiplyAdds: Int { outputHeight * outputWidth * weightCount }

@@ -83,7 +83,7 @@ public struct OpenBLASEngine: FloatEngine {
       return
     }
     if !accumulate {
-      unsafe dSrc.update(repeating: 0, count: images * shape.height * shape.width * shape.inputChannels)
+      unsafe dSrc.update(repeating: 0, count: images * shape.inputCount)
     }
     let tile = tileRows(shape, images: images)
     var window = shape.window

@@ -35,7 +35,7 @@ struct StemConvolution {
       unsafe tamring_winograd_multiply(1, tiles, used, outputs, room.inputs, room.forms, room.outputs)
       unsafe tamring_winograd_outputs(
         false, &written, false, room.outputs, first, tiles, 0, outputs, finish?.pointee.adds ?? false, finish,
-        dst + image * shape.outputHeight * shape.outputWidth * shape.outputChannels)
+        dst + image * shape.outputCount)
     }
   }
 
@@ -48,7 +48,7 @@ struct StemConvolution {
     let room = unsafe room(shape, workspace)
     unsafe forEachBlock(shape, images, src, room) { image, first, tiles in
       unsafe tamring_winograd_slopes(
-        false, &slopes, dDst + image * shape.outputHeight * shape.outputWidth * shape.outputChannels, first, tiles,
+        false, &slopes, dDst + image * shape.outputCount, first, tiles,
         room.outputs)
       // With the roles exchanged: phases have fewer channels than a panel.
       var part = tamring_winograd_slopes_shape(
@@ -79,7 +79,7 @@ struct StemConvolution {
     var (whole, read) = (shape.window, window(shape, Int64(Self.channels)))
     let total = ((shape.outputHeight + 2) / 3) * ((shape.outputWidth + 2) / 3)
     for image in 0..<images {
-      unsafe tamring_stem_phases(&whole, src + image * shape.height * shape.width * shape.inputChannels, room.phases)
+      unsafe tamring_stem_phases(&whole, src + image * shape.inputCount, room.phases)
       for first in stride(from: 0, to: total, by: Self.most) {
         let tiles = Int64(min(Self.most, total - first))
         unsafe tamring_winograd_inputs(false, &read, false, room.phases, Int64(first), tiles, room.inputs)

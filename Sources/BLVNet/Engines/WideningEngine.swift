@@ -18,11 +18,11 @@ struct WideningEngine: ConvolutionEngine {
   )
 
   private func srcCount(_ shape: ConvolutionShape, _ images: Int) -> Int {
-    images * shape.height * shape.width * shape.inputChannels
+    images * shape.inputCount
   }
 
   private func dstCount(_ shape: ConvolutionShape, _ images: Int) -> Int {
-    images * shape.outputHeight * shape.outputWidth * shape.outputChannels
+    images * shape.outputCount
   }
 
   /// Whole cache lines.

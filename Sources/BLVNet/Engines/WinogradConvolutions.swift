@@ -119,10 +119,10 @@ struct WinogradConvolutions {
           unsafe tamring_winograd_inputs(bf16, &read, false, src, Int64(first), Int64(tiles), a)
           unsafe tamring_winograd_slopes(bf16, &slopes, dDst, Int64(first), Int64(tiles), b)
         }
-        var shape = tamring_winograd_slopes_shape(
+        var product = tamring_winograd_slopes_shape(
           stride: Int64(shape.stride), tiles: Int64(tiles), outputs: Int64(outputs), inputs: Int64(inputs),
           first: Int64(channel), count: Int64(width))
-        unsafe tamring_winograd_multiply_slopes(&shape, b, a, first > 0, forms)
+        unsafe tamring_winograd_multiply_slopes(&product, b, a, first > 0, forms)
       }
       unsafe tamring_winograd_weight_slopes(
         forms, Int64(shape.stride), Int64(width), Int64(inputs), dWeights + 9 * channel * inputs)

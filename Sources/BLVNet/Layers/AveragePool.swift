@@ -15,29 +15,23 @@ struct AveragePool: Layer {
   var kept: [Int] { [] }
 
   func forward(_ lane: Lane) {
-    let (small, large) = unsafe (lane.value(dst), lane.value(src))
+    let (small, large, bytes) = unsafe (lane.value(dst), lane.value(src), lane.elementBytes)
     lane.team.part(lane.clips * frames) { images, _ in
       var window = shape.window
       unsafe tamring_average_pool(
-        lane.bf16, &window, Int64(images.count), large + images.lowerBound * largeBytes(lane),
-        small + images.lowerBound * smallBytes(lane))
+        lane.bf16, &window, Int64(images.count), large + images.lowerBound * shape.inputCount * bytes,
+        small + images.lowerBound * shape.outputCount * bytes)
     }
   }
 
   func backward(_ lane: Lane, _ roles: [GradientRole], _ sink: GradientSink) throws {
     guard roles[0] != .none else { return }
-    let (small, large) = unsafe (lane.gradient(dst), lane.gradient(src))
+    let (small, large, bytes) = unsafe (lane.gradient(dst), lane.gradient(src), lane.elementBytes)
     lane.team.part(lane.clips * frames) { images, _ in
       var window = shape.window
       unsafe tamring_average_pool_gradient(
-        lane.bf16, &window, Int64(images.count), small + images.lowerBound * smallBytes(lane),
-        roles[0] == .accumulate, large + images.lowerBound * largeBytes(lane))
+        lane.bf16, &window, Int64(images.count), small + images.lowerBound * shape.outputCount * bytes,
+        roles[0] == .accumulate, large + images.lowerBound * shape.inputCount * bytes)
     }
-  }
-
-  /// Of an image before the pool, and behind it.
-  private func largeBytes(_ lane: Lane) -> Int { shape.height * shape.width * shape.inputChannels * lane.elementBytes }
-  private func smallBytes(_ lane: Lane) -> Int {
-    shape.outputHeight * shape.outputWidth * shape.inputChannels * lane.elementBytes
   }
 }

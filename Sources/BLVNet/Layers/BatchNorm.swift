@@ -47,6 +47,8 @@ struct BatchNorm: Layer {
   }
   private var channels: Int { shape.channels }
   private var span: Int { Int(tamring_span(Int64(shape.channels))) }
+  /// Elements in runs of which threads share a pass.
+  private var block: Int { Int(tamring_block_rows) * span }
 
   func forward(_ lane: Lane) {
     let count = lane.clips * shape.count
@@ -64,7 +66,7 @@ struct BatchNorm: Layer {
     let bytes = lane.elementBytes
     // Where the residual is smaller, image by image.
     let (unit, otherUnit) =
-      enlarges ? (shape.count / shape.frames, residualCount / shape.frames) : (Lane.sumRows * span, Lane.sumRows * span)
+      enlarges ? (shape.count / shape.frames, residualCount / shape.frames) : (block, block)
     unsafe withUnsafePointer(to: sizes) { sizes in
       lane.team.part(count, by: unit) { part, _ in
         let (first, otherFirst) = (part.lowerBound * bytes, part.lowerBound / unit * otherUnit * bytes)
@@ -128,7 +130,7 @@ struct BatchNorm: Layer {
   private func sums(
     _ lane: Lane, _ count: Int, _ body: (Int, Int64, UnsafeMutablePointer<Double>) -> Void
   ) -> UnsafePointer<Double> {
-    unsafe lane.sums(2 * span, over: (count + span - 1) / span, by: Lane.sumRows) { rows, sums in
+    unsafe lane.sums(2 * span, over: (count + span - 1) / span, by: Int(tamring_block_rows)) { rows, sums in
       let (first, last) = (rows.lowerBound * span, min(count, rows.upperBound * span))
       unsafe body(first * lane.elementBytes, Int64(last - first), sums)
     }
@@ -183,7 +185,7 @@ struct BatchNorm: Layer {
       a: lane.expand(a, channels, 1), b: lane.expand(b, channels, 2), c: lane.expand(c, channels, 3)
     )
     let dx = unsafe lane.gradient(src)
-    lane.team.part(count, by: Lane.sumRows * span) { part, _ in
+    lane.team.part(count, by: block) { part, _ in
       let first = part.lowerBound * bytes
       unsafe tamring_norm_backward(
         lane.bf16, g + first, x + first, Int64(part.count), Int64(span), means, stopped.0, stopped.1, vectors.a,
@@ -207,7 +209,7 @@ struct BatchNorm: Layer {
       }
       return
     }
-    lane.team.part(count, by: Lane.sumRows * span) { part, _ in
+    lane.team.part(count, by: block) { part, _ in
       let first = part.lowerBound * bytes
       if role == .write {
         unsafe (dResidual + first).copyMemory(from: g + first, byteCount: part.count * bytes)

@@ -19,11 +19,12 @@ struct Convolution: Layer {
   func forward(_ lane: Lane) { unsafe forward(lane, finish: nil, dst: lane.value(dst)) }
 
   func forward(_ lane: Lane, finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer) {
-    let src = unsafe lane.value(src)
+    let (src, bytes) = unsafe (lane.value(src), lane.elementBytes)
     share(lane.clips * frames, .forward, lane) { images, thread in
       unsafe lane.engine.forward(
-        shape, images: images.count, src: src + images.lowerBound * srcBytes(lane), weights: lane.parameter(weight),
-        finish: finish, dst: dst + images.lowerBound * dstBytes(lane), workspace: lane.workspace(thread))
+        shape, images: images.count, src: src + images.lowerBound * shape.inputCount * bytes,
+        weights: lane.parameter(weight), finish: finish, dst: dst + images.lowerBound * shape.outputCount * bytes,
+        workspace: lane.workspace(thread))
     }
   }
 
@@ -37,11 +38,12 @@ struct Convolution: Layer {
     }
     try unsafe lane.emit(weight, sink)
     guard roles[0] != .none else { return }
-    let dSrc = unsafe lane.gradient(src)
+    let (dSrc, bytes) = unsafe (lane.gradient(src), lane.elementBytes)
     share(images, .data, lane) { images, thread in
       unsafe lane.engine.dataGradient(
-        shape, images: images.count, dDst: dDst + images.lowerBound * dstBytes(lane), weights: lane.parameter(weight),
-        accumulate: roles[0] == .accumulate, dSrc: dSrc + images.lowerBound * srcBytes(lane),
+        shape, images: images.count, dDst: dDst + images.lowerBound * shape.outputCount * bytes,
+        weights: lane.parameter(weight), accumulate: roles[0] == .accumulate,
+        dSrc: dSrc + images.lowerBound * shape.inputCount * bytes,
         workspace: lane.workspace(thread))
     }
   }
@@ -55,11 +57,5 @@ struct Convolution: Layer {
     } else {
       body(0..<count, 0)
     }
-  }
-
-  /// Of an image.
-  private func srcBytes(_ lane: Lane) -> Int { shape.height * shape.width * shape.inputChannels * lane.elementBytes }
-  private func dstBytes(_ lane: Lane) -> Int {
-    shape.outputHeight * shape.outputWidth * shape.outputChannels * lane.elementBytes
   }
 }

@@ -26,10 +26,7 @@ struct TemporalModule: Layer {
   private var frameSize: Int { source.count / source.frames }
   /// Rows of `span` in a frame, and in what the kernels work on at a time.
   private var rows: Int { (frameSize + span - 1) / span }
-  private var tileRows: Int {
-    let block = Lane.sumRows * span
-    return (8192 + block - 1) / block * Lane.sumRows
-  }
+  private var tileRows: Int { Int(tamring_temporal_rows(Int64(span))) }
 
   /// Of these rows of each frame.
   private func kernelShape(_ rows: Range<Int>) -> tamring_temporal_shape {

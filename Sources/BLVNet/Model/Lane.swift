@@ -258,9 +258,8 @@ extension Lane {
   /// Room for the expanded weights of all taps.
   var tapWeights: UnsafeMutablePointer<Float> { unsafe channelScratch.base + 10 * slot }
 
-  /// The most parts of a sum, and rows that kernels add in float before they go into doubles.
+  /// The most parts of a sum.
   private static let mostParts = 8
-  static let sumRows = 32
 
   /// Sums over `rows`, which are parted and put together again in a way that depends on their number alone. `body` adds
   /// those of a range of rows to zeroed sums.
@@ -269,18 +268,16 @@ extension Lane {
   func sums(
     _ count: Int, over rows: Int, by unit: Int, _ body: (Range<Int>, UnsafeMutablePointer<Double>) -> Void
   ) -> UnsafePointer<Double> {
-    let units = (rows + unit - 1) / unit
-    let parts = max(1, min(Self.mostParts, units))
+    let parts = max(1, min(Self.mostParts, (rows + unit - 1) / unit))
     let all = unsafe sumScratch.base
     team.part(parts) { range, _ in
       for part in range {
         let sums = unsafe all + part * count
         unsafe sums.update(repeating: 0, count: count)
-        let (first, last) = (units * part / parts * unit, min(rows, units * (part + 1) / parts * unit))
-        unsafe body(first..<last, sums)
+        unsafe body(Team.part(part, of: parts, rows, by: unit), sums)
       }
     }
-    for part in 0..<parts where part > 0 {
+    for part in stride(from: 1, to: parts, by: 1) {
       for i in 0..<count { unsafe all[i] += all[part * count + i] }
     }
     return unsafe UnsafePointer(all)

@@ -1,4 +1,4 @@
-// The threads of one lane: they share its work, layer by layer.
+// Threads that work together: those of one lane share its layers.
 import CKernels
 import Dispatch
 import Foundation
@@ -6,20 +6,20 @@ import Synchronization
 
 /// A fixed number of threads, the caller's among them, that do one thing at a time together.
 ///
-/// What a thread does must not depend on how many there are, so that results are the same to the bit.
-final class Team: Sendable {
-  let count: Int
+/// In a lane, what comes out must not depend on how many there are, to the bit.
+public final class Team: Sendable {
+  public let count: Int
   private let shared: Shared
 
   /// Starts all threads but the caller's; they end when the team goes.
-  init(_ count: Int) {
+  public init(_ count: Int) {
     precondition(count > 0, "a team of \(count)")
     self.count = count
     let shared = Shared(helpers: count - 1)
     self.shared = shared
     for helper in 0..<count - 1 {
       let thread = Thread { shared.help(helper) }
-      thread.name = "lane's \(helper + 1)"
+      thread.name = "team \(helper + 1)"
       thread.stackSize = 8 << 20
       thread.start()
     }
@@ -28,7 +28,7 @@ final class Team: Sendable {
   deinit { shared.dismiss() }
 
   /// Calls `body` with each thread's number, on that thread; the first is the caller. Returns when all are done.
-  func run(_ body: (Int) -> Void) {
+  public func run(_ body: (Int) -> Void) {
     guard count > 1 else { return body(0) }
     withoutActuallyEscaping(body) { body in
       // Threads keep out of one another's way, and all are done before this returns.
@@ -41,18 +41,25 @@ final class Team: Sendable {
 
   /// Parts `count` things among the threads, in runs of `unit`: `body` gets a thread's run and its number.
   func part(_ count: Int, by unit: Int = 1, _ body: (Range<Int>, Int) -> Void) {
-    let units = (count + unit - 1) / unit
     run { thread in
-      let first = units * thread / self.count * unit
-      let last = min(count, units * (thread + 1) / self.count * unit)
-      if first < last { body(first..<last, thread) }
+      let range = Self.part(thread, of: self.count, count, by: unit)
+      if !range.isEmpty { body(range, thread) }
     }
+  }
+
+  /// One of `parts` parts of `count` things, in runs of `unit` and as even as can be.
+  static func part(_ number: Int, of parts: Int, _ count: Int, by unit: Int = 1) -> Range<Int> {
+    let units = (count + unit - 1) / unit
+    return units * number / parts * unit..<min(count, units * (number + 1) / parts * unit)
   }
 
   /// How many of `count` things a call may have to do with: all, or what `part` makes of them.
   func parts(_ count: Int) -> Set<Int> {
-    Set([count] + (0..<self.count).map { count * ($0 + 1) / self.count - count * $0 / self.count }).subtracting([0])
+    Set([count] + (0..<self.count).map { Self.part($0, of: self.count, count).count }).subtracting([0])
   }
+
+  /// Threads that have fallen asleep, the caller's counted.
+  var asleep: Int { shared.asleep }
 
   /// What the threads know of one another. They keep it alive, not the team: so that the team can go.
   private final class Shared: Sendable {
@@ -64,6 +71,8 @@ final class Team: Sendable {
     private let caller = Sleeper()
 
     init(helpers: Int) { self.helpers = (0..<helpers).map { _ in Sleeper() } }
+
+    var asleep: Int { (helpers + [caller]).count { $0.isAsleep.load(ordering: .sequentiallyConsistent) } }
 
     func begin(_ work: @escaping @Sendable (Int) -> Void) {
       body.withLock { $0 = work }
@@ -99,7 +108,7 @@ final class Team: Sendable {
 
 /// A thread that waits for others: for a moment by looking again and again, as what a layer takes is short; then asleep.
 private final class Sleeper: Sendable {
-  private let isAsleep = Atomic<Bool>(false)
+  let isAsleep = Atomic<Bool>(false)
   private let bed = DispatchSemaphore(value: 0)
 
   /// Returns when `ready`, which others make true before they call `wake`.

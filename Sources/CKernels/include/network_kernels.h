@@ -22,6 +22,9 @@ static inline int64_t tamring_span(int64_t channels) {
   return span;
 }
 
+/// Rows of `span` that kernels add in float before they go into doubles.
+enum { tamring_block_rows = 32 };
+
 /// Flushes subnormal numbers to zero on this thread; returns the former mode for tamring_leave_lane_mode.
 uint32_t tamring_enter_lane_mode(void);
 void tamring_leave_lane_mode(uint32_t mode);
@@ -168,6 +171,11 @@ typedef struct {
   int64_t frames, taps, frame_size, span, begin, end;
   bool paired, split;
 } tamring_temporal_shape;
+/// Rows of `span` that the kernels work on at a time: whole blocks.
+static inline int64_t tamring_temporal_rows(int64_t span) {
+  const int64_t block = tamring_block_rows * span;
+  return (8192 + block - 1) / block * tamring_block_rows;
+}
 /// `weights` is [taps, span], expanded.
 TAMRING_KERNEL(temporal_forward, (bool bf16, const tamring_temporal_shape *shape, int64_t clips, const void *src,
                                   const float *weights, void *odd, void *even))

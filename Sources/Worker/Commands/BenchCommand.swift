@@ -5,7 +5,6 @@ import Foundation
 import Glibc
 import Ring
 import Shared
-import Synchronization
 
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -97,7 +96,7 @@ final class StepBench {
   private let fullClips: Int
   private var exponents: [Int32]
   private var number: UInt64 = 0
-  private let pool: Threads
+  private let pool: Team
 
   var clips: Int { lanes.count * recipe.batch.clipsPerLane }
 
@@ -114,7 +113,7 @@ final class StepBench {
     fullClips = (total ?? threads.lanes) * clips
     self.recipe = recipe
     self.network = network
-    pool = Threads(threads.lanes)
+    pool = Team(threads.lanes)
     lanes = (0..<threads.lanes).map { _ in
       Lane(network, maximumClips: clips, training: training, threads: threads.each)
     }
@@ -171,35 +170,5 @@ final class StepBench {
     }
     for raised in accumulator.raised { exponents[Int(raised.tensor)] = raised.exponent }
     number += 1
-  }
-}
-
-/// Threads that stay, as a worker's do: the first runs on the caller.
-private final class Threads: Sendable {
-  private let begin: [DispatchSemaphore]
-  private let end = DispatchSemaphore(value: 0)
-  private let body = Mutex<(@Sendable (Int) -> Void)?>(nil)
-
-  init(_ count: Int) {
-    begin = (1..<max(1, count)).map { _ in DispatchSemaphore(value: 0) }
-    for (index, begin) in begin.enumerated() {
-      let thread = Thread { [self] in
-        while true {
-          begin.wait()
-          body.withLock { $0 }?(index + 1)
-          end.signal()
-        }
-      }
-      thread.stackSize = 8 << 20
-      thread.start()
-    }
-  }
-
-  func run(_ work: @escaping (Int) -> Void) {
-    nonisolated(unsafe) let work = work
-    body.withLock { $0 = { unsafe work($0) } }
-    for begin in begin { begin.signal() }
-    unsafe work(0)
-    for _ in begin { end.wait() }
   }
 }
