@@ -36,7 +36,7 @@ let package = Package(
     .target(
       name: "COneDNN", cSettings: [.treatAllWarnings(as: .error)],
       linkerSettings: [.linkedLibrary("dnnl"), .linkedLibrary("gomp")]),
-    .target(name: "Shared", dependencies: ["CKernels", "CXXHash", "CSodium", "Yams"], swiftSettings: strict),
+    .target(name: "Shared", dependencies: ["CKernels", "CLinux", "CXXHash", "CSodium", "Yams"], swiftSettings: strict),
     .target(name: "Messaging", dependencies: ["CLinux", "CZMQ", "Shared"], swiftSettings: strict),
     .target(name: "VideoIndex", dependencies: ["Shared"], swiftSettings: strict),
     .target(

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <spawn.h>
+#include <stdint.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -28,4 +30,41 @@ static inline int openProcess(pid_t process) { return (int)syscall(SYS_pidfd_ope
 static inline void keepFreedMemory(void) {
   mallopt(M_MMAP_THRESHOLD, 4 << 20);
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
+}
+
+extern int memfd_create(const char *name, unsigned flags);
+
+// Memory of this length that has no name in any folder and never changes its length; -1 where there is none.
+static inline int createMemory(const char *name, off_t length) {
+  enum { closeOnExec = 1, allowSealing = 2, addSeals = 1033, noMoreSealsShrinkingNorGrowing = 1 | 2 | 4 };
+  const int memory = memfd_create(name, closeOnExec | allowSealing);
+  if (memory == -1) return -1;
+  if (ftruncate(memory, length) == 0 && fcntl(memory, addSeals, noMoreSealsShrinkingNorGrowing) == 0) return memory;
+  close(memory);
+  return -1;
+}
+
+// Whether a descriptor is of memory that cannot shrink.
+static inline int cannotShrink(int memory) {
+  enum { getSeals = 1034, shrinking = 2 };
+  const int seals = fcntl(memory, getSeals);
+  return seals != -1 && (seals & shrinking) != 0;
+}
+
+// MADV_COLLAPSE, from Linux 6.1 on.
+static inline void collapseIntoHugePages(void *start, size_t length) {
+  enum { collapse = 25 };
+  madvise(start, length, collapse);
+}
+
+// What is written after this is seen by nobody who does not see the word.
+static inline void storeBeforeWrites(uint32_t *word, uint32_t value) {
+  __atomic_store_n(word, value, __ATOMIC_RELAXED);
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+// As it was after all that was read before.
+static inline uint32_t loadAfterReads(const uint32_t *word) {
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+  return __atomic_load_n(word, __ATOMIC_RELAXED);
 }

@@ -12,6 +12,8 @@ enum ChunkEncoding: UInt8 {
   case lz4 = 1
   /// Little-endian integers of half the bytes, where all values fit into them (gradients only).
   case short = 2
+  /// No bytes: the values are read in the sender's memory.
+  case inMemory = 3
 }
 
 /// The two kinds of integers that are reduced.
@@ -140,6 +142,7 @@ final class ChunkCodec {
     case .short:
       guard Value.self == Int32.self, bytes.count == values.count * MemoryLayout<Value>.size / 2 else { return false }
       unsafe Value.addShort(addend, source, values.count, into: target, pastCaches: pastCaches)
+    case .inMemory: return false
     case .lz4:
       let shuffled = ChunkCodec.planeBytes(values.count, of: Value.self)
       guard bytes.count <= LZ4_MAX_INPUT_SIZE else { return false }

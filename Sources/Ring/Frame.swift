@@ -100,6 +100,8 @@ struct Frame: Equatable {
     case acknowledgement = 3
     /// The same, and the one numbered `sequence` is wanted again.
     case refusal = 4
+    /// Where the right neighbour may read partials and sums.
+    case memory = 5
   }
 
   static let headerBytes = 56
@@ -108,7 +110,7 @@ struct Frame: Equatable {
   /// Stored payloads of more bytes are lent to the transport, not copied.
   static let copiedPayload = 16 << 10
   private static let magic: UInt32 = 0x4752_4D54
-  private static let version: UInt8 = 2
+  private static let version: UInt8 = 3
 
   var kind: Kind
   var generation: UInt32
@@ -163,6 +165,9 @@ struct Frame: Equatable {
     put(UInt32(length), 48)
     put(UInt32(0), 52)
   }
+
+  /// The same without a payload.
+  func bytes() -> FrameBytes { unsafe bytes(payload: UnsafeRawBufferPointer(start: nil, count: 0)) }
 
   /// The same with a payload that is already encoded.
   func bytes(in storage: AlignedStorage<UInt8>? = nil, payload: UnsafeRawBufferPointer) -> FrameBytes {

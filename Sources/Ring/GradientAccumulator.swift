@@ -75,8 +75,10 @@ public final class GradientAccumulator: Sendable {
   ///   - tensorCounts: elements of each tensor, in checkpoint order.
   ///   - statisticCount: fixed-point statistics.
   ///   - bucketValues: as in `RingSettings`.
+  ///   - shared: whether other processes may read the sums.
   public init(
-    tensorCounts: [Int], statisticCount: Int, laneCount: Int, bucketValues: Int = RingSettings().bucketValues
+    tensorCounts: [Int], statisticCount: Int, laneCount: Int, bucketValues: Int = RingSettings().bucketValues,
+    shared: Bool = false
   ) {
     var slots: [Slot] = []
     var end = 0
@@ -87,7 +89,7 @@ public final class GradientAccumulator: Sendable {
     self.slots = slots
     buckets = BucketTracker(tensors: slots.map(\.range), bucketValues: bucketValues)
     self.laneCount = laneCount
-    partial = IntegerVectors(gradientCount: end, statisticCount: statisticCount)
+    partial = IntegerVectors(gradientCount: end, statisticCount: statisticCount, shared: shared)
   }
 
   /// A tensor's elements in `partial.gradients`.

@@ -7,11 +7,22 @@ import Synchronization
 public final class IntegerVectors: Sendable {
   public let gradients: AlignedStorage<Int32>
   public let statistics: AlignedStorage<Int64>
+  /// Where a neighbour on this machine can read them; nil if they are nobody else's to read.
+  let segment: MemorySegment?
 
-  /// - Parameters: counts in elements; 0 is allowed.
-  public init(gradientCount: Int, statisticCount: Int) {
-    gradients = AlignedStorage(count: gradientCount)
-    statistics = AlignedStorage(count: statisticCount)
+  /// - Parameters:
+  ///   - gradientCount: in elements, as the statistics; 0 is allowed.
+  ///   - shared: in memory that other processes can read, where the system has it.
+  public init(gradientCount: Int, statisticCount: Int, shared: Bool = false) {
+    let layout = SegmentLayout(gradientCount: gradientCount, statisticCount: statisticCount)
+    segment = shared ? MemorySegment.create(bytes: layout.bytes) : nil
+    if let segment {
+      gradients = AlignedStorage(in: segment, at: 0, count: gradientCount)
+      statistics = AlignedStorage(in: segment, at: layout.statisticsAt, count: statisticCount)
+    } else {
+      gradients = AlignedStorage(count: gradientCount)
+      statistics = AlignedStorage(count: statisticCount)
+    }
   }
 
   public func zero() {

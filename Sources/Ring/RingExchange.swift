@@ -51,7 +51,7 @@ final class RingExchange {
   ) {
     precondition(
       partials.gradients.count == sums.gradients.count && partials.statistics.count == sums.statistics.count
-        && plan.buckets.dropLast().last?.upperBound ?? 0 == sums.gradients.count
+        && plan.gradientCount == sums.gradients.count
         && plan.buckets[plan.statisticsBucket].count == sums.statistics.count, "vectors that do not fit the plan")
     self.generation = generation
     self.step = step
@@ -143,8 +143,11 @@ final class RingExchange {
       switch next {
       case .frame(let bytes): frames.append(bytes)
       case .chunk(let frame):
+        var frame = frame
         let raw = rawBytes(of: frame)
-        let isCopied = encoding != .stored || raw <= Frame.copiedPayload
+        let isRead = tools.isReadByRight && plan.isOwn(Int(frame.bucket))
+        if isRead { frame.encoding = .inMemory }
+        let isCopied = !isRead && (encoding != .stored || raw <= Frame.copiedPayload)
         chunks.append((frames.count, frame, isCopied ? tools.frames.take(payload: raw) : nil))
         frames.append(nil)
       }
@@ -192,6 +195,8 @@ final class RingExchange {
       unsafe isMerged.withUnsafeMutableBufferPointer { isMerged in
         tools.share(batch.count) { index, codec in unsafe isMerged[index] = decode(batch[index], codec) }
       }
+      // A neighbour that aborted its ring may have written in what was read: this attempt ends nowhere.
+      if batch.contains(where: { $0.frame.encoding == .inMemory }), tools.left?.isOf(generation) == false { return }
       for (arrival, isMerged) in zip(batch, isMerged) {
         guard isMerged else { throw violation(arrival.frame, "cannot be decoded") }
         sendOn(arrival)
@@ -203,8 +208,8 @@ final class RingExchange {
     let frame = arrival.frame
     let bucket = Int(frame.bucket)
     let hop = Int(frame.hop)
-    // What is a sum and was not compressed is lent from the sums.
-    let isLent = !plan.isWhole(bucket) && frame.encoding == .stored
+    // What is a sum and was not compressed is lent from the sums, or read in them.
+    let isLent = !plan.isWhole(bucket) && [.stored, .inMemory].contains(frame.encoding)
     if !isLent && plan.isForwarded(hop: hop, of: bucket) {
       // Nothing is compressed again.
       var forwarded = frame
@@ -242,6 +247,11 @@ final class RingExchange {
     // Between two ranks nothing is sent on; sums larger than the caches would only drive other things out of them.
     let isLast = plan.size == 2 && sums.count * MemoryLayout<Value>.size > 16 << 20
     let addend = unsafe plan.isAdded(hop: hop) ? UnsafePointer(earlier.base + range.lowerBound) : nil
+    if frame.encoding == .inMemory {
+      guard let left = tools.left, arrival.payload.isEmpty, plan.isOwn(bucket) else { return false }
+      let values = unsafe left.bytes(of: range, as: Value.self, hop: hop)
+      return unsafe codec.decode(values, .stored, adding: addend, into: target, pastCaches: isLast)
+    }
     return unsafe arrival.payload.withUnsafeBytes {
       unsafe codec.decode($0, frame.encoding, adding: addend, into: target, pastCaches: isLast)
     }
@@ -263,6 +273,7 @@ final class RingExchange {
     _ codec: ChunkCodec
   ) -> FrameBytes {
     let range = plan.chunk(Int(frame.chunk), of: plan.sent(hop: Int(frame.hop), of: Int(frame.bucket)))
+    if frame.encoding == .inMemory { return frame.bytes() }
     let lent = source.lend(range)
     guard let storage else { return frame.bytes(lending: lent) }
     return unsafe frame.bytes(in: storage, payloadRoom: lent.count) { room in
@@ -280,7 +291,7 @@ final class RingExchange {
   }
 
   private func count(_ frame: Frame, _ bytes: FrameBytes?) {
-    rawBytes += rawBytes(of: frame)
+    if frame.encoding != .inMemory { rawBytes += rawBytes(of: frame) }
     encodedBytes += bytes?.count ?? 0
   }
 

@@ -73,12 +73,17 @@ public struct RingPlan: Hashable, Sendable {
   public var right: Int { (position + 1) % size }
   public var left: Int { (position + size - 1) % size }
 
+  var gradientCount: Int { buckets.dropLast().last?.upperBound ?? 0 }
+
   func isWhole(_ bucket: Int) -> Bool { size == 2 || buckets[bucket].count <= wholeValues }
 
   func hops(of bucket: Int) -> Int { isWhole(bucket) ? size - 1 : 2 * size - 2 }
 
   /// Whether what arrives at this hop is to be added to what is here; else it is a sum that is complete.
   func isAdded(hop: Int) -> Bool { hop < size - 1 }
+
+  /// Whether what a position sends of this bucket lies in its own partials and sums: what others began with does not.
+  func isOwn(_ bucket: Int) -> Bool { size == 2 || !isWhole(bucket) }
 
   /// Whether what arrives at this hop goes on as it came.
   func isForwarded(hop: Int, of bucket: Int) -> Bool {

@@ -58,6 +58,12 @@ public final class RingSession {
   private var newest: (step: UInt64, attempt: UInt8)?
   private var early: [RingExchange.Arrival] = []
   private var counted = RingCounters()
+  /// The segments that the right neighbour was last told of, and how often it was told of any.
+  private var offer: NeighbourMemory.Offer?
+  private var offers: UInt32 = 0
+  private var segments: [MemorySegment] = []
+  /// The newest of the left neighbour's offers, if it can be read; else 0.
+  private var taken: UInt32 = 0
   private var isAborted = false
 
   public init(generation: UInt32, plan: RingPlan, settings: RingSettings = .init()) {
@@ -74,7 +80,8 @@ public final class RingSession {
   /// Begins an attempt, which must be newer than the last. Buckets are started one by one, as their partials are
   /// complete.
   /// - Parameters:
-  ///   - partials: the own partial sum; read until the ballots are complete.
+  ///   - partials: the own partial sum; read until the ballots are complete, or the ring is aborted. If both vectors
+  ///     are in shared memory, the right neighbour may read them there.
   ///   - sums: receives the reduced sum; complete once `isReduced`. It is lent to the transport, so it must stay as it is
   ///     until all others have their sums, which complete ballots show.
   /// - Throws: `RingError` for an impossible frame that came early.
@@ -85,6 +92,7 @@ public final class RingSession {
     precondition(!isAborted, "an aborted ring")
     retireExchange(now)
     newest = (step, attempt)
+    offerMemory(partials, sums)
     exchange = RingExchange(
       generation: generation, step: step, attempt: attempt, plan: plan, tools: tools, partials: partials, sums: sums)
     let arrivals = early
@@ -146,6 +154,10 @@ public final class RingSession {
   /// Ends the ring: forgets the partials, the sums and all frames. What arrives afterwards is dropped.
   public func abort() {
     isAborted = true
+    // Whoever reads them from now on knows that they may be others'.
+    for segment in segments { segment.word = 0 }
+    segments = []
+    tools.left = nil
     exchange = nil
     early = []
     sender = LinkSender(window: 1, windowBytes: 1, resendAfter: .seconds(1))
@@ -167,7 +179,7 @@ public final class RingSession {
     }
     var arrivals: [RingExchange.Arrival] = []
     for (frame, message) in zip(frames, messages) {
-      guard let frame, frame.kind == .chunk || frame.kind == .ballot else {
+      guard let frame, [.chunk, .ballot, .memory].contains(frame.kind) else {
         counted.damagedFrames += 1
         receiver.arrivedDamaged()
         continue
@@ -177,6 +189,7 @@ public final class RingSession {
         continue
       }
       switch receiver.arrived(frame.sequence) {
+      case .deliver where frame.kind == .memory: takeOffer(frame, message.payload)
       case .deliver: arrivals.append(RingExchange.Arrival(frame: frame, payload: message.payload))
       case .duplicate: counted.duplicateFrames += 1
       case .gap: counted.framesOutOfOrder += 1
@@ -201,6 +214,7 @@ public final class RingSession {
       counted.foreignFrames += 1
       return
     }
+    tools.isReadByRight = offer != nil && frame.chunk == offers
     sender.acknowledge(frame.sequence, refused: frame.kind == .refusal, now: now) { tools.frames.giveBack($0) }
     if sender.isIdle, !(exchange?.hasOutgoing ?? false) { pace.rests(now) }
   }
@@ -225,8 +239,7 @@ public final class RingSession {
   /// The acknowledgement that is due to the left neighbour.
   public func nextToLeft() -> FrameBytes? {
     guard !isAborted, let (kind, sequence) = receiver.answer() else { return nil }
-    let bytes = unsafe Frame(kind: kind, generation: generation).bytes(
-      payload: UnsafeRawBufferPointer(start: nil, count: 0))
+    let bytes = Frame(kind: kind, generation: generation, chunk: taken).bytes()
     bytes.seal(sequence: sequence)
     counted.bytesSent += bytes.count
     return bytes
@@ -234,6 +247,31 @@ public final class RingSession {
 
   /// When `nextToRight` must be asked again even if nothing arrives.
   public var deadline: ContinuousClock.Instant? { sender.deadline }
+
+  // MARK: Memory
+
+  /// Whether the right neighbour reads partials and sums where they are.
+  public var isReadByRight: Bool { tools.isReadByRight }
+
+  /// Tells the right neighbour where partials and sums are, if they are elsewhere than before.
+  private func offerMemory(_ partials: IntegerVectors, _ sums: IntegerVectors) {
+    let next = plan.size > 1 ? NeighbourMemory.Offer(partials, sums) : nil
+    if next == offer { return }
+    offer = next
+    tools.isReadByRight = false
+    segments = [partials.segment, sums.segment].compactMap { $0 }
+    guard let next else { return }
+    for segment in segments { segment.word = generation }
+    offers += 1
+    let frame = Frame(kind: .memory, generation: generation, chunk: offers)
+    unsafe next.encoded.withUnsafeBytes { unsafe sender.append(frame.bytes(payload: $0)) }
+  }
+
+  /// What cannot be read from here comes over the wire.
+  private func takeOffer(_ frame: Frame, _ payload: Data) {
+    tools.left = NeighbourMemory.Offer(decoding: payload).flatMap { NeighbourMemory($0, plan: plan) }
+    taken = tools.left == nil ? 0 : frame.chunk
+  }
 
   // MARK: Keys
 

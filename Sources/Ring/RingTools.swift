@@ -9,6 +9,10 @@ final class RingTools {
   private let chunkValues: Int
   private var codecs: [ChunkCodec]
   var frames: FramePool
+  /// The left neighbour's vectors, if they can be read from here.
+  var left: NeighbourMemory?
+  /// The right neighbour reads the vectors of the present step where they are.
+  var isReadByRight = false
 
   init(chunkValues: Int) {
     self.chunkValues = chunkValues

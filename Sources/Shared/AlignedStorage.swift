@@ -12,6 +12,8 @@ public final class AlignedStorage<Element: BitwiseCopyable>: @unchecked Sendable
   public let base: UnsafeMutablePointer<Element>
   /// The whole mapping of a large block.
   private let mapping: UnsafeMutableRawBufferPointer?
+  /// Whose memory it is, if not its own.
+  private let segment: MemorySegment?
   private static var hugePage: Int { 2 << 20 }
 
   /// - Parameter count: elements; 0 is allowed.
@@ -28,6 +30,20 @@ public final class AlignedStorage<Element: BitwiseCopyable>: @unchecked Sendable
     }
     unsafe base = raw.bindMemory(to: Element.self, capacity: max(1, count))
     self.count = count
+    segment = nil
+  }
+
+  /// A part of a segment that this process made.
+  /// - Parameter offset: in bytes, a multiple of 64.
+  public init(in segment: MemorySegment, at offset: Int, count: Int) {
+    let bytes = count * MemoryLayout<Element>.stride
+    precondition(
+      offset >= 0 && offset % 64 == 0 && count >= 0 && offset + bytes <= Int(segment.name.bytes),
+      "\(bytes) bytes at \(offset) of \(segment.name.bytes)")
+    unsafe base = segment.place(offset).bindMemory(to: Element.self, capacity: max(1, count))
+    self.count = count
+    self.segment = segment
+    unsafe mapping = nil
   }
 
   /// Fresh memory is zero; what lies before and behind the block is never touched.
@@ -47,6 +63,7 @@ public final class AlignedStorage<Element: BitwiseCopyable>: @unchecked Sendable
   }
 
   deinit {
+    if segment != nil { return }
     if let mapping = unsafe mapping {
       unsafe munmap(mapping.baseAddress, mapping.count)
     } else {

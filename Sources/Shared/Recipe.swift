@@ -47,6 +47,7 @@ public struct Recipe: Hashable, Sendable {
     essence.exchange.chunkValues = 65_536
     essence.exchange.bucketValues = 1_048_576
     essence.exchange.codec = .auto
+    essence.exchange.sharedMemory = true
     return Digest128(of: Data(essence.yaml().utf8))
   }
 }
@@ -114,6 +115,8 @@ public struct ExchangeRecipe: Hashable, Sendable {
   public var bucketValues = 1_048_576
   /// Whether chunks are compressed.
   public var codec = Codec.auto
+  /// Whether workers on one machine read one another's sums in memory instead of sending them.
+  public var sharedMemory = true
   /// What to do about a gradient that is not finite.
   public var nonFinite = NonFinite.stop
 

@@ -161,6 +161,7 @@ extension Recipe {
       count("exchange.chunk_values", \.exchange.chunkValues, from: 64, to: 65_536),
       count("exchange.bucket_values", \.exchange.bucketValues, from: 65_536, to: 268_435_456),
       choice("exchange.codec", \.exchange.codec),
+      value("exchange.shared_memory", \.exchange.sharedMemory),
       choice("exchange.non_finite", \.exchange.nonFinite),
       count("checkpoint.every_steps", \.checkpoint.everySteps, from: 0, to: 1_000_000_000),
       count("checkpoint.keep", \.checkpoint.keep, to: 1000),

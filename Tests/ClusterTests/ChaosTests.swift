@@ -12,9 +12,11 @@ import Testing
       root.appendingPathComponent("cluster/chaos").path, arguments + ["--bin", binaries])
   }
 
-  @Test("a minute of chaos ends with the undisturbed run's bytes, and every invariant holds")
-  func minute() throws {
-    let finished = try chaos(["--minutes", "1", "--seed", "3"]).finish()
+  @Test(
+    "a minute of chaos ends with the undisturbed run's bytes, and every invariant holds",
+    arguments: [["--seed", "3"], ["--seed", "4", "--shared-memory"]])
+  func minute(arguments: [String]) throws {
+    let finished = try chaos(["--minutes", "1"] + arguments).finish()
     #expect(finished.status == 0, "\(finished.output)")
     #expect(finished.output.contains("model.safetensors of step") && finished.output.contains("the same"))
     // Several kinds, and none was left out because nothing happened.

@@ -26,6 +26,23 @@ import Testing
     #expect(try cluster.weights("other-seed")[0] != weights["localhost"]?[0])
   }
 
+  @Test("workers that read one another's memory and workers that send all end with the same bytes", arguments: [2, 3])
+  func sharedMemory(workers: Int) throws {
+    let cluster = try LocalCluster()
+    try cluster.folder.write(LocalCluster.recipe + "exchange: {shared_memory: false}\n", to: "wire.yaml")
+    var bytes: [String: Int] = [:]
+    var weights: [[String]] = []
+    for recipe in ["small", "wire"] {
+      let finished = try cluster.train(
+        recipe, hosts: "localhost slots=\(workers)", ["--recipe", cluster.folder.path("\(recipe).yaml")])
+      #expect(finished.status == 0, "\(finished.output)")
+      weights.append(try cluster.weights(recipe))
+      bytes[recipe] = try cluster.query(recipe, "SELECT wire_bytes FROM steps WHERE step = 20", as: Int.self)[0]
+    }
+    #expect(weights[0] == weights[1])
+    #expect(10 * bytes["small", default: 0] < bytes["wire", default: 0], "\(bytes)")
+  }
+
   @Test("a run that is stopped by Ctrl-C exits with 130 and goes on to the same bytes")
   func interrupted() throws {
     let cluster = try LocalCluster()

@@ -16,8 +16,10 @@ struct Weather {
   static let foul = Weather(lose: 4, damage: 4, duplicate: 4, reorder: 6)
 }
 
-func randomVectors(_ gradients: Int, _ statistics: Int, _ random: inout Philox, bits: UInt64 = 14) -> IntegerVectors {
-  let vectors = IntegerVectors(gradientCount: gradients, statisticCount: statistics)
+func randomVectors(
+  _ gradients: Int, _ statistics: Int, _ random: inout Philox, bits: UInt64 = 14, shared: Bool = false
+) -> IntegerVectors {
+  let vectors = IntegerVectors(gradientCount: gradients, statisticCount: statistics, shared: shared)
   for i in 0..<gradients { vectors.gradients[i] = Int32(random.next() >> (64 - bits)) - Int32(1) << Int32(bits - 1) }
   for i in 0..<statistics { vectors.statistics[i] = Int64(bitPattern: random.next()) >> 4 }
   return vectors
@@ -36,6 +38,7 @@ final class RingHarness {
   var sessions: [RingSession] = []
   var random: Philox
   let weather: Weather
+  private let seed: UInt64
   var now = ContinuousClock.now
   /// Frames on their way to the right of each position, and back to its left.
   var toRight: [[[UInt8]]]
@@ -44,6 +47,7 @@ final class RingHarness {
   init(size: Int, gradients: Int, statistics: Int, settings: RingSettings, weather: Weather, seed: UInt64) {
     random = Philox(seed: seed, .selfTest)
     self.weather = weather
+    self.seed = seed
     toRight = Array(repeating: [], count: size)
     toLeft = toRight
     for position in 0..<size {
@@ -58,6 +62,9 @@ final class RingHarness {
       sessions.append(session)
     }
   }
+
+  /// Whether a position's right neighbour may read its vectors in memory: in a third of the seeds, and not all positions.
+  func isShared(_ position: Int) -> Bool { seed % 3 == 2 && position % 4 < 3 }
 
   /// Lets one thing happen at a position chosen by the seed. False if it had nothing to do.
   func act(_ position: Int) throws -> Bool {
@@ -119,7 +126,10 @@ final class RingHarness {
   func reduce(_ partials: [[IntegerVectors]]) throws -> [[IntegerVectors]] {
     let size = sessions.count
     let sums = partials.map { step in
-      step.map { IntegerVectors(gradientCount: $0.gradients.count, statisticCount: $0.statistics.count) }
+      step.enumerated().map { position, partial in
+        IntegerVectors(
+          gradientCount: partial.gradients.count, statisticCount: partial.statistics.count, shared: isShared(position))
+      }
     }
     var step = Array(repeating: -1, count: size)
     var pending = Array(repeating: [Int](), count: size)

@@ -1,3 +1,4 @@
+import Foundation
 import Shared
 import Testing
 
@@ -20,7 +21,7 @@ import Testing
     let harness = RingHarness(
       size: size, gradients: gradients, statistics: statistics, settings: settings, weather: weather, seed: seed)
     let partials = (0..<steps).map { _ in
-      (0..<size).map { _ in randomVectors(gradients, statistics, &harness.random) }
+      (0..<size).map { randomVectors(gradients, statistics, &harness.random, shared: harness.isShared($0)) }
     }
     let before = partials.map { $0.map { $0.digest() } }
     let sums = try harness.reduce(partials)
@@ -54,15 +55,18 @@ import Testing
   func foulWeather(size: Int) throws {
     var mended = 0
     var early = 0
+    var readers = 0
     for seed in 0..<12 {
       let harness = try check(
         size: size, gradients: 700, statistics: 20, small(bucket: 300, chunk: 16), .foul, seed: UInt64(seed), steps: 6)
       let counters = harness.sessions.map(\.counters)
       mended += counters.reduce(0) { $0 + min($1.damagedFrames, $1.framesResent) }
+      readers += harness.sessions.count(where: \.isReadByRight)
       early += counters.reduce(0) { $0 + $1.earlyFrames }
       #expect(counters.allSatisfy { $0.staleFrames == 0 && $0.foreignFrames == 0 })
     }
     #expect(mended > 0 && early > 0, "the weather was not foul, or nobody was ahead")
+    #expect(readers > 0, "nobody read a neighbour's memory")
   }
 
   @Test("default chunks of many values go through, and fewer bytes than the integers have")
@@ -117,6 +121,98 @@ import Testing
     late.abort()
     try late.receiveFromLeft(frame, now: now)
     #expect(late.nextToRight(now: now) == nil && late.nextToLeft() == nil && late.deadline == nil)
+  }
+
+  private func pair(_ gradients: Int, _ statistics: Int, _ settings: RingSettings) -> [RingSession] {
+    (0..<2).map { position in
+      let plan = RingPlan(
+        size: 2, position: position, gradientCount: gradients, statisticCount: statistics, settings: settings)
+      return RingSession(generation: 3, plan: plan, settings: settings)
+    }
+  }
+
+  /// Carries all frames between two positions of a ring, until nothing is left to send.
+  private func exchange(_ first: RingSession, _ second: RingSession, now: ContinuousClock.Instant = .now) throws {
+    var isBusy = true
+    while isBusy {
+      isBusy = false
+      for (from, to) in [(first, second), (second, first)] {
+        while let frame = from.nextToRight(now: now)?.array {
+          try to.receiveFromLeft(frame, now: now)
+          isBusy = true
+        }
+        while let frame = from.nextToLeft()?.array {
+          to.receiveFromRight(frame, now: now)
+          isBusy = true
+        }
+      }
+    }
+  }
+
+  @Test("what a neighbour has in memory is added from there; what it writes after its ring was aborted is not")
+  func memory() throws {
+    let settings = small(bucket: 100_000, chunk: 4096)
+    let values = 100_000
+    var random = Philox(seed: 1, .selfTest)
+    let now = ContinuousClock.now
+    let partials = (0..<2).map { _ in randomVectors(values, 5, &random, shared: true) }
+    let sums = (0..<2).map { _ in IntegerVectors(gradientCount: values, statisticCount: 5, shared: true) }
+    let sessions = pair(values, 5, settings)
+    for position in 0..<2 {
+      try sessions[position].begin(step: 0, attempt: 0, partials: partials[position], sums: sums[position], now: now)
+    }
+    try exchange(sessions[0], sessions[1])
+    #expect(sessions.allSatisfy { $0.isReadByRight })
+    for session in sessions { try session.startAll() }
+    try exchange(sessions[0], sessions[1])
+    let (expected, expectedStatistics) = exactSum(partials)
+    for (session, sum) in zip(sessions, sums) {
+      #expect(session.isReduced)
+      #expect(sum.gradients.array == expected && sum.statistics.array == expectedStatistics)
+      #expect(session.counters.rawBytes == 0 && session.counters.bytesSent < 10_000, "values went over the wire")
+    }
+
+    for position in 0..<2 {
+      try sessions[position].begin(step: 1, attempt: 0, partials: partials[position], sums: sums[position], now: now)
+      try sessions[position].startAll()
+    }
+    let frames = (0..<10).compactMap { _ in sessions[0].nextToRight(now: now)?.array }
+    #expect(frames.count > 2)
+    sessions[0].abort()
+    partials[0].zero()
+    for frame in frames { try sessions[1].receiveFromLeft(frame, now: now) }
+    #expect(!sessions[1].isReduced && sessions[1].progress?.waiting == .chunk(bucket: 0, hop: 0, position: 0))
+  }
+
+  @Test("a neighbour whose memory cannot be read sends what is in it")
+  func noMemory() throws {
+    let settings = small(bucket: 100, chunk: 8)
+    var random = Philox(seed: 1, .selfTest)
+    let partials = (0..<2).map { randomVectors(64, 2, &random, shared: $0 == 0) }
+    let sums = (0..<2).map { IntegerVectors(gradientCount: 64, statisticCount: 2, shared: $0 == 0) }
+    let sessions = pair(64, 2, settings)
+    for position in 0..<2 {
+      try sessions[position].begin(step: 0, attempt: 0, partials: partials[position], sums: sums[position])
+    }
+    // As on another machine, where nothing of that name is found, or another thing.
+    let offer = try #require(NeighbourMemory.Offer(partials[0], sums[0]))
+    #expect(NeighbourMemory.Offer(decoding: Data(offer.encoded)) == offer)
+    let plan = sessions[1].plan
+    #expect(NeighbourMemory(offer, plan: plan) != nil)
+    var bytes = offer.encoded
+    bytes[16] ^= 1
+    let other = try #require(NeighbourMemory.Offer(decoding: Data(bytes)))
+    #expect(NeighbourMemory(other, plan: plan) == nil)
+    let frame = try #require(sessions[0].nextToRight(now: .now)).array
+    #expect(Frame.decode(FrameMessage([Data(frame)]))?.kind == .memory)
+    let stranger = Frame(kind: .memory, generation: 3, chunk: 1)
+    let sealed = bytes.withUnsafeBytes { stranger.bytes(payload: $0) }
+    sealed.seal(sequence: 0)
+    try sessions[1].receiveFromLeft(sealed.array, now: .now)
+    for session in sessions { try session.startAll() }
+    try exchange(sessions[0], sessions[1])
+    #expect(sessions.allSatisfy { $0.isReduced && !$0.isReadByRight })
+    #expect(sums[1].gradients.array == exactSum(partials).0 && sums[0].gradients.array == exactSum(partials).0)
   }
 
   @Test("a frame without acknowledgement is sent again when its time is up, then less and less often")

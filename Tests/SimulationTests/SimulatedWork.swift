@@ -17,8 +17,8 @@ struct LaneJob {
 }
 
 struct SimulatedWork {
-  let partial = IntegerVectors(gradientCount: Training.gradients, statisticCount: Training.statistics)
-  let sums = IntegerVectors(gradientCount: Training.gradients, statisticCount: Training.statistics)
+  let partial: IntegerVectors
+  let sums: IntegerVectors
   private(set) var step: UInt64?
   private(set) var attempt: UInt8 = 0
   private(set) var exponent: Int32 = 0
@@ -26,6 +26,14 @@ struct SimulatedWork {
   private(set) var running: Set<Int> = []
   private var raised: Int32?
   private var nonFinite: [UInt32] = []
+
+  /// - Parameter shared: whether neighbours read the sums where they are.
+  init(shared: Bool) {
+    func vectors() -> IntegerVectors {
+      IntegerVectors(gradientCount: Training.gradients, statisticCount: Training.statistics, shared: shared)
+    }
+    (partial, sums) = (vectors(), vectors())
+  }
 
   /// - Returns: the lanes to submit, and whether everything before is given up.
   mutating func compute(

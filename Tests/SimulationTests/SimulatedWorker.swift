@@ -49,7 +49,7 @@ final class SimulatedWorker {
 
   // What exists once the indexes are here.
   private var state: TrainingValue?
-  private var work = SimulatedWork()
+  private var work: SimulatedWork
   private var leftOut: [ClipVerdict] = []
   private var clipTries: [Int: Int] = [:]
   private var raised: Int32 = 0
@@ -76,6 +76,8 @@ final class SimulatedWorker {
     self.pid = pid
     self.identity = identity
     session = WorkerSession(identity: identity)
+    // In some worlds all are on one machine.
+    work = SimulatedWork(shared: world.seed % 8 == 0)
   }
 
   private var now: ContinuousClock.Instant { world.instant(world.now) }

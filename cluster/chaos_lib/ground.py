@@ -17,6 +17,7 @@ optimizer: {{learning_rate: 0.01}}
 schedule: {{epochs: {epochs}, warmup_epochs: 1}}
 batch: {{lanes: 5, clips_per_lane: 2}}
 data: {{path: {data}, flip: false}}
+exchange: {{shared_memory: {shared}}}
 checkpoint: {{every_steps: {every}, keep: {keep}}}
 faults: {{suspect_seconds: 1, evict_seconds: 3, join_seconds: 5, link_seconds: 3, orphan_seconds: 90, restarts: 1000}}
 """
@@ -38,7 +39,7 @@ def free_port():
 class Ground:
     """The folder of one chaos run; `close` removes it, with the file system mounted in it."""
 
-    def __init__(self, binaries, seed, minutes):
+    def __init__(self, binaries, seed, minutes, shared_memory):
         self.coordinator = self._binary(binaries, "coordinator")
         self.worker = self._binary(binaries, "worker")
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tamring-chaos-"))
@@ -50,12 +51,12 @@ class Ground:
         self.reference = self.folder / "reference"
         self.is_mounted = False
         try:
-            self._prepare(seed, minutes)
+            self._prepare(seed, minutes, shared_memory)
         except BaseException:
             self.close(False)
             raise
 
-    def _prepare(self, seed, minutes):
+    def _prepare(self, seed, minutes, shared_memory):
         self.disk.mkdir()
         self.logs.mkdir()
         self.is_mounted = self._mount()
@@ -64,7 +65,8 @@ class Ground:
             [self.coordinator, "demo-data", data, "--train", str(CLIPS), "--validation", "9"])
         if made.returncode != 0:
             raise Failure(f"no demo data: {made.stdout.strip()}")
-        values = {"seed": seed, "epochs": max(1000, int(minutes * 500)), "data": data}
+        values = {"seed": seed, "epochs": max(1000, int(minutes * 500)), "data": data,
+                  "shared": str(shared_memory).lower()}
         self.recipe.write_text(RECIPE.format(every=25, keep=2, **values))
         # The undisturbed run keeps all its checkpoints: how far the other comes is not known beforehand.
         self.every = 20 if minutes <= 2 else 100

@@ -25,6 +25,8 @@ def arguments():
     parser.add_argument("--workers", type=int, default=3, help="at least 2 (3)")
     parser.add_argument("--scenario", metavar="NAME", help="do what cluster/scenarios/NAME.json says instead")
     parser.add_argument("--list", action="store_true", help="list the scenarios")
+    parser.add_argument("--shared-memory", action="store_true",
+                        help="workers read one another's sums in memory; else all goes over the lines that are harmed")
     parser.add_argument("--no-reference", action="store_true",
                         help="do not train undisturbed: everything but I1 is checked")
     parser.add_argument("--plan", action="store_true", help="only print the schedule")
@@ -98,7 +100,7 @@ class Chaos:
 
     def run(self):
         processes.adopt_orphans()
-        ground = Ground(self.given.bin, self.given.seed, self.given.minutes)
+        ground = Ground(self.given.bin, self.given.seed, self.given.minutes, self.given.shared_memory)
         keep = self.given.keep
         try:
             self.say(f"seed {self.given.seed}, {self.workers} workers, folder {ground.folder}")

@@ -122,9 +122,11 @@ struct StatusCommand: ParsableCommand {
     }
     print("workers now: \(status.presentMembers.map { "\($0.rank) on \($0.host)" }.joined(separator: ", "))")
     if status.wireBytes > 0 {
+      let ratio = fixed(Double(status.rawBytes) / Double(status.wireBytes), 2)
       print(
-        "exchange: \(status.wireBytes) bytes on the wire, \(fixed(Double(status.rawBytes) / Double(status.wireBytes), 2)) x compressed, \(fixed(status.ringSeconds, 1)) s in the ring"
-      )
+        "exchange: \(status.wireBytes) bytes on the wire, "
+          + (status.rawBytes > 0 ? "\(ratio) x compressed" : "sums read in memory")
+          + ", \(fixed(status.ringSeconds, 1)) s in the ring")
     }
     if let checkpoint = status.newestCheckpoint { print("newest checkpoint: \(checkpoint.path)") }
     if let evaluation = status.lastEvaluation {

@@ -20,6 +20,7 @@ struct BenchAllReduceCommand: ParsableCommand {
   @Option(help: "Four times the number of Int32 values.") var bytes = 101_940_000
   @Option(help: "All-reduces of a round, after one that brings all to the same point.") var repeats = 1
   @Option(help: "auto, lz4 or none.") var codec = ExchangeRecipe.Codec.auto
+  @Flag(help: "Read neighbours' integers in memory, where they are on this machine.") var sharedMemory = false
   @Option(help: "Bits of a sum over all lanes.") var gradientBits = 10
   @Option(help: "Lanes of a step, shared by the ranks.") var lanes = 8
   @Option(help: "Threads for encoding and adding.") var threads = 1
@@ -40,7 +41,7 @@ struct BenchAllReduceCommand: ParsableCommand {
     if let recipe {
       partial = try gradients(try Recipe.read(path: recipe))
     } else {
-      partial = IntegerVectors(gradientCount: max(1, bytes / 4), statisticCount: 0)
+      partial = IntegerVectors(gradientCount: max(1, bytes / 4), statisticCount: 0, shared: sharedMemory)
       fill(partial.gradients)
     }
     let bench = try AllReduceBench(self, partial)
@@ -106,7 +107,8 @@ private final class AllReduceBench {
     self.partial = partial
     votes = !command.noVote
     vectors = (0..<(votes || command.ranks == 2 ? 1 : 2)).map { _ in
-      IntegerVectors(gradientCount: partial.gradients.count, statisticCount: partial.statistics.count)
+      IntegerVectors(
+        gradientCount: partial.gradients.count, statisticCount: partial.statistics.count, shared: command.sharedMemory)
     }
     var settings = RingSettings()
     settings.codec = command.codec

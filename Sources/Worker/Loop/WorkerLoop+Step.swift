@@ -95,9 +95,14 @@ extension WorkerLoop {
     try pump()
   }
 
-  /// Says what the link's trials came to.
-  private func tellPace(_ ring: RingSession) {
-    guard let pace = ring.measuredPace, pace != toldPace, let members = session.generation?.members else { return }
+  /// Says how sums get to the right neighbour: through memory, or over the wire as the link's trials decided.
+  private func tellLink(_ ring: RingSession) {
+    guard let members = session.generation?.members else { return }
+    if ring.isReadByRight, ring.generation != toldMemory {
+      toldMemory = ring.generation
+      log.info("worker \(members[ring.plan.right].identity.rank) reads sums in this worker's memory")
+    }
+    guard let pace = ring.measuredPace, pace != toldPace else { return }
     toldPace = pace
     func megabytes(_ value: Double) -> Int { Int((value / 1e6).rounded()) }
     log.info(
@@ -112,7 +117,7 @@ extension WorkerLoop {
     guard let ring else { return }
     // More would wait for memory, and each needs a codec.
     ring.hands = min(8, 1 + (pool?.idle ?? 0))
-    tellPace(ring)
+    tellLink(ring)
     if let frame = ring.nextToLeft() { try peers.sendLeft(frame) }
     while let frame = ring.nextToRight(now: .now) { try peers.sendRight(frame) }
     if session.phase == .reducing, ring.isReduced { try perform(session.reduced()) }

@@ -53,6 +53,8 @@ final class WorkerLoop {
   var clock = StepClock()
   /// The link's trials that were told of.
   var toldPace: LinkPace.Choice?
+  /// The generation in which it was said that the right neighbour reads memory.
+  var toldMemory: UInt32?
   /// The scales of the next attempt at the step in flight.
   var raised: [Int32] = []
 

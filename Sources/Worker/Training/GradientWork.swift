@@ -26,9 +26,11 @@ final class GradientWork {
     laneCount = context.recipe.batch.lanes
     accumulator = GradientAccumulator(
       tensorCounts: layout.parameters.map(\.count), statisticCount: layout.statisticCount + LaneStatistics.extra,
-      laneCount: laneCount, bucketValues: context.recipe.exchange.bucketValues)
+      laneCount: laneCount, bucketValues: context.recipe.exchange.bucketValues,
+      shared: context.recipe.exchange.sharedMemory)
     sums = IntegerVectors(
-      gradientCount: layout.parameterCount, statisticCount: layout.statisticCount + LaneStatistics.extra)
+      gradientCount: layout.parameterCount, statisticCount: layout.statisticCount + LaneStatistics.extra,
+      shared: context.recipe.exchange.sharedMemory)
   }
 
   /// Makes sure that `lanes` get computed for this attempt: finished ones are kept if all that is summed is wanted,
