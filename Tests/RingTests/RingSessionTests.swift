@@ -151,8 +151,8 @@ import Testing
 
   @Test("what a neighbour has in memory is added from there; what it writes after its ring was aborted is not")
   func memory() throws {
-    let settings = small(bucket: 100_000, chunk: 4096)
-    let values = 100_000
+    let settings = small(bucket: 100_000, chunk: 65_536)
+    let values = 20_000
     var random = Philox(seed: 1, .selfTest)
     let now = ContinuousClock.now
     let partials = (0..<2).map { _ in randomVectors(values, 5, &random, shared: true) }
@@ -177,7 +177,7 @@ import Testing
       try sessions[position].startAll()
     }
     let frames = (0..<10).compactMap { _ in sessions[0].nextToRight(now: now)?.array }
-    #expect(frames.count > 2)
+    #expect(frames.count == 2, "the gradients and the statistics")
     sessions[0].abort()
     partials[0].zero()
     for frame in frames { try sessions[1].receiveFromLeft(frame, now: now) }

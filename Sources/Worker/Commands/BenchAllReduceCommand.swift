@@ -28,6 +28,10 @@ struct BenchAllReduceCommand: ParsableCommand {
   @Option(help: "Reduce the gradients of this recipe's network, not normally distributed integers.") var recipe: String?
 
   func validate() throws {
+    // Only the vote says that all have read what a neighbour is about to write.
+    guard !sharedMemory || !noVote || ranks <= 2 else {
+      throw ValidationError("--shared-memory needs the vote among more than two ranks")
+    }
     guard ranks >= 1, (0..<ranks).contains(rank), peer.count == ranks else {
       throw ValidationError("--rank counts from 0 to --ranks - 1, and --peer is given once for each")
     }
