@@ -13,7 +13,7 @@ BIN = ROOT / ".build" / "release"
 def facts(versions, program):
     """What a part's figures depend on. `program`: ours; the commit is told only of one that was built here."""
     known = machine() | versions
-    if program.parent == BIN:
+    if program.parent.resolve() == BIN.resolve():
         head = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
         known["commit"] = head.stdout.strip()
     return known
