@@ -85,12 +85,15 @@ struct TrainingProgress {
     let rate = seconds > 0 ? Double(recent.dropFirst().reduce(0) { $0 + $1.clips }) / seconds : 0
     let left = lastStep - record.step - 1
     let perStep = recent.count > 1 ? seconds / Double(recent.count - 1) : 0
-    let compression = step.rawBytes > 0 ? fixed(Double(step.rawBytes) / Double(step.wireBytes), 2) + "x" : "-"
+    let exchange =
+      if step.rawBytes > 0 {
+        "wire \(fixed(Double(step.rawBytes) / Double(step.wireBytes), 2))x"
+      } else { step.wireBytes > 0 ? "sums in memory" : "wire -" }
     let fields = [
       "epoch \(epoch + 1)/\((lastStep + stepsPerEpoch - 1) / stepsPerEpoch)", "step \(record.step + 1)/\(lastStep)",
       "loss \(fixed(epochLoss / Double(max(1, clips)), 3))", "top-1 \(percent(correct, clips))",
       "\(fixed(rate, 1)) clips/s", "left \(clock(perStep * Double(left)))", "workers \(workers)",
-      "wire \(compression)",
+      exchange,
     ]
     return (fields.joined(separator: "  "), (record.step + 1) % stepsPerEpoch == 0)
   }
