@@ -45,15 +45,19 @@ let package = Package(
     .target(name: "Ring", dependencies: ["CKernels", "CLZ4", "CXXHash", "Shared"], swiftSettings: strict),
     .target(name: "Checkpoint", dependencies: ["CLinux", "CSodium", "Shared"], swiftSettings: strict),
     .target(name: "RunJournal", dependencies: ["Shared", database], swiftSettings: strict),
+    .target(name: "CoordinatorCore", dependencies: ["Shared"], swiftSettings: strict),
+    .target(name: "WorkerCore", dependencies: ["Ring", "Shared"], swiftSettings: strict),
     .executableTarget(
       name: "Coordinator",
       dependencies: [
-        "CLinux", "Checkpoint", "Messaging", "RunJournal", "Shared", "VideoData", "VideoIndex", arguments, logging,
+        "CLinux", "Checkpoint", "CoordinatorCore", "Messaging", "RunJournal", "Shared", "VideoData", "VideoIndex",
+        arguments, logging,
       ], swiftSettings: strict),
     .executableTarget(
       name: "Worker",
       dependencies: [
-        "BLVNet", "CLinux", "Checkpoint", "Messaging", "Ring", "Shared", "VideoData", "VideoIndex", arguments, logging,
+        "BLVNet", "CLinux", "Checkpoint", "Messaging", "Ring", "Shared", "VideoData", "VideoIndex", "WorkerCore",
+        arguments, logging,
       ], swiftSettings: strict),
 
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter", cSettings: [.treatAllWarnings(as: .error)]),
@@ -78,13 +82,15 @@ let package = Package(
     .testTarget(
       name: "RunJournalTests", dependencies: ["DurableWriter", "RunJournal", "Shared", "TestSupport", database],
       swiftSettings: plain),
+    .testTarget(name: "CoordinatorCoreTests", dependencies: ["CoordinatorCore", "Shared"], swiftSettings: plain),
+    .testTarget(name: "WorkerCoreTests", dependencies: ["Shared", "WorkerCore"], swiftSettings: plain),
     .testTarget(
-      name: "CoordinatorTests", dependencies: ["Coordinator", "Messaging", "Shared", "TestSupport"],
+      name: "CoordinatorTests", dependencies: ["Coordinator", "CoordinatorCore", "Messaging", "Shared", "TestSupport"],
       swiftSettings: plain),
     .testTarget(
       name: "WorkerTests", dependencies: ["AllocationCounter", "BLVNet", "Shared", "Worker"], swiftSettings: plain),
     .testTarget(
-      name: "SimulationTests", dependencies: ["Coordinator", "Ring", "Shared", "Worker"], swiftSettings: plain),
+      name: "SimulationTests", dependencies: ["CoordinatorCore", "Ring", "Shared", "WorkerCore"], swiftSettings: plain),
     .testTarget(name: "ClusterTests", dependencies: ["Shared", "TestSupport", database], swiftSettings: plain),
   ],
   swiftLanguageModes: [.v6]

@@ -77,9 +77,14 @@ extension Journal {
   /// - Throws: `JournalError` if the journal holds fewer.
   public func requireSteps(_ steps: Int, witness: String) throws {
     // Steps that were rolled back count: the witness may have been away at that time.
-    let held = try read("reading the steps") { try Int.fetchOne($0, sql: "SELECT max(step) + 1 FROM steps") ?? 0 }
+    let held = try stepsHeld()
     guard steps <= held else {
       throw JournalError.damaged(path, "it ends after \(held) steps, but \(witness) has \(steps)")
     }
+  }
+
+  /// Steps that the journal ever held, those that were rolled back included.
+  public func stepsHeld() throws -> Int {
+    try read("reading the steps") { try Int.fetchOne($0, sql: "SELECT max(step) + 1 FROM steps") ?? 0 }
   }
 }

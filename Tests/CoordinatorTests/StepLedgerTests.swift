@@ -1,3 +1,4 @@
+import CoordinatorCore
 import Shared
 import Testing
 

@@ -1,32 +1,20 @@
-// Takes the place of `CoordinatorService`: carries out what the membership says, in the same order, on a simulated
-// disk and wire.
+// A coordinator's process in the simulated world: the production machine, around simulated ports.
+import CoordinatorCore
 import Shared
 
-@testable import Coordinator
-
 final class SimulatedCoordinator {
-  private struct Fetch {
-    var step: UInt64
-    var from: WorkerIdentity
-    var state: TrainingValue?
-    var asked: Duration
-  }
-
   private unowned let world: World
   private let life: Int
   private let start: Nanoseconds
-  private(set) var membership: Membership
-  private var collector: CommitCollector
-  private var committed: [CommittedStep] = []
-  private var fetch: Fetch?
-  private var newestCheckpoint: UInt64?
+  private(set) var machine: CoordinatorMachine
+  /// States that came as blobs, and those that are served.
+  private var fetched: [String: TrainingValue] = [:]
   private var shelf: [UInt64: TrainingValue] = [:]
-  private var pids: [WorkerIdentity: Int] = [:]
+  /// What came with the present message.
+  private var payload: TrainingValue?
   /// Processes that this coordinator started or took over, by rank.
   private var fleet: [Int: Int] = [:]
-  private var interruptedFor: Nanoseconds?
-  private var finished = false
-  private var disbandUntil: Nanoseconds?
+  private var downAfterwards: Nanoseconds = 100.milliseconds
   /// Nothing that it does has an effect any more.
   var isDead = false
   /// The training is over.
@@ -38,26 +26,25 @@ final class SimulatedCoordinator {
     self.world = world
     self.life = life
     start = world.now
-    var settings = Membership.Settings(
-      ranks: Array(0..<world.scenario.ranks), lanes: world.training.lanes, lastStep: world.training.lastStep,
-      joinWindow: .seconds(4), evictAfter: .seconds(3))
+    var settings = CoordinatorMachine.Settings(
+      ranks: Array(0..<world.scenario.ranks), lanes: world.training.lanes, lastStep: world.training.lastStep)
+    settings.run = World.run
+    settings.localRanks = world.scenario.launch == .remote ? [] : Set(settings.ranks)
+    settings.startsWorkers = world.scenario.launch != .none
+    settings.restarts = .max / 2
+    settings.longestWait = .seconds(1)
+    settings.host = World.coordinatorHost
+    settings.joinWindow = .seconds(4)
     settings.returnAfter = .seconds(8)
     settings.hangAfter = .seconds(12)
-    settings.run = World.run
-    let past = life == 1 ? Membership.Past() : try world.disk.past()
-    membership = Membership(settings, past: past)
-    collector = CommitCollector(next: past.next)
-    if let generation = past.generation { _ = collector.begin(generation) }
-    newestCheckpoint = past.checkpoint
+    machine = CoordinatorMachine(settings, past: life == 1 ? Membership.Past() : try world.disk.past())
   }
 
   func lead() {
-    if case .recovering = membership.phase {
-      let here = world.disk.present.sorted { $0.rank < $1.rank }.filter { _ in world.scenario.launch == .local }
-      for identity in here where !isAlive(identity) { perform(membership.gone(identity, at: now)) }
-    } else if world.scenario.launch != .none {
-      for rank in 0..<world.scenario.ranks { launch(rank) }
+    let vanished = world.disk.present.sorted { ($0.rank, $0.incarnation) < ($1.rank, $1.incarnation) }.filter {
+      world.scenario.launch == .local && !isAlive($0)
     }
+    handle(.started(vanished: vanished))
     world.schedule(.coordinatorTick, node: World.coordinatorNode, life: life, at: world.now)
   }
 
@@ -65,350 +52,226 @@ final class SimulatedCoordinator {
     world.pid(of: identity).map { world.workers[$0].isAlive } ?? false
   }
 
-  // MARK: Processes
-
   func watches(_ pid: Int) -> Bool { fleet.values.contains(pid) }
-
-  private func launch(_ rank: Int) {
-    guard !isDead, interruptedFor == nil, world.scenario.launch != .none, rank < world.scenario.ranks,
-      fleet[rank] == nil
-    else { return }
-    fleet[rank] = world.startWorker(rank).pid
-  }
-
-  private func kill(_ pid: Int) {
-    // The process that is known of one behind ssh is the client's, not the worker's.
-    guard !isDead, world.scenario.launch == .local, watches(pid) else { return }
-    world.end(world.workers[pid], "killed by the coordinator")
-  }
-
-  private func ended(_ rank: Int, _ pid: Int) {
-    guard fleet[rank] == pid else { return }
-    fleet[rank] = nil
-    if let identity = pids.first(where: { $0.value == pid && $0.key.rank == rank })?.key,
-      world.scenario.launch == .local
-    {
-      pids[identity] = nil
-      if membership.isKnown(identity) {
-        return perform(membership.lost(identity, .dead, reason: "its process ended", at: now))
-      }
-      perform(membership.gone(identity, at: now))
-    }
-    if !finished { perform(membership.ended(rank: rank)) }
-  }
-
-  func interrupt(down: Nanoseconds) {
-    guard interruptedFor == nil, !finished else { return }
-    interruptedFor = down
-    if membership.phase == .gathering { finished = true }
-    perform(membership.stop())
-    advance()
-  }
-
-  private func stopAtOnce() {
-    for pid in fleet.values.sorted() { kill(pid) }
-    guard !isDead, let interruptedFor else { return }
-    isDead = true
-    world.startCoordinator(after: interruptedFor)
-  }
 
   // MARK: What arrives
 
+  func interrupt(down: Nanoseconds) {
+    downAfterwards = down
+    handle(.stopRequested)
+  }
+
   func take(_ event: World.Event) {
-    if case .interruptAgain = event { return stopAtOnce() }
-    if disbandUntil != nil { return disbanding(event) }
     switch event {
-    case .fromWorker(let sender, let message): receive(message, from: sender)
-    case .ask(_, let pid) where !membership.isKnown(world.workers[pid].identity):
-      send(.identify(run: World.run), to: world.workers[pid].identity)
-    case .ask(let name, let pid):
-      let state = name < 0 ? nil : shelf[UInt64(name)]
-      world.send(.piece(name: name, from: World.coordinatorNode, state), from: World.coordinatorNode, to: pid)
-    case .piece(let name, let pid, let state): took(name, pid, state)
-    case .childEnded(let rank, let pid): ended(rank, pid)
+    case .fromWorker(let sender, let message):
+      handle(.message(message, payload: nil, from: sender))
+    case .ask(let name, let pid, let channel):
+      handle(
+        .message(
+          .blobRequest(BlobRequest(name: name, offset: 0)), payload: nil,
+          from: Sender(worker: world.workers[pid].identity, channel: .control(channel))))
+    case .piece(let piece, let pid, let state):
+      payload = state
+      handle(
+        .message(
+          .blobPiece(piece), payload: state == nil ? nil : 1,
+          from: Sender(worker: world.workers[pid].identity, channel: .control(world.workers[pid].connection))))
+      payload = nil
+    case .childEnded(let rank, let pid):
+      guard fleet[rank] == pid else { return }
+      fleet[rank] = nil
+      handle(.processEnded(rank: rank, process: Int32(pid), reason: "its process ended"))
+    case .wroteCheckpoint(let step, let outcome): finishWriting(step, outcome)
+    case .readCheckpoint(let step):
+      guard let state = world.disk.checkpoints[step] else {
+        return handle(.checkpointLost(step: step, reason: "it is gone", newest: world.disk.newestCheckpoint))
+      }
+      shelf = [step: state]
+      handle(.checkpointRead(step: step))
+    case .interruptAgain: handle(.stopRequested)
     case .coordinatorTick:
-      writeDown()
-      perform(membership.tick(at: now))
-      askForCheckpoint()
+      handle(.tick)
       world.schedule(.coordinatorTick, node: World.coordinatorNode, life: life, at: world.now + 200.milliseconds)
     default: preconditionFailure("an event for a worker")
     }
-    writeDown()
-    advance()
+    handle(.drained)
   }
 
-  private func receive(_ message: WorkerMessage, from sender: WorkerIdentity) {
-    if case .hello(let hello) = message { return greet(sender, hello) }
-    guard membership.isKnown(sender) else {
-      if case .heartbeat(let progress) = message, progress.generation == 0 { return }
-      return send(.identify(run: World.run), to: sender)
-    }
-    switch message {
-    case .heartbeat(let progress): perform(membership.heartbeat(sender, progress, at: now))
-    case .standing(let standing): perform(membership.standing(sender, standing, at: now))
-    case .prepared(let generation, let step, let weights):
-      perform(membership.prepared(sender, generation: generation, step: step, weights: weights, at: now))
-    case .committed(let record):
-      if record.step < collector.next { return send(.acknowledged(step: collector.next), to: sender) }
-      guard membership.workers[sender.rank]?.isBelieved == true else { return }
-      do { committed += try collector.take(record, from: sender.rank) } catch { return world.violate("I5: \(error)") }
-      world.moment(.tookCommit, world.pid(of: sender))
-      perform(membership.committed(record, by: sender, recorded: collector.reported, at: now))
-    case .checkpointReady(let step, _): checkpointReady(step, from: sender)
-    case .fault(let fault): faulted(fault, sender)
-    case .leaving: perform(membership.leaving(sender, at: now))
-    case .hello, .evaluated, .blobRequest, .blobPiece: break
-    }
-  }
-
-  private func greet(_ sender: WorkerIdentity, _ hello: Hello) {
-    if let past = hello.past, past.run == World.run {
-      do { try world.disk.requireSteps(past.acknowledged, witness: "\(sender)") } catch {
-        return world.violate("\(error)")
+  private func handle(_ event: CoordinatorEvent) {
+    var events = [event]
+    while !events.isEmpty, !isDead {
+      let event = events.removeFirst()
+      for effect in machine.step(event, at: now) where !isDead {
+        if let answer = perform(effect) { events.append(answer) }
       }
+      if case .message(.committed, _, let sender) = event { world.moment(.tookCommit, world.pid(of: sender.worker)) }
     }
-    if let holder = membership.workers[sender.rank], holder.identity != sender, pids[holder.identity] != nil,
-      world.scenario.launch == .local, !isAlive(holder.identity)
-    {
-      perform(membership.lost(holder.identity, .dead, reason: "its process ended", at: now))
-    }
-    perform(membership.hello(sender, hello, at: now))
-  }
-
-  private func faulted(_ fault: Fault, _ sender: WorkerIdentity) {
-    guard fault.generation == membership.number, membership.isMember(sender) else { return }
-    world.log("\(sender): \(fault.text)")
-    switch fault.kind {
-    case .silentPeer(let rank): perform(membership.silentPeer(sender, rank, at: now))
-    case .closedLink(let rank): membership.closedLink(sender, rank, at: now)
-    case .clip(let lane, let clip):
-      let clip = ClipVerdict(step: fault.step, lane: lane, clip: clip)
-      perform(membership.clipFailed(sender, clip, reason: fault.text, at: now))
-    case .corruption(let ranks): corrupted(ranks, fault)
-    case .nonFiniteGradient, .other: world.violate("a fault that nothing caused: \(fault.text)")
-    }
-  }
-
-  private func corrupted(_ ranks: [Int], _ fault: Fault) {
-    guard membership.phase == .running else { return }
-    world.count { $0.corruptions += 1 }
-    if !ranks.isEmpty, ranks.count < membership.members.count {
-      for rank in ranks {
-        guard let worker = membership.workers[rank] else { continue }
-        perform(membership.lost(worker.identity, .condemned, reason: fault.text, at: now))
-      }
-      return
-    }
-    let again =
-      ranks.isEmpty ? membership.computeAgain(fault.text, at: now) : membership.restore(fault.text, at: now)
-    guard let again else { return world.violate("the run ends: \(fault.text)") }
-    perform(again)
   }
 
   // MARK: What is done
 
-  private func send(_ message: CoordinatorMessage, to worker: WorkerIdentity) {
-    guard !isDead, let pid = world.pid(of: worker) else { return }
-    world.send(.fromCoordinator(message), from: World.coordinatorNode, to: pid)
-  }
-
-  private func durably(_ write: (inout SimulatedDisk) throws -> Void) {
-    guard !isDead else { return }
-    do { try write(&world.disk) } catch { world.violate("\(error)") }
-  }
-
-  private func perform(_ actions: [Membership.Action]) {
-    for action in actions {
-      switch action {
-      case .send(let worker, let message):
-        mark(message, worker)
-        switch message {
-        case .prepare(_, let step, .coordinator): if let state = world.disk.checkpoints[step] { shelf = [step: state] }
-        case .prepare(_, let step, .peer):
-          committed += collector.release(below: step)
-          writeDown()
-        default: break
-        }
-        send(message, to: worker)
-      case .welcome(let worker):
-        send(.welcome(Welcome(run: World.run, recipe: "", blobs: [], lastStep: world.training.lastStep)), to: worker)
-      case .kill(let worker, let reason):
-        send(.dismiss(reason: reason, clean: false), to: worker)
-        if let pid = pids[worker] { kill(pid) }
-      case .launch(let rank): launch(rank)
-      case .joined(let worker, let hello):
-        world.log("\(worker) joined, process \(hello.pid)")
-        pids[worker] = Int(hello.pid)
-        if world.scenario.launch == .local, hello.past != nil, isAlive(worker), !watches(Int(hello.pid)), !isDead {
-          fleet[worker.rank] = Int(hello.pid)
-          world.count { $0.adopted += 1 }
-        }
-        durably { $0.joined(worker) }
-      case .left(let worker, let reason):
-        world.log("\(worker) left: \(reason)")
-        durably { $0.left(worker) }
-        if fetch?.from == worker { fetch = nil }
-      case .rollBack(let step): rollBack(to: step)
-      case .directive(let directive):
-        durably { $0.record(directive) }
-        world.moment(.ordered, nil)
-      case .verdict(let verdict, let reason):
-        world.log("step \(verdict.step) goes without a clip: \(reason)")
-        if !isDead { world.check(verdict, generation: membership.number, believed) }
-        durably { $0.record(verdict) }
-      case .begin(let generation, let reason): record(generation, reason)
-      case .note(let text): world.log(text)
+  private func perform(_ effect: CoordinatorEffect) -> CoordinatorEvent? {
+    switch effect {
+    case .send(let message, let receiver):
+      mark(message, receiver.worker)
+      send(.fromCoordinator(message, receiver.channel), to: receiver)
+    case .serve(let request, let receiver): serve(request, to: receiver)
+    case .journal(let entry): return journal(entry)
+    case .keep(let piece): fetched[piece.name] = payload
+    case .writeCheckpoint(let step, let model, _, let expected):
+      guard let state = fetched[model.name] else {
+        world.violate("a checkpoint of step \(step) is to be written without its bytes")
+        return nil
       }
+      let outcome: World.WriteOutcome = expected.map { $0 == state.digest } ?? true ? .written(state) : .refused
+      let time = world.random.between(1, 60).milliseconds
+      world.schedule(
+        .wroteCheckpoint(step: step, outcome), node: World.coordinatorNode, life: life, at: world.now + time)
+    case .pruneCheckpoints:
+      fetched = [:]
+      world.disk.prune(keep: 2)
+    case .readCheckpoint(let step):
+      world.schedule(
+        .readCheckpoint(step: step), node: World.coordinatorNode, life: life,
+        at: world.now + world.random.between(1, 30).milliseconds)
+    case .launch(let rank, _):
+      guard fleet[rank] == nil else { return nil }
+      let pid = world.startWorker(rank).pid
+      fleet[rank] = pid
+      return .processStarted(rank: rank, process: Int32(pid))
+    case .adopt(let rank, let process):
+      let pid = Int(process)
+      guard world.workers[pid].isAlive, !watches(pid) else {
+        return .processNotAdopted(rank: rank, process: process)
+      }
+      fleet[rank] = pid
+      world.count { $0.adopted += 1 }
+    case .inspect(let worker, _):
+      if world.scenario.launch == .local, !isAlive(worker) { return .processVanished(worker) }
+    case .endProcess(let process): kill(Int(process))
+    case .endAllProcesses: for pid in fleet.values.sorted() { kill(pid) }
+    case .report(let event):
+      if event.kind == .corruption { world.count { $0.corruptions += 1 } }
+      world.log(event.text)
+    case .showStep, .showEvaluation: break
+    case .finish(let outcome): finish(outcome)
     }
+    return nil
   }
 
-  /// The processes whose states count.
-  private var believed: [Int] {
-    membership.workers.values.filter { !$0.mustLearn }.compactMap { world.pid(of: $0.identity) }
+  private func kill(_ pid: Int) {
+    // The process that is known of one behind ssh is the client's, not the worker's.
+    guard world.scenario.launch == .local, watches(pid) else { return }
+    world.end(world.workers[pid], "killed by the coordinator")
+  }
+
+  private func send(_ event: World.Event, to receiver: Sender) {
+    guard let pid = world.pid(of: receiver.worker) else { return }
+    world.sendFromCoordinator(event, to: pid, receiver.channel)
+  }
+
+  private func serve(_ request: BlobRequest, to receiver: Sender) {
+    let isIndex = request.name.hasPrefix("index/")
+    let state =
+      isIndex
+      ? World.index
+      : shelf.first {
+        StateBlobs.model($0.key) == request.name
+          || StateBlobs.trainer($0.key) == request.name
+      }?.value
+    let piece = BlobPiece(
+      name: request.name, offset: request.offset, description: state.map { World.description(request.name, $0) })
+    send(.piece(piece, from: World.coordinatorNode, state), to: receiver)
   }
 
   private func mark(_ message: CoordinatorMessage, _ worker: WorkerIdentity) {
-    guard !isDead else { return }
     switch message {
     case .halt: world.moment(.halting, world.pid(of: worker))
     case .prepare: world.moment(.preparing, world.pid(of: worker))
     case .begin: world.moment(.beginning, world.pid(of: worker))
     default: break
     }
-    if world.trace != nil {
-      switch message {
-      case .pulse: break
-      default: world.log("coordinator to \(worker): \(message)")
-      }
+    guard world.trace != nil else { return }
+    switch message {
+    case .pulse: break
+    default: world.log("coordinator to \(worker): \(message)")
     }
   }
 
-  private func rollBack(to step: UInt64) {
-    committed.removeAll { $0.record.step >= step }
-    collector.rollBack(to: step)
-    committed += collector.release(below: step)
-    writeDown()
-    fetch = nil
-    guard !isDead else { return }
-    // What cannot be believed is given up.
-    if !membership.restores {
-      world.check(rollBackTo: step, membership.taking.filter { !$0.mustLearn }.map(\.identity))
-    }
-    world.count { $0.rolledBack += 1 }
-    world.log("rolled back to step \(step)")
-    guard collector.next == step else { return }
-    durably { try $0.rollBack(to: step, epoch: world.training.epoch) }
-  }
+  // MARK: The disk
 
-  private func record(_ generation: Generation, _ reason: String) {
-    committed += collector.begin(generation)
-    writeDown()
-    guard !isDead else { return }
-    world.log("generation \(generation.number) from step \(generation.startStep): \(reason); \(generation.members)")
-    world.count { $0.generations += 1 }
-    durably { try $0.record(generation) }
-    world.moment(.journaledGeneration, nil)
-  }
-
-  private func writeDown() {
-    guard !committed.isEmpty, !isDead else { return }
-    let steps = committed
-    committed = []
-    durably { disk in
-      for step in steps {
-        let record = step.record
-        let clips = (0..<world.training.lanes).flatMap {
-          world.training.clips(step: record.step, lane: $0, without: membership.verdicts)
+  private func journal(_ entry: JournalEntry) -> CoordinatorEvent? {
+    do {
+      switch entry {
+      case .joined(let worker, let hello):
+        world.log("\(worker) joined, process \(hello.pid)")
+        world.disk.joined(worker)
+      case .left(let worker, _): world.disk.left(worker)
+      case .disbanded: world.disk.everybodyLeft()
+      case .generation(let generation, let reason):
+        world.log("generation \(generation.number) from step \(generation.startStep): \(reason); \(generation.members)")
+        world.count { $0.generations += 1 }
+        try world.disk.record(generation)
+        world.moment(.journaledGeneration, nil)
+      case .fingerprint: break
+      case .steps(let steps, let excluded): try write(steps, excluded)
+      case .rollBack(let step, _):
+        // What cannot be believed is given up.
+        if !machine.membership.restores {
+          world.check(rollBackTo: step, machine.membership.taking.filter { !$0.mustLearn }.map(\.identity))
         }
-        try disk.recordCommit(record, consumed: clips, epoch: world.training.epoch(of: record.step))
-        world.log("step \(record.step) is in the journal")
+        world.count { $0.rolledBack += 1 }
+        try world.disk.rollBack(to: step, epoch: world.training.epoch)
+      case .directive(let directive):
+        world.disk.record(directive)
+        world.moment(.ordered, nil)
+      case .exclusion(let clip, _):
+        world.check(clip, generation: machine.membership.number, believed)
+        world.disk.record(clip)
       }
+    } catch { world.violate("\(error)") }
+    return nil
+  }
+
+  /// The processes whose states count.
+  private var believed: [Int] {
+    machine.membership.workers.values.filter { !$0.mustLearn }.compactMap { world.pid(of: $0.identity) }
+  }
+
+  private func write(_ steps: [CommittedStep], _ excluded: [ClipVerdict]) throws {
+    for step in steps {
+      let record = step.record
+      let clips = (0..<world.training.lanes).flatMap {
+        world.training.clips(step: record.step, lane: $0, without: excluded)
+      }
+      try world.disk.recordCommit(record, consumed: clips, epoch: world.training.epoch(of: record.step))
+      world.log("step \(record.step) is in the journal")
     }
     world.moment(.wroteCommit, nil)
-    for worker in membership.members { send(.acknowledged(step: collector.next), to: worker.identity) }
   }
 
-  // MARK: Checkpoints
-
-  private func checkpointReady(_ step: UInt64, from worker: WorkerIdentity) {
-    if let newestCheckpoint, newestCheckpoint >= step { return send(.checkpointTaken(step: step), to: worker) }
-    guard fetch == nil || (fetch.map { $0.step < step } ?? false) else { return }
-    fetch = Fetch(step: step, from: worker, asked: now)
-    ask()
-  }
-
-  private func askForCheckpoint() {
-    guard let fetch else { return }
-    if fetch.state != nil { return writeCheckpoint() }
-    if now - fetch.asked > .seconds(2) { ask() }
-  }
-
-  private func ask() {
-    guard let wanted = fetch, !isDead, let pid = world.pid(of: wanted.from) else { return }
-    fetch?.asked = now
-    world.send(
-      .ask(name: Int64(wanted.step), from: World.coordinatorNode), from: World.coordinatorNode, to: pid)
-  }
-
-  private func took(_ name: Int64, _ pid: Int, _ state: TrainingValue?) {
-    guard let wanted = fetch, wanted.state == nil, world.pid(of: wanted.from) == pid, Int64(wanted.step) == name,
-      let state
-    else { return }
-    fetch?.state = state
-    writeCheckpoint()
-  }
-
-  private func writeCheckpoint() {
-    writeDown()
-    guard let done = fetch, let state = done.state, collector.next >= done.step, !isDead else { return }
-    fetch = nil
-    world.check(checkpoint: state)
-    durably { $0.write(state, keep: 2) }
-    world.log("checkpoint of step \(done.step)")
-    world.moment(.wroteCheckpoint, nil)
-    newestCheckpoint = done.step
-    membership.checkpointed(done.step)
-    send(.checkpointTaken(step: done.step), to: done.from)
+  private func finishWriting(_ step: UInt64, _ outcome: World.WriteOutcome) {
+    switch outcome {
+    case .written(let state):
+      world.check(checkpoint: state)
+      world.disk.write(state)
+      world.log("checkpoint of step \(step)")
+      world.moment(.wroteCheckpoint, nil)
+      handle(.checkpointWritten(step: step))
+    case .refused: handle(.checkpointRefused(step: step, reason: "it is another state"))
+    }
   }
 
   // MARK: The end
 
-  private func advance() {
-    if case .stopped(let next) = membership.phase, !finished {
-      committed += collector.release(below: .max)
-      writeDown()
-      if newestCheckpoint == next { finished = true }
-    }
-    guard finished, disbandUntil == nil, !isDead else { return }
-    world.log("the run is over, or was interrupted")
-    disbandUntil = world.now + 10_000.milliseconds
-    sendHome()
-    world.schedule(.coordinatorTick, node: World.coordinatorNode, life: life, at: world.now)
-  }
-
-  private func sendHome() {
-    for worker in membership.workers.values.sorted(by: { $0.identity.rank < $1.identity.rank }) {
-      send(.dismiss(reason: "the run is over", clean: true), to: worker.identity)
-    }
-  }
-
-  private func disbanding(_ event: World.Event) {
-    switch event {
-    case .childEnded(let rank, let pid): if fleet[rank] == pid { fleet[rank] = nil }
-    case .coordinatorTick:
-      sendHome()
-      world.schedule(.coordinatorTick, node: World.coordinatorNode, life: life, at: world.now + 500.milliseconds)
-    default: return
-    }
-    guard fleet.isEmpty || world.now >= disbandUntil ?? 0 else { return }
-    for pid in fleet.values.sorted() { kill(pid) }
-    durably { $0.everybodyLeft() }
-    guard !isDead else { return }
+  private func finish(_ outcome: Outcome) {
+    world.log("the coordinator ends: \(outcome)")
     isDead = true
-    if let down = interruptedFor, world.disk.newestCheckpoint != world.training.lastStep {
-      world.startCoordinator(after: down)
-    } else {
-      isDone = true
+    switch outcome {
+    case .done: isDone = true
+    case .interrupted where world.disk.newestCheckpoint == world.training.lastStep: isDone = true
+    case .interrupted, .stoppedAtOnce: world.startCoordinator(after: downAfterwards)
+    case .failed(_, let reason), .damaged(let reason): world.violate("the run ends: \(reason)")
     }
   }
 }

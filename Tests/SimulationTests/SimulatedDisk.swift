@@ -1,7 +1,6 @@
 // What survives every crash: the journal and the checkpoints. The rules are those of `Journal` and `CheckpointStore`.
+import CoordinatorCore
 import Shared
-
-@testable import Coordinator
 
 struct SimulatedDisk {
   struct Row {
@@ -85,8 +84,9 @@ struct SimulatedDisk {
   mutating func record(_ verdict: ClipVerdict) { verdicts.append(verdict) }
   mutating func everybodyLeft() { present = [] }
 
-  mutating func write(_ state: TrainingValue, keep count: Int) {
-    checkpoints[state.step] = state
+  mutating func write(_ state: TrainingValue) { checkpoints[state.step] = state }
+
+  mutating func prune(keep count: Int) {
     for old in checkpoints.keys.sorted().dropLast(count) { checkpoints[old] = nil }
   }
 
@@ -102,6 +102,7 @@ struct SimulatedDisk {
     let done = past.generation?.directivesDone ?? 0
     past.directives = directives.filter { $0.sequence > done }
     past.next = nextStep
+    past.held = stepsHeld
     past.state = live.last.map { rows[$0].record.after }
     past.last = live.last.map { Standing.Last(rows[$0].record) }
     past.checkpoint = newestCheckpoint

@@ -1,20 +1,11 @@
-// Takes the place of a worker's process: `WorkerLoop` with its links, lanes, state and shelf.
+// A worker's process in the simulated world: the production machine and the production ring, around simulated ports.
 import Ring
 import Shared
-
-@testable import Coordinator
-@testable import Worker
+import WorkerCore
 
 final class SimulatedWorker {
   enum Flip {
     case sum, partial
-  }
-
-  private struct Fetch {
-    var from: StateSource
-    /// -1 for the indexes.
-    var name: Int64
-    var generation: UInt32 = 0
   }
 
   private struct Peer: Equatable {
@@ -29,12 +20,11 @@ final class SimulatedWorker {
   }()
   private static let fingerprint = ["kernel": "simulated"]
   private static let selfTest = SelfTest(lane: Digest128(high: 1, low: 1), clip: nil)
-  private static let blobs = Array(
-    repeating: BlobDescription(name: "", bytes: 0, digest: Digest128(high: 0, low: 0)), count: 2)
 
   private unowned let world: World
   let pid: Int
   let identity: WorkerIdentity
+  private let start: Nanoseconds
   var isAlive = true
   var pausedUntil: Nanoseconds = 0
   var isHung = false
@@ -45,14 +35,18 @@ final class SimulatedWorker {
   /// The sum that it voted for and has not applied.
   private(set) var kept: (step: UInt64, generation: UInt32, attempt: UInt8)?
   private(set) var leaving: (reason: String, clean: Bool)?
-  private(set) var session: WorkerSession
+  private var machine: WorkerMachine
+  var session: WorkerSession { machine.session }
+  /// The numbers of its connections to the coordinator.
+  private(set) var connection = 0
+  private(set) var heartbeatConnection = 0
+  private var heartbeatLink = LinkLiveness()
 
   // What exists once the indexes are here.
   private var state: TrainingValue?
   private var work: SimulatedWork
   private var leftOut: [ClipVerdict] = []
   private var clipTries: [Int: Int] = [:]
-  private var raised: Int32 = 0
 
   // The lanes' threads.
   private var jobs: [LaneJob] = []
@@ -67,40 +61,38 @@ final class SimulatedWorker {
   private var early: [(from: Peer, bytes: [UInt8])] = []
   private var timer: Nanoseconds = .max
 
-  private var fetch: Fetch?
-  private var shelf: [Int64: TrainingValue] = [:]
-  private var pendingCheckpoints: [UInt64] = []
+  private var fetched: [String: TrainingValue] = [:]
+  private var shelf: [UInt64: TrainingValue] = [:]
+  /// What came with the present message.
+  private var payload: TrainingValue?
 
   init(_ world: World, pid: Int, identity: WorkerIdentity) {
     self.world = world
     self.pid = pid
     self.identity = identity
-    session = WorkerSession(identity: identity)
+    start = world.now
+    machine = WorkerMachine(identity: identity)
     // In some worlds all are on one machine.
     work = SimulatedWork(shared: world.seed % 8 == 0)
   }
 
   private var now: ContinuousClock.Instant { world.instant(world.now) }
+  private var age: Duration { .nanoseconds(world.now - start) }
   private var training: Training { world.training }
 
   // MARK: What arrives
 
   func take(_ event: World.Event) {
     switch event {
-    case .fromCoordinator(let message): perform(session.receive(message))
+    case .fromCoordinator(let message, .control): handle(.message(message, payload: nil))
+    case .fromCoordinator(_, .heartbeat): return heartbeatLink.heard(at: age)
     case .workerTick:
-      repeatUnanswered()
-      checkRightLink()
+      handle(.tick(unacknowledged: ring?.unacknowledgedSince.map { now - $0 }))
       world.schedule(.workerTick, node: pid, at: world.now + 1_000.milliseconds)
-    case .beat:
-      send(.heartbeat(progress), channel: 1)
-      world.schedule(.beat, node: pid, at: world.now + 300.milliseconds)
-      return
+    case .beat: return beat()
     case .ringTimer: timer = .max
-    case .closed(let peer): tellOfClosedLink(peer)
-    case .askedToLeave(let again):
-      if again { leaving = ("ended at once", false) }
-      perform(session.askedToLeave())
+    case .closed(let peer): if right?.pid == peer { handle(.rightClosed) }
+    case .askedToLeave: handle(.askedToLeave)
     case .laneDone(let job): laneDone(job)
     case .ring(let from, let generation, let bytes):
       let peer = Peer(pid: from, generation: generation)
@@ -111,16 +103,41 @@ final class SimulatedWorker {
       }
     case .ringAnswer(let generation, let bytes):
       if generation == right?.generation { ring?.receiveFromRight(bytes, now: now) }
-    case .ask(let name, let asker):
-      if asker != World.coordinatorNode { shelveForPeers(name) }
-      reply(.piece(name: name, from: pid, shelf[name]), to: asker)
-    case .piece(let name, _, let value): took(name, value)
-    case .fromWorker, .coordinatorTick, .childEnded, .interruptAgain, .fault, .startCoordinator, .startWorker:
+    case .ask(let name, let asker, _):
+      let request = BlobRequest(name: name, offset: 0)
+      handle(
+        asker == World.coordinatorNode
+          ? .message(.blobRequest(request), payload: nil) : .peerRequest(request, peer: asker))
+    case .piece(let piece, let from, let value):
+      payload = value
+      let bytes = value == nil ? nil : 1
+      handle(
+        from == World.coordinatorNode
+          ? .message(.blobPiece(piece), payload: bytes) : .peerPiece(piece, payload: bytes))
+      payload = nil
+    case .published(let state):
+      shelf[state.step] = state
+      world.moment(.shelved, pid)
+      handle(
+        .published(
+          step: state.step,
+          blobs: [StateBlobs.model(state.step), StateBlobs.trainer(state.step)].map { World.description($0, state) }))
+    case .fromWorker, .coordinatorTick, .childEnded, .interruptAgain, .fault, .startCoordinator, .startWorker,
+      .wroteCheckpoint, .readCheckpoint:
       preconditionFailure("an event for somebody else")
     }
     while let place = early.firstIndex(where: { $0.from == left }) { fromLeft(early.remove(at: place).bytes) }
     pump()
     setTimer()
+  }
+
+  private func handle(_ event: WorkerEvent) {
+    var events = [event]
+    while !events.isEmpty, isAlive {
+      for effect in machine.step(events.removeFirst(), at: age) where isAlive {
+        if let answer = perform(effect) { events.append(answer) }
+      }
+    }
   }
 
   private func fromLeft(_ bytes: [UInt8]) {
@@ -134,62 +151,15 @@ final class SimulatedWorker {
     if early.count > 256 { early.removeFirst() }
   }
 
-  private func repeatUnanswered() {
-    if session.phase == .joining { sendHello() }
-    for message in session.unanswered() { send(message) }
-    for step in pendingCheckpoints { send(.checkpointReady(step: step, blobs: Self.blobs)) }
-    if let fetch { ask(fetch) }
-  }
-
-  private func checkRightLink() {
-    guard let ring, let since = ring.unacknowledgedSince, now - since > .seconds(3), let generation = session.generation
-    else { return }
-    let rank = generation.members[ring.plan.right].identity.rank
-    send(
-      .fault(
-        Fault(
-          kind: .silentPeer(rank: rank), generation: session.number, step: session.next ?? 0,
-          text: "worker \(rank) acknowledges nothing", status: .unavailable)))
-  }
-
   func isAhead(of step: UInt64) -> Bool { isAlive && (state?.step ?? 0) > step }
 
   func isConnected(to peer: Int) -> Bool { right?.pid == peer }
 
-  private func tellOfClosedLink(_ peer: Int) {
-    guard right?.pid == peer, let ring, let generation = session.generation else { return }
-    let rank = generation.members[ring.plan.right].identity.rank
-    send(
-      .fault(
-        Fault(
-          kind: .closedLink(rank: rank), generation: session.number, step: session.next ?? 0,
-          text: "the connection to worker \(rank) was closed", status: .unavailable)))
-  }
-
-  // MARK: What goes out
-
-  private func send(_ message: WorkerMessage, channel: Int = 0) {
-    guard isAlive else { return }
-    if world.trace != nil {
-      switch message {
-      case .heartbeat: break
-      default: world.log("worker \(identity.rank).\(pid): \(message)")
-      }
-    }
-    world.send(.fromWorker(identity, message), from: pid, to: World.coordinatorNode, channel: channel)
-  }
-
-  private func reply(_ event: World.Event, to node: Int) {
-    if isAlive { world.send(event, from: pid, to: node, channel: 2) }
-  }
-
-  private func sendHello() {
-    send(
-      .hello(
-        Hello(
-          host: world.scenario.launch == .local ? "here" : "there", pid: Int32(pid),
-          threads: world.scenario.threads[identity.rank], endpoint: "\(pid)", fingerprint: Self.fingerprint,
-          past: session.past)))
+  /// The thread that beats.
+  private func beat() {
+    if let number = heartbeatLink.reconnect(at: age) { heartbeatConnection = number }
+    world.sendFromWorker(.heartbeat(progress), from: self, .heartbeat(heartbeatConnection))
+    world.schedule(.beat, node: pid, at: world.now + 300.milliseconds)
   }
 
   private var progress: Progress {
@@ -205,39 +175,95 @@ final class SimulatedWorker {
     return progress
   }
 
-  // MARK: What the session wants
+  // MARK: What the machine wants
 
-  private func perform(_ actions: [WorkerSession.Action]) {
-    for action in actions {
-      switch action {
-      case .send(let message):
-        send(message)
-        if case .standing = message { world.moment(.halted, pid) }
-        if case .prepared = message { world.moment(.prepared, pid) }
-      case .introduce: sendHello()
-      case .fetchIndexes: start(Fetch(from: .coordinator, name: -1))
-      case .openRing(let generation): openRing(generation)
-      case .closeRing:
-        mend()
-        ring?.abort()
-        (ring, left, right) = (nil, nil, nil)
-        if let fetch, fetch.name >= 0 { self.fetch = nil }
-      case .discardSums:
-        giveUp()
-        work.forget()
-      case .compute(let step, let attempt, let lanes): compute(step, attempt, lanes)
-      case .reduce: reduce()
-      case .vote(let directive): vote(directive)
-      case .apply(let step, let skipping): apply(step, skipping)
-      case .obtain(let source, let generation, let step): obtain(source, generation, step)
-      case .shelve(let step): shelveCheckpoint(step)
-      case .takenCheckpoint(let step):
-        pendingCheckpoints.removeAll { $0 <= step }
-        clearShelf()
-      case .evaluate: break
-      case .leave(let reason, let clean): leaving = (reason, clean)
+  private func perform(_ effect: WorkerEffect) -> WorkerEvent? {
+    switch effect {
+    case .send(let message): send(message)
+    case .introduce(let past): send(.hello(hello(past)))
+    case .connect(let number):
+      connection = number
+      world.count { $0.reconnections += 1 }
+    case .ask(let request, let peer):
+      if let peer {
+        reply(.ask(name: request.name, from: pid, channel: 0), to: Int(peer) ?? -3)
+      } else {
+        world.sendFromWorker(request, from: self, .control(connection))
       }
+    case .doneAsking: break
+    case .keep(let piece): fetched[piece.name] = payload
+    case .serve(let request, let peer): serve(request, peer)
+    case .publish(let step):
+      guard let state, state.step == step else { return nil }
+      let time = world.random.between(1, 20).milliseconds
+      world.schedule(.published(state), node: pid, at: world.now + time)
+    case .withdraw(let steps): shelf = shelf.filter { steps.contains($0.key) }
+    case .begin:
+      state = TrainingValue(value: 0)
+      let every = training.checkpointEvery
+      var rules = RunRules(lanes: training.lanes) { $0 % every == 0 }
+      rules.skipsNonFinite = true
+      rules.pulseWithin = .milliseconds(900)
+      return .ready(Self.selfTest, rules)
+    case .keepState(let step): return state.map { .obtained(step: step, weights: $0.digest) }
+    case .initialise: return take(training.initial)
+    case .load(_, let model, _): return fetched[model.name].flatMap { take($0) }
+    case .openRing(let generation): openRing(generation)
+    case .closeRing:
+      mend()
+      ring?.abort()
+      (ring, left, right) = (nil, nil, nil)
+    case .discardSums:
+      giveUp()
+      work.forget()
+    case .compute(let step, let attempt, let lanes, let raised): return compute(step, attempt, lanes, raised)
+    case .reduce: reduce()
+    case .vote(let directive): vote(directive)
+    case .apply(let step, let skipping): return apply(step, skipping)
+    case .evaluate: break
+    case .log(_, let text): world.log("worker \(identity.rank).\(pid): \(text)")
+    case .leave(let reason, let clean): leaving = (reason, clean)
     }
+    return nil
+  }
+
+  private func send(_ message: WorkerMessage) {
+    if world.trace != nil { world.log("worker \(identity.rank).\(pid): \(message)") }
+    world.sendFromWorker(message, from: self, .control(connection))
+    if case .standing = message { world.moment(.halted, pid) }
+    if case .prepared = message { world.moment(.prepared, pid) }
+  }
+
+  private func reply(_ event: World.Event, to node: Int) {
+    if isAlive { world.send(event, from: pid, to: node, channel: 2) }
+  }
+
+  private func hello(_ past: Hello.Past?) -> Hello {
+    Hello(
+      host: world.scenario.launch == .local ? World.coordinatorHost : "there", pid: Int32(pid),
+      threads: world.scenario.threads[identity.rank], endpoint: "\(pid)", fingerprint: Self.fingerprint, past: past)
+  }
+
+  private func serve(_ request: BlobRequest, _ peer: Int?) {
+    let state = shelf.first {
+      StateBlobs.model($0.key) == request.name || StateBlobs.trainer($0.key) == request.name
+    }?.value
+    let piece = BlobPiece(
+      name: request.name, offset: request.offset, description: state.map { World.description(request.name, $0) })
+    if let peer {
+      reply(.piece(piece, from: pid, state), to: peer)
+    } else {
+      world.sendFromWorker(piece, state, from: self, .control(connection))
+    }
+  }
+
+  private func take(_ taken: TrainingValue) -> WorkerEvent {
+    world.moment(.obtaining, pid)
+    giveUp()
+    work.forget()
+    state = taken
+    hasStrayed = false
+    return .obtained(step: taken.step, weights: taken.digest)
   }
 
   // MARK: A step
@@ -260,13 +286,14 @@ final class SimulatedWorker {
     world.moment(.begun, pid)
   }
 
-  private func compute(_ step: UInt64, _ attempt: UInt8, _ lanes: [Int]) {
-    guard state != nil else { return }
-    clearShelf()
+  private func compute(
+    _ step: UInt64, _ attempt: UInt8, _ lanes: [Int], _ raised: [RaisedExponent]
+  ) -> WorkerEvent? {
+    guard state != nil else { return nil }
     kept = nil
     let reused = work.step == step && work.attempt == attempt ? work.summed.count : 0
     let (submitted, anew) = work.compute(
-      lanes, step: step, attempt: attempt, exponent: attempt == 0 ? 0 : raised
+      lanes, step: step, attempt: attempt, exponent: raised.first?.exponent ?? 0
     ) { training.clips(step: step, lane: $0, without: leftOut).isEmpty }
     if anew { giveUp() } else { world.count { $0.reusedLanes += reused } }
     for lane in submitted {
@@ -274,9 +301,9 @@ final class SimulatedWorker {
     }
     startLanes()
     do {
-      try ring?.begin(step: step, attempt: attempt, partials: work.partial, sums: work.sums)
+      try ring?.begin(step: step, attempt: attempt, partials: work.partial, sums: work.sums, now: now)
     } catch { world.violate("I6: worker \(identity.rank) got an impossible frame early: \(error)") }
-    if work.isComplete(lanes) { lanesComplete() }
+    return work.isComplete(lanes) ? summed(step, attempt) : nil
   }
 
   private func giveUp() {
@@ -303,16 +330,14 @@ final class SimulatedWorker {
     lanesComputed += 1
     if let clip = undecodable(job) {
       work.failed(job)
-      guard job.step == session.next else { return }
-      return perform(
-        session.failed(
-          Fault(
-            kind: .clip(lane: job.lane, clip: clip), generation: session.number, step: job.step,
-            text: "clip \(clip) of lane \(job.lane) cannot be decoded by worker \(identity.rank)", status: .badData)))
+      return handle(
+        .laneFailed(
+          step: job.step, lane: job.lane, clip: clip,
+          reason: "clip \(clip) of lane \(job.lane) cannot be decoded by worker \(identity.rank)"))
     }
     if !job.isAdded { work.add(job, training, state) }
     work.finished(job)
-    if work.step == job.step, work.isComplete(session.lanes) { lanesComplete() }
+    if work.step == job.step, work.isComplete(session.lanes) { handle(summed(job.step, work.attempt)) }
   }
 
   /// Buckets are complete, and go round, before the thread of the last lane says that it is done.
@@ -340,10 +365,9 @@ final class SimulatedWorker {
     return nil
   }
 
-  private func lanesComplete() {
-    guard let step = work.step else { return }
+  private func summed(_ step: UInt64, _ attempt: UInt8) -> WorkerEvent {
     world.moment(.computed, pid)
-    perform(session.computed(step: step, attempt: work.attempt))
+    return .lanesSummed(step: step, attempt: attempt)
   }
 
   private func reduce() {
@@ -393,8 +417,11 @@ final class SimulatedWorker {
       world.send(
         .ring(from: pid, generation: right.generation, world.weathered(bytes)), from: pid, to: right.pid, channel: 4)
     }
-    if session.phase == .reducing, ring.isReduced { perform(session.reduced()) }
-    if session.phase == .voting, let ballots = ring.ballots { decide(ballots) }
+    if session.phase == .reducing, ring.isReduced { handle(.reduced) }
+    if session.phase == .voting, let ballots = ring.ballots {
+      flipped = nil
+      handle(.ballots(ballots) { _ in "a gradient is not finite" })
+    }
   }
 
   private func setTimer() {
@@ -405,34 +432,16 @@ final class SimulatedWorker {
     world.schedule(.ringTimer, node: pid, at: time)
   }
 
-  private func decide(_ ballots: [Ballot]) {
-    flipped = nil
-    guard let step = session.next else { return }
-    switch Verdict.of(ballots, laneCount: training.lanes) {
-    case .commit(let directive): perform(session.agreed(directive: directive, skipping: false))
-    case .repeatStep(let entries):
-      raised = entries.first?.exponent ?? 0
-      perform(session.repeatStep())
-    case .nonFinite: perform(session.agreed(directive: ballots.map(\.directive).min() ?? 0, skipping: true))
-    case .corrupt(let suspects, let reason):
-      let ranks = suspects.map { Int(ballots[$0].rank) }
-      perform(
-        session.failed(
-          Fault(
-            kind: .corruption(ranks: ranks), generation: session.number, step: step,
-            text: "step \(step): \(reason); suspected: ranks \(ranks)", status: .badData)))
-    }
-  }
-
-  private func apply(_ step: UInt64, _ skipping: Bool) {
-    guard isAlive else { return }
+  private func apply(_ step: UInt64, _ skipping: Bool) -> WorkerEvent? {
     world.moment(.applying, pid)
-    guard let before = state, isAlive else { return }
+    guard let before = state, isAlive else { return nil }
     guard before.step == step else {
-      return world.violate("worker \(identity.rank) is to apply step \(step) to the state before \(before.step)")
+      world.violate("worker \(identity.rank) is to apply step \(step) to the state before \(before.step)")
+      return nil
     }
     guard work.step == step else {
-      return world.violate("worker \(identity.rank) is to apply step \(step), but has the sum of another")
+      world.violate("worker \(identity.rank) is to apply step \(step), but has the sum of another")
+      return nil
     }
     if session.phase != .voting { world.count { $0.rolledForward += 1 } }
     let after = training.apply(work.sums, exponent: work.exponent, skipping: skipping, to: before)
@@ -448,86 +457,7 @@ final class SimulatedWorker {
       learningRate: 0, skipped: skipping,
       share: .init(lanes: work.summed.sorted(), times: times))
     work.forget()
-    perform(session.applied(record))
     world.moment(.applied, pid)
-  }
-
-  // MARK: The state
-
-  private func obtain(_ source: StateSource, _ generation: UInt32, _ step: UInt64) {
-    world.moment(.obtaining, pid)
-    switch source {
-    case .own: obtained(generation, step)
-    case .initial:
-      giveUp()
-      work.forget()
-      withdrawCheckpoints()
-      state = training.initial
-      hasStrayed = false
-      obtained(generation, step)
-    case .peer, .coordinator: start(Fetch(from: source, name: Int64(step), generation: generation))
-    }
-  }
-
-  private func obtained(_ generation: UInt32, _ step: UInt64) {
-    guard let state else { return }
-    perform(session.obtained(generation: generation, step: step, weights: state.digest))
-  }
-
-  private func start(_ wanted: Fetch) {
-    fetch = wanted
-    ask(wanted)
-  }
-
-  private func ask(_ fetch: Fetch) {
-    if case .peer(let endpoint) = fetch.from {
-      reply(.ask(name: fetch.name, from: pid), to: Int(endpoint) ?? -3)
-    } else {
-      reply(.ask(name: fetch.name, from: pid), to: World.coordinatorNode)
-    }
-  }
-
-  private func took(_ name: Int64, _ value: TrainingValue?) {
-    guard let done = fetch, done.name == name else { return }
-    if name < 0 {
-      fetch = nil
-      state = TrainingValue(value: 0)
-      let training = training
-      return perform(session.indexed(selfTest: Self.selfTest) { [every = training.checkpointEvery] in $0 % every == 0 })
-    }
-    guard let value else { return }
-    fetch = nil
-    giveUp()
-    work.forget()
-    withdrawCheckpoints()
-    state = value
-    hasStrayed = false
-    obtained(done.generation, UInt64(name))
-  }
-
-  private func shelveForPeers(_ name: Int64) {
-    guard let state, case .prepared(let step, _) = session.phase, state.step == step, name == Int64(step),
-      shelf[name] == nil
-    else { return }
-    shelf[name] = state
-  }
-
-  private func shelveCheckpoint(_ step: UInt64) {
-    guard let state, state.step == step,
-      pendingCheckpoints.count < 2 || session.phase == .standing(stopped: true)
-    else { return }
-    shelf[Int64(step)] = state
-    if !pendingCheckpoints.contains(step) { pendingCheckpoints.append(step) }
-    send(.checkpointReady(step: step, blobs: Self.blobs))
-    world.moment(.shelved, pid)
-  }
-
-  private func withdrawCheckpoints() {
-    pendingCheckpoints = []
-    clearShelf()
-  }
-
-  private func clearShelf() {
-    shelf = shelf.filter { name, _ in pendingCheckpoints.contains { Int64($0) == name } }
+    return .applied(record)
   }
 }

@@ -1,9 +1,8 @@
 // What faults do, and the places in the protocol at which they wait.
+import CoordinatorCore
 import Ring
 import Shared
-
-@testable import Coordinator
-@testable import Worker
+import WorkerCore
 
 extension World {
   /// Something notable happens in the protocol: a fault may wait for it.

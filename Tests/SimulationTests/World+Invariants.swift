@@ -1,9 +1,8 @@
 // What must hold, compared with the same training in a loop. The ledger's rules are the disk's.
+import CoordinatorCore
 import Ring
 import Shared
-
-@testable import Coordinator
-@testable import Worker
+import WorkerCore
 
 extension World {
   /// A worker applied a step.

@@ -1,9 +1,8 @@
 // The wires of the world: delay, loss, repetition, disorder, damage, cuts.
+import CoordinatorCore
 import Ring
 import Shared
-
-@testable import Coordinator
-@testable import Worker
+import WorkerCore
 
 extension World {
   private func rank(_ node: Int) -> Int { node == Self.coordinatorNode ? -1 : workers[node].identity.rank }
@@ -52,4 +51,53 @@ extension World {
   }
 
   func pid(of identity: WorkerIdentity) -> Int? { pids[identity] }
+
+  // MARK: Connections to the coordinator
+
+  /// A message to the coordinator, over the worker's present connection of that kind.
+  func sendFromWorker(_ message: WorkerMessage, from worker: SimulatedWorker, _ channel: Sender.Channel) {
+    send(.fromWorker(Sender(worker: worker.identity, channel: channel), message), from: worker, channel)
+  }
+
+  func sendFromWorker(_ request: BlobRequest, from worker: SimulatedWorker, _ channel: Sender.Channel) {
+    send(.ask(name: request.name, from: worker.pid, channel: worker.connection), from: worker, channel)
+  }
+
+  func sendFromWorker(
+    _ piece: BlobPiece, _ state: TrainingValue?, from worker: SimulatedWorker, _ channel: Sender.Channel
+  ) {
+    send(.piece(piece, from: worker.pid, state), from: worker, channel)
+  }
+
+  private func send(_ event: Event, from worker: SimulatedWorker, _ channel: Sender.Channel) {
+    guard worker.isAlive, !deadConnections.contains(DeadConnection(pid: worker.pid, channel: channel)) else { return }
+    send(event, from: worker.pid, to: Self.coordinatorNode, channel: channel.wire)
+  }
+
+  /// A message to a worker, over a connection that may not be its present one.
+  func sendFromCoordinator(_ event: Event, to pid: Int, _ channel: Sender.Channel) {
+    let present: Sender.Channel =
+      switch channel {
+      case .control: .control(workers[pid].connection)
+      case .heartbeat: .heartbeat(workers[pid].heartbeatConnection)
+      }
+    guard channel == present, !deadConnections.contains(DeadConnection(pid: pid, channel: channel)) else { return }
+    var event = event
+    if case .fromCoordinator(let message, _) = event { event = .fromCoordinator(message, channel) }
+    send(event, from: Self.coordinatorNode, to: pid, channel: channel.wire)
+  }
+
+  /// How a blob is announced.
+  static func description(_ name: String, _ state: TrainingValue) -> BlobDescription {
+    BlobDescription(name: name, bytes: 1, digest: state.digest)
+  }
+}
+
+extension Sender.Channel {
+  fileprivate var wire: Int {
+    switch self {
+    case .control: 0
+    case .heartbeat: 1
+    }
+  }
 }

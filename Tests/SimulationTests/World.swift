@@ -1,15 +1,14 @@
 // A simulated world: processes, wires between them, time, and harm. One seed decides all of it.
+import CoordinatorCore
 import Ring
 import Shared
-
-@testable import Coordinator
-@testable import Worker
+import WorkerCore
 
 /// One simulation.
 final class World {
   enum Event {
     // To a worker.
-    indirect case fromCoordinator(CoordinatorMessage)
+    indirect case fromCoordinator(CoordinatorMessage, Sender.Channel)
     case workerTick
     case beat
     case ringTimer
@@ -19,11 +18,15 @@ final class World {
     case laneDone(LaneJob)
     case ring(from: Int, generation: UInt32, [UInt8])
     case ringAnswer(generation: UInt32, [UInt8])
-    // To either: pieces of blobs, which are whole here. The indexes have the name -1.
-    case ask(name: Int64, from: Int)
-    case piece(name: Int64, from: Int, TrainingValue?)
+    /// A copy of the state can be fetched.
+    case published(TrainingValue)
+    // To either: pieces of blobs, which are whole here.
+    indirect case ask(name: String, from: Int, channel: Int)
+    indirect case piece(BlobPiece, from: Int, TrainingValue?)
     // To the coordinator.
-    indirect case fromWorker(WorkerIdentity, WorkerMessage)
+    indirect case fromWorker(Sender, WorkerMessage)
+    case wroteCheckpoint(step: UInt64, WriteOutcome)
+    case readCheckpoint(step: UInt64)
     case coordinatorTick
     case childEnded(rank: Int, pid: Int)
     case interruptAgain
@@ -33,11 +36,22 @@ final class World {
     case startWorker(rank: Int)
   }
 
+  enum WriteOutcome {
+    case written(TrainingValue)
+    /// It is not the state that the journal has.
+    case refused
+  }
+
   struct Envelope {
     var node: Int
     /// The life of the coordinator that it is for; 0 for any.
     var life = 0
     var event: Event
+  }
+
+  struct DeadConnection: Hashable {
+    var pid: Int
+    var channel: Sender.Channel
   }
 
   struct Cut {
@@ -49,6 +63,9 @@ final class World {
   static let coordinatorNode = -1
   static let nobody = -2
   static let run = "simulated"
+  static let coordinatorHost = "here"
+  /// What stands for an index.
+  static let index = TrainingValue(value: 0)
   static let base = ContinuousClock.now
 
   let seed: UInt64
@@ -67,6 +84,8 @@ final class World {
   /// What waits for a coordinator that is not there.
   var mailbox: [Envelope] = []
   var cuts: [Cut] = []
+  /// Connections between a worker and the coordinator that carry nothing any more, without a word.
+  var deadConnections: Set<DeadConnection> = []
   var lastArrival: [Int: Nanoseconds] = [:]
   var armed: [Int: Int] = [:]
   var extraRanks = 0
@@ -93,6 +112,7 @@ final class World {
     var rolledForward = 0
     var adopted = 0
     var corruptions = 0
+    var reconnections = 0
     var ends: Nanoseconds = 0
     var recovery: Nanoseconds = 0
 
@@ -107,6 +127,7 @@ final class World {
       sum.rolledForward += other.rolledForward
       sum.adopted += other.adopted
       sum.corruptions += other.corruptions
+      sum.reconnections += other.reconnections
       sum.ends = max(sum.ends, other.ends)
       sum.recovery = max(sum.recovery, other.recovery)
     }

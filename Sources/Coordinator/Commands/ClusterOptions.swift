@@ -37,7 +37,7 @@ struct ClusterOptions: ParsableArguments {
     }
     if !wanted.isLoopback { display.line("warning: listening at \(wanted) without encryption or authentication") }
     var options = Socket.Options()
-    options.handover = true
+    options.heartbeat = .seconds(1)
     options.linger = .milliseconds(500)
     let socket = try Socket(try MessagingContext(), .router, options)
     let bound = try bind(socket, wanted, before)
@@ -69,7 +69,7 @@ struct ClusterOptions: ParsableArguments {
       slots: slots, mode: mode,
       settings: LaunchSettings(
         workerProgram: LaunchSettings.workerBesideThisProgram(), logDirectory: logs, sshCommand: ssh),
-      coordinator: coordinator, insecure: insecureListen, restarts: recipe.faults.restarts)
+      coordinator: coordinator, insecure: insecureListen)
   }
 }
 

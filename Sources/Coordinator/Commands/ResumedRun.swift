@@ -1,5 +1,6 @@
 // What is found of a run that was begun before: checked, and put into words for the membership.
 import Checkpoint
+import CoordinatorCore
 import Foundation
 import RunJournal
 import Shared
@@ -13,7 +14,7 @@ struct ResumedRun {
   /// - Throws: `SharedError` where the run was begun with another recipe, seed or index, `JournalError` where the journal
   ///   cannot be believed.
   init(
-    _ journal: Journal, _ store: CheckpointStore, _ plan: CoordinatorService.Plan, _ display: ProgressDisplay
+    _ journal: Journal, _ store: CheckpointStore, _ plan: RunPlan, _ display: ProgressDisplay
   ) throws {
     try Self.checkSame(journal, plan)
     let search = try store.newestValid()
@@ -37,7 +38,7 @@ struct ResumedRun {
         : "going on: \(next) steps are committed, the newest checkpoint is of step \(step)")
   }
 
-  private static func checkSame(_ journal: Journal, _ plan: CoordinatorService.Plan) throws {
+  private static func checkSame(_ journal: Journal, _ plan: RunPlan) throws {
     guard let run = try journal.run() else {
       throw SharedError(.badData, "\(journal.path): holds no run; remove the run directory or use another")
     }
@@ -66,6 +67,7 @@ struct ResumedRun {
       Directive.Kind(rawValue: row.kind).map { Directive(sequence: UInt64(row.seq), kind: $0) }
     }
     past.next = UInt64(next)
+    past.held = UInt64(try journal.stepsHeld())
     if let last = try journal.lastCommit() {
       past.state = Digest128(hex: last.stateDigest)
       past.last = Standing.Last(

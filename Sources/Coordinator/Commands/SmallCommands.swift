@@ -1,6 +1,7 @@
 // The commands that need no training: demo data, an index, an evaluation, a run's status.
 import ArgumentParser
 import Checkpoint
+import CoordinatorCore
 import Foundation
 import RunJournal
 import Shared
@@ -83,12 +84,12 @@ struct EvaluateCommand: ParsableCommand {
     guard !indexes.validation.clips.isEmpty else {
       throw SharedError(.badData, "\(recipe.data.path)/\(recipe.data.validationList): no validation clip can be used")
     }
-    let plan = CoordinatorService.Plan(recipe: recipe, indexes: indexes, lastStep: 0, evaluateOnly: model)
-    let service = try CoordinatorService(
+    let plan = RunPlan(recipe: recipe, indexes: indexes, lastStep: 0, evaluateOnly: model)
+    let loop = try CoordinatorLoop(
       plan, socket: socket, fleet: try cluster.fleet(slots, recipe, logs: directory.logs, coordinator: endpoint),
       display: display, journal: nil, store: nil, past: .init(checkpoint: 0))
-    guard let result = try service.run(), !service.interrupted else {
-      throw SharedError(.interrupted, "stopped by a signal before the evaluation was complete")
+    guard let result = try loop.run().result(checkpoint: file) else {
+      throw SharedError(.failed, "the evaluation ended without a result")
     }
     for reason in result.failed { display.line("warning: validation clip left out: \(reason)") }
     display.line(

@@ -1,6 +1,7 @@
 // `coordinator train`: trains, or goes on with a run that is there.
 import ArgumentParser
 import Checkpoint
+import CoordinatorCore
 import Foundation
 import RunJournal
 import Shared
@@ -39,22 +40,22 @@ struct TrainCommand: ParsableCommand {
     display.line(summary(plan, directory))
     let fleet = try cluster.fleet(slots, recipe, logs: directory.logs, coordinator: endpoint)
     if cluster.launch == "none" { display.line("waiting for \(fleet.slots.count) workers at \(endpoint)") }
-    let service = try CoordinatorService(
+    let loop = try CoordinatorLoop(
       plan, socket: socket, fleet: fleet, display: display, journal: journal, store: store,
       past: found?.past ?? .init(), resumeFrom: found?.checkpoint)
-    if verbose { service.stepLedger = StepLedger() }
+    if verbose { loop.stepLedger = StepLedger() }
     let started = ContinuousClock.now
-    let result = try service.run()
+    let outcome = try loop.run()
     let elapsed = ContinuousClock.now - started
-    let place = service.newestCheckpoint.map { "\($0.path)" } ?? "none"
-    if service.interrupted {
+    let place = loop.checkpoints?.newest.map { "\($0.path)" } ?? "none"
+    if outcome == .interrupted {
       display.line("interrupted; checkpoint: \(place); the same command goes on from there")
-      throw SharedError(.interrupted, "stopped by a signal, with a checkpoint at \(place)")
     }
+    let result = try outcome.result(checkpoint: place, journal: journal.path)
     if let result {
       try journal.record(
         EvaluationRecord(
-          step: service.newestCheckpoint?.step ?? 0, clips: result.clips, top1: result.top1, top5: result.top5, loss: 0,
+          step: loop.checkpoints?.newest?.step ?? 0, clips: result.clips, top1: result.top1, top5: result.top5, loss: 0,
           at: .now))
       for reason in result.failed { display.line("warning: validation clip left out: \(reason)") }
       display.line(
@@ -65,14 +66,14 @@ struct TrainCommand: ParsableCommand {
     try journal.close()
   }
 
-  private func plan(_ recipe: Recipe, _ indexes: Indexes) -> CoordinatorService.Plan {
-    var plan = CoordinatorService.Plan(recipe: recipe, indexes: indexes, lastStep: 0)
+  private func plan(_ recipe: Recipe, _ indexes: Indexes) -> RunPlan {
+    var plan = RunPlan(recipe: recipe, indexes: indexes, lastStep: 0)
     let all = UInt64(recipe.schedule.epochs * plan.shards.stepsPerEpoch)
     plan.lastStep = min(all, steps ?? all)
     return plan
   }
 
-  private func summary(_ plan: CoordinatorService.Plan, _ directory: RunDirectory) -> String {
+  private func summary(_ plan: RunPlan, _ directory: RunDirectory) -> String {
     let rejected = plan.indexes.rejectedTrain.count + plan.indexes.rejectedValidation.count
     let left = rejected == 0 ? "" : ", \(rejected) left out (see \(directory.rejected("train")))"
     return "\(plan.recipe.name): \(plan.indexes.train.clips.count) training and "
@@ -87,7 +88,7 @@ struct TrainCommand: ParsableCommand {
     String(UInt64.random(in: 1...UInt64.max), radix: 16) + String(UInt64.random(in: 1...UInt64.max), radix: 16)
   }
 
-  private func begin(_ journal: Journal, _ directory: RunDirectory, _ plan: CoordinatorService.Plan) throws {
+  private func begin(_ journal: Journal, _ directory: RunDirectory, _ plan: RunPlan) throws {
     try directory.write(Data(plan.recipe.yaml().utf8), to: directory.recipe)
     let indexes = plan.indexes
     let clips = indexes.train.clips.enumerated().map { number, clip in

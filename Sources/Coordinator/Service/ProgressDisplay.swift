@@ -1,4 +1,5 @@
 // What a person sees while the coordinator works: one living line on a terminal, plain lines elsewhere.
+import CoordinatorCore
 import Foundation
 import Shared
 

@@ -1,4 +1,5 @@
 // Where the workers' time goes, for `--verbose`: a line a worker, means over the steps since the last time.
+import CoordinatorCore
 import Shared
 
 struct StepLedger {

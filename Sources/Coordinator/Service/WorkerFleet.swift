@@ -29,14 +29,12 @@ final class WorkerFleet {
   private let launcher: HostLauncher
   private let coordinator: Endpoint
   private let insecure: Bool
-  private let restarts: Int
   private let settings: LaunchSettings
   private var running: [pid_t: LaunchedWorker] = [:]
   private var adoptedRanks: [pid_t: Int] = [:]
-  private var starts: [Int: Int] = [:]
 
   init(
-    slots: [Slot], mode: Mode, settings: LaunchSettings, coordinator: Endpoint, insecure: Bool, restarts: Int
+    slots: [Slot], mode: Mode, settings: LaunchSettings, coordinator: Endpoint, insecure: Bool
   ) {
     self.slots = slots
     self.mode = mode
@@ -44,32 +42,28 @@ final class WorkerFleet {
     launcher = HostLauncher(children: children, settings: settings)
     self.coordinator = coordinator
     self.insecure = insecure
-    self.restarts = restarts
   }
 
-  /// Starts the worker of a rank, unless it was started too often without a step in between.
-  /// - Returns: false if it was not started.
-  func start(_ rank: Int) throws -> Bool {
-    guard mode == .auto, let slot = slots.first(where: { $0.rank == rank }) else { return false }
-    guard !running.values.contains(where: { $0.rank == rank }), !adoptedRanks.values.contains(rank) else { return true }
-    let count = starts[rank, default: 0]
-    guard count <= restarts else { return false }
-    starts[rank] = count + 1
+  /// Whether workers are started here; else somebody else does.
+  var startsWorkers: Bool { mode == .auto }
+
+  /// Starts the worker of a rank.
+  /// - Parameter attempt: counts the starts in a row.
+  /// - Returns: its process, or the ssh client's that runs it.
+  /// - Throws: `LaunchError` where it cannot be started.
+  func start(_ rank: Int, attempt: Int) throws -> pid_t {
+    guard let slot = slots.first(where: { $0.rank == rank }) else {
+      throw LaunchError(.badConfiguration, "the hosts file has no rank \(rank)")
+    }
     var arguments = ["--rank", "\(rank)", "--coordinator", coordinator.description]
     if let threads = slot.threads { arguments += ["--threads", "\(threads)"] }
     if let threads = slot.laneThreads { arguments += ["--lane-threads", "\(threads)"] }
     if let address = slot.address { arguments += ["--listen", address] }
     if let data = slot.data { arguments += ["--data", data] }
     if insecure { arguments.append("--insecure-listen") }
-    let worker = try launcher.start(rank: rank, incarnation: UInt64(count), slot: slot, arguments: arguments)
+    let worker = try launcher.start(rank: rank, incarnation: UInt64(attempt), slot: slot, arguments: arguments)
     running[worker.processID] = worker
-    return true
-  }
-
-  /// The process here of a worker that says it is process `pid`: another where it runs on another host.
-  func process(of rank: Int, saying pid: pid_t) -> pid_t? {
-    guard let slot = slots.first(where: { $0.rank == rank }), !isLocal(slot.host) else { return pid }
-    return running.first { $0.value.rank == rank }?.key
+    return worker.processID
   }
 
   /// Watches a worker on this machine that somebody else started.
@@ -83,14 +77,6 @@ final class WorkerFleet {
 
   /// What becomes readable when a process ends that is no child.
   var pollItems: [PollItem] { adopted.waitable.map { PollItem(descriptor: $0) } }
-
-  /// A step was committed: whoever runs, runs well.
-  func stepped() { starts = [:] }
-
-  /// Nobody runs, and nobody more will be started.
-  var isExhausted: Bool {
-    mode == .auto && isEmpty && slots.allSatisfy { starts[$0.rank, default: 0] > restarts }
-  }
 
   var isEmpty: Bool { running.isEmpty && adopted.isEmpty }
 

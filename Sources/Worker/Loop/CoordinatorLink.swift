@@ -1,24 +1,47 @@
-// The worker's line to the coordinator: control messages on one socket, heartbeats on another from a thread of their
-// own, so that a busy loop is not taken for a dead one.
+// The worker's connections to the coordinator: control messages on one socket, heartbeats on another from a thread of
+// their own, so that a busy loop is not taken for a dead one. Each can be made anew under another name.
 import Foundation
 import Glibc
 import Messaging
 import Shared
 import Synchronization
+import WorkerCore
 
 /// Control messages to and from the coordinator.
 final class CoordinatorLink {
-  let socket: Socket
+  private(set) var socket: Socket
+  private let messaging: MessagingContext
+  private let coordinator: Endpoint
+  private let identity: WorkerIdentity
 
   init(_ messaging: MessagingContext, _ coordinator: Endpoint, _ identity: WorkerIdentity) throws {
-    var options = Socket.Options()
-    options.routingID = Array("c.\(identity.rank).\(identity.incarnation)".utf8)
-    options.linger = .milliseconds(500)
-    socket = try Socket(messaging, .dealer, options)
-    try socket.connect(coordinator)
+    self.messaging = messaging
+    self.coordinator = coordinator
+    self.identity = identity
+    socket = try Self.connected(messaging, coordinator, "c", identity, 0)
   }
 
-  /// Queues a message. One that finds the queue full is dropped: everything that matters is said again.
+  /// Makes a connection of this number, and lets go of the one before.
+  func connect(_ number: Int) throws {
+    socket = try Self.connected(messaging, coordinator, "c", identity, number)
+  }
+
+  /// - Parameters:
+  ///   - kind: "c" for control messages, "h" for heartbeats.
+  ///   - number: tells this connection from earlier ones, whose names the coordinator's side may still hold.
+  static func connected(
+    _ messaging: MessagingContext, _ coordinator: Endpoint, _ kind: String, _ identity: WorkerIdentity, _ number: Int
+  ) throws -> Socket {
+    var options = Socket.Options()
+    options.routingID = Array("\(kind).\(identity.rank).\(identity.incarnation).\(number)".utf8)
+    options.heartbeat = .seconds(1)
+    if kind == "h" { options.sendHighWater = 4 } else { options.linger = .milliseconds(500) }
+    let socket = try Socket(messaging, .dealer, options)
+    try socket.connect(coordinator)
+    return socket
+  }
+
+  /// Queues a message. One that finds the queue full is dropped: everything that matters is sent again.
   func send(_ message: WorkerMessage, payload: Data? = nil) throws {
     _ = try socket.send(try ControlCodec.encode(message, payload: payload), dontWait: true)
   }
@@ -35,11 +58,12 @@ final class CoordinatorLink {
   }
 }
 
-/// Sends heartbeats from a thread of its own until the process ends; and ends it, where the coordinator has given the
-/// worker up and the worker's own thread does not hear.
+/// Sends heartbeats from a thread of its own until the process ends; and ends it, where the coordinator has evicted the
+/// worker and the worker's own thread does not hear.
 final class Heartbeat: Sendable {
   private let progress = Mutex(Shared.Progress())
   private let interval = Mutex(Duration.milliseconds(250))
+  private let reconnectAfter = Mutex(Duration.seconds(3))
 
   init(_ messaging: MessagingContext, _ coordinator: Endpoint, _ identity: WorkerIdentity) {
     let thread = Thread { [self] in
@@ -51,31 +75,37 @@ final class Heartbeat: Sendable {
     thread.start()
   }
 
-  func set(_ interval: Duration) { self.interval.withLock { $0 = interval } }
+  func set(_ interval: Duration, reconnectAfter: Duration) {
+    self.interval.withLock { $0 = interval }
+    self.reconnectAfter.withLock { $0 = reconnectAfter }
+  }
 
   func update(_ change: (inout Shared.Progress) -> Void) { progress.withLock { change(&$0) } }
 
   private func beat(_ messaging: MessagingContext, _ coordinator: Endpoint, _ identity: WorkerIdentity) throws {
-    var options = Socket.Options()
-    options.routingID = Array("h.\(identity.rank).\(identity.incarnation)".utf8)
-    options.sendHighWater = 4
-    let socket = try Socket(messaging, .dealer, options)
-    try socket.connect(coordinator)
+    var socket = try CoordinatorLink.connected(messaging, coordinator, "h", identity, 0)
+    let start = ContinuousClock.now
+    var liveness = LinkLiveness()
     var dismissed: (reason: String, at: ContinuousClock.Instant)?
     while true {
       let message = WorkerMessage.heartbeat(progress.withLock { $0 })
       _ = try socket.send(try ControlCodec.encode(message), dontWait: true)
       _ = try Poller.wait(for: [PollItem(socket)], timeout: interval.withLock { $0 })
       while let parts = try socket.receive(dontWait: true) {
+        liveness.heard(at: .now - start)
         guard case .dismiss(let reason, _)? = try? ControlCodec.decode(CoordinatorMessage.self, parts).0 else {
           continue
         }
         dismissed = dismissed ?? (reason, .now)
       }
       if let dismissed, .now - dismissed.at > .seconds(5) {
-        let text = "worker \(identity.rank): hangs, and was given up: \(dismissed.reason)\n"
+        let text = "worker \(identity.rank): hangs, and was evicted: \(dismissed.reason)\n"
         try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
         _exit(ExitStatus.unavailable.rawValue)
+      }
+      liveness.limit = reconnectAfter.withLock { $0 }
+      if let number = liveness.reconnect(at: .now - start) {
+        socket = try CoordinatorLink.connected(messaging, coordinator, "h", identity, number)
       }
     }
   }

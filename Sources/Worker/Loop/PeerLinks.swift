@@ -15,7 +15,8 @@ final class PeerLinks {
     case fromLeft(FrameMessage)
     /// From the right one: an acknowledgement.
     case fromRight(FrameMessage)
-    case request(BlobRequest, from: Data)
+    /// - Parameter from: a number that stands for the peer in `answer`.
+    case request(BlobRequest, from: Int)
     case piece(BlobPiece, Data?)
   }
 
@@ -27,6 +28,8 @@ final class PeerLinks {
   private var monitor: DisconnectMonitor?
   private var donor: Socket?
   private var left = Data()
+  /// Peers that asked for blobs, by the numbers that they go by here.
+  private var askers: [Data] = []
   /// Ring messages of neighbours that began a generation before this worker did.
   private var early: [(from: Data, message: FrameMessage)] = []
 
@@ -102,8 +105,15 @@ final class PeerLinks {
 
   func doneAsking() { donor = nil }
 
-  func answer(_ peer: Data, _ piece: BlobPiece, _ payload: Data?) throws {
-    try reply(to: peer, [Self.blobTag] + ControlCodec.encode(WorkerMessage.blobPiece(piece), payload: payload))
+  private func number(of asker: Data) -> Int {
+    if let known = askers.firstIndex(of: asker) { return known }
+    askers.append(asker)
+    return askers.count - 1
+  }
+
+  func answer(_ peer: Int, _ piece: BlobPiece, _ payload: Data?) throws {
+    guard askers.indices.contains(peer) else { return }
+    try reply(to: askers[peer], [Self.blobTag] + ControlCodec.encode(WorkerMessage.blobPiece(piece), payload: payload))
   }
 
   private func reply(to peer: Data, _ parts: [Data]) throws {
@@ -126,7 +136,7 @@ final class PeerLinks {
         if parts[0] == left { return .fromLeft(message) }
         keep(parts[0], message)
       } else if parts.count >= 3, parts[1] == Self.blobTag, let message = control(parts, from: 2, drop) {
-        if case (.blobRequest(let request), _) = message { return .request(request, from: parts[0]) }
+        if case (.blobRequest(let request), _) = message { return .request(request, from: number(of: parts[0])) }
       } else {
         drop("a message of \(parts.count) parts from a peer that is no member")
       }

@@ -2,6 +2,7 @@
 import Foundation
 import Ring
 import Shared
+import WorkerCore
 
 /// Where a step's time goes.
 struct StepClock {
@@ -35,38 +36,41 @@ struct StepClock {
 
 extension WorkerLoop {
   func openRing(_ generation: Generation) throws {
-    guard let context, let work, let feed,
-      let position = generation.members.firstIndex(where: { $0.identity == settings.identity })
+    guard let training, let position = generation.members.firstIndex(where: { $0.identity == settings.identity })
     else { return }
+    let exchange = training.context.recipe.exchange
     // Lanes that were decoded ahead may have the clips that are now left out.
-    if context.leaveOut(generation.verdicts) { feed.want([], lanes: []) }
+    if training.context.leaveOut(generation.verdicts) { training.feed.want([], lanes: []) }
     try peers.open(generation, position: position)
     var ringSettings = RingSettings()
-    ringSettings.bucketValues = context.recipe.exchange.bucketValues
-    ringSettings.chunkValues = context.recipe.exchange.chunkValues
-    ringSettings.codec = context.recipe.exchange.codec
+    ringSettings.bucketValues = exchange.bucketValues
+    ringSettings.chunkValues = exchange.chunkValues
+    ringSettings.codec = exchange.codec
+    let sums = training.work.sums
     let plan = RingPlan(
-      size: generation.members.count, position: position, gradientCount: work.sums.gradients.count,
-      statisticCount: work.sums.statistics.count, settings: ringSettings)
+      size: generation.members.count, position: position, gradientCount: sums.gradients.count,
+      statisticCount: sums.statistics.count, settings: ringSettings)
     ring = RingSession(generation: generation.number, plan: plan, settings: ringSettings)
     log.info("generation \(generation.number): lanes \(session.lanes) from step \(generation.startStep)")
   }
 
-  func compute(_ step: UInt64, _ attempt: UInt8, _ lanes: [Int]) throws {
-    guard let context, let work, let pool, let state, let feed else { return }
-    clearShelf()
-    let exponents = attempt == 0 ? state.exponents : raised
+  func compute(
+    _ step: UInt64, _ attempt: UInt8, _ lanes: [Int], _ raised: [RaisedExponent]
+  ) throws -> WorkerEvent? {
+    guard let training else { return nil }
+    let (context, work) = (training.context, training.work)
+    let exponents = attempt == 0 ? training.state.exponents : work.raise(raised)
     clock = StepClock()
     clock.before = ring?.counters ?? RingCounters()
-    feed.want([step] + (step + 1 < context.lastStep ? [step + 1] : []), lanes: lanes)
-    work.compute(lanes, step: step, attempt: attempt, exponents: exponents, on: pool, context)
-    try ring?.begin(step: step, attempt: attempt, partials: work.accumulator.partial, sums: work.sums)
-    if work.isComplete(lanes) { try lanesComplete() }
+    training.feed.want([step] + (step + 1 < context.lastStep ? [step + 1] : []), lanes: lanes)
+    work.compute(lanes, step: step, attempt: attempt, exponents: exponents, on: training.pool, context)
+    try ring?.begin(step: step, attempt: attempt, partials: work.accumulator.partial, sums: work.sums, now: .now)
+    return work.isComplete(lanes) ? summed(step, attempt) : nil
   }
 
   /// Gradients go round while the lanes still compute those of the layers before: bucket by bucket, as they are complete.
   func startBuckets() throws {
-    guard session.phase == .computing, let ring, let work else { return }
+    guard session.phase == .computing, let ring, let work = training?.work else { return }
     for bucket in work.accumulator.takeCompleteBuckets() {
       clock.reducing = clock.reducing ?? .now
       try ring.start(bucket: bucket)
@@ -74,36 +78,34 @@ extension WorkerLoop {
   }
 
   /// All lanes of this rank are summed up.
-  func lanesComplete() throws {
-    guard let step = work?.step, let attempt = work?.attempt else { return }
-    clock.lanesDone = .now
-    try perform(session.computed(step: step, attempt: attempt))
+  func lanesSummed() throws {
+    guard let work = training?.work, let step = work.step else { return }
+    try handle(summed(step, work.attempt))
   }
 
-  func reduce() throws {
-    try ring?.startAll()
-    try pump()
+  private func summed(_ step: UInt64, _ attempt: UInt8) -> WorkerEvent {
+    clock.lanesDone = .now
+    return .lanesSummed(step: step, attempt: attempt)
   }
 
   func vote(_ directive: UInt64) throws {
-    guard let work, let state else { return }
+    guard let training else { return }
     clock.reduced = .now
-    // Nothing that makes all stand is agreed to while nobody is there to make them go on.
-    let directive = isDirected ? directive : session.directivesDone
     ring?.offer(
-      work.ballot(rank: settings.identity.rank, weights: state.digest, directive: directive, hands: ring?.hands ?? 1))
+      training.work.ballot(
+        rank: settings.identity.rank, weights: training.state.digest, directive: directive, hands: ring?.hands ?? 1))
     try pump()
   }
 
-  /// Says how sums get to the right neighbour: through memory, or over the wire as the link's trials decided.
-  private func tellLink(_ ring: RingSession) {
+  /// Logs how sums get to the right neighbour: through memory, or over the wire as the link's trials decided.
+  private func logLink(_ ring: RingSession) {
     guard let members = session.generation?.members else { return }
-    if ring.isReadByRight, ring.generation != toldMemory {
-      toldMemory = ring.generation
+    if ring.isReadByRight, ring.generation != loggedMemory {
+      loggedMemory = ring.generation
       log.info("worker \(members[ring.plan.right].identity.rank) reads sums in this worker's memory")
     }
-    guard let pace = ring.measuredPace, pace != toldPace else { return }
-    toldPace = pace
+    guard let pace = ring.measuredPace, pace != loggedPace else { return }
+    loggedPace = pace
     func megabytes(_ value: Double) -> Int { Int((value / 1e6).rounded()) }
     log.info(
       """
@@ -116,41 +118,19 @@ extension WorkerLoop {
   func pump() throws {
     guard let ring else { return }
     // More would wait for memory, and each needs a codec.
-    ring.hands = min(8, 1 + (pool?.idle ?? 0))
-    tellLink(ring)
+    ring.hands = min(8, 1 + (training?.pool.idle ?? 0))
+    logLink(ring)
     if let frame = ring.nextToLeft() { try peers.sendLeft(frame) }
     while let frame = ring.nextToRight(now: .now) { try peers.sendRight(frame) }
-    if session.phase == .reducing, ring.isReduced { try perform(session.reduced()) }
-    if session.phase == .voting, let ballots = ring.ballots { try decide(ballots) }
-  }
-
-  private func decide(_ ballots: [Ballot]) throws {
-    guard let context, let work, let step = session.next else { return }
-    clock.voted = .now
-    switch work.verdict(ballots) {
-    case .commit(let directive): try perform(session.agreed(directive: directive, skipping: false))
-    case .repeatStep(let entries):
-      raised = work.raise(entries)
-      log.info("step \(step): \(entries.count) scales were too small, once more")
-      try perform(session.repeatStep())
-    case .nonFinite(let found) where context.recipe.exchange.nonFinite == .skip:
-      log.warning("step \(step) is skipped: \(describe(found, step))")
-      try perform(session.agreed(directive: ballots.map(\.directive).min() ?? 0, skipping: true))
-    case .nonFinite(let found):
-      try fail(.nonFiniteGradient, step, describe(found, step))
-    case .corrupt(let suspects, let reason):
-      let ranks = suspects.map { Int(ballots[$0].rank) }
-      try fail(.corruption(ranks: ranks), step, "step \(step): \(reason); suspected: ranks \(ranks)")
+    if session.phase == .reducing, ring.isReduced { try handle(.reduced) }
+    if session.phase == .voting, let step = session.next, let ballots = ring.ballots {
+      clock.voted = .now
+      try handle(.ballots(ballots) { [self] in describe($0, step) })
     }
   }
 
-  private func fail(_ kind: Fault.Kind, _ step: UInt64, _ text: String) throws {
-    log.error("\(text)")
-    try perform(session.failed(Fault(kind: kind, generation: session.number, step: step, text: text, status: .badData)))
-  }
-
   private func describe(_ found: [NonFiniteGradient], _ step: UInt64) -> String {
-    guard let first = found.first, let context else { return "a gradient is not finite" }
+    guard let first = found.first, let context = training?.context else { return "a gradient is not finite" }
     let layout = context.network.layout
     let name =
       first.tensor == NonFiniteGradient.statistics
@@ -162,8 +142,9 @@ extension WorkerLoop {
       + "; lower optimizer.learning_rate, or set exchange.non_finite: skip"
   }
 
-  func apply(_ step: UInt64, skipping: Bool) throws {
-    guard let state, let work, state.step == step else { return }
+  func apply(_ step: UInt64, skipping: Bool) -> WorkerEvent? {
+    guard let training, training.state.step == step else { return nil }
+    let (state, work) = (training.state, training.work)
     let weights = state.digest
     let rate = state.rate
     let tally = LaneStatistics.tally(of: work.sums)
@@ -180,6 +161,6 @@ extension WorkerLoop {
       after: state.digest, loss: tally.loss, top1: tally.top1, top5: tally.top5, clips: tally.clips,
       learningRate: Double(rate), skipped: skipping, share: share)
     work.forget()
-    try perform(session.applied(record))
+    return .applied(record)
   }
 }

@@ -3,8 +3,8 @@
 import Shared
 
 /// One worker's part in the protocol: joining, being given the state, stepping, voting, standing still.
-struct WorkerSession {
-  enum Phase: Equatable {
+package struct WorkerSession {
+  package enum Phase: Equatable {
     /// Said hello, not welcomed yet.
     case joining
     /// Welcomed; fetching the indexes, or ready and waiting for the first halt.
@@ -24,7 +24,7 @@ struct WorkerSession {
     case faulted(Fault)
   }
 
-  enum Action: Equatable {
+  package enum Action: Equatable {
     case send(WorkerMessage)
     /// Say hello, with `past`.
     case introduce
@@ -51,15 +51,15 @@ struct WorkerSession {
   }
 
   let identity: WorkerIdentity
-  private(set) var phase = Phase.joining
+  private(set) package var phase = Phase.joining
   /// Every step below is applied; nil without a state.
-  private(set) var next: UInt64?
+  private(set) package var next: UInt64?
   /// The reduced sum of step `next` is kept: it was voted for.
-  private(set) var frozen = false
-  private(set) var attempt: UInt8 = 0
-  private(set) var generation: Generation?
+  private(set) package var frozen = false
+  private(set) package var attempt: UInt8 = 0
+  private(set) package var generation: Generation?
   /// The generation that is being made, or runs.
-  private(set) var number: UInt32 = 0
+  private(set) package var number: UInt32 = 0
   /// Commits that the journal is not known to hold, oldest first.
   private(set) var records: [CommitRecord] = []
   /// Lanes of step `next` that are summed up, or are being computed.
@@ -95,10 +95,10 @@ struct WorkerSession {
   }
 
   /// This rank's lanes.
-  var lanes: [Int] { generation?.members.first { $0.identity == identity }?.lanes ?? [] }
+  package var lanes: [Int] { generation?.members.first { $0.identity == identity }?.lanes ?? [] }
 
   /// The newest directive up to which this rank holds all.
-  var directiveHeld: UInt64 {
+  package var directiveHeld: UInt64 {
     var held = directivesDone
     for directive in directives where directive.sequence == held + 1 { held += 1 }
     return held
@@ -333,5 +333,18 @@ struct WorkerSession {
       Standing(
         generation: number, next: next, stopped: phase == .standing(stopped: true), held: held,
         vote: frozen ? vote : nil, last: last))
+  }
+}
+
+extension WorkerSession.Phase {
+  /// What heartbeats call it.
+  package var progress: Progress.Phase {
+    switch self {
+    case .joining, .waiting, .halted, .standing, .faulted: .idle
+    case .preparing, .prepared: .preparing
+    case .computing: .computing
+    case .reducing: .reducing
+    case .voting: .voting
+    }
   }
 }

@@ -12,7 +12,9 @@ extension Membership {
     guard !participants.isEmpty else {
       phase = .gathering
       started = now
-      return farewells + [.note("\(why); nobody is left, waiting for workers")]
+      return farewells + [
+        .report(RunEvent(.generation, "\(why); nobody is left, waiting for workers", level: .warning))
+      ]
     }
     phase = .halting
     number = max(number + 1, firstNumber)
@@ -44,6 +46,8 @@ extension Membership {
       taking.first { next($0) == best && $0.standing?.last != nil }?.standing?.last ?? (committed == best ? last : nil)
     var target = best ?? 0
     if best == nil || target < committed {
+      // Not before it is known whether a newer checkpoint is on the disk.
+      if let pendingCheckpoint, pendingCheckpoint > target { return [] }
       // Nobody holds the newest state: the newest that there is.
       if best == nil || target < checkpoint ?? 0 { (best, target) = (nil, checkpoint ?? 0) }
       let others = workers.values.filter { !participants.contains($0.identity.rank) }
@@ -191,7 +195,7 @@ extension Membership {
     let unable = failed.union(avoided[clip.lane] ?? [])
     if failed.count == 1, members.contains(where: { !unable.contains($0.identity.rank) }) {
       avoided[clip.lane, default: []].insert(identity.rank)
-      return [.note("\(why); another worker tries")] + reform("a clip is tried elsewhere", at: now)
+      return [.report(RunEvent(.clip, "\(why); another worker tries"))] + reform("a clip is tried elsewhere", at: now)
     }
     // One that is back may have applied the step with the clip: then nobody has to go without it.
     if let back = workers.values.first(where: {

@@ -2,7 +2,7 @@
 import Shared
 import Testing
 
-@testable import Coordinator
+@testable import CoordinatorCore
 
 @Suite struct MembershipKeyTests {
   private let worker = (0..<2).map { WorkerIdentity(rank: $0, incarnation: UInt64(100 + $0)) }

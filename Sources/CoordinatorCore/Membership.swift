@@ -8,9 +8,9 @@ import Shared
 /// A generation is made in three moves: everybody alive is halted and says where it stands; from that follows the step
 /// to continue at, and each gets the state before it; then it begins. A death starts the moves again with a higher
 /// number, so there is one path for the first start, a resume, a death and a newcomer.
-struct Membership {
+package struct Membership {
   /// What the membership is at.
-  enum Phase: Equatable {
+  package enum Phase: Equatable {
     /// The coordinator was started again: waiting for the workers that may have gone on without it.
     case recovering(until: Duration)
     /// Waiting for the workers of the hosts file.
@@ -46,37 +46,41 @@ struct Membership {
   }
 
   /// What the journal knows of the run so far.
-  struct Past {
+  package struct Past {
     /// The last generation, and the highest number of any.
-    var generation: Generation?
-    var number: UInt32 = 0
+    package var generation: Generation?
+    package var number: UInt32 = 0
     /// Workers that had not left when the journal was last written.
-    var present: Set<WorkerIdentity> = []
+    package var present: Set<WorkerIdentity> = []
     /// Those that were given since the last generation began.
-    var directives: [Directive] = []
+    package var directives: [Directive] = []
     /// Committed steps, and the digest of the state that they led to.
-    var next: UInt64 = 0
-    var state: Digest128?
+    package var next: UInt64 = 0
+    package var state: Digest128?
+    /// Steps that the journal ever held, those that were rolled back included.
+    package var held: UInt64 = 0
     /// How the last of them was applied.
-    var last: Standing.Last?
+    package var last: Standing.Last?
     /// The step of the newest valid checkpoint; nil where there is none.
-    var checkpoint: UInt64?
-    var verdicts: [ClipVerdict] = []
+    package var checkpoint: UInt64?
+    package var verdicts: [ClipVerdict] = []
     /// See `Membership.rolledBack`; all workers where a rollback is the last that was written down.
-    var rolledBack: UInt32 = 0
+    package var rolledBack: UInt32 = 0
+
+    package init(checkpoint: UInt64? = nil) { self.checkpoint = checkpoint }
 
     /// Sets `rolledBack`, once the generation and `next` are known.
     /// - Parameter newest: the highest generation of which a step was rolled back.
-    mutating func setRolledBack(newest: UInt32) {
+    package mutating func setRolledBack(newest: UInt32) {
       guard let generation else { return }
       let isLast = next < generation.startStep || newest == generation.number
       rolledBack = isLast ? .max : generation.rolledBack
     }
   }
 
-  struct Worker {
-    var identity: WorkerIdentity
-    var hello: Hello
+  package struct Worker {
+    package var identity: WorkerIdentity
+    package var hello: Hello
     var heard: Duration
     var progress = Progress()
     /// When `progress` last changed.
@@ -85,7 +89,7 @@ struct Membership {
     /// Holds the indexes and waits to be made a member.
     var ready = false
     /// Its state may be one that was rolled back while it was away: it must get another.
-    var mustLearn = false
+    package var mustLearn = false
     /// Its answer to the present halt, or what it said by itself at a boundary.
     var standing: Standing?
     /// The digest of the weights that it prepared for the generation being made.
@@ -94,7 +98,7 @@ struct Membership {
     var source: StateSource?
     var sourced: Duration = .zero
     /// Bits that it would compute; nil where it was not asked again.
-    var selfTest: SelfTest?
+    package var selfTest: SelfTest?
     /// A neighbour saw the connection to it end, at this time, and it has not been heard since.
     var closed: Duration?
     /// Was asked to end, and goes at the next boundary.
@@ -103,7 +107,7 @@ struct Membership {
     var pace: Pace?
 
     /// What it says of steps counts.
-    var isBelieved: Bool { ready && !mustLearn }
+    package var isBelieved: Bool { ready && !mustLearn }
   }
 
   enum Action: Equatable {
@@ -122,17 +126,17 @@ struct Membership {
     case directive(Directive)
     /// The step goes without the clip; to be written down before it is announced.
     case verdict(ClipVerdict, reason: String)
-    case note(String)
+    case report(RunEvent)
   }
 
   let settings: Settings
-  var phase: Phase
-  var workers: [Int: Worker] = [:]
+  package internal(set) var phase: Phase
+  package internal(set) var workers: [Int: Worker] = [:]
   /// The generation that runs, or ran last.
-  var generation: Generation?
+  package internal(set) var generation: Generation?
   var directives: [Directive]
   /// The number of the generation that runs or is being made.
-  var number: UInt32
+  package internal(set) var number: UInt32
   /// The lowest that this coordinator gives: an earlier one may have halted workers for generations that it did not
   /// come to write down.
   let firstNumber: UInt32
@@ -141,7 +145,7 @@ struct Membership {
   var reason = "start"
   private(set) var wantsStop = false
   /// The ranks of the generation being made.
-  var participants: [Int] = []
+  package internal(set) var participants: [Int] = []
   var started: Duration?
   var repeated: Duration = .zero
   var ticked: Duration?
@@ -157,11 +161,13 @@ struct Membership {
   /// The last checkpoint has been fetched: if it is not written, that is not the workers' fault.
   var isHandedOver = false
   var checkpoint: UInt64?
+  /// The step of a checkpoint that is being written: nothing is rolled back to before it.
+  var pendingCheckpoint: UInt64?
   var verdicts: [ClipVerdict]
   /// Workers of this and older generations may hold states that were rolled back since.
   var rolledBack: UInt32
   /// The generation being made starts from the checkpoint, whatever states there are.
-  var restores = false
+  package internal(set) var restores = false
   /// The generation being made uses no sums that were kept.
   var computesAnew = false
   /// Workers of the last generation that may still live, and have not been heard since the restart.
@@ -202,7 +208,7 @@ struct Membership {
     rolledBack = past.rolledBack
   }
 
-  var members: [Worker] { workers.keys.sorted().compactMap { workers[$0] }.filter { isMember($0.identity) } }
+  package var members: [Worker] { workers.keys.sorted().compactMap { workers[$0] }.filter { isMember($0.identity) } }
 
   /// Those who hold the final state and can evaluate with it.
   var evaluators: [WorkerIdentity] {
@@ -212,13 +218,13 @@ struct Membership {
   }
 
   /// The workers of the generation being made, by rank.
-  var taking: [Worker] { participants.compactMap { workers[$0] } }
+  package var taking: [Worker] { participants.compactMap { workers[$0] } }
 
-  func isMember(_ identity: WorkerIdentity) -> Bool {
+  package func isMember(_ identity: WorkerIdentity) -> Bool {
     generation?.members.contains { $0.identity == identity } ?? false
   }
 
-  func isKnown(_ identity: WorkerIdentity) -> Bool { workers[identity.rank]?.identity == identity }
+  package func isKnown(_ identity: WorkerIdentity) -> Bool { workers[identity.rank]?.identity == identity }
 
   // MARK: Events
 
@@ -232,7 +238,7 @@ struct Membership {
     workers[identity.rank] = worker
     var actions = [Action.send(identity, .pulse(phase == .running && isMember(identity) ? directives : []))]
     if !worker.ready, progress.generation > 0 { actions += askAgain(identity) }
-    if wasSuspected { actions.append(.note("\(identity) is heard again")) }
+    if wasSuspected { actions.append(.report(RunEvent(.workerRecovered, "\(identity) is heard again"))) }
     return actions
   }
 
@@ -321,7 +327,7 @@ struct Membership {
     }
     guard members.contains(where: { $0.identity != identity && !$0.isLeaving }) else { return [] }
     workers[identity.rank]?.isLeaving = true
-    return [.note("\(identity) leaves at the next boundary")] + order(.reform)
+    return [.report(RunEvent(.workerLeft, "\(identity) leaves at the next boundary"))] + order(.reform)
   }
 
   mutating func letGo(_ identity: WorkerIdentity) -> [Action] {
@@ -369,6 +375,14 @@ struct Membership {
       actions += unanswered()
     }
     return actions
+  }
+
+  /// Tells those who are to take the state before `step` from the coordinator that it is there.
+  func awaitingCheckpoint(of step: UInt64) -> [Action] {
+    guard phase == .preparing(step: step) else { return [] }
+    return taking.filter { $0.prepared == nil && $0.source == .coordinator }.map {
+      .send($0.identity, .prepare(generation: number, step: step, source: .coordinator))
+    }
   }
 
   // MARK: Directives and repetition

@@ -2,16 +2,21 @@
 import Shared
 
 /// A step that every rank of its generation has reported, or that nobody more will report.
-struct CommittedStep: Equatable {
+package struct CommittedStep: Equatable, Sendable {
   /// As the first rank reported it; `share` is only that rank's.
-  var record: CommitRecord
-  var shares: [Int: CommitRecord.Share]
+  package var record: CommitRecord
+  package var shares: [Int: CommitRecord.Share]
 
-  var rawBytes: UInt64 { shares.values.reduce(0) { $0 + $1.rawBytes } }
-  var wireBytes: UInt64 { shares.values.reduce(0) { $0 + $1.wireBytes } }
+  package init(record: CommitRecord, shares: [Int: CommitRecord.Share]) {
+    self.record = record
+    self.shares = shares
+  }
+
+  package var rawBytes: UInt64 { shares.values.reduce(0) { $0 + $1.rawBytes } }
+  package var wireBytes: UInt64 { shares.values.reduce(0) { $0 + $1.wireBytes } }
 
   /// The slowest rank's seconds in one part of the step.
-  func slowest(_ part: KeyPath<StepTimes, Double>) -> Double {
+  package func slowest(_ part: KeyPath<StepTimes, Double>) -> Double {
     shares.values.map { $0.times[keyPath: part] }.max() ?? 0
   }
 }
@@ -23,7 +28,15 @@ struct CommitCollector {
   private var waiting: [UInt64: CommittedStep] = [:]
   private var ranks: Set<Int> = []
 
-  init(next: UInt64) { self.next = next }
+  /// Steps that the journal ever held, those that were rolled back included, as far as this coordinator knows.
+  var written: UInt64 { max(writtenBefore, next) }
+  private var writtenBefore: UInt64
+
+  /// - Parameter written: steps that the journal has ever held.
+  init(next: UInt64, written: UInt64 = 0) {
+    self.next = next
+    writtenBefore = written
+  }
 
   /// A generation begins: nothing more comes from the one before.
   mutating func begin(_ generation: Generation) -> [CommittedStep] {
@@ -35,6 +48,7 @@ struct CommitCollector {
   /// The steps from `step` on are computed again.
   mutating func rollBack(to step: UInt64) {
     waiting = waiting.filter { $0.key < step }
+    writtenBefore = written
     next = min(next, step)
   }
 

@@ -1,7 +1,7 @@
 import Shared
 import Testing
 
-@testable import Coordinator
+@testable import CoordinatorCore
 
 /// Who is given up, who comes back, and what happens to the step in flight.
 @Suite struct MembershipFaultTests {
@@ -248,10 +248,12 @@ import Testing
   func suspect() {
     var m = running(1)
     _ = m.tick(at: .seconds(1))
-    #expect(m.tick(at: .milliseconds(1500)).contains(.note("worker 0 is suspected: no heartbeat for 1.5 s")))
+    #expect(
+      m.tick(at: .milliseconds(1500)).contains(
+        .report(RunEvent(.workerSuspected, "worker 0 is suspected: no heartbeat for 1.5 s"))))
     #expect(m.tick(at: .milliseconds(1700)).isEmpty)
     let cleared = m.heartbeat(worker[0], Progress(), at: .milliseconds(1800))
-    #expect(cleared.contains(.note("worker 0 is heard again")))
+    #expect(cleared.contains(.report(RunEvent(.workerRecovered, "worker 0 is heard again"))))
   }
 
   @Test("where a connection ended and no heartbeat comes, the worker is dead at once; if one comes, it is not")
@@ -310,7 +312,7 @@ import Testing
       }
     }
     #expect(directives(actions) == [.reform])
-    #expect(actions.contains(.note("worker 2 is slow: lanes move")))
+    #expect(actions.contains(.report(RunEvent(.balance, "worker 2 is slow: lanes move"))))
     for rank in 0..<3 { _ = m.standing(worker[rank], Standing(generation: 1, next: 40), at: .zero) }
     let moved = try begun(settle(&m, next: 40))
     #expect(moved.members.map(\.lanes.count) == [3, 2, 1])
@@ -319,10 +321,13 @@ import Testing
   // MARK: A coordinator that was started again
 
   private func restarted(_ m: Membership, next: UInt64) -> Membership {
-    Membership(
-      settings(2),
-      past: .init(
-        generation: m.generation, number: 1, present: [worker[0], worker[1]], next: next, state: digest, checkpoint: 0))
+    var past = Membership.Past(checkpoint: 0)
+    past.generation = m.generation
+    past.number = 1
+    past.present = [worker[0], worker[1]]
+    past.next = next
+    past.state = digest
+    return Membership(settings(2), past: past)
   }
 
   @Test("all its workers are found: they go on in their generation, undisturbed")

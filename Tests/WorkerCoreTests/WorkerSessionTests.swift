@@ -1,7 +1,7 @@
 import Shared
 import Testing
 
-@testable import Worker
+@testable import WorkerCore
 
 @Suite struct WorkerSessionTests {
   private let me = WorkerIdentity(rank: 0, incarnation: 1)

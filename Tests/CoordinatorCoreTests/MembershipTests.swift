@@ -1,7 +1,7 @@
 import Shared
 import Testing
 
-@testable import Coordinator
+@testable import CoordinatorCore
 
 /// Drives a membership by hand: what it sends is looked at, what workers would answer is passed in.
 @Suite struct MembershipTests {

@@ -1,7 +1,7 @@
 import Shared
 import Testing
 
-@testable import Coordinator
+@testable import CoordinatorCore
 
 @Suite struct CommitCollectorTests {
   private func record(_ step: UInt64, digest: UInt64 = 0) -> CommitRecord {

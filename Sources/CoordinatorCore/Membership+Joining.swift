@@ -34,14 +34,17 @@ extension Membership {
     workers[identity.rank]?.selfTest = past.selfTest
     switch phase {
     case .recovering: return recover(at: now)
-    case .gathering: return [.note("\(identity) is back")] + gather(at: now)
-    case .running: return [.note("\(identity) is back")] + order(.reform)
-    case .halting, .preparing, .stopped: return [.note("\(identity) is back")]
+    case .gathering: return [.report(RunEvent(.workerReturned, "\(identity) is back"))] + gather(at: now)
+    case .running: return [.report(RunEvent(.workerReturned, "\(identity) is back"))] + order(.reform)
+    case .halting, .preparing, .stopped: return [.report(RunEvent(.workerReturned, "\(identity) is back"))]
     }
   }
 
   private func refuse(_ identity: WorkerIdentity, _ why: String) -> [Action] {
-    [.send(identity, .dismiss(reason: why, clean: false)), .note("\(identity) refused: \(why)")]
+    [
+      .send(identity, .dismiss(reason: why, clean: false)),
+      .report(RunEvent(.workerRefused, "\(identity) refused: \(why)", level: .warning)),
+    ]
   }
 
   /// Another process wants a rank that is taken: it waits until its holder was heard again, or is silent for too long
@@ -114,7 +117,7 @@ extension Membership {
     }
     if running == true {
       phase = .running
-      actions.append(.note("all workers went on in generation \(number)"))
+      actions.append(.report(RunEvent(.generation, "all workers went on in generation \(number)")))
       if workers.values.contains(where: { $0.ready && !isMember($0.identity) }) { actions += order(.reform) }
     } else if workers.values.contains(where: \.ready) {
       actions += reform("the coordinator was started again, and not all workers are there", at: now)

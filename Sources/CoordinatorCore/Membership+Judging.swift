@@ -75,7 +75,8 @@ extension Membership {
         actions += lost(worker.identity, .silent, reason: "no heartbeat for \(seconds) s", at: now)
       } else if silence > settings.suspectAfter {
         if !worker.isSuspected {
-          actions.append(.note("\(worker.identity) is suspected: no heartbeat for \(text(silence)) s"))
+          actions.append(
+            .report(RunEvent(.workerSuspected, "\(worker.identity) is suspected: no heartbeat for \(text(silence)) s")))
         }
         workers[rank]?.isSuspected = true
       } else if now - worker.moved > settings.hangAfter, let what = owed(by: worker) {
@@ -125,8 +126,9 @@ extension Membership {
       return worker.source != nil && worker.prepared == nil && participants.contains(worker.identity.rank)
         ? "getting its state" : nil
     case .stopped(let next):
-      return checkpoint != next && !isHandedOver && generation?.members.first?.identity == worker.identity
-        ? "handing over the last checkpoint" : nil
+      // Its commit records too: without them the checkpoint is not written.
+      return checkpoint != next && !(isHandedOver && recorded >= next)
+        && generation?.members.first?.identity == worker.identity ? "handing over the last checkpoint" : nil
     case .recovering, .gathering: return nil
     }
   }
@@ -194,6 +196,7 @@ extension Membership {
     balancedAt = step
     let orders = order(.reform)
     return orders.isEmpty
-      ? [] : [.note("\(straggler?.identity.description ?? "a worker") is slow: lanes move")] + orders
+      ? []
+      : [.report(RunEvent(.balance, "\(straggler?.identity.description ?? "a worker") is slow: lanes move"))] + orders
   }
 }

@@ -1,7 +1,7 @@
 // What a membership's actions say, for its tests.
 import Shared
 
-@testable import Coordinator
+@testable import CoordinatorCore
 
 func sent(_ actions: [Membership.Action]) -> [(WorkerIdentity, CoordinatorMessage)] {
   actions.compactMap { if case .send(let to, let message) = $0 { (to, message) } else { nil } }

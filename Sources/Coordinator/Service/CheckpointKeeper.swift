@@ -1,0 +1,91 @@
+// Checkpoints on disk, off the event loop: one thread hashes, writes, reads and prunes, in the order asked for.
+import Checkpoint
+import Dispatch
+import Foundation
+import Shared
+import Synchronization
+
+/// The run's checkpoint directory. Each call is answered by an event; `wake` tells that there are some.
+final class CheckpointKeeper: Sendable {
+  enum Event: Sendable {
+    case written(StoredCheckpoint)
+    case failed(step: UInt64, reason: String)
+    /// The bytes are not those that were announced, or not the state that the journal has.
+    case refused(step: UInt64, reason: String)
+    case pruned([Int])
+    case pruningFailed(String)
+    case read(step: UInt64, CheckpointFiles)
+    case lost(step: UInt64, reason: String, newest: UInt64?)
+  }
+
+  private let store: CheckpointStore
+  private let queue = DispatchQueue(label: "checkpoints")
+  private let done = Mutex<[Event]>([])
+  private let newestWritten: Mutex<StoredCheckpoint?>
+  private let wake: @Sendable () -> Void
+
+  /// The newest checkpoint that is known to be whole.
+  var newest: StoredCheckpoint? { newestWritten.withLock { $0 } }
+
+  init(_ store: CheckpointStore, newest: StoredCheckpoint?, wake: @escaping @Sendable () -> Void) {
+    self.store = store
+    self.wake = wake
+    newestWritten = Mutex(newest)
+  }
+
+  /// What was done since the last call.
+  func events() -> [Event] {
+    done.withLock { list in
+      defer { list = [] }
+      return list
+    }
+  }
+
+  func write(
+    _ step: UInt64, model: Data, trainer: Data, as descriptions: (model: BlobDescription, trainer: BlobDescription),
+    state: Digest128?
+  ) {
+    work { [self] in
+      guard Digest128(of: model) == descriptions.model.digest, Digest128(of: trainer) == descriptions.trainer.digest
+      else { return [.refused(step: step, reason: "it was damaged on its way")] }
+      do {
+        let stored = try store.write(Int(step), CheckpointFiles(model: model, trainer: trainer))
+        newestWritten.withLock { $0 = stored }
+        return [.written(stored)]
+      } catch { return [.failed(step: step, reason: "\(error)")] }
+    }
+  }
+
+  /// Removes the oldest. One that cannot be removed stays, and is tried again after the next checkpoint.
+  func prune(keep count: Int) {
+    work { [self] in
+      var events: [Event] = []
+      do {
+        let before = try store.list()
+        do { try store.prune(keep: count) } catch { events.append(.pruningFailed("\(error)")) }
+        let removed = Set(before).subtracting(try store.list()).sorted()
+        if !removed.isEmpty { events.append(.pruned(removed)) }
+      } catch { events.append(.pruningFailed("\(error)")) }
+      return events
+    }
+  }
+
+  func read(_ step: UInt64) {
+    work { [self] in
+      do { return [.read(step: step, try store.read(Int(step)))] } catch {
+        // It was whole when it was written, or when the run was resumed.
+        let newest = try? store.newestValid().newest
+        newestWritten.withLock { $0 = newest }
+        return [.lost(step: step, reason: "\(error)", newest: newest.map { UInt64($0.step) })]
+      }
+    }
+  }
+
+  private func work(_ job: @escaping @Sendable () -> [Event]) {
+    queue.async { [self] in
+      let events = job()
+      done.withLock { $0 += events }
+      wake()
+    }
+  }
+}

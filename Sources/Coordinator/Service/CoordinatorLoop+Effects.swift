@@ -1,0 +1,104 @@
+// How each effect of the coordinator's machine is performed.
+import CoordinatorCore
+import Foundation
+import Glibc
+import Messaging
+import RunJournal
+import Shared
+
+extension CoordinatorLoop {
+  /// - Returns: what became of it, where that is known at once.
+  func perform(_ effect: CoordinatorEffect) throws -> CoordinatorEvent? {
+    switch effect {
+    case .send(let message, let receiver): try send(message, to: receiver)
+    case .serve(let request, let receiver):
+      let (piece, bytes) = shelf.answer(request)
+      try send(.blobPiece(piece), payload: bytes, to: receiver)
+    case .journal(let entry):
+      if case .fingerprint(let text) = entry, let before = try durably({ try $0.fingerprint(text) }) ?? nil {
+        return .fingerprintChanged(before: before, now: text)
+      }
+      _ = try durably { try $0.write(entry) }
+    case .keep(let piece):
+      if piece.offset == 0 { fetched[piece.name] = Data(capacity: piece.description?.bytes ?? 0) }
+      fetched[piece.name]?.append(payload ?? Data())
+    case .writeCheckpoint(let step, let model, let trainer, let state):
+      checkpoints?.write(
+        step, model: fetched[model.name] ?? Data(), trainer: fetched[trainer.name] ?? Data(), as: (model, trainer),
+        state: state)
+      // A failed write is tried again with the same bytes.
+      fetched = fetched.filter { $0.key == model.name || $0.key == trainer.name }
+    case .pruneCheckpoints:
+      fetched = [:]
+      checkpoints?.prune(keep: plan.recipe.checkpoint.keep)
+    case .readCheckpoint(let step): checkpoints?.read(step)
+    case .launch(let rank, let attempt):
+      do {
+        let process = try fleet.start(rank, attempt: attempt)
+        return .processStarted(rank: rank, process: process)
+      } catch { return .processNotStarted(rank: rank, reason: "\(error)") }
+    case .adopt(let rank, let process):
+      if !fleet.adopt(rank, process) { return .processNotAdopted(rank: rank, process: process) }
+    case .inspect(let worker, let process):
+      if kill(process, 0) == -1, errno == ESRCH { return .processVanished(worker) }
+    case .endProcess(let process): fleet.kill(process)
+    case .endAllProcesses: fleet.killAll()
+    case .report(let event): show(event)
+    case .showStep(let step, let workers): show(step, workers)
+    case .showEvaluation(let total):
+      display.living("validation  \(total.clips)/\(plan.indexes.validation.clips.count) clips", at: now)
+    case .finish: display.clear()
+    }
+    return nil
+  }
+
+  func send(_ message: CoordinatorMessage, payload: Data? = nil, to receiver: Sender) throws {
+    do {
+      _ = try socket.send([receiver.routingID] + ControlCodec.encode(message, payload: payload), dontWait: true)
+    } catch let error as MessagingError where error.isUnreachable {
+      // It is gone, or not connected again yet: what matters is sent again.
+    }
+  }
+
+  func show(_ event: RunEvent) {
+    display.line(event.level == .info ? event.text : "\(event.level.rawValue): \(event.text)")
+    do { try journal?.write(event) } catch { display.line("the journal could not take an event: \(error)") }
+  }
+
+  private func show(_ step: CommittedStep, _ workers: Int) {
+    stepLedger?.add(step)
+    let (line, endsEpoch) = progress.line(step, workers: workers, at: now)
+    display.living(line, at: now, matters: endsEpoch)
+    if endsEpoch { display.keep() }
+    for line in stepLedger?.lines(at: now, endsEpoch: endsEpoch) ?? [] { display.line(line) }
+  }
+}
+
+extension Sender {
+  /// `c.RANK.INCARNATION.NUMBER` for a control connection, `h.…` for heartbeats; numbers in their shortest form.
+  init?(routingID: Data) {
+    guard let text = String(data: routingID, encoding: .utf8) else { return nil }
+    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count == 4, let rank = Int(parts[1]), rank >= 0, let life = UInt64(parts[2]),
+      let number = Int(parts[3]),
+      number >= 0
+    else { return nil }
+    let worker = WorkerIdentity(rank: rank, incarnation: life)
+    switch parts[0] {
+    case "c": self.init(worker: worker, channel: .control(number))
+    case "h": self.init(worker: worker, channel: .heartbeat(number))
+    default: return nil
+    }
+    // "00" or "+1" would be other names for somebody who has one already.
+    guard self.routingID == routingID else { return nil }
+  }
+
+  var routingID: Data {
+    let (kind, number) =
+      switch channel {
+      case .control(let number): ("c", number)
+      case .heartbeat(let number): ("h", number)
+      }
+    return Data("\(kind).\(worker.rank).\(worker.incarnation).\(number)".utf8)
+  }
+}

@@ -1,0 +1,86 @@
+// What a coordinator does: everything that its decisions can cause. Whoever carries effects out does so in their order.
+import Shared
+
+/// Something to do.
+package enum CoordinatorEffect {
+  case send(CoordinatorMessage, to: Sender)
+  /// Answer a request for a piece of a blob, or say that there is no such blob.
+  case serve(BlobRequest, to: Sender)
+  /// Make something durable before anything else is done.
+  case journal(JournalEntry)
+  /// Append the payload of the present message to the copy of this blob that is being fetched; at offset 0, begin anew.
+  case keep(BlobPiece)
+  /// Write the fetched blobs as the checkpoint of `step`, off the loop.
+  /// - Parameter state: the digest that the journal has for this state; nil where it has none.
+  case writeCheckpoint(step: UInt64, model: BlobDescription, trainer: BlobDescription, state: Digest128?)
+  /// Remove the checkpoints that the recipe does not keep.
+  case pruneCheckpoints
+  /// Read the checkpoint of `step`, so that workers can fetch it, off the loop.
+  case readCheckpoint(step: UInt64)
+  /// Start the worker of a rank.
+  /// - Parameter attempt: counts the starts since the rank last took part in a step, from 0.
+  case launch(rank: Int, attempt: Int)
+  /// Watch a worker's process on this machine that an earlier coordinator started.
+  case adopt(rank: Int, process: Int32)
+  /// Look whether a worker's process on this machine still exists.
+  case inspect(WorkerIdentity, process: Int32)
+  case endProcess(Int32)
+  case endAllProcesses
+  case report(RunEvent)
+  case showStep(CommittedStep, workers: Int)
+  case showEvaluation(EvaluationResult)
+  /// The coordinator's work is done.
+  case finish(Outcome)
+}
+
+/// What is to be durable.
+package enum JournalEntry {
+  case joined(WorkerIdentity, Hello)
+  case left(WorkerIdentity, reason: String)
+  /// Everybody who is counted as present has left.
+  case disbanded(reason: String)
+  case generation(Generation, reason: String)
+  /// What the members' bits depend on; answered by `fingerprintChanged` where the run began with something else.
+  case fingerprint(String)
+  /// - Parameter excluded: the clips that steps go without.
+  case steps([CommittedStep], excluded: [ClipVerdict])
+  case rollBack(to: UInt64, reason: String)
+  case directive(Directive)
+  case exclusion(ClipVerdict, reason: String)
+}
+
+/// How a coordinator's work ends.
+package enum Outcome: Equatable {
+  /// Everything is done; with the evaluation's sums, if there was one.
+  case done(EvaluationResult?)
+  /// A person stopped it, after a checkpoint.
+  case interrupted
+  /// A person stopped it at once.
+  case stoppedAtOnce
+  case failed(ExitStatus, String)
+  /// The journal cannot be believed: workers keep what they have, and wait.
+  case damaged(String)
+}
+
+/// Something that a person may want to know, and that the journal keeps.
+package struct RunEvent: Equatable, Sendable {
+  package enum Kind: String, Sendable {
+    case workerJoined, workerLeft, workerRefused, workerSuspected, workerRecovered, workerReturned, processEnded
+    case generation, balance, clip, data, corruption, fault
+    case rollback, checkpoint, stop, message, fingerprint, restart
+  }
+
+  package enum Level: String, Sendable {
+    case info, warning, error
+  }
+
+  package var kind: Kind
+  package var level: Level
+  package var text: String
+
+  package init(_ kind: Kind, _ text: String, level: Level = .info) {
+    self.kind = kind
+    self.level = level
+    self.text = text
+  }
+}

@@ -1,0 +1,148 @@
+// What comes in from workers: each message is judged before it is believed, then given to whoever decides about it.
+import Shared
+
+extension CoordinatorMachine {
+  mutating func receive(_ message: WorkerMessage, _ payload: Int?, from sender: Sender) {
+    let worker = sender.worker
+    if case .hello(let hello) = message { return greet(sender, hello) }
+    guard membership.isKnown(worker) else {
+      // A worker of an earlier coordinator, or one that was given up; a newcomer's first heartbeat is neither.
+      if case .heartbeat(let progress) = message, progress.generation == 0 { return }
+      effects.append(.send(.identify(run: settings.run), to: sender))
+      return
+    }
+    switch message {
+    case .hello: break
+    case .heartbeat(let progress):
+      remember(sender)
+      // Both connections must know that they live.
+      effects.append(.send(.pulse([]), to: sender))
+      ask { $0.heartbeat(worker, progress, at: $1) }
+    case .standing(let standing): ask { $0.standing(worker, standing, at: $1) }
+    case .prepared(let generation, let step, let weights):
+      ask { $0.prepared(worker, generation: generation, step: step, weights: weights, at: $1) }
+    case .committed(let record): committed(record, worker)
+    case .checkpointReady(let step, let blobs): checkpointReady(step, blobs, from: worker)
+    case .evaluated(let task, let result):
+      evaluation?.take(task, result, from: worker)
+      offerEvaluation()
+    case .fault(let fault): faulted(fault, worker)
+    case .leaving: ask { $0.leaving(worker, at: $1) }
+    case .blobRequest(let request): effects.append(.serve(request, to: sender))
+    case .blobPiece(let piece): tookPiece(piece, payload, from: worker)
+    }
+  }
+
+  /// Counts what is refused, by kind; a summary is logged at most once a second.
+  mutating func refuse(_ kind: String, _ reason: String) {
+    if let text = refusals.count(kind, reason, at: now) { report(.message, text, level: .warning) }
+  }
+
+  private mutating func greet(_ sender: Sender, _ hello: Hello) {
+    let worker = sender.worker
+    if let past = hello.past, past.run == settings.run, past.acknowledged > collector.written {
+      // Only a worker that the journal itself knows can show that the journal lacks something.
+      guard membership.expected.contains(worker) || membership.isMember(worker) else {
+        return refuse("hello", "\(worker) acknowledges \(past.acknowledged) steps, of \(collector.written)")
+      }
+      return end(
+        .damaged(
+          "the journal ends after \(collector.written) steps, but \(worker) on \(hello.host) was told that it holds "
+            + "\(past.acknowledged): restore run.db, or start again with another --run-dir"), at: .once)
+    }
+    remember(sender)
+    // A rank whose process here is known to be gone is free, also where somebody else started it.
+    if let holder = membership.workers[worker.rank], holder.identity != worker, holder.hello.host == settings.host {
+      effects.append(.inspect(holder.identity, process: holder.hello.pid))
+    }
+    ask { $0.hello(worker, hello, at: $1) }
+    if !membership.isKnown(worker) { connections[worker] = nil }
+  }
+
+  /// Answers go to a worker's newest connection.
+  private mutating func remember(_ sender: Sender) {
+    var known = connections[sender.worker] ?? (0, 0)
+    switch sender.channel {
+    case .control(let number): known.control = max(known.control, number)
+    case .heartbeat(let number): known.heartbeat = max(known.heartbeat, number)
+    }
+    connections[sender.worker] = known
+  }
+
+  private mutating func committed(_ record: CommitRecord, _ worker: WorkerIdentity) {
+    if record.step < collector.next { return send(.acknowledged(step: collector.next), to: worker) }
+    // One that came back may report what was rolled back while it was away.
+    guard membership.workers[worker.rank]?.isBelieved == true else { return }
+    do { unwritten += try collector.take(record, from: worker.rank) } catch {
+      return end(.failed(.badData, "\(error)"), at: .once)
+    }
+    stateDigests[record.step + 1] = record.after
+    let reported = collector.reported
+    ask { $0.committed(record, by: worker, recorded: reported, at: $1) }
+  }
+
+  private mutating func faulted(_ fault: Fault, _ worker: WorkerIdentity) {
+    guard fault.generation == membership.number, membership.isMember(worker) else { return }
+    switch fault.kind {
+    case .silentPeer(let rank): return ask { $0.silentPeer(worker, rank, at: $1) }
+    case .closedLink(let rank):
+      return ask {
+        $0.closedLink(worker, rank, at: $1); return []
+      }
+    case .clip(let lane, let clip):
+      let clip = ClipVerdict(step: fault.step, lane: lane, clip: clip)
+      return ask { $0.clipFailed(worker, clip, reason: fault.text, at: $1) }
+    case .corruption(let ranks): return corrupted(ranks, fault, worker)
+    case .nonFiniteGradient, .other: break
+    }
+    report(.fault, "\(worker): \(fault.text)", level: .error)
+    end(.failed(ExitStatus(rawValue: fault.status) ?? .failed, fault.text), at: .boundary)
+    ask { $0.stopHere(fault.text, at: $1) }
+  }
+
+  private mutating func corrupted(_ ranks: [Int], _ fault: Fault, _ worker: WorkerIdentity) {
+    guard membership.phase == .running else { return }
+    report(.corruption, "\(worker): \(fault.text)", level: .error)
+    if !ranks.isEmpty, ranks.count < membership.members.count {
+      for rank in ranks {
+        guard let odd = membership.workers[rank] else { continue }
+        ask { $0.lost(odd.identity, .condemned, reason: fault.text, at: $1) }
+      }
+      return
+    }
+    var again: [Membership.Action]?
+    ask {
+      again = ranks.isEmpty ? $0.computeAgain(fault.text, at: $1) : $0.restore(fault.text, at: $1)
+      return again ?? []
+    }
+    // Twice at one step: this is no flipped bit. Where nobody can be believed, the newest checkpoint is the last word.
+    if again == nil { end(.failed(.badData, fault.text), at: .once) }
+  }
+}
+
+/// What was refused at the door: counted by kind, logged at most once a second.
+struct RefusalCounter {
+  private var counts: [String: Int] = [:]
+  private var reasons: [String: String] = [:]
+  private var logged: Duration?
+  private(set) var total = 0
+
+  /// - Returns: a line to log now, if one is due.
+  mutating func count(_ kind: String, _ reason: String, at now: Duration) -> String? {
+    total += 1
+    counts[kind, default: 0] += 1
+    reasons[kind] = reason
+    return summary(at: now).first
+  }
+
+  /// What was refused since the last summary, if a second has passed since.
+  mutating func summary(at now: Duration) -> [String] {
+    guard !counts.isEmpty, logged.map({ now - $0 >= .seconds(1) }) ?? true else { return [] }
+    logged = now
+    defer { (counts, reasons) = ([:], [:]) }
+    let lines = counts.sorted { $0.key < $1.key }.map { kind, count in
+      "refused \(count) \(kind) message\(count == 1 ? "" : "s"), the last: \(reasons[kind] ?? "")"
+    }
+    return [lines.joined(separator: "; ")]
+  }
+}

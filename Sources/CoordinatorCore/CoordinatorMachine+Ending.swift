@@ -1,0 +1,109 @@
+// What comes after training: the last checkpoint, the evaluation, sending everybody home; and how a run ends early.
+import Shared
+
+extension CoordinatorMachine {
+  /// When an end takes effect.
+  enum EndingTime {
+    /// At the next boundary, after a checkpoint.
+    case boundary
+    case once
+  }
+
+  /// The run ends. The first reason is the one that is told.
+  mutating func end(_ outcome: Outcome, at time: EndingTime) {
+    processes.stopStarting()
+    switch time {
+    case .boundary: if ending == .none { ending = .wanted(outcome) }
+    case .once:
+      let outcome = if case .wanted(let first) = ending, case .failed = first { first } else { outcome }
+      ending = .over
+      if case .damaged = outcome {} else { effects.append(.endAllProcesses) }
+      effects.append(.finish(outcome))
+    }
+  }
+
+  mutating func stop() {
+    if case .wanted(.interrupted) = ending { return end(.stoppedAtOnce, at: .once) }
+    report(.stop, "stopping at the next step with a checkpoint; once more to stop at once")
+    end(.interrupted, at: .boundary)
+    if evaluation != nil { return startDisbanding() }
+    ask { membership, _ in membership.stop() }
+  }
+
+  /// Goes on to what comes after training.
+  mutating func advance() {
+    switch ending {
+    case .over, .disbanding: return
+    case .wanted where membership.phase == .gathering: return startDisbanding()
+    case .none, .wanted: break
+    }
+    guard case .stopped(let next) = membership.phase else { return }
+    unwritten += collector.release(below: .max)
+    writeDown()
+    guard membership.checkpoint == next || settings.evaluatesOnly else { return }
+    if ending != .none || settings.validationClips == 0 { return startDisbanding() }
+    if evaluation == nil {
+      evaluation = EvaluationQueue(clips: settings.validationClips, clipsPerTask: 8)
+      offerEvaluation()
+    }
+    if evaluation?.isDone == true { startDisbanding() }
+  }
+
+  mutating func offerEvaluation() {
+    guard evaluation != nil, case .stopped = membership.phase else { return }
+    for worker in membership.evaluators {
+      guard let task = evaluation?.task(for: worker) else { continue }
+      send(.evaluate(task), to: worker)
+    }
+    if let total = evaluation?.total { effects.append(.showEvaluation(total)) }
+  }
+
+  // MARK: Sending everybody home
+
+  private mutating func startDisbanding() {
+    let outcome = if case .wanted(let wanted) = ending { wanted } else { Outcome.done(evaluation?.total) }
+    processes.stopStarting()
+    ending = .disbanding(outcome, until: now + .seconds(10), repeated: now)
+    sendHome()
+    finishIfAlone()
+  }
+
+  private mutating func sendHome() {
+    for rank in membership.workers.keys.sorted() {
+      guard let worker = membership.workers[rank] else { continue }
+      send(.dismiss(reason: "the run is over", clean: true), to: worker.identity)
+    }
+  }
+
+  /// All that still matters when the run is over: who is gone, and a person's impatience.
+  mutating func disband(_ event: CoordinatorEvent) {
+    guard case .disbanding(let outcome, let until, let repeated) = ending else { return }
+    switch event {
+    case .processStarted(let rank, let process): processes.started(rank, process)
+    case .processNotStarted(let rank, _): processes.notStarted(rank)
+    case .processEnded(let rank, let process, _): _ = processes.ended(rank, process)
+    case .message(.hello, _, let sender):
+      effects.append(.send(.dismiss(reason: "the run is over", clean: true), to: sender))
+    case .message(.heartbeat, _, let sender): send(.pulse([]), to: sender.worker)
+    case .tick where now - repeated >= .milliseconds(500):
+      ending = .disbanding(outcome, until: until, repeated: now)
+      sendHome()
+    case .stopRequested: return finish()
+    default: return
+    }
+    finishIfAlone()
+  }
+
+  private mutating func finishIfAlone() {
+    guard case .disbanding(_, let until, _) = ending, processes.isEmpty || now >= until else { return }
+    finish()
+  }
+
+  private mutating func finish() {
+    guard case .disbanding(let outcome, _, _) = ending else { return }
+    ending = .over
+    effects.append(.endAllProcesses)
+    effects.append(.journal(.disbanded(reason: "the run is over")))
+    effects.append(.finish(outcome))
+  }
+}

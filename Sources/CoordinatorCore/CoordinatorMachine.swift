@@ -1,0 +1,309 @@
+// Every decision of a coordinator: an event and a time go in, effects come out. It opens nothing and knows no clock.
+// Here are its state and the events; what comes in is judged in CoordinatorMachine+Door.swift, checkpoints are in
+// CoordinatorMachine+Checkpoints.swift, and the end of a run is in CoordinatorMachine+Ending.swift.
+import Shared
+
+/// The coordinator of a training, or of an evaluation alone.
+package struct CoordinatorMachine {
+  package struct Settings {
+    /// The identity of the run.
+    package var run = ""
+    /// As a worker is told it.
+    package var recipe = ""
+    /// The blobs of the indexes.
+    package var indexes: [BlobDescription] = []
+    package var ranks: [Int]
+    /// Those whose processes are on this machine.
+    package var localRanks: Set<Int> = []
+    /// Whether this coordinator starts workers; else somebody else does.
+    package var startsWorkers = true
+    package var restarts = 5
+    /// The longest wait between two starts of a rank.
+    package var longestWait = Duration.seconds(60)
+    /// This machine's name.
+    package var host = ""
+    package var lanes: Int
+    /// Training ends when all steps below are applied.
+    package var lastStep: UInt64
+    package var joinWindow = Duration.seconds(60)
+    package var suspectAfter = Duration.seconds(1)
+    package var evictAfter = Duration.seconds(3)
+    package var closedAfter = Duration.milliseconds(750)
+    package var returnAfter = Duration.seconds(60)
+    package var hangAfter = Duration.seconds(60)
+    package var validationClips = 0
+    /// Evaluates a model that is served as the state before step 0, and trains and writes nothing.
+    package var evaluatesOnly = false
+
+    package init(ranks: [Int], lanes: Int, lastStep: UInt64) {
+      self.ranks = ranks
+      self.lanes = lanes
+      self.lastStep = lastStep
+    }
+  }
+
+  let settings: Settings
+  private(set) package var membership: Membership
+  var collector: CommitCollector
+  var processes: ProcessTable
+  var evaluation: EvaluationQueue?
+  var handover: CheckpointHandover?
+  /// What the last failure to write a checkpoint was, so that it is said once.
+  var checkpointProblem: String?
+  /// The checkpoint that workers can fetch from here, and the one that is being read for them.
+  var servedCheckpoint: UInt64?
+  var readingCheckpoint: UInt64?
+  /// Digests of the states before steps that may become checkpoints, as the commit records have them.
+  var stateDigests: [UInt64: Digest128] = [:]
+  /// Steps that were reported by all who will, and are not in the journal yet.
+  var unwritten: [CommittedStep] = []
+  var ending = Ending.none
+  var refusals = RefusalCounter()
+  /// The newest connections of each worker.
+  var connections: [WorkerIdentity: (control: Int, heartbeat: Int)] = [:]
+  var now = Duration.zero
+  var effects: [CoordinatorEffect] = []
+
+  /// What the end of the run is at.
+  enum Ending: Equatable {
+    case none
+    /// A checkpoint is wanted first.
+    case wanted(Outcome)
+    /// Everybody is sent home; then it ends.
+    case disbanding(Outcome, until: Duration, repeated: Duration)
+    case over
+  }
+
+  package init(_ settings: Settings, past: Membership.Past = .init()) {
+    self.settings = settings
+    var wanted = Membership.Settings(
+      ranks: settings.ranks, lanes: settings.lanes, lastStep: settings.lastStep, joinWindow: settings.joinWindow,
+      evictAfter: settings.evictAfter)
+    wanted.suspectAfter = settings.suspectAfter
+    wanted.closedAfter = settings.closedAfter
+    wanted.returnAfter = settings.returnAfter
+    wanted.hangAfter = settings.hangAfter
+    wanted.run = settings.run
+    membership = Membership(wanted, past: past)
+    collector = CommitCollector(next: past.next, written: past.held)
+    if let generation = past.generation { _ = collector.begin(generation) }
+    if let state = past.state { stateDigests[past.next] = state }
+    processes = ProcessTable(
+      ProcessTable.Settings(
+        ranks: settings.ranks, localRanks: settings.localRanks, starts: settings.startsWorkers,
+        restarts: settings.restarts, longestWait: settings.longestWait))
+  }
+
+  /// Decides what follows from an event.
+  /// - Parameter now: time on a clock that never goes back.
+  /// - Returns: what is to be done, in this order.
+  package mutating func step(_ event: CoordinatorEvent, at now: Duration) -> [CoordinatorEffect] {
+    self.now = now
+    effects = []
+    guard ending != .over else { return [] }
+    if case .disbanding = ending { disband(event) } else { decide(event) }
+    defer { effects = [] }
+    return effects
+  }
+
+  private mutating func decide(_ event: CoordinatorEvent) {
+    switch event {
+    case .started(let vanished): start(vanished)
+    case .message(let message, let payload, let sender): receive(message, payload, from: sender)
+    case .unreadable(let reason): refuse("unreadable", reason)
+    case .drained: writeDown()
+    case .tick: tick()
+    case .stopRequested: stop()
+    case .processStarted(let rank, let process): processes.started(rank, process)
+    case .processNotStarted(let rank, let reason):
+      processes.notStarted(rank)
+      end(.failed(.ioError, reason), at: .once)
+    case .processEnded(let rank, let process, let reason): ended(rank, process, reason)
+    case .processVanished(let worker):
+      if membership.isKnown(worker) {
+        perform(membership.lost(worker, .dead, reason: "its process ended", at: now))
+      } else {
+        perform(membership.gone(worker, at: now))
+      }
+    case .processNotAdopted(let rank, let process): _ = processes.ended(rank, process)
+    case .fingerprintChanged(let before, let after):
+      report(
+        .fingerprint, "the run began with \(before) and goes on with \(after): its bits may differ", level: .warning)
+    case .checkpointWritten(let step): wrote(step)
+    case .checkpointFailed(let step, let reason): checkpointFailed(step, reason)
+    case .checkpointRefused(let step, let reason): checkpointRefused(step, reason)
+    case .checkpointRead(let step): checkpointRead(step)
+    case .checkpointLost(let step, let reason, let newest):
+      readingCheckpoint = nil
+      report(.checkpoint, "the checkpoint of step \(step) cannot be used any more: \(reason)", level: .error)
+      perform(membership.checkpointLost(newest: newest, at: now))
+    }
+    advance()
+  }
+
+  private mutating func start(_ vanished: [WorkerIdentity]) {
+    guard case .recovering = membership.phase else {
+      for rank in settings.ranks { launch(rank) }
+      return
+    }
+    report(.restart, "looking for the workers of generation \(membership.number), which may have gone on")
+    for worker in vanished { perform(membership.gone(worker, at: now)) }
+  }
+
+  private mutating func tick() {
+    perform(membership.tick(at: now))
+    launchDue()
+    askForCheckpoint()
+    offerEvaluation()
+    for text in refusals.summary(at: now) { report(.message, text, level: .warning) }
+  }
+
+  // MARK: Processes
+
+  mutating func launch(_ rank: Int) {
+    guard ending == .none else { return }
+    processes.want(rank, at: now)
+    launchDue()
+  }
+
+  private mutating func launchDue() {
+    guard ending == .none else { return }
+    for (rank, attempt) in processes.takeDue(at: now) { effects.append(.launch(rank: rank, attempt: attempt)) }
+  }
+
+  private mutating func ended(_ rank: Int, _ process: Int32, _ reason: String) {
+    if let worker = processes.ended(rank, process) {
+      if membership.isKnown(worker) {
+        perform(membership.lost(worker, .dead, reason: reason, at: now))
+        return giveUpIfExhausted(rank, reason)
+      }
+      perform(membership.gone(worker, at: now))
+    }
+    report(.processEnded, "worker \(rank)'s process ended: \(reason)", level: .warning)
+    perform(membership.ended(rank: rank))
+    giveUpIfExhausted(rank, reason)
+  }
+
+  private mutating func giveUpIfExhausted(_ rank: Int, _ reason: String) {
+    guard ending == .none, processes.isExhausted, membership.workers.isEmpty else { return }
+    end(.failed(.unavailable, "no worker stays alive; the last, worker \(rank), ended: \(reason)"), at: .once)
+  }
+
+  // MARK: What is done
+
+  mutating func report(_ kind: RunEvent.Kind, _ text: String, level: RunEvent.Level = .info) {
+    effects.append(.report(RunEvent(kind, text, level: level)))
+  }
+
+  mutating func send(_ message: CoordinatorMessage, to worker: WorkerIdentity) {
+    effects.append(.send(message, to: controlConnection(of: worker)))
+  }
+
+  /// A worker's newest control connection.
+  package func controlConnection(of worker: WorkerIdentity) -> Sender {
+    Sender(worker: worker, channel: .control(connections[worker]?.control ?? 0))
+  }
+
+  /// Writes the steps that have come to the journal, and tells the workers.
+  mutating func writeDown() {
+    guard !unwritten.isEmpty else { return }
+    let steps = unwritten
+    unwritten = []
+    effects.append(.journal(.steps(steps, excluded: membership.verdicts)))
+    for step in steps { processes.tookPart(step.shares.keys) }
+    for worker in membership.members { send(.acknowledged(step: collector.next), to: worker.identity) }
+    for step in steps { effects.append(.showStep(step, workers: membership.members.count)) }
+  }
+
+  mutating func perform(_ actions: [Membership.Action]) {
+    for action in actions {
+      switch action {
+      case .send(let worker, let message): sendDecided(message, to: worker)
+      case .welcome(let worker):
+        send(
+          .welcome(
+            Welcome(
+              run: settings.run, recipe: settings.recipe, blobs: settings.indexes, lastStep: settings.lastStep)),
+          to: worker)
+      case .kill(let worker, let reason):
+        send(.dismiss(reason: reason, clean: false), to: worker)
+        // The thread that beats hears when the other hangs.
+        let heartbeat = Sender(worker: worker, channel: .heartbeat(connections[worker]?.heartbeat ?? 0))
+        effects.append(.send(.dismiss(reason: reason, clean: false), to: heartbeat))
+        if let process = processes.process(of: worker) { effects.append(.endProcess(process)) }
+      case .launch(let rank): launch(rank)
+      case .joined(let worker, let hello):
+        let isHere = hello.host == settings.host
+        if processes.joined(worker, process: hello.pid, isHere: isHere, isOld: hello.past != nil) {
+          processes.adopted(worker.rank, hello.pid)
+          effects.append(.adopt(rank: worker.rank, process: hello.pid))
+        }
+        effects.append(.journal(.joined(worker, hello)))
+      case .left(let worker, let reason):
+        report(.workerLeft, "\(worker) left: \(reason)", level: .warning)
+        effects.append(.journal(.left(worker, reason: reason)))
+        evaluation?.lost(worker)
+        if handover?.from == worker { dropHandover() }
+        connections[worker] = nil
+      case .rollBack(let step): rollBack(to: step)
+      case .directive(let directive): effects.append(.journal(.directive(directive)))
+      case .verdict(let verdict, let reason):
+        report(
+          .clip, "step \(verdict.step) goes without a clip that nobody can decode: \(reason)", level: .warning)
+        effects.append(.journal(.exclusion(verdict, reason: reason)))
+      case .begin(let generation, let reason): begin(generation, reason)
+      case .report(let event): effects.append(.report(event))
+      }
+    }
+  }
+
+  private mutating func sendDecided(_ message: CoordinatorMessage, to worker: WorkerIdentity) {
+    switch message {
+    case .prepare(_, let step, .coordinator) where !settings.evaluatesOnly:
+      // Sent when the checkpoint is there to be fetched.
+      guard servedCheckpoint == step else { return read(step) }
+    case .prepare(_, let step, .peer):
+      // Whoever takes a peer's state does not take its records.
+      unwritten += collector.release(below: step)
+      writeDown()
+    default: break
+    }
+    send(message, to: worker)
+  }
+
+  private mutating func begin(_ generation: Generation, _ reason: String) {
+    unwritten += collector.begin(generation)
+    writeDown()
+    effects.append(.journal(.generation(generation, reason: reason)))
+    if let first = membership.members.first {
+      var entries = first.hello.fingerprint
+      entries["self-test"] = first.selfTest?.description
+      let text = entries.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+      effects.append(.journal(.fingerprint(text)))
+    }
+    if generation.number > 1 || reason != "start" {
+      report(.generation, "generation \(generation.number) from step \(generation.startStep): \(reason)")
+    }
+  }
+
+  private mutating func rollBack(to step: UInt64) {
+    unwritten.removeAll { $0.record.step >= step }
+    stateDigests = stateDigests.filter { $0.key <= step }
+    collector.rollBack(to: step)
+    unwritten += collector.release(below: step)
+    writeDown()
+    dropHandover()
+    if collector.next == step {
+      effects.append(.journal(.rollBack(to: step, reason: "nobody held a later state")))
+    }
+    report(.rollback, "the steps from \(step) on are computed again", level: .warning)
+  }
+
+  /// Has the membership decide about something.
+  mutating func ask(_ decide: (inout Membership, Duration) -> [Membership.Action]) {
+    let actions = decide(&membership, now)
+    perform(actions)
+  }
+
+  mutating func mark(_ change: (inout Membership) -> Void) { change(&membership) }
+}

@@ -1,0 +1,128 @@
+// How each effect of the worker's machine is performed; those of a step are in WorkerLoop+Step.swift.
+import BLVNet
+import Checkpoint
+import Foundation
+import Ring
+import Shared
+import WorkerCore
+
+extension WorkerLoop {
+  /// - Returns: what became of it, where that is known at once.
+  func perform(_ effect: WorkerEffect) throws -> WorkerEvent? {
+    switch effect {
+    case .send(let message): try link.send(message)
+    case .introduce(let past): try link.send(.hello(hello(past)))
+    case .connect(let number):
+      log.warning("nothing was heard from the coordinator: connecting to it anew")
+      try link.connect(number)
+    case .ask(let request, let peer):
+      if let peer { try peers.ask(peer, request) } else { try link.send(.blobRequest(request)) }
+    case .doneAsking: peers.doneAsking()
+    case .keep(let piece):
+      if piece.offset == 0 { fetched[piece.name] = Data(capacity: piece.description?.bytes ?? 0) }
+      fetched[piece.name]?.append(payload ?? Data())
+    case .serve(let request, let peer):
+      let (piece, bytes) = shelf.answer(request)
+      served &+= UInt64(bytes?.count ?? 0)
+      if let peer {
+        try peers.answer(peer, piece, bytes)
+      } else {
+        try link.send(.blobPiece(piece), payload: bytes)
+      }
+    case .publish(let step): return try publish(step)
+    case .withdraw(let steps): shelf.removeAll { name in !steps.contains { name.hasPrefix(StateBlobs.prefix($0)) } }
+    case .begin(let welcome, let indexes): return try begin(welcome, indexes)
+    case .keepState(let step): return training.map { .obtained(step: step, weights: $0.state.digest) }
+    case .initialise:
+      forgetSums()
+      guard let state = training?.state else { return nil }
+      state.initialise()
+      return .obtained(step: 0, weights: state.digest)
+    case .load(let step, let model, let trainer): return try load(step, model, trainer)
+    case .openRing(let generation): try openRing(generation)
+    case .closeRing:
+      ring?.abort()
+      ring = nil
+      peers.close()
+    case .discardSums: forgetSums()
+    case .compute(let step, let attempt, let lanes, let raised): return try compute(step, attempt, lanes, raised)
+    case .reduce:
+      try ring?.startAll()
+      try pump()
+    case .vote(let directive): try vote(directive)
+    case .apply(let step, let skipping): return apply(step, skipping: skipping)
+    case .evaluate(let task):
+      if let training { training.pool.submit(task, statistics: training.state.statistics) }
+    case .log(.info, let text): log.info("\(text)")
+    case .log(.warning, let text): log.warning("\(text)")
+    case .log(.error, let text): log.error("\(text)")
+    case .leave(let reason, let clean): leaving = (reason, clean)
+    }
+    return nil
+  }
+
+  private func hello(_ past: Hello.Past?) -> Hello {
+    Hello(
+      host: ProcessInfo.processInfo.hostName, pid: ProcessInfo.processInfo.processIdentifier,
+      threads: settings.threads.all, endpoint: settings.advertise ?? peers.endpoint.description,
+      fingerprint: Fingerprint.own, past: past)
+  }
+
+  private func forgetSums() {
+    training?.pool.giveUp()
+    training?.work.forget()
+  }
+
+  // MARK: The run
+
+  /// The indexes are here: everything that a run needs is made.
+  private func begin(_ welcome: Welcome, _ indexes: [BlobDescription]) throws -> WorkerEvent? {
+    guard indexes.count == 2, let train = taken(indexes[0]), let validation = taken(indexes[1]) else {
+      return .damaged(reason: "an index was damaged on its way")
+    }
+    let recipe = try Recipe(yaml: welcome.recipe, origin: "the coordinator's recipe")
+    let context = try RunContext(
+      recipe: recipe, train: train, validation: validation, lastStep: welcome.lastStep, dataPath: settings.dataPath)
+    let state = TrainingState(context)
+    let work = GradientWork(context)
+    let feed = ClipFeed(context, threads: recipe.data.decodeThreads, lanes: recipe.batch.lanes)
+    let pool = LanePool(
+      context, threads: settings.threads, accumulator: work.accumulator, parameters: state.parameters, feed: feed
+    ) { [wakeup] in wakeup.signal() }
+    training = Training(context: context, state: state, work: work, pool: pool, feed: feed)
+    heartbeat.set(.seconds(recipe.faults.heartbeatSeconds), reconnectAfter: .seconds(recipe.faults.evictSeconds))
+    log.info("\(train.count + validation.count) bytes of indexes, \(context.network.layout.parameterCount) parameters")
+    pool.submitSelfTest()
+    return nil
+  }
+
+  // MARK: The state
+
+  /// The fetched bytes of a blob, if they are what was announced.
+  private func taken(_ blob: BlobDescription) -> Data? {
+    guard let bytes = fetched.removeValue(forKey: blob.name), Digest128(of: bytes) == blob.digest else { return nil }
+    return bytes
+  }
+
+  private func load(_ step: UInt64, _ model: BlobDescription, _ trainer: BlobDescription) throws -> WorkerEvent? {
+    guard let state = training?.state else { return nil }
+    guard let weights = taken(model), let rest = taken(trainer) else {
+      return .damaged(reason: "the state before step \(step) was damaged on its way")
+    }
+    forgetSums()
+    if rest.isEmpty {
+      try state.loadModel(weights, origin: StateBlobs.model(step), step: step)
+    } else {
+      try state.load(CheckpointFiles(model: weights, trainer: rest))
+    }
+    return .obtained(step: step, weights: state.digest)
+  }
+
+  private func publish(_ step: UInt64) throws -> WorkerEvent? {
+    guard let state = training?.state, state.step == step else { return nil }
+    let files = try state.files()
+    return .published(
+      step: step,
+      blobs: [shelf.put(StateBlobs.model(step), files.model), shelf.put(StateBlobs.trainer(step), files.trainer)])
+  }
+}

@@ -1,0 +1,23 @@
+// Whether a connection to the coordinator still carries anything. A connection can be taken over, or dropped by a
+// firewall, without a word: only silence shows it.
+
+/// The newest of a row of connections, each of which gets a number of its own.
+package struct LinkLiveness: Sendable {
+  /// Silence for so long, and the connection is made anew.
+  package var limit = Duration.seconds(3)
+  private(set) package var lastHeard = Duration.zero
+  private var made = Duration.zero
+  private var number = 0
+
+  package init() {}
+
+  package mutating func heard(at now: Duration) { lastHeard = now }
+
+  /// - Returns: the number of the connection to make now, if the present one is taken for dead.
+  package mutating func reconnect(at now: Duration) -> Int? {
+    guard now - max(lastHeard, made) > limit else { return nil }
+    made = now
+    number += 1
+    return number
+  }
+}

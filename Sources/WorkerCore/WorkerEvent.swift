@@ -1,0 +1,63 @@
+// What happens to a worker: everything that its decisions can depend on, besides the time.
+import Ring
+import Shared
+
+/// Something that happened.
+package enum WorkerEvent {
+  case message(CoordinatorMessage, payload: Int?)
+  /// A peer asks for a piece of a blob; the ports know it by a number.
+  case peerRequest(BlobRequest, peer: Int)
+  /// A piece of a blob came from a peer.
+  case peerPiece(BlobPiece, payload: Int?)
+  /// A second has passed.
+  /// - Parameter unacknowledged: for how long the right neighbour has acknowledged nothing of what it was sent.
+  case tick(unacknowledged: Duration?)
+  /// The connection to the right neighbour was closed by the other side.
+  case rightClosed
+  /// SIGTERM or SIGINT.
+  case askedToLeave
+  /// Standard input ended: whoever started this worker is gone.
+  case inputClosed
+
+  // What became of effects.
+  /// Everything that a run needs is there, and the self-test was run.
+  case ready(SelfTest, RunRules)
+  /// The fetched blobs are not what they should be.
+  case damaged(reason: String)
+  /// The state before `step` is here.
+  case obtained(step: UInt64, weights: Digest128)
+  /// A copy of the state before `step` can be fetched.
+  case published(step: UInt64, blobs: [BlobDescription])
+  /// All lanes of this rank are summed up.
+  case lanesSummed(step: UInt64, attempt: UInt8)
+  /// - Parameter clip: the one that could not be decoded, if that was the cause.
+  case laneFailed(step: UInt64, lane: Int, clip: Int?, reason: String)
+  /// The sum is complete.
+  case reduced
+  /// All ballots of the step in flight are here, by position.
+  /// - Parameter describe: puts gradients that are not finite into words.
+  case ballots([Ballot], describe: ([NonFiniteGradient]) -> String)
+  case applied(CommitRecord)
+  case evaluated(task: Int, EvaluationResult)
+}
+
+/// What the recipe says about a worker's conduct.
+package struct RunRules: Sendable {
+  package var lanes: Int
+  package var skipsNonFinite = false
+  /// Whether the state before a step is kept as a checkpoint.
+  package var isCheckpoint: @Sendable (UInt64) -> Bool
+  /// Without a coordinator for so long, a worker whose standard input is closed ends.
+  package var orphanAfter = Duration.seconds(60)
+  /// Without an acknowledgement for so long, the link to the right neighbour counts as broken.
+  package var linkAfter = Duration.seconds(3)
+  /// Heard within this time, the coordinator is there.
+  package var pulseWithin = Duration.milliseconds(750)
+  /// A connection over which nothing was heard for so long is made anew.
+  package var reconnectAfter = Duration.seconds(3)
+
+  package init(lanes: Int, isCheckpoint: @escaping @Sendable (UInt64) -> Bool) {
+    self.lanes = lanes
+    self.isCheckpoint = isCheckpoint
+  }
+}

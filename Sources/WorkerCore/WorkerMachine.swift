@@ -1,0 +1,345 @@
+// Every decision of a worker: an event and a time go in, effects come out. It opens nothing and knows no clock.
+// `WorkerSession` is its part in the protocol; here is what lies around that: blobs, connections, leaving.
+import Ring
+import Shared
+
+/// One worker process.
+package struct WorkerMachine {
+  package let identity: WorkerIdentity
+  private(set) package var session: WorkerSession
+  private var rules: RunRules?
+  private var welcome: Welcome?
+  private var fetch: StateFetch?
+  /// Copies for checkpoints that the coordinator has not taken yet; nil while one is being encoded.
+  private var pendingCheckpoints: [UInt64: [BlobDescription]?] = [:]
+  /// The step whose state peers can fetch, or will when it is encoded, and who asked too early.
+  private var published: (step: UInt64, isReady: Bool)?
+  private var waitingPeers: [(request: BlobRequest, peer: Int)] = []
+  /// The newest evaluation task, and what came of it.
+  private var evaluated: (task: Int, result: EvaluationResult?)?
+  /// Exponents of the next attempt.
+  private var raised: [RaisedExponent] = []
+  private var link = LinkLiveness()
+  private var wasAskedToLeave = false
+  private var isInputClosed = false
+  private var now = Duration.zero
+  private var effects: [WorkerEffect] = []
+
+  package init(identity: WorkerIdentity) {
+    self.identity = identity
+    session = WorkerSession(identity: identity)
+  }
+
+  /// Bytes of blobs that have come, for the heartbeats.
+  package var bytesFetched: Int { fetch?.bytes ?? 0 }
+
+  /// Decides what follows from an event.
+  /// - Parameter now: time on a clock that never goes back.
+  /// - Returns: what is to be done, in this order.
+  package mutating func step(_ event: WorkerEvent, at now: Duration) -> [WorkerEffect] {
+    self.now = now
+    effects = []
+    decide(event)
+    defer { effects = [] }
+    return effects
+  }
+
+  private mutating func decide(_ event: WorkerEvent) {
+    switch event {
+    case .message(let message, let payload): receive(message, payload)
+    case .peerRequest(let request, let peer): serve(request, peer)
+    case .peerPiece(let piece, let payload): took(piece, payload)
+    case .tick(let unacknowledged): tick(unacknowledged)
+    case .rightClosed:
+      guard let rank = rightRank else { return }
+      let text = "the connection to worker \(rank) was closed"
+      effects.append(.log(.warning, text))
+      tell(.closedLink(rank: rank), text)
+    case .askedToLeave:
+      // The first wish is granted at the next boundary, so that nothing is computed again; the second at once.
+      if wasAskedToLeave { return leave("ended at once", clean: false) }
+      wasAskedToLeave = true
+      effects.append(.log(.info, "asked to end: leaving at the next boundary"))
+      ask { $0.askedToLeave() }
+    case .inputClosed: isInputClosed = true
+    case .ready(let selfTest, let rules):
+      self.rules = rules
+      link.limit = rules.reconnectAfter
+      ask { $0.indexed(selfTest: selfTest, isCheckpoint: rules.isCheckpoint) }
+    case .damaged(let reason):
+      effects.append(.log(.warning, "\(reason); fetching it again"))
+      fetch?.restart()
+      askForPiece()
+    case .obtained(let step, let weights):
+      let number = session.number
+      ask { $0.obtained(generation: number, step: step, weights: weights) }
+    case .published(let step, let blobs): didPublish(step, blobs)
+    case .lanesSummed(let step, let attempt): ask { $0.computed(step: step, attempt: attempt) }
+    case .laneFailed(let step, let lane, let clip, let reason): failed(step, lane, clip, reason)
+    case .reduced: ask { $0.reduced() }
+    case .ballots(let ballots, let describe): decide(ballots, describe)
+    case .applied(let record): ask { $0.applied(record) }
+    case .evaluated(let task, let result):
+      evaluated = (task, result)
+      effects.append(.send(.evaluated(task: task, result)))
+    }
+  }
+
+  // MARK: What comes
+
+  private mutating func receive(_ message: CoordinatorMessage, _ payload: Int?) {
+    link.heard(at: now)
+    switch message {
+    case .blobPiece(let piece): took(piece, payload)
+    case .blobRequest(let request): effects.append(.serve(request, peer: nil))
+    default: ask { $0.receive(message) }
+    }
+  }
+
+  private mutating func tick(_ unacknowledged: Duration?) {
+    if session.phase == .joining { introduce() }
+    for message in session.unanswered() { effects.append(.send(message)) }
+    for step in pendingCheckpoints.keys.sorted() {
+      if case .some(.some(let blobs)) = pendingCheckpoints[step] {
+        effects.append(.send(.checkpointReady(step: step, blobs: blobs)))
+      }
+    }
+    askForPiece()
+    if let rules, let unacknowledged, unacknowledged > rules.linkAfter, let rank = rightRank {
+      let text = "worker \(rank) has acknowledged nothing for \(unacknowledged.components.seconds) s"
+      effects.append(.log(.warning, text))
+      // The coordinator knows whether that one is alive.
+      tell(.silentPeer(rank: rank), text)
+    }
+    if isInputClosed, now - link.lastHeard > rules?.orphanAfter ?? .seconds(60) {
+      return leave("no coordinator was heard for \((now - link.lastHeard).components.seconds) s", clean: false)
+    }
+    if let number = link.reconnect(at: now) {
+      effects.append(.connect(number))
+      introduce()
+    }
+  }
+
+  private mutating func introduce() { effects.append(.introduce(past: session.past)) }
+
+  private mutating func leave(_ reason: String, clean: Bool) {
+    effects.append(.leave(reason: reason, clean: clean))
+  }
+
+  /// The rank of the right neighbour in the ring, if there is one.
+  private var rightRank: Int? {
+    guard let members = session.generation?.members, members.count > 1,
+      let own = members.firstIndex(where: { $0.identity == identity })
+    else { return nil }
+    return members[(own + 1) % members.count].identity.rank
+  }
+
+  private mutating func tell(_ kind: Fault.Kind, _ text: String) {
+    effects.append(
+      .send(
+        .fault(
+          Fault(
+            kind: kind, generation: session.number, step: session.next ?? 0, text: text, status: .unavailable))))
+  }
+
+  // MARK: A step
+
+  private mutating func failed(_ step: UInt64, _ lane: Int, _ clip: Int?, _ reason: String) {
+    guard step == session.next else { return }
+    let fault = Fault(
+      kind: clip.map { .clip(lane: lane, clip: $0) } ?? .other, generation: session.number, step: step, text: reason,
+      status: clip == nil ? .failed : .badData)
+    ask { $0.failed(fault) }
+  }
+
+  private mutating func decide(_ ballots: [Ballot], _ describe: ([NonFiniteGradient]) -> String) {
+    guard session.phase == .voting, let step = session.next, let rules else { return }
+    switch Verdict.of(ballots, laneCount: rules.lanes) {
+    case .commit(let directive): ask { $0.agreed(directive: directive, skipping: false) }
+    case .repeatStep(let entries):
+      raised = entries
+      effects.append(.log(.info, "step \(step): \(entries.count) scales were too small, once more"))
+      ask { $0.repeatStep() }
+    case .nonFinite(let found) where rules.skipsNonFinite:
+      effects.append(.log(.warning, "step \(step) is skipped: \(describe(found))"))
+      let directive = ballots.map(\.directive).min() ?? 0
+      ask { $0.agreed(directive: directive, skipping: true) }
+    case .nonFinite(let found): fail(.nonFiniteGradient, step, describe(found))
+    case .corrupt(let suspects, let reason):
+      let ranks = suspects.map { Int(ballots[$0].rank) }
+      fail(.corruption(ranks: ranks), step, "step \(step): \(reason); suspected: ranks \(ranks)")
+    }
+  }
+
+  private mutating func fail(_ kind: Fault.Kind, _ step: UInt64, _ text: String) {
+    effects.append(.log(.error, text))
+    let fault = Fault(kind: kind, generation: session.number, step: step, text: text, status: .badData)
+    ask { $0.failed(fault) }
+  }
+
+  // MARK: What the session wants
+
+  private mutating func ask(_ decide: (inout WorkerSession) -> [WorkerSession.Action]) {
+    for action in decide(&session) {
+      switch action {
+      case .send(let message): effects.append(.send(message))
+      case .introduce: introduce()
+      case .fetchIndexes(let welcome):
+        self.welcome = welcome
+        start(StateFetch(purpose: .indexes, peer: nil, blobs: welcome.blobs.map(\.name)))
+      case .openRing(let generation): effects.append(.openRing(generation))
+      case .closeRing:
+        effects.append(.closeRing)
+        // A state that was wanted for a generation that will not be.
+        if fetch?.purpose != .indexes { fetch = nil }
+      case .discardSums: effects.append(.discardSums)
+      case .compute(let step, let attempt, let lanes):
+        withdrawForPeers()
+        effects.append(.compute(step: step, attempt: attempt, lanes: lanes, raised: attempt == 0 ? [] : raised))
+      case .reduce: effects.append(.reduce)
+      case .vote(let directive):
+        // Do not vote for a directive that stops all ranks while disconnected from the coordinator.
+        let isDirected = now - link.lastHeard < rules?.pulseWithin ?? .zero
+        effects.append(.vote(directive: isDirected ? directive : session.directivesDone))
+      case .apply(let step, let skipping): effects.append(.apply(step: step, skipping: skipping))
+      case .obtain(let source, _, let step): obtain(source, step)
+      case .shelve(let step): publishCheckpoint(step)
+      case .takenCheckpoint(let step):
+        pendingCheckpoints = pendingCheckpoints.filter { $0.key > step }
+        withdraw()
+      case .evaluate(let task): evaluate(task)
+      case .leave(let reason, let clean): leave(reason, clean: clean)
+      }
+    }
+  }
+
+  /// A task that comes again is answered again, but computed once.
+  private mutating func evaluate(_ task: EvaluationTask) {
+    if let evaluated, evaluated.task == task.task {
+      if let result = evaluated.result { effects.append(.send(.evaluated(task: task.task, result))) }
+      return
+    }
+    evaluated = (task.task, nil)
+    effects.append(.evaluate(task))
+  }
+}
+
+// MARK: - Blobs
+
+extension WorkerMachine {
+  private mutating func obtain(_ source: StateSource, _ step: UInt64) {
+    switch source {
+    case .own: effects.append(.keepState(step: step))
+    case .initial:
+      withdrawAll()
+      effects.append(.initialise)
+    case .peer(let endpoint): start(StateFetch(step: step, peer: endpoint))
+    case .coordinator: start(StateFetch(step: step, peer: nil))
+    }
+  }
+
+  private mutating func start(_ wanted: StateFetch) {
+    fetch = wanted
+    if wanted.isComplete { fetched(wanted) } else { askForPiece() }
+  }
+
+  /// Asks for the piece that comes next; again each second, as an answer may be lost or the source not be ready.
+  private mutating func askForPiece() {
+    guard let fetch, let request = fetch.request else { return }
+    effects.append(.ask(request, peer: fetch.peer))
+  }
+
+  private mutating func took(_ piece: BlobPiece, _ payload: Int?) {
+    guard let outcome = fetch?.take(piece, bytes: payload) else { return }
+    switch outcome {
+    case .keep:
+      effects.append(.keep(piece))
+      askForPiece()
+    case .restart: askForPiece()
+    case .ignored, .notYet: return
+    case .failed(let reason):
+      effects.append(.log(.warning, "\(reason); fetching it again"))
+      fetch?.restart()
+      askForPiece()
+    case .last:
+      effects.append(.keep(piece))
+      guard let fetch else { return }
+      if fetch.isComplete { fetched(fetch) } else { askForPiece() }
+    }
+  }
+
+  private mutating func fetched(_ done: StateFetch) {
+    let blobs = done.descriptions
+    switch done.purpose {
+    case .indexes:
+      guard let welcome else { return }
+      effects.append(.begin(welcome, indexes: blobs))
+    case .state(let step):
+      guard blobs.count == 2 else { return }
+      effects.append(.doneAsking)
+      withdrawAll()
+      effects.append(.load(step: step, model: blobs[0], trainer: blobs[1]))
+    }
+  }
+
+  // MARK: Handing on
+
+  /// A peer asks for the present state: it is encoded once, for all who ask.
+  private mutating func serve(_ request: BlobRequest, _ peer: Int) {
+    if case .prepared(let step, _) = session.phase, published == nil || published?.step != step,
+      request.name.hasPrefix(StateBlobs.prefix(step))
+    {
+      // The copy for a checkpoint will do; it may still be being encoded.
+      let copy = pendingCheckpoints[step]
+      if case .some(.some) = copy { published = (step, true) } else { published = (step, false) }
+      if copy == nil { effects.append(.publish(step: step)) }
+    }
+    if let published, !published.isReady, request.name.hasPrefix(StateBlobs.prefix(published.step)) {
+      // Answered when it is encoded. Peers ask again, so not all of their questions need be kept.
+      if waitingPeers.count < 256 { waitingPeers.append((request, peer)) }
+      return
+    }
+    effects.append(.serve(request, peer: peer))
+  }
+
+  private mutating func publishCheckpoint(_ step: UInt64) {
+    // While the coordinator has not taken the last but one, there is no sense in piling up more.
+    guard pendingCheckpoints.count < 2 || session.phase == .standing(stopped: true), pendingCheckpoints[step] == nil
+    else { return }
+    pendingCheckpoints[step] = .some(nil)
+    effects.append(.publish(step: step))
+  }
+
+  private mutating func didPublish(_ step: UInt64, _ blobs: [BlobDescription]) {
+    if pendingCheckpoints[step] != nil {
+      pendingCheckpoints[step] = .some(blobs)
+      effects.append(.send(.checkpointReady(step: step, blobs: blobs)))
+    }
+    if published?.step == step {
+      published = (step, true)
+      for (request, peer) in waitingPeers { effects.append(.serve(request, peer: peer)) }
+      waitingPeers = []
+    }
+    // Its state was replaced, or the step is over, while it was being encoded.
+    if pendingCheckpoints[step] == nil, published?.step != step { withdraw() }
+  }
+
+  private mutating func withdrawForPeers() {
+    guard published != nil else { return }
+    published = nil
+    waitingPeers = []
+    withdraw()
+  }
+
+  /// Copies of a past that another's state replaces: its steps may have been rolled back, and settled anew.
+  private mutating func withdrawAll() {
+    pendingCheckpoints = [:]
+    published = nil
+    waitingPeers = []
+    withdraw()
+  }
+
+  private mutating func withdraw() {
+    effects.append(.withdraw(except: (Array(pendingCheckpoints.keys) + [published?.step].compactMap { $0 }).sorted()))
+  }
+}
