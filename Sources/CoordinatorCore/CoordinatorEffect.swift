@@ -47,6 +47,9 @@ package enum JournalEntry {
   case rollBack(to: UInt64, reason: String)
   case directive(Directive)
   case exclusion(ClipVerdict, reason: String)
+  /// Training waits before this step because no worker can read its data; and goes on.
+  case paused(step: UInt64, reason: String)
+  case resumed
 }
 
 /// How a coordinator's work ends.

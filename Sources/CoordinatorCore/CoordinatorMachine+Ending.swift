@@ -27,7 +27,7 @@ extension CoordinatorMachine {
     report(.stop, "stopping at the next step with a checkpoint; once more to stop at once")
     end(.interrupted, at: .boundary)
     if evaluation != nil { return startDisbanding() }
-    ask { membership, _ in membership.stop() }
+    ask { $0.stop(at: $1) }
   }
 
   /// Goes on to what comes after training.
@@ -51,11 +51,32 @@ extension CoordinatorMachine {
 
   mutating func offerEvaluation() {
     guard evaluation != nil, case .stopped = membership.phase else { return }
-    for worker in membership.evaluators {
+    for worker in membership.all where worker.dataLost != nil { evaluation?.lost(worker.identity) }
+    let evaluators = membership.evaluators
+    if evaluators.isEmpty { return awaitEvaluators() }
+    withoutEvaluators = nil
+    for worker in evaluators {
       guard let task = evaluation?.task(for: worker) else { continue }
       send(.evaluate(task), to: worker)
     }
     if let total = evaluation?.total { effects.append(.showEvaluation(total)) }
+  }
+
+  /// Nobody can read the validation clips: the evaluation waits as long as training would.
+  private mutating func awaitEvaluators() {
+    guard let lost = membership.all.compactMap({ worker in worker.dataLost.map { (worker.identity, $0) } }).first else {
+      return
+    }
+    let since = withoutEvaluators ?? now
+    if withoutEvaluators == nil {
+      report(.data, "the evaluation waits: no worker can read its data (\(lost.0): \(lost.1))", level: .warning)
+    }
+    withoutEvaluators = since
+    guard now - since >= settings.dataWait else { return }
+    end(
+      .failed(
+        .ioError, "no worker could read its data to evaluate (\(lost.0): \(lost.1)); the checkpoint is whole: mount the "
+          + "data again and start the same command"), at: .once)
   }
 
   // MARK: Sending everybody home

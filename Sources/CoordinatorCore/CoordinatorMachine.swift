@@ -31,6 +31,8 @@ package struct CoordinatorMachine {
     package var closedAfter = Duration.milliseconds(750)
     package var returnAfter = Duration.seconds(60)
     package var hangAfter = Duration.seconds(60)
+    package var dataWait = Duration.seconds(600)
+    package var epoch = EpochShape()
     package var validationClips = 0
     /// Evaluates a model that is served as the state before step 0, and trains and writes nothing.
     package var evaluatesOnly = false
@@ -47,6 +49,8 @@ package struct CoordinatorMachine {
   var collector: CommitCollector
   var processes: ProcessTable
   var evaluation: EvaluationQueue?
+  /// Since when no worker can read the data of the evaluation.
+  var withoutEvaluators: Duration?
   var handover: CheckpointHandover?
   /// What the last failure to write a checkpoint was, so that it is said once.
   var checkpointProblem: String?
@@ -84,6 +88,8 @@ package struct CoordinatorMachine {
     wanted.returnAfter = settings.returnAfter
     wanted.hangAfter = settings.hangAfter
     wanted.run = settings.run
+    wanted.dataWait = settings.dataWait
+    wanted.epoch = settings.epoch
     membership = Membership(wanted, past: past)
     collector = CommitCollector(next: past.next, written: past.held)
     if let generation = past.generation { _ = collector.begin(generation) }
@@ -216,7 +222,7 @@ package struct CoordinatorMachine {
   }
 
   mutating func perform(_ actions: [Membership.Action]) {
-    for action in actions {
+    for action in actions where ending != .over {
       switch action {
       case .send(let worker, let message): sendDecided(message, to: worker)
       case .welcome(let worker):
@@ -253,6 +259,11 @@ package struct CoordinatorMachine {
         effects.append(.journal(.exclusion(verdict, reason: reason)))
       case .begin(let generation, let reason): begin(generation, reason)
       case .report(let event): effects.append(.report(event))
+      case .paused(let step, let reason): effects.append(.journal(.paused(step: step, reason: reason)))
+      case .resumed: effects.append(.journal(.resumed))
+      case .end(let status, let reason, let atOnce):
+        end(.failed(status, reason), at: atOnce ? .once : .boundary)
+        if !atOnce { ask { $0.stopHere(reason, at: $1) } }
       }
     }
   }

@@ -12,7 +12,7 @@ extension Membership {
       workers[identity.rank]?.hello = hello
       return [.welcome(identity)] + (holder.ready ? [] : takeBack(identity, hello.past, at: now))
     }
-    if let other = workers.values.first(where: { $0.hello.fingerprint != hello.fingerprint }) {
+    if let other = all.first(where: { $0.hello.fingerprint != hello.fingerprint }) {
       return refuse(identity, difference(of: hello, from: other.hello))
     }
     contenders[identity] = nil
@@ -36,7 +36,7 @@ extension Membership {
     case .recovering: return recover(at: now)
     case .gathering: return [.report(RunEvent(.workerReturned, "\(identity) is back"))] + gather(at: now)
     case .running: return [.report(RunEvent(.workerReturned, "\(identity) is back"))] + order(.reform)
-    case .halting, .preparing, .stopped: return [.report(RunEvent(.workerReturned, "\(identity) is back"))]
+    case .halting, .preparing, .paused, .stopped: return [.report(RunEvent(.workerReturned, "\(identity) is back"))]
     }
   }
 
@@ -65,7 +65,7 @@ extension Membership {
   /// A worker whose bits would not be those of the others is not taken in.
   mutating func refusal(of identity: WorkerIdentity, _ selfTest: SelfTest) -> [Action]? {
     workers[identity.rank]?.selfTest = selfTest
-    let other = workers.values.first {
+    let other = all.first {
       $0.identity != identity && $0.selfTest.map { !$0.agrees(with: selfTest) } ?? false
     }
     guard let other, let theirs = other.selfTest else { return nil }
@@ -84,9 +84,10 @@ extension Membership {
   }
 
   mutating func gather(at now: Duration) -> [Action] {
-    let ready = workers.values.count(where: \.ready)
+    let ready = all.count(where: \.ready)
     let late = started.map { now - $0 > settings.joinWindow } ?? false
     guard ready >= settings.ranks.count || (late && ready > 0) else { return [] }
+    if generation == nil, committed == 0, checkpoint ?? 0 == 0, let end = endWithoutData() { return [end] }
     return reform(generation == nil ? "start" : "workers are back", at: now)
   }
 
@@ -116,10 +117,10 @@ extension Membership {
         }
     }
     if running == true {
-      phase = .running
+      phase = generation.map { $0.pauses ? .paused(next: $0.startStep) : .running } ?? .running
       actions.append(.report(RunEvent(.generation, "all workers went on in generation \(number)")))
-      if workers.values.contains(where: { $0.ready && !isMember($0.identity) }) { actions += order(.reform) }
-    } else if workers.values.contains(where: \.ready) {
+      if all.contains(where: { $0.ready && !isMember($0.identity) }) { actions += order(.reform) }
+    } else if all.contains(where: \.ready) {
       actions += reform("the coordinator was started again, and not all workers are there", at: now)
     } else {
       phase = .gathering

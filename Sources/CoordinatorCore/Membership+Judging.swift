@@ -22,7 +22,7 @@ extension Membership {
     let mattered =
       switch phase {
       case .recovering, .gathering: false
-      case .running: isMember(identity)
+      case .running, .paused: isMember(identity)
       case .halting, .preparing: participants.contains(identity.rank)
       case .stopped(let next): checkpoint != next
       }
@@ -117,9 +117,9 @@ extension Membership {
       guard isMember(worker.identity), worker.standing == nil else { return nil }
       let progress = worker.progress
       switch progress.phase {
-      case .computing, .applying: return "step \(progress.step) (\(progress.lanesDone) lanes done)"
+      case .computing: return "step \(progress.step) (\(progress.lanesDone) lanes done)"
       case .reducing, .voting: return progress.waitingFor == nil ? "the exchange of step \(progress.step)" : nil
-      case .idle, .preparing, .evaluating: return nil
+      case .idle, .preparing: return nil
       }
     case .halting: return participants.contains(worker.identity.rank) && worker.standing == nil ? "its halt" : nil
     case .preparing:
@@ -129,7 +129,7 @@ extension Membership {
       // Its commit records too: without them the checkpoint is not written.
       return checkpoint != next && !(isHandedOver && recorded >= next)
         && generation?.members.first?.identity == worker.identity ? "handing over the last checkpoint" : nil
-    case .recovering, .gathering: return nil
+    case .recovering, .gathering, .paused: return nil
     }
   }
 
@@ -166,12 +166,17 @@ extension Membership {
   // MARK: Pace
 
   /// Each worker's weight in the lane plan: its measured speed, where all are measured, else its threads.
+  /// One without data has none.
   func weights(_ all: [Worker]) -> [Int] {
-    let paces = all.compactMap(\.pace).filter { $0.steps >= Self.stepsToMeasure }
-    guard paces.count == all.count, let fastest = paces.map(\.seconds).min(), fastest > 0 else {
+    zip(all, speeds(all.filter { $0.dataLost == nil }, of: all)).map { $0.dataLost == nil ? $1 : 0 }
+  }
+
+  private func speeds(_ readers: [Worker], of all: [Worker]) -> [Int] {
+    let paces = readers.compactMap(\.pace).filter { $0.steps >= Self.stepsToMeasure }
+    guard paces.count == readers.count, let fastest = paces.map(\.seconds).min(), fastest > 0 else {
       return all.map { min(max(1, $0.hello.threads), 1024) }
     }
-    return paces.map { max(1, Int((1000 * fastest / $0.seconds).rounded())) }
+    return all.map { $0.pace.map { max(1, Int((1000 * fastest / $0.seconds).rounded())) } ?? 1 }
   }
 
   private static var stepsToMeasure: Int { 10 }
@@ -186,7 +191,7 @@ extension Membership {
       workers[member.identity.rank].flatMap { $0.identity == member.identity ? $0 : nil }
     }
     guard all.count == generation.members.count, all.count > 1,
-      all.allSatisfy({ ($0.pace?.steps ?? 0) >= Self.stepsToMeasure })
+      all.allSatisfy({ $0.dataLost == nil && ($0.pace?.steps ?? 0) >= Self.stepsToMeasure })
     else { return [] }
     func slowest(_ counts: [Int]) -> Double { zip(counts, all).map { Double($0) * ($1.pace?.seconds ?? 0) }.max() ?? 0 }
     let present = slowest(generation.members.map(\.lanes.count))

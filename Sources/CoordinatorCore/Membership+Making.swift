@@ -4,9 +4,9 @@ import Shared
 extension Membership {
   /// Halts everybody who is ready and makes a new generation of them.
   mutating func reform(_ why: String, at now: Duration) -> [Action] {
-    let leavers = workers.values.filter(\.isLeaving).map(\.identity).sorted { $0.rank < $1.rank }
+    let leavers = all.filter(\.isLeaving).map(\.identity)
     let farewells = leavers.flatMap { letGo($0) }
-    participants = workers.values.filter(\.ready).map(\.identity.rank).sorted()
+    participants = all.filter(\.ready).map(\.identity.rank)
     reason = why
     directives = []
     guard !participants.isEmpty else {
@@ -50,7 +50,7 @@ extension Membership {
       if let pendingCheckpoint, pendingCheckpoint > target { return [] }
       // Nobody holds the newest state: the newest that there is.
       if best == nil || target < checkpoint ?? 0 { (best, target) = (nil, checkpoint ?? 0) }
-      let others = workers.values.filter { !participants.contains($0.identity.rank) }
+      let others = all.filter { !participants.contains($0.identity.rank) }
       if let back = others.first(where: { $0.isBelieved && $0.hello.past?.next ?? 0 > target && !restores }) {
         return reform("\(back.identity), which is back, holds a later state", at: now)
       }
@@ -113,9 +113,7 @@ extension Membership {
   mutating func beginIfPrepared(_ step: UInt64, at now: Duration) -> [Action] {
     let all = taking
     guard recorded >= step, !all.isEmpty, all.allSatisfy({ $0.prepared != nil }) else { return [] }
-    if let odd = odd(all, step) {
-      return lost(odd.identity, .condemned, reason: "its state before step \(step) is not the others'", at: now)
-    }
+    if let wrong = disagreeing(all, step) { return part(wrong, of: all, step, at: now) }
     // A link may have been mended since.
     brokenLinks = brokenLinks.filter { now - $0.value < .seconds(60) }
     guard let ring = ringOrder(all.map(\.identity), avoiding: Set(brokenLinks.keys)) else { return breakRing(at: now) }
@@ -128,20 +126,23 @@ extension Membership {
     let members = ring.map { place in
       Member(identity: all[place].identity, endpoint: all[place].hello.endpoint, lanes: shares.lanes[place])
     }
+    let pauses = !wantsStop && step < settings.lastStep && all.allSatisfy { $0.dataLost != nil }
     let made = Generation(
-      number: number, startStep: step, members: members, directivesDone: sequence, stops: wantsStop,
+      number: number, startStep: step, members: members, directivesDone: sequence, stops: wantsStop, pauses: pauses,
       verdicts: verdicts.filter { $0.step >= step }, computesAnew: computesAnew, rolledBack: rolledBack)
     generation = made
-    phase = .running
+    phase = pauses ? .paused(next: step) : .running
     (restores, computesAnew, isHandedOver) = (false, false, false)
     for worker in all {
       workers[worker.identity.rank]?.standing = nil
       workers[worker.identity.rank]?.mustLearn = false
       workers[worker.identity.rank]?.moved = now
     }
-    var actions: [Action] = [.begin(made, reason: reason)]
+    var actions: [Action] = pauses ? startPause(at: now) : endPause()
+    actions += [.begin(made, reason: reason)]
     actions += all.map { .send($0.identity, .begin(made)) }
-    let waits = workers.values.contains { $0.ready && !isMember($0.identity) }
+    if pauses { return actions }
+    let waits = self.all.contains { $0.ready && !isMember($0.identity) }
     return waits || !shares.isEven ? actions + order(.reform) : actions
   }
 
@@ -153,14 +154,25 @@ extension Membership {
     return standing.held
   }
 
-  /// One whose state is not the journal's, or, where the journal does not know it, not that of most.
-  private func odd(_ all: [Worker], _ step: UInt64) -> Worker? {
+  /// Those whose state is not the journal's or, where the journal does not know it, not that of most; all where nothing
+  /// tells whom to believe.
+  private func disagreeing(_ all: [Worker], _ step: UInt64) -> [Worker]? {
     if step == committed, let state {
-      return all.first { $0.prepared != state }
+      let wrong = all.filter { $0.prepared != state }
+      return wrong.isEmpty ? nil : wrong
     }
-    let counts = Dictionary(all.map { ($0.prepared, 1) }, uniquingKeysWith: +)
-    let common = counts.max { $0.value < $1.value }?.key
-    return all.first { $0.prepared != common }
+    return dissenters(all.map(\.prepared)).map { $0.map { all[$0] } }
+  }
+
+  /// Those with another state than the others go; if that is everybody, all go back to the newest checkpoint.
+  private mutating func part(_ wrong: [Worker], of all: [Worker], _ step: UInt64, at now: Duration) -> [Action] {
+    if wrong.count == all.count, all.count > 1 || restores {
+      let why = "the states before step \(step) differ, and nothing tells which is right"
+      return restore(why, at: now) ?? [.end(.badData, why, atOnce: true)]
+    }
+    return wrong.flatMap {
+      lost($0.identity, .condemned, reason: "its state before step \(step) is not the others'", at: now)
+    }
   }
 
   // MARK: Corruption, clips
@@ -181,29 +193,5 @@ extension Membership {
     corruptedAt = committed
     computesAnew = true
     return reform(why, at: now)
-  }
-
-  /// A worker could not decode a clip: another one tries; after that the step goes without it.
-  mutating func clipFailed(
-    _ identity: WorkerIdentity, _ clip: ClipVerdict, reason why: String, at now: Duration
-  ) -> [Action] {
-    guard phase == .running, isMember(identity) else { return [] }
-    // The verdict may be all that is left of an earlier coordinator's decision.
-    if verdicts.contains(clip) { return reform("step \(clip.step) goes without a clip", at: now) }
-    let failed = clipFailures[clip, default: []].union([identity.rank])
-    clipFailures[clip] = failed
-    let unable = failed.union(avoided[clip.lane] ?? [])
-    if failed.count == 1, members.contains(where: { !unable.contains($0.identity.rank) }) {
-      avoided[clip.lane, default: []].insert(identity.rank)
-      return [.report(RunEvent(.clip, "\(why); another worker tries"))] + reform("a clip is tried elsewhere", at: now)
-    }
-    // One that is back may have applied the step with the clip: then nobody has to go without it.
-    if let back = workers.values.first(where: {
-      !isMember($0.identity) && $0.isBelieved && $0.hello.past?.next ?? 0 > clip.step
-    }) {
-      return reform("\(back.identity), which is back, has applied step \(clip.step)", at: now)
-    }
-    verdicts.append(clip)
-    return [.verdict(clip, reason: why)] + reform("step \(clip.step) goes without a clip", at: now)
   }
 }

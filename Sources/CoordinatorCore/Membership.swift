@@ -20,6 +20,8 @@ package struct Membership {
     /// Waiting until everybody holds the state before `step`.
     case preparing(step: UInt64)
     case running
+    /// No member can read its data: all stand before step `next` until one can.
+    case paused(next: UInt64)
     /// Every member stands at `next` and trains no further.
     case stopped(next: UInt64)
   }
@@ -43,6 +45,9 @@ package struct Membership {
     var repeatAfter: Duration = .seconds(1)
     /// Only workers of this run are taken back.
     var run = ""
+    /// How long training waits while nobody can read its data.
+    var dataWait = Duration.seconds(600)
+    var epoch = EpochShape()
   }
 
   /// What the journal knows of the run so far.
@@ -66,6 +71,8 @@ package struct Membership {
     package var verdicts: [ClipVerdict] = []
     /// See `Membership.rolledBack`; all workers where a rollback is the last that was written down.
     package var rolledBack: UInt32 = 0
+    /// How long the run has been waiting for data, if it is.
+    package var pausedFor: Duration?
 
     package init(checkpoint: UInt64? = nil) { self.checkpoint = checkpoint }
 
@@ -103,6 +110,8 @@ package struct Membership {
     var closed: Duration?
     /// Was asked to end, and goes at the next boundary.
     var isLeaving = false
+    /// Why it can read none of its data, while that is so: it gets no lanes.
+    package var dataLost: String?
     /// Seconds that it needs for a lane, averaged over steps; nil until it has computed some.
     var pace: Pace?
 
@@ -127,6 +136,11 @@ package struct Membership {
     /// The step goes without the clip; to be written down before it is announced.
     case verdict(ClipVerdict, reason: String)
     case report(RunEvent)
+    /// Training waits for data from now on; to be written down.
+    case paused(step: UInt64, reason: String)
+    case resumed
+    /// The run ends with an error: at once, or at the next boundary with a checkpoint.
+    case end(ExitStatus, String, atOnce: Bool)
   }
 
   let settings: Settings
@@ -189,6 +203,7 @@ package struct Membership {
   var avoided: [Int: Set<Int>] = [:]
   /// The step that corruption last sent everybody back from.
   var corruptedAt: UInt64?
+  var pause: Pause?
 
   init(_ settings: Settings, past: Past = Past()) {
     self.settings = settings
@@ -206,15 +221,18 @@ package struct Membership {
     checkpoint = past.checkpoint
     verdicts = past.verdicts
     rolledBack = past.rolledBack
+    pause = past.pausedFor.map { Pause(since: .zero - $0, isRecorded: true) }
   }
 
-  package var members: [Worker] { workers.keys.sorted().compactMap { workers[$0] }.filter { isMember($0.identity) } }
+  /// All workers, by rank.
+  package var all: [Worker] { workers.keys.sorted().compactMap { workers[$0] } }
+
+  package var members: [Worker] { all.filter { isMember($0.identity) } }
 
   /// Those who hold the final state and can evaluate with it.
   var evaluators: [WorkerIdentity] {
     guard case .stopped = phase else { return [] }
-    return workers.keys.sorted().compactMap { workers[$0] }.filter { isMember($0.identity) || $0.prepared != nil }
-      .map(\.identity)
+    return all.filter { $0.dataLost == nil && (isMember($0.identity) || $0.prepared != nil) }.map(\.identity)
   }
 
   /// The workers of the generation being made, by rank.
@@ -238,6 +256,7 @@ package struct Membership {
     workers[identity.rank] = worker
     var actions = [Action.send(identity, .pulse(phase == .running && isMember(identity) ? directives : []))]
     if !worker.ready, progress.generation > 0 { actions += askAgain(identity) }
+    actions += data(of: identity, progress.dataLost, at: now)
     if wasSuspected { actions.append(.report(RunEvent(.workerRecovered, "\(identity) is heard again"))) }
     return actions
   }
@@ -250,9 +269,12 @@ package struct Membership {
     if standing.generation == 0 {
       if let selfTest = standing.selfTest, let refusal = refusal(of: identity, selfTest) { return refusal }
       workers[identity.rank]?.ready = true
+      let lost = data(of: identity, standing.dataLost, at: now)
+      if !lost.isEmpty { return lost + self.standing(identity, standing, at: now) }
       switch phase {
       case .gathering: return gather(at: now)
       case .running: return order(.reform)
+      case .paused: return standing.dataLost == nil ? reform("a worker joins", at: now) : []
       case .stopped(let next):
         // Before the last checkpoint is safe there is nothing to give; the newcomer asks again.
         guard checkpoint == next else { return [] }
@@ -263,6 +285,7 @@ package struct Membership {
     if workers[identity.rank]?.ready == false { return askAgain(identity) }
     guard standing.generation == number else { return [] }
     workers[identity.rank]?.standing = standing
+    workers[identity.rank]?.dataLost = standing.dataLost
     switch phase {
     case .halting: return resolve(at: now)
     case .running:
@@ -275,7 +298,7 @@ package struct Membership {
         return []
       }
       return reform("a worker joins, or lanes move", at: now)
-    case .recovering, .gathering, .preparing, .stopped: return []
+    case .recovering, .gathering, .preparing, .paused, .stopped: return []
     }
   }
 
@@ -321,7 +344,7 @@ package struct Membership {
       let isAsked =
         switch phase {
         case .halting, .preparing: participants.contains(identity.rank)
-        case .recovering, .gathering, .running, .stopped: false
+        case .recovering, .gathering, .running, .paused, .stopped: false
         }
       return isMember(identity) || isAsked ? [] : letGo(identity)
     }
@@ -347,9 +370,10 @@ package struct Membership {
   }
 
   /// Asks for a stop at the next boundary that all can agree on.
-  mutating func stop() -> [Action] {
+  mutating func stop(at now: Duration) -> [Action] {
     guard !wantsStop else { return [] }
     wantsStop = true
+    if case .paused = phase { return reform("a stop was asked for", at: now) }
     return phase == .running ? order(.stop) : []
   }
 
@@ -368,6 +392,7 @@ package struct Membership {
     case .recovering: actions += recover(at: now)
     case .gathering: actions += gather(at: now)
     case .halting: actions += resolve(at: now)
+    case .paused(let next): actions += wait(before: next, at: now)
     case .preparing, .running, .stopped: break
     }
     if now - repeated > settings.repeatAfter {
@@ -405,7 +430,7 @@ package struct Membership {
       taking.filter { $0.prepared == nil }.compactMap { worker in
         worker.source.map { .send(worker.identity, .prepare(generation: number, step: step, source: $0)) }
       }
-    case .running:
+    case .running, .paused:
       members.filter { $0.progress.generation < number }.compactMap { worker in
         generation.map { .send(worker.identity, .begin($0)) }
       }

@@ -61,16 +61,6 @@ public enum Verdict: Hashable, Sendable {
       ? nil : .corrupt(suspects: [], reason: "the reduced sum is not the sum of the ranks' partials")
   }
 
-  /// nil if all are equal; else the positions outside the majority, or all where there is none.
-  private static func dissenters<Value: Hashable>(_ values: [Value]) -> [Int]? {
-    let counts = Dictionary(values.map { ($0, 1) }, uniquingKeysWith: +)
-    guard counts.count > 1 else { return nil }
-    guard let majority = counts.first(where: { 2 * $0.value > values.count })?.key else {
-      return Array(values.indices)
-    }
-    return values.indices.filter { values[$0] != majority }
-  }
-
   /// Each of the lanes 0..<V must be in exactly one partial.
   private static func laneFault(_ ballots: [Ballot], _ laneCount: Int) -> Verdict? {
     for (i, ballot) in ballots.enumerated() {

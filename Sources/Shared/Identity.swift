@@ -40,6 +40,8 @@ public struct Generation: Hashable, Sendable, Codable {
   public var directivesDone: UInt64
   /// Its members train no step: they stand at `startStep` and hand over a checkpoint.
   public var stops: Bool
+  /// Its members train no step, because none of them can read its data: they stand at `startStep` until one can.
+  public var pauses: Bool
   /// What the journal knows of clips that are left out of steps from `startStep` on.
   public var verdicts: [ClipVerdict]
   /// Sums that were kept of step `startStep` are not to be trusted: all of its lanes are computed anew.
@@ -49,6 +51,7 @@ public struct Generation: Hashable, Sendable, Codable {
 
   public init(
     number: UInt32, startStep: UInt64, members: [Member], directivesDone: UInt64 = 0, stops: Bool = false,
+    pauses: Bool = false,
     verdicts: [ClipVerdict] = [], computesAnew: Bool = false, rolledBack: UInt32 = 0
   ) {
     self.verdicts = verdicts
@@ -59,6 +62,21 @@ public struct Generation: Hashable, Sendable, Codable {
     self.members = members
     self.directivesDone = directivesDone
     self.stops = stops
+    self.pauses = pauses
+  }
+
+  /// Generations of older versions, which could not pause, are in journals.
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    number = try values.decode(UInt32.self, forKey: .number)
+    startStep = try values.decode(UInt64.self, forKey: .startStep)
+    members = try values.decode([Member].self, forKey: .members)
+    directivesDone = try values.decode(UInt64.self, forKey: .directivesDone)
+    stops = try values.decode(Bool.self, forKey: .stops)
+    pauses = try values.decodeIfPresent(Bool.self, forKey: .pauses) ?? false
+    verdicts = try values.decode([ClipVerdict].self, forKey: .verdicts)
+    computesAnew = try values.decode(Bool.self, forKey: .computesAnew)
+    rolledBack = try values.decode(UInt32.self, forKey: .rolledBack)
   }
 }
 
@@ -98,7 +116,7 @@ public struct Directive: Hashable, Sendable, Codable {
 /// Cuts `lanes` lanes among ranks in proportion to their weights (threads, or measured speed): contiguous, each lane
 /// once, by largest remainders. A pure function, so that a plan can be checked.
 public func laneShares(lanes: Int, weights: [Int]) -> [[Int]] {
-  precondition(!weights.isEmpty && weights.allSatisfy { $0 > 0 }, "weights must be positive")
+  precondition(weights.allSatisfy { $0 >= 0 } && weights.contains { $0 > 0 }, "some weight must be positive")
   let total = weights.reduce(0, +)
   var counts = weights.map { lanes * $0 / total }
   let remainders = weights.indices.sorted { a, b in
@@ -111,4 +129,14 @@ public func laneShares(lanes: Int, weights: [Int]) -> [[Int]] {
     defer { next += count }
     return Array(next..<next + count)
   }
+}
+
+/// nil if all values are equal; else the places of those outside the strict majority, or all where there is none.
+public func dissenters<Value: Hashable>(_ values: [Value]) -> [Int]? {
+  let counts = Dictionary(values.map { ($0, 1) }, uniquingKeysWith: +)
+  guard counts.count > 1 else { return nil }
+  guard let majority = values.first(where: { 2 * (counts[$0] ?? 0) > values.count }) else {
+    return Array(values.indices)
+  }
+  return values.indices.filter { values[$0] != majority }
 }

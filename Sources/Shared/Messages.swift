@@ -147,7 +147,7 @@ public struct Welcome: Hashable, Sendable, Codable {
 /// What a worker is at: enough to tell a hang from slowness.
 public struct Progress: Hashable, Sendable, Codable {
   public enum Phase: String, Hashable, Sendable, Codable {
-    case idle, preparing, computing, reducing, voting, applying, evaluating
+    case idle, preparing, computing, reducing, voting
   }
 
   public var phase = Phase.idle
@@ -162,6 +162,8 @@ public struct Progress: Hashable, Sendable, Codable {
   public var ringFrames: UInt64 = 0
   /// The rank whose frames it waits for.
   public var waitingFor: Int?
+  /// Why it can read none of its data, while that is so.
+  public var dataLost: String?
 
   public init() {}
 }
@@ -181,6 +183,8 @@ public struct Standing: Hashable, Sendable, Codable {
   public var vote: Vote?
   /// How step `next` − 1 was applied here; nil where it was not.
   public var last: Last?
+  /// Why it can read none of its data, while that is so.
+  public var dataLost: String?
 
   /// A reduction: all who voted in it and committed have the same sum.
   public struct Vote: Hashable, Sendable, Codable {
@@ -209,8 +213,9 @@ public struct Standing: Hashable, Sendable, Codable {
 
   public init(
     generation: UInt32, next: UInt64?, stopped: Bool = false, held: [Int] = [],
-    selfTest: SelfTest? = nil, vote: Vote? = nil, last: Last? = nil
+    selfTest: SelfTest? = nil, vote: Vote? = nil, last: Last? = nil, dataLost: String? = nil
   ) {
+    self.dataLost = dataLost
     self.selfTest = selfTest
     self.vote = vote
     self.last = last
@@ -346,8 +351,10 @@ public struct Fault: Hashable, Sendable, Codable {
     /// Digests differ: these ranks are the odd ones.
     case corruption(ranks: [Int])
     case nonFiniteGradient
-    /// This clip of the training index, in this lane, cannot be decoded here.
+    /// This clip of the training index, in this lane, cannot be decoded here, though others can.
     case clip(lane: Int, clip: Int)
+    /// No clip at all can be read here.
+    case dataLost
     case other
   }
 

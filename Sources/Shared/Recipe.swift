@@ -44,6 +44,7 @@ public struct Recipe: Hashable, Sendable {
     essence.checkpoint = CheckpointRecipe()
     essence.faults = FaultRecipe()
     essence.data.decodeThreads = 1
+    essence.data.maximumLost = DataRecipe().maximumLost
     essence.exchange.chunkValues = 65_536
     essence.exchange.bucketValues = 1_048_576
     essence.exchange.codec = .auto
@@ -96,6 +97,8 @@ public struct DataRecipe: Hashable, Sendable {
   public var multiScale = true
   /// Put each clip's frames in a random order: an ablation that removes time.
   public var shuffleFrames = false
+  /// The part of an epoch's clips that may be left out because nobody can decode them; eight always may.
+  public var maximumLost = 0.01
   /// Threads that decode ahead in each worker.
   public var decodeThreads = 1
   /// Views of a validation clip, averaged: clips in time × crops in space (1, 3, 5 or 10).
@@ -162,6 +165,8 @@ public struct FaultRecipe: Hashable, Sendable {
   public var joinSeconds = 60.0
   /// Seconds without a coordinator after which a worker whose standard input is closed ends.
   public var orphanSeconds = 60.0
+  /// Seconds that training waits while no worker can read its data, before the run ends.
+  public var dataSeconds = 600.0
   /// Times in a row that a rank is started again without having taken part in a step.
   public var restarts = 5
 

@@ -154,6 +154,7 @@ extension Recipe {
       value("data.flip", \.data.flip),
       value("data.multi_scale", \.data.multiScale),
       value("data.shuffle_frames", \.data.shuffleFrames),
+      fraction("data.maximum_lost", \.data.maximumLost),
       count("data.decode_threads", \.data.decodeThreads, to: 256),
       count("data.evaluation_clips", \.data.evaluationClips, to: 100),
       value("data.evaluation_crops", \.data.evaluationCrops, "1, 3, 5 or 10") { [1, 3, 5, 10].contains($0) },
@@ -173,6 +174,7 @@ extension Recipe {
       seconds("faults.link_seconds", \.faults.linkSeconds),
       seconds("faults.join_seconds", \.faults.joinSeconds),
       seconds("faults.orphan_seconds", \.faults.orphanSeconds),
+      seconds("faults.data_seconds", \.faults.dataSeconds),
       count("faults.restarts", \.faults.restarts, from: 0),
     ]
   }

@@ -49,15 +49,20 @@ public final class Prefetcher: @unchecked Sendable {
   /// Waits for a lane and hands it over. Give its memory back with `recycle` when it is computed.
   /// - Returns: nil where the lane was never asked for, or cancelled, or the prefetcher stopped.
   /// - Throws: `VideoError` naming clip and reason, after a second try.
-  public func take(_ key: LaneKey) throws -> LaneBatch? {
+  /// - Parameter isWanted: asked again after each `release`.
+  public func take(_ key: LaneKey, while isWanted: () -> Bool = { true }) throws -> LaneBatch? {
     condition.lock()
     defer { condition.unlock() }
     queue.await(key)
     condition.broadcast()
-    while !isStopping, queue.isReady(key) == false { condition.wait() }
+    while !isStopping, isWanted(), queue.isReady(key) == false { condition.wait() }
+    guard isWanted() else { return nil }
     defer { condition.broadcast() }
     return try queue.remove(key)
   }
+
+  /// Makes all who wait look again whether they still want what they wait for.
+  public func release() { condition.withLock { condition.broadcast() } }
 
   /// Cancels every lane but these; whoever waits for a cancelled one gets nil.
   public func keep(only keys: Set<LaneKey>) {

@@ -40,6 +40,11 @@ package enum WorkerEffect {
   /// Compute those of the lanes that are not summed up yet.
   /// - Parameter raised: exponents that the attempt before found too small; empty at the first.
   case compute(step: UInt64, attempt: UInt8, lanes: [Int], raised: [RaisedExponent])
+  /// A lane failed that can be computed after all.
+  case retry(step: UInt64, lane: Int)
+  /// Look whether any clips of the index can be read here, and then whether this one can; answered by `probed`. One that
+  /// is asked for while another goes on is not made.
+  case probe(clip: Int?)
   /// All lanes are summed up: what was not yet started of the reduction starts.
   case reduce
   /// Offer the ballot, with the newest directive that this rank agrees to.

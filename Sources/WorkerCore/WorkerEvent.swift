@@ -10,8 +10,10 @@ package enum WorkerEvent {
   /// A piece of a blob came from a peer.
   case peerPiece(BlobPiece, payload: Int?)
   /// A second has passed.
-  /// - Parameter unacknowledged: for how long the right neighbour has acknowledged nothing of what it was sent.
-  case tick(unacknowledged: Duration?)
+  /// - Parameters:
+  ///   - unacknowledged: for how long the right neighbour has acknowledged nothing of what it was sent.
+  ///   - unread: for how long lanes have waited for clips of which nothing was read.
+  case tick(unacknowledged: Duration?, unread: Duration?)
   /// The connection to the right neighbour was closed by the other side.
   case rightClosed
   /// SIGTERM or SIGINT.
@@ -21,7 +23,8 @@ package enum WorkerEvent {
 
   // What became of effects.
   /// Everything that a run needs is there, and the self-test was run.
-  case ready(SelfTest, RunRules)
+  /// - Parameter dataLost: why no clip can be read, if so.
+  case ready(SelfTest, RunRules, dataLost: String?)
   /// The fetched blobs are not what they should be.
   case damaged(reason: String)
   /// The state before `step` is here.
@@ -32,6 +35,11 @@ package enum WorkerEvent {
   case lanesSummed(step: UInt64, attempt: UInt8)
   /// - Parameter clip: the one that could not be decoded, if that was the cause.
   case laneFailed(step: UInt64, lane: Int, clip: Int?, reason: String)
+  /// Some clips of the index were tried.
+  /// - Parameters:
+  ///   - reads: whether one of them can be read; then `clip` was tried again.
+  ///   - clip: the clip that was asked for, if any, and whether it can be read.
+  case probed(reads: Bool, clip: (number: Int, reads: Bool)?, reason: String)
   /// The sum is complete.
   case reduced
   /// All ballots of the step in flight are here, by position.
@@ -51,6 +59,8 @@ package struct RunRules: Sendable {
   package var orphanAfter = Duration.seconds(60)
   /// Without an acknowledgement for so long, the link to the right neighbour counts as broken.
   package var linkAfter = Duration.seconds(3)
+  /// Reading that does not move for so long counts as data that is gone: a dead network mount blocks for ever.
+  package var readAfter = Duration.seconds(30)
   /// Heard within this time, the coordinator is there.
   package var pulseWithin = Duration.milliseconds(750)
   /// A connection over which nothing was heard for so long is made anew.
@@ -60,4 +70,21 @@ package struct RunRules: Sendable {
     self.lanes = lanes
     self.isCheckpoint = isCheckpoint
   }
+}
+
+/// Counts from which the coordinator tells a hang from slowness: as long as one of them grows, nothing hangs.
+package struct WorkCounts {
+  package var lanesDone = 0
+  /// Tensors whose gradients lanes have added.
+  package var tensors: UInt64 = 0
+  /// Clips decoded, and bytes of them read.
+  package var read: UInt64 = 0
+  /// Bytes of blobs handed over.
+  package var served: UInt64 = 0
+  /// Bytes that came over the ring.
+  package var received: UInt64 = 0
+  /// The position in the ring that something is missing from.
+  package var waitsFor: Int?
+
+  package init() {}
 }

@@ -19,6 +19,12 @@ package struct WorkerMachine {
   private var evaluated: (task: Int, result: EvaluationResult?)?
   /// Exponents of the next attempt.
   private var raised: [RaisedExponent] = []
+  /// Why none of this worker's data can be read, while that is so.
+  private(set) package var dataLost: String?
+  /// The lane that failed on a clip, until it is known whether the clip is to blame.
+  private var suspect: (step: UInt64, lane: Int, clip: Int, reason: String)?
+  /// An evaluation all of whose clips failed, until it is known whether the clips are to blame.
+  private var doubtful: (task: Int, result: EvaluationResult)?
   private var link = LinkLiveness()
   private var wasAskedToLeave = false
   private var isInputClosed = false
@@ -30,8 +36,22 @@ package struct WorkerMachine {
     session = WorkerSession(identity: identity)
   }
 
-  /// Bytes of blobs that have come, for the heartbeats.
-  package var bytesFetched: Int { fetch?.bytes ?? 0 }
+  /// What the heartbeats say.
+  package func progress(_ counts: WorkCounts) -> Progress {
+    var progress = Progress()
+    progress.generation = session.generation?.number ?? 0
+    progress.step = session.next ?? 0
+    progress.attempt = session.attempt
+    progress.phase = session.phase.progress
+    progress.lanesDone = counts.lanesDone
+    progress.work = counts.tensors &+ counts.read &+ counts.served &+ UInt64(fetch?.bytes ?? 0)
+    progress.ringFrames = counts.received
+    progress.waitingFor = counts.waitsFor.flatMap { place in
+      session.generation.flatMap { $0.members.indices.contains(place) ? $0.members[place].identity.rank : nil }
+    }
+    progress.dataLost = dataLost
+    return progress
+  }
 
   /// Decides what follows from an event.
   /// - Parameter now: time on a clock that never goes back.
@@ -49,7 +69,7 @@ package struct WorkerMachine {
     case .message(let message, let payload): receive(message, payload)
     case .peerRequest(let request, let peer): serve(request, peer)
     case .peerPiece(let piece, let payload): took(piece, payload)
-    case .tick(let unacknowledged): tick(unacknowledged)
+    case .tick(let unacknowledged, let unread): tick(unacknowledged, unread)
     case .rightClosed:
       guard let rank = rightRank else { return }
       let text = "the connection to worker \(rank) was closed"
@@ -62,8 +82,9 @@ package struct WorkerMachine {
       effects.append(.log(.info, "asked to end: leaving at the next boundary"))
       ask { $0.askedToLeave() }
     case .inputClosed: isInputClosed = true
-    case .ready(let selfTest, let rules):
+    case .ready(let selfTest, let rules, let dataLost):
       self.rules = rules
+      self.dataLost = dataLost
       link.limit = rules.reconnectAfter
       ask { $0.indexed(selfTest: selfTest, isCheckpoint: rules.isCheckpoint) }
     case .damaged(let reason):
@@ -76,12 +97,17 @@ package struct WorkerMachine {
     case .published(let step, let blobs): didPublish(step, blobs)
     case .lanesSummed(let step, let attempt): ask { $0.computed(step: step, attempt: attempt) }
     case .laneFailed(let step, let lane, let clip, let reason): failed(step, lane, clip, reason)
+    case .probed(let reads, let clip, let reason): probed(reads, clip, reason)
     case .reduced: ask { $0.reduced() }
     case .ballots(let ballots, let describe): decide(ballots, describe)
     case .applied(let record): ask { $0.applied(record) }
     case .evaluated(let task, let result):
-      evaluated = (task, result)
-      effects.append(.send(.evaluated(task: task, result)))
+      if result.clips == 0, !result.failed.isEmpty {
+        doubtful = (task, result)
+        effects.append(.probe(clip: nil))
+      } else {
+        finish(task, result)
+      }
     }
   }
 
@@ -96,9 +122,13 @@ package struct WorkerMachine {
     }
   }
 
-  private mutating func tick(_ unacknowledged: Duration?) {
+  private mutating func tick(_ unacknowledged: Duration?, _ unread: Duration?) {
     if session.phase == .joining { introduce() }
-    for message in session.unanswered() { effects.append(.send(message)) }
+    for message in session.unanswered() { send(message) }
+    if dataLost != nil || suspect != nil || doubtful != nil { effects.append(.probe(clip: suspect?.clip)) }
+    if dataLost == nil, let rules, let unread, unread > rules.readAfter {
+      lose("nothing was read for \(unread.components.seconds) s")
+    }
     for step in pendingCheckpoints.keys.sorted() {
       if case .some(.some(let blobs)) = pendingCheckpoints[step] {
         effects.append(.send(.checkpointReady(step: step, blobs: blobs)))
@@ -118,6 +148,15 @@ package struct WorkerMachine {
       effects.append(.connect(number))
       introduce()
     }
+  }
+
+  private mutating func send(_ message: WorkerMessage) {
+    var message = message
+    if case .standing(var standing) = message {
+      standing.dataLost = dataLost
+      message = .standing(standing)
+    }
+    effects.append(.send(message))
   }
 
   private mutating func introduce() { effects.append(.introduce(past: session.past)) }
@@ -146,10 +185,51 @@ package struct WorkerMachine {
 
   private mutating func failed(_ step: UInt64, _ lane: Int, _ clip: Int?, _ reason: String) {
     guard step == session.next else { return }
+    guard let clip else {
+      let fault = Fault(kind: .other, generation: session.number, step: step, text: reason)
+      return ask { $0.failed(fault) }
+    }
+    // Is it the clip, or can nothing be read here?
+    if suspect == nil { suspect = (step, lane, clip, reason) }
+    effects.append(.probe(clip: clip))
+  }
+
+  private mutating func probed(_ reads: Bool, _ clip: (number: Int, reads: Bool)?, _ reason: String) {
+    guard reads else { return lose(reason) }
+    if dataLost != nil {
+      dataLost = nil
+      effects.append(.log(.info, "the data can be read again"))
+    }
+    if let doubtful {
+      self.doubtful = nil
+      finish(doubtful.task, doubtful.result)
+    }
+    guard let suspect, let clip, clip.number == suspect.clip else { return }
+    self.suspect = nil
+    guard suspect.step == session.next, session.phase == .computing else { return }
+    // Whatever passed in the meantime, such as a mount that came back, shortens no lane.
+    if clip.reads { return effects.append(.retry(step: suspect.step, lane: suspect.lane)) }
     let fault = Fault(
-      kind: clip.map { .clip(lane: lane, clip: $0) } ?? .other, generation: session.number, step: step, text: reason,
-      status: clip == nil ? .failed : .badData)
+      kind: .clip(lane: suspect.lane, clip: suspect.clip), generation: session.number, step: suspect.step,
+      text: suspect.reason, status: .badData)
     ask { $0.failed(fault) }
+  }
+
+  /// Nothing can be read here: other workers must compute this one's lanes.
+  private mutating func lose(_ reason: String) {
+    if dataLost == nil { effects.append(.log(.warning, "none of the data can be read: \(reason)")) }
+    dataLost = reason
+    suspect = nil
+    if doubtful != nil { (doubtful, evaluated) = (nil, nil) }
+    guard session.phase == .computing, !session.lanes.isEmpty else { return }
+    let fault = Fault(
+      kind: .dataLost, generation: session.number, step: session.next ?? 0, text: reason, status: .ioError)
+    ask { $0.failed(fault) }
+  }
+
+  private mutating func finish(_ task: Int, _ result: EvaluationResult) {
+    evaluated = (task, result)
+    effects.append(.send(.evaluated(task: task, result)))
   }
 
   private mutating func decide(_ ballots: [Ballot], _ describe: ([NonFiniteGradient]) -> String) {
@@ -182,7 +262,7 @@ package struct WorkerMachine {
   private mutating func ask(_ decide: (inout WorkerSession) -> [WorkerSession.Action]) {
     for action in decide(&session) {
       switch action {
-      case .send(let message): effects.append(.send(message))
+      case .send(let message): send(message)
       case .introduce: introduce()
       case .fetchIndexes(let welcome):
         self.welcome = welcome
@@ -194,6 +274,7 @@ package struct WorkerMachine {
         if fetch?.purpose != .indexes { fetch = nil }
       case .discardSums: effects.append(.discardSums)
       case .compute(let step, let attempt, let lanes):
+        suspect = nil
         withdrawForPeers()
         effects.append(.compute(step: step, attempt: attempt, lanes: lanes, raised: attempt == 0 ? [] : raised))
       case .reduce: effects.append(.reduce)

@@ -247,8 +247,11 @@ package struct WorkerSession {
     guard phase == .computing || phase == .voting else { return [] }
     if case .clip(let lane, _) = fault.kind { held.removeAll { $0 == lane } }
     phase = .faulted(fault)
-    guard case .corruption = fault.kind else { return [.send(.fault(fault))] }
-    // What was summed cannot be believed, whatever becomes of the generation.
+    switch fault.kind {
+    case .corruption, .dataLost: break
+    default: return [.send(.fault(fault))]
+    }
+    // What was summed cannot be believed, or completed, whatever becomes of the generation.
     held = []
     frozen = false
     return [.discardSums, .send(.fault(fault))]
@@ -294,6 +297,7 @@ package struct WorkerSession {
     directivesDone = made.directivesDone
     attempt = 0
     if made.stops || made.startStep >= lastStep { return stand(stopped: true) }
+    if made.pauses { return stand(stopped: false, keepsState: true) }
     return [.openRing(made)] + (made.computesAnew || isShorter ? [.discardSums] : []) + [compute(made.startStep)]
   }
 
@@ -321,10 +325,11 @@ package struct WorkerSession {
     return actions + [compute(next)]
   }
 
-  private mutating func stand(stopped: Bool) -> [Action] {
+  /// - Parameter keepsState: a checkpoint is wanted, though the run is not over.
+  private mutating func stand(stopped: Bool, keepsState: Bool = false) -> [Action] {
     phase = .standing(stopped: stopped)
     var actions: [Action] = []
-    if stopped, let next, generation?.members.first?.identity == identity { actions.append(.shelve(step: next)) }
+    if stopped || keepsState, let next, generation?.members.first?.identity == identity { actions.append(.shelve(step: next)) }
     return actions + [.send(standing())]
   }
 

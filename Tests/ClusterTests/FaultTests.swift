@@ -119,7 +119,7 @@ import Testing
       Strace.program,
       ["-p", "\(hanging.pid)", "-o", "/dev/null", "-e", "trace=poll", "-e", "inject=poll:delay_enter=600000000"])
     #expect(run.wait(for: "worker 1 left: hangs: it beats"))
-    #expect(hanging.wait(for: "worker 1: hangs, and was given up"), "\(hanging.output)")
+    #expect(hanging.wait(for: "worker 1: hangs, and was evicted"), "\(hanging.output)")
     // While it waits, strace holds up the end of the thread, too.
     strace.signal(SIGKILL)
     #expect(hanging.finish().status == 69)

@@ -20,6 +20,10 @@ enum Harm {
   case powerCut(down: Nanoseconds)
   /// Somebody asks the worker to end, and insists after a while.
   case leave
+  /// The data of a worker's host, or of all, cannot be read; reads may not even return.
+  case dataLost(Nanoseconds, blocks: Bool, everywhere: Bool)
+  /// A connection to the coordinator carries nothing any more, without a word.
+  case deadConnection(heartbeat: Bool)
   /// A worker beyond those of the hosts file comes.
   case join
 }
@@ -125,7 +129,11 @@ struct Scenario {
     }
     func cut(_ random: inout SplitMix64) -> Nanoseconds { random.between(300, 9000).milliseconds }
     func down(_ random: inout SplitMix64) -> Nanoseconds { random.pick([100, 500, 2000, 6000, 15_000]).milliseconds }
-    switch random.below(100) {
+    switch random.below(115) {
+    case 100..<108:
+      return .dataLost(
+        random.pick([500, 3000, 9000, 30_000]).milliseconds, blocks: random.chance(300), everywhere: random.chance(400))
+    case 108..<115: return .deadConnection(heartbeat: random.chance(300))
     case 0..<30: return .crash
     case 30..<45: return .pause(pause(&random))
     case 45..<48: return .hang

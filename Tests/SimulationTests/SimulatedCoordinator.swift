@@ -37,7 +37,10 @@ final class SimulatedCoordinator {
     settings.joinWindow = .seconds(4)
     settings.returnAfter = .seconds(8)
     settings.hangAfter = .seconds(12)
-    machine = CoordinatorMachine(settings, past: life == 1 ? Membership.Past() : try world.disk.past())
+    settings.dataWait = .seconds(20)
+    settings.epoch.clips = world.training.clipCount
+    settings.epoch.batch = world.training.lanes * world.training.clipsPerLane
+    machine = CoordinatorMachine(settings, past: life == 1 ? Membership.Past() : try world.disk.past(at: world.now))
   }
 
   func lead() {
@@ -228,6 +231,12 @@ final class SimulatedCoordinator {
       case .exclusion(let clip, _):
         world.check(clip, generation: machine.membership.number, believed)
         world.disk.record(clip)
+      case .paused(let step, let reason):
+        world.log("paused before step \(step): \(reason)")
+        world.count { $0.pauses += 1 }
+        if world.disk.newestCheckpoint != step { world.violate("paused before step \(step) without a checkpoint") }
+        world.disk.pausedAt = world.now
+      case .resumed: world.disk.pausedAt = nil
       }
     } catch { world.violate("\(error)") }
     return nil
@@ -271,6 +280,16 @@ final class SimulatedCoordinator {
     case .done: isDone = true
     case .interrupted where world.disk.newestCheckpoint == world.training.lastStep: isDone = true
     case .interrupted, .stoppedAtOnce: world.startCoordinator(after: downAfterwards)
+    // A person mends what is wrong, and starts it again.
+    case .failed(.badData, let reason)
+    where reason.hasPrefix("no worker can read its data") && world.disk.nextStep == 0:
+      world.startCoordinator(after: 5_000.milliseconds)
+    case .failed(.ioError, let reason) where reason.hasPrefix("no worker could read its data"):
+      world.disk.pausedAt = nil
+      world.startCoordinator(after: 5_000.milliseconds)
+    // This run cannot go on.
+    case .failed(.badData, let reason) where reason.hasPrefix("no clip of step") && !world.scenario.badClips.isEmpty:
+      world.isOver = true
     case .failed(_, let reason), .damaged(let reason): world.violate("the run ends: \(reason)")
     }
   }

@@ -23,6 +23,8 @@ struct SimulatedDisk {
   private(set) var directives: [Directive] = []
   private(set) var verdicts: [ClipVerdict] = []
   private(set) var checkpoints: [UInt64: TrainingValue] = [:]
+  /// When the pause began that the journal knows of, if there is one.
+  var pausedAt: Nanoseconds?
 
   var nextStep: UInt64 { UInt64(live.count) }
   var newestCheckpoint: UInt64? { checkpoints.keys.max() }
@@ -50,6 +52,7 @@ struct SimulatedDisk {
     guard record.step == nextStep else {
       throw Violation(text: "I3: step \(record.step) is reported, but step \(nextStep) was not")
     }
+    guard record.clips > 0 else { throw Violation(text: "I2: step \(record.step) was trained without any clip") }
     guard record.clips == clips.count else {
       throw Violation(text: "I2: step \(record.step) counts \(record.clips) clips, and its lanes have \(clips.count)")
     }
@@ -91,7 +94,7 @@ struct SimulatedDisk {
   }
 
   /// What a coordinator finds that is started again; see `ResumedRun`.
-  func past() throws -> Membership.Past {
+  func past(at now: Nanoseconds) throws -> Membership.Past {
     let step = newestCheckpoint ?? 0
     try requireSteps(step, witness: "the checkpoint")
     guard nextStep >= step else { throw Violation(text: "the journal lacks steps below the checkpoint of \(step)") }
@@ -103,6 +106,7 @@ struct SimulatedDisk {
     past.directives = directives.filter { $0.sequence > done }
     past.next = nextStep
     past.held = stepsHeld
+    past.pausedFor = pausedAt.map { .nanoseconds(now - $0) }
     past.state = live.last.map { rows[$0].record.after }
     past.last = live.last.map { Standing.Last(rows[$0].record) }
     past.checkpoint = newestCheckpoint

@@ -78,6 +78,9 @@ struct SimulatedWork {
     if job.step == step, job.attempt == attempt { running.remove(job.lane) }
   }
 
+  /// - Returns: whether the lane is to be computed again.
+  mutating func retry(_ lane: Int) -> Bool { !summed.contains(lane) && running.insert(lane).inserted }
+
   mutating func forget() { step = nil }
 
   func isComplete(_ lanes: [Int]) -> Bool { summed == Set(lanes) }

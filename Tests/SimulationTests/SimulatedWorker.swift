@@ -52,7 +52,10 @@ final class SimulatedWorker {
   private var jobs: [LaneJob] = []
   private var busy = 0
   private var round = 0
-  private var lanesComputed: UInt64 = 0
+  private var clipsRead: UInt64 = 0
+  /// Since when a read does not return.
+  private var blockedSince: Nanoseconds?
+  private var isProbing = false
 
   // The ring and what is around it.
   private var ring: RingSession?
@@ -87,13 +90,17 @@ final class SimulatedWorker {
     case .fromCoordinator(let message, .control): handle(.message(message, payload: nil))
     case .fromCoordinator(_, .heartbeat): return heartbeatLink.heard(at: age)
     case .workerTick:
-      handle(.tick(unacknowledged: ring?.unacknowledgedSince.map { now - $0 }))
+      handle(
+        .tick(
+          unacknowledged: ring?.unacknowledgedSince.map { now - $0 },
+          unread: blockedSince.map { .nanoseconds(world.now - $0) }))
       world.schedule(.workerTick, node: pid, at: world.now + 1_000.milliseconds)
     case .beat: return beat()
     case .ringTimer: timer = .max
     case .closed(let peer): if right?.pid == peer { handle(.rightClosed) }
     case .askedToLeave: handle(.askedToLeave)
     case .laneDone(let job): laneDone(job)
+    case .probed(let clip): probed(clip)
     case .ring(let from, let generation, let bytes):
       let peer = Peer(pid: from, generation: generation)
       if peer == left { fromLeft(bytes) } else { keep(peer, bytes) }
@@ -163,16 +170,12 @@ final class SimulatedWorker {
   }
 
   private var progress: Progress {
-    var progress = Progress()
-    progress.generation = session.generation?.number ?? 0
-    progress.step = session.next ?? 0
-    progress.attempt = session.attempt
-    progress.phase = session.phase.progress
-    progress.lanesDone = work.summed.count
-    progress.work = lanesComputed
-    progress.ringFrames = UInt64(ring?.counters.bytesReceived ?? 0)
-    progress.waitingFor = ring.flatMap { $0.waitsFor }.flatMap { session.generation?.members[$0].identity.rank }
-    return progress
+    var counts = WorkCounts()
+    counts.lanesDone = work.summed.count
+    counts.read = clipsRead
+    counts.received = UInt64(ring?.counters.bytesReceived ?? 0)
+    counts.waitsFor = ring?.waitsFor
+    return machine.progress(counts)
   }
 
   // MARK: What the machine wants
@@ -204,7 +207,8 @@ final class SimulatedWorker {
       var rules = RunRules(lanes: training.lanes) { $0 % every == 0 }
       rules.skipsNonFinite = true
       rules.pulseWithin = .milliseconds(900)
-      return .ready(Self.selfTest, rules)
+      rules.readAfter = .seconds(4)
+      return .ready(Self.selfTest, rules, dataLost: world.isBlind(identity.rank) ? "the folder is gone" : nil)
     case .keepState(let step): return state.map { .obtained(step: step, weights: $0.digest) }
     case .initialise: return take(training.initial)
     case .load(_, let model, _): return fetched[model.name].flatMap { take($0) }
@@ -217,6 +221,14 @@ final class SimulatedWorker {
       giveUp()
       work.forget()
     case .compute(let step, let attempt, let lanes, let raised): return compute(step, attempt, lanes, raised)
+    case .retry(let step, let lane):
+      guard work.step == step, work.retry(lane) else { return nil }
+      jobs.append(LaneJob(step: step, attempt: work.attempt, lane: lane, exponent: work.exponent, round: round))
+      startLanes()
+    case .probe(let clip):
+      guard !isProbing else { return nil }
+      isProbing = true
+      world.schedule(.probed(clip: clip), node: pid, at: world.now + world.random.between(1, 50).milliseconds)
     case .reduce: reduce()
     case .vote(let directive): vote(directive)
     case .apply(let step, let skipping): return apply(step, skipping)
@@ -323,18 +335,23 @@ final class SimulatedWorker {
   }
 
   private func laneDone(_ job: LaneJob) {
-    if !job.isAdded, addEarly(job) { return }
+    if !job.isAdded, let until = world.blockedUntil(identity.rank) {
+      blockedSince = blockedSince ?? world.now
+      return world.schedule(.laneDone(job), node: pid, at: until + 10.milliseconds)
+    }
+    blockedSince = nil
+    if !job.isAdded, !world.isBlind(identity.rank), addEarly(job) { return }
     busy -= 1
     defer { startLanes() }
     guard job.round == round, let state else { return }
-    lanesComputed += 1
-    if let clip = undecodable(job) {
+    if !job.isAdded, let clip = undecodable(job) {
       work.failed(job)
       return handle(
         .laneFailed(
           step: job.step, lane: job.lane, clip: clip,
           reason: "clip \(clip) of lane \(job.lane) cannot be decoded by worker \(identity.rank)"))
     }
+    clipsRead += UInt64(job.clips.count)
     if !job.isAdded { work.add(job, training, state) }
     work.finished(job)
     if work.step == job.step, work.isComplete(session.lanes) { handle(summed(job.step, work.attempt)) }
@@ -356,13 +373,25 @@ final class SimulatedWorker {
   }
 
   private func undecodable(_ job: LaneJob) -> Int? {
-    guard !world.scenario.badClips.isEmpty else { return nil }
-    for clip in job.clips {
-      guard let bad = world.scenario.badClips[clip], bad.ranks.contains(identity.rank) else { continue }
-      clipTries[clip, default: 0] += 1
-      if clipTries[clip, default: 0] <= bad.times { return clip }
+    if world.isBlind(identity.rank) { return job.clips.first }
+    return job.clips.first { isBad($0) }
+  }
+
+  private func isBad(_ clip: Int) -> Bool {
+    guard let bad = world.scenario.badClips[clip], bad.ranks.contains(identity.rank) else { return false }
+    clipTries[clip, default: 0] += 1
+    return clipTries[clip, default: 0] <= bad.times
+  }
+
+  private func probed(_ clip: Int?) {
+    if let until = world.blockedUntil(identity.rank) {
+      return world.schedule(.probed(clip: clip), node: pid, at: until + 10.milliseconds)
     }
-    return nil
+    isProbing = false
+    let reads = !world.isBlind(identity.rank)
+    handle(
+      .probed(
+        reads: reads, clip: reads ? clip.map { ($0, !isBad($0)) } : nil, reason: "the folder is gone"))
   }
 
   private func summed(_ step: UInt64, _ attempt: UInt8) -> WorkerEvent {

@@ -61,10 +61,34 @@ extension World {
       guard let victim else { return }
       schedule(.askedToLeave(again: false), node: victim.pid, at: now)
       schedule(.askedToLeave(again: true), node: victim.pid, at: lasts(10_000.milliseconds))
+    case .dataLost(let duration, let blocks, let everywhere):
+      guard everywhere || victim != nil else { return }
+      blindness.append(
+        Blindness(rank: everywhere ? nil : victim?.identity.rank, blocks: blocks, until: lasts(duration)))
+    case .deadConnection(let heartbeat):
+      guard let victim else { return }
+      deadConnections.insert(
+        DeadConnection(
+          pid: victim.pid,
+          channel: heartbeat ? .heartbeat(victim.heartbeatConnection) : .control(victim.connection)))
     case .join:
       guard extraRanks < 2 else { return }
       extraRanks += 1
       _ = startWorker(scenario.ranks + extraRanks - 1)
     }
+  }
+
+  // MARK: Data
+
+  /// Whether reads of a rank's data fail.
+  func isBlind(_ rank: Int) -> Bool {
+    blindness.removeAll { $0.until <= now }
+    return blindness.contains { $0.rank == nil || $0.rank == rank }
+  }
+
+  /// Until when a rank's reads do not return.
+  func blockedUntil(_ rank: Int) -> Nanoseconds? {
+    guard isBlind(rank) else { return nil }
+    return blindness.filter { $0.blocks && ($0.rank == nil || $0.rank == rank) }.map(\.until).max()
   }
 }

@@ -16,6 +16,7 @@ final class World {
     case closed(pid: Int)
     case askedToLeave(again: Bool)
     case laneDone(LaneJob)
+    case probed(clip: Int?)
     case ring(from: Int, generation: UInt32, [UInt8])
     case ringAnswer(generation: UInt32, [UInt8])
     /// A copy of the state can be fetched.
@@ -54,6 +55,13 @@ final class World {
     var channel: Sender.Channel
   }
 
+  /// The data of a rank is gone, or nobody's is there; reads of it fail, or do not return.
+  struct Blindness {
+    var rank: Int?
+    var blocks: Bool
+    var until: Nanoseconds
+  }
+
   struct Cut {
     var ranks: (Int, Int)
     var oneWay: Bool
@@ -86,6 +94,7 @@ final class World {
   var cuts: [Cut] = []
   /// Connections between a worker and the coordinator that carry nothing any more, without a word.
   var deadConnections: Set<DeadConnection> = []
+  var blindness: [Blindness] = []
   var lastArrival: [Int: Nanoseconds] = [:]
   var armed: [Int: Int] = [:]
   var extraRanks = 0
@@ -113,6 +122,7 @@ final class World {
     var adopted = 0
     var corruptions = 0
     var reconnections = 0
+    var pauses = 0
     var ends: Nanoseconds = 0
     var recovery: Nanoseconds = 0
 
@@ -128,6 +138,7 @@ final class World {
       sum.adopted += other.adopted
       sum.corruptions += other.corruptions
       sum.reconnections += other.reconnections
+      sum.pauses += other.pauses
       sum.ends = max(sum.ends, other.ends)
       sum.recovery = max(sum.recovery, other.recovery)
     }

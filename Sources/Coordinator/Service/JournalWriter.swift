@@ -55,6 +55,7 @@ final class JournalWriter {
         VerdictRecord(
           step: Int(clip.step), clip: clip.clip, epoch: Int(clip.step) / plan.shards.stepsPerEpoch, lane: clip.lane,
           reason: reason, decidedAt: .now))
+    case .paused, .resumed: break
     }
   }
 

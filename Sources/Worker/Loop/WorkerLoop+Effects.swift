@@ -46,6 +46,9 @@ extension WorkerLoop {
       peers.close()
     case .discardSums: forgetSums()
     case .compute(let step, let attempt, let lanes, let raised): return try compute(step, attempt, lanes, raised)
+    case .retry(let step, let lane):
+      if let training { training.work.retry(lane, step: step, on: training.pool) }
+    case .probe(let clip): training?.probe.start(suspect: clip)
     case .reduce:
       try ring?.startAll()
       try pump()
@@ -89,7 +92,8 @@ extension WorkerLoop {
     let pool = LanePool(
       context, threads: settings.threads, accumulator: work.accumulator, parameters: state.parameters, feed: feed
     ) { [wakeup] in wakeup.signal() }
-    training = Training(context: context, state: state, work: work, pool: pool, feed: feed)
+    let probe = DataProbe(context) { [wakeup] in wakeup.signal() }
+    training = Training(context: context, state: state, work: work, pool: pool, feed: feed, probe: probe)
     heartbeat.set(.seconds(recipe.faults.heartbeatSeconds), reconnectAfter: .seconds(recipe.faults.evictSeconds))
     log.info("\(train.count + validation.count) bytes of indexes, \(context.network.layout.parameterCount) parameters")
     pool.submitSelfTest()

@@ -28,6 +28,7 @@ final class WorkerLoop {
     let work: GradientWork
     let pool: LanePool
     let feed: ClipFeed
+    let probe: DataProbe
   }
 
   let settings: Settings
@@ -40,6 +41,7 @@ final class WorkerLoop {
   private let signals: SignalSource
   private let start = ContinuousClock.now
   private var isInputOpen = true
+  private var reading = ReadWatch()
   private var dropped = 0
   /// Bytes of blobs that were handed over.
   var served: UInt64 = 0
@@ -81,7 +83,10 @@ final class WorkerLoop {
     while leaving == nil {
       let now = ContinuousClock.now
       if now >= tick {
-        try handle(.tick(unacknowledged: ring?.unacknowledgedSince.map { now - $0 }))
+        let unread = training.flatMap {
+          reading.stalled(progress: $0.feed.progress, isAwaited: $0.pool.isAwaitingClips, at: now)
+        }
+        try handle(.tick(unacknowledged: ring?.unacknowledgedSince.map { now - $0 }, unread: unread))
         tick = now + .seconds(1)
       }
       var items = [PollItem(link.socket), PollItem(wakeup), PollItem(signals)]
@@ -159,10 +164,13 @@ final class WorkerLoop {
         training.work.failed(job)
         try handle(.laneFailed(step: job.step, lane: job.lane, clip: clip, reason: text))
       case .evaluated(let task, let result): try handle(.evaluated(task: task, result))
-      case .tested(let selfTest):
+      case .tested(let selfTest, let dataLost):
         log.info("self-test: \(selfTest)")
-        try handle(.ready(selfTest, training.context.rules))
+        try handle(.ready(selfTest, training.context.rules, dataLost: dataLost))
       }
+    }
+    for outcome in training.probe.results() {
+      try handle(.probed(reads: outcome.reads, clip: outcome.clip, reason: outcome.reason))
     }
   }
 
@@ -180,16 +188,15 @@ final class WorkerLoop {
 
   /// Leaves with the heartbeat's thread what tells a hang from slowness.
   private func showProgress() {
-    heartbeat.update { progress in
-      progress.generation = session.generation?.number ?? 0
-      progress.step = session.next ?? 0
-      progress.attempt = session.attempt
-      progress.phase = session.phase.progress
-      progress.lanesDone = training?.work.summed.count ?? 0
-      progress.work = (training?.pool.moved ?? 0) &+ UInt64(machine.bytesFetched) &+ served
-      progress.ringFrames = UInt64(ring?.counters.bytesReceived ?? 0)
-      progress.waitingFor = ring.flatMap { $0.waitsFor }.flatMap { session.generation?.members[$0].identity.rank }
-    }
+    var counts = WorkCounts()
+    counts.lanesDone = training?.work.summed.count ?? 0
+    counts.tensors = training?.pool.tensors ?? 0
+    counts.read = training?.feed.progress ?? 0
+    counts.served = served
+    counts.received = UInt64(ring?.counters.bytesReceived ?? 0)
+    counts.waitsFor = ring?.waitsFor
+    let progress = machine.progress(counts)
+    heartbeat.update { $0 = progress }
   }
 }
 
@@ -200,6 +207,8 @@ extension RunContext {
     rules.skipsNonFinite = recipe.exchange.nonFinite == .skip
     rules.orphanAfter = .seconds(recipe.faults.orphanSeconds)
     rules.linkAfter = .seconds(recipe.faults.linkSeconds)
+    // Sooner than the coordinator takes the worker for hung.
+    rules.readAfter = .seconds(min(30, recipe.faults.hangSeconds / 2))
     rules.pulseWithin = .seconds(3 * recipe.faults.heartbeatSeconds)
     rules.reconnectAfter = .seconds(recipe.faults.evictSeconds)
     return rules

@@ -38,12 +38,15 @@ final class ClipFeed: Sendable {
   func take(step: UInt64, lane: Int, isWanted: () -> Bool) throws -> LaneBatch? {
     let key = LaneKey(step: Int(step), lane: lane)
     while true {
-      if let batch = try prefetcher.take(key) { return batch }
+      if let batch = try prefetcher.take(key, while: isWanted) { return batch }
       guard isWanted() else { return nil }
       // A step that is repeated, or one that was not foreseen.
       request(key)
     }
   }
+
+  /// Makes all who wait for a lane look again whether it is still wanted.
+  func release() { prefetcher.release() }
 
   func recycle(_ batch: LaneBatch) { prefetcher.recycle(batch) }
 

@@ -60,6 +60,13 @@ final class GradientWork {
     }
   }
 
+  /// A lane that failed is computed after all.
+  func retry(_ lane: Int, step: UInt64, on pool: LanePool) {
+    guard self.step == step, !summed.contains(lane), running.insert(lane).inserted else { return }
+    let scales = GradientAccumulator.Attempt(seed: seed, step: step, exponents: exponents)
+    pool.submit(LaneTask(step: step, attempt: attempt, lane: lane, scales: scales, round: pool.currentRound))
+  }
+
   /// A lane's sums are in.
   func finished(_ job: LaneTask, _ lane: LaneTimes) {
     guard job.step == step, job.attempt == attempt, running.remove(job.lane) != nil else { return }

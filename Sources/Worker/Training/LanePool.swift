@@ -42,7 +42,8 @@ enum LaneEvent: Sendable {
   /// `clip` is the one that could not be decoded, if that was the cause.
   case failed(LaneTask, text: String, clip: Int?)
   case evaluated(task: Int, EvaluationResult)
-  case tested(SelfTest)
+  /// - Parameter dataLost: why no clip can be read, if so.
+  case tested(SelfTest, dataLost: String?)
 }
 
 /// Computes lanes and evaluation tasks; tells of each by `wake`, after which `events` has it.
@@ -65,6 +66,8 @@ final class LanePool: Sendable {
   private let queue = Mutex<[Job]>([])
   private let busy = Atomic<Int>(0)
   private let round = Atomic<UInt64>(0)
+  /// Lanes that wait for their clips.
+  private let waiting = Atomic<Int>(0)
   private let steps = Atomic<UInt64>(0)
   private let outcome = Mutex<[LaneEvent]>([])
   private let loader = ClipLoader()
@@ -98,6 +101,9 @@ final class LanePool: Sendable {
   /// Counts the tensors and clips that lanes have finished: as long as it grows, nothing hangs.
   var moved: UInt64 { steps.load(ordering: .relaxed) &+ feed.decoded }
 
+  /// Whether a lane waits for its clips.
+  var isAwaitingClips: Bool { waiting.load(ordering: .relaxed) > 0 }
+
   /// Threads that have nothing to do.
   var idle: Int {
     max(0, threads.lanes - busy.load(ordering: .relaxed) - queue.withLock { $0.count }) * threads.each
@@ -117,6 +123,8 @@ final class LanePool: Sendable {
   func giveUp() {
     round.add(1, ordering: .acquiringAndReleasing)
     queue.withLock { $0 = [] }
+    // A lane may wait for a read that never returns.
+    feed.release()
     condition.lock()
     while busy.load(ordering: .acquiring) > 0 { condition.wait() }
     condition.unlock()
@@ -160,7 +168,9 @@ final class LanePool: Sendable {
       }
     case .evaluation(let task, let parameters, let statistics):
       event = .evaluated(task: task.task, evaluate(task, on: lane, parameters, statistics))
-    case .selfTest: event = .tested(LaneSelfTest.run(context, on: lane, loader))
+    case .selfTest:
+      let (test, dataLost) = LaneSelfTest.run(context, on: lane, loader)
+      event = .tested(test, dataLost: dataLost)
     }
     outcome.withLock { $0.append(event) }
   }
@@ -168,7 +178,10 @@ final class LanePool: Sendable {
   private func train(_ job: LaneTask, on lane: Lane) throws -> LaneTimes {
     guard job.round == currentRound else { throw Given() }
     let start = ContinuousClock.now
-    let batch = try feed.take(step: job.step, lane: job.lane) { job.round == currentRound }
+    waiting.add(1, ordering: .relaxed)
+    let taken = Result { try feed.take(step: job.step, lane: job.lane) { job.round == currentRound } }
+    waiting.subtract(1, ordering: .relaxed)
+    let batch = try taken.get()
     guard let batch else { throw Given() }
     defer { feed.recycle(batch) }
     var times = LaneTimes()

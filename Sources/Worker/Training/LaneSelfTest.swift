@@ -8,8 +8,15 @@ enum LaneSelfTest {
   /// Computes one clip of fixed numbers with fixed weights, forward and backward, in the shapes of the run, and
   /// quantises some of them; and decodes the first clip of the index. Kernels of different CPU levels, and versions of
   /// libraries and of ours, show here.
-  static func run(_ context: RunContext, on lane: Lane, _ loader: ClipLoader) -> SelfTest {
-    SelfTest(lane: computed(context, on: lane), clip: decoded(context, loader))
+  /// - Returns: the digests, and why no clip at all can be read, if so.
+  static func run(_ context: RunContext, on lane: Lane, _ loader: ClipLoader) -> (SelfTest, dataLost: String?) {
+    let computed = computed(context, on: lane)
+    let read = DataProbe.within(context.rules.readAfter) { () -> (Digest128?, String?) in
+      let clip = decoded(context, loader)
+      return (clip, clip == nil ? DataProbe.problem(context, loader) : nil)
+    }
+    let (clip, problem) = read ?? (nil, "nothing was read for \(context.rules.readAfter.components.seconds) s")
+    return (SelfTest(lane: computed, clip: clip), problem)
   }
 
   private static func computed(_ context: RunContext, on lane: Lane) -> Digest128 {

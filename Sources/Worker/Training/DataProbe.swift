@@ -1,0 +1,132 @@
+// Looks whether this host's copy of the data can be read at all: a clip that fails is to blame only if others do not.
+import Foundation
+import Shared
+import Synchronization
+import VideoData
+
+/// Tries some clips of the training index on a thread of its own, since a read from a dead network mount never returns.
+final class DataProbe: Sendable {
+  struct Outcome: Sendable {
+    /// Whether a clip other than the suspect can be read.
+    var reads: Bool
+    /// The suspect, and whether it can be read after all.
+    var clip: (number: Int, reads: Bool)?
+    /// Why the first clip that was tried cannot be read.
+    var reason: String
+  }
+
+  /// Clips that are tried at most, spread over the index.
+  private static let samples = 8
+
+  private let context: RunContext
+  private let isRunning = Mutex(false)
+  private let outcomes = Mutex<[Outcome]>([])
+  private let wake: @Sendable () -> Void
+
+  init(_ context: RunContext, wake: @escaping @Sendable () -> Void) {
+    self.context = context
+    self.wake = wake
+  }
+
+  /// What was found since the last call.
+  func results() -> [Outcome] {
+    outcomes.withLock { list in
+      defer { list = [] }
+      return list
+    }
+  }
+
+  /// Starts looking, unless that goes on already.
+  func start(suspect: Int?) {
+    let isFree = isRunning.withLock { running in
+      defer { running = true }
+      return !running
+    }
+    guard isFree else { return }
+    let thread = Thread { [self] in
+      let outcome = look(suspect)
+      isRunning.withLock { $0 = false }
+      outcomes.withLock { $0.append(outcome) }
+      wake()
+    }
+    thread.name = "probe"
+    thread.stackSize = 8 << 20
+    thread.start()
+  }
+
+  private func look(_ suspect: Int?) -> Outcome {
+    let loader = ClipLoader()
+    if let reason = Self.problem(context, loader, except: suspect) {
+      return Outcome(reads: false, clip: nil, reason: reason)
+    }
+    // Only now: whatever made everything fail for a moment must not be blamed on the clip.
+    let clip = suspect.map { ($0, Self.failure(context, loader, $0) == nil) }
+    return Outcome(reads: true, clip: clip, reason: "")
+  }
+
+  /// Why no clip of a sample can be read; nil where one can.
+  static func problem(_ context: RunContext, _ loader: ClipLoader, except suspect: Int? = nil) -> String? {
+    let count = context.train.clips.count
+    let step = max(1, count / samples)
+    var first: String?
+    for clip in stride(from: 0, to: count, by: step) where clip != suspect {
+      guard let failure = failure(context, loader, clip) else { return nil }
+      first = first ?? failure
+    }
+    return first ?? "the index has no other clip"
+  }
+
+  private static func failure(_ context: RunContext, _ loader: ClipLoader, _ clip: Int) -> String? {
+    let form = context.form(training: true)
+    let output = FloatStorage(count: form.clipElements)
+    do {
+      unsafe try loader.load(context.trainingRequest(clip), form, epoch: 0, into: output.buffer)
+      return nil
+    } catch { return "\(error)" }
+  }
+
+  /// Runs `work` on a thread of its own.
+  /// - Returns: nil if it has not returned in time; it goes on then, and its result is dropped.
+  static func within<Result: Sendable>(_ time: Duration, _ work: @escaping @Sendable () -> Result) -> Result? {
+    let box = Box<Result>()
+    let thread = Thread {
+      let result = work()
+      box.condition.withLock {
+        box.result = result
+        box.condition.broadcast()
+      }
+    }
+    thread.stackSize = 8 << 20
+    thread.start()
+    let deadline = Date.now.addingTimeInterval(time.seconds)
+    return box.condition.withLock {
+      while box.result == nil, box.condition.wait(until: deadline) {}
+      return box.result
+    }
+  }
+
+  /// Sendable because `result` is only touched with `condition` locked.
+  private final class Box<Result>: @unchecked Sendable {
+    let condition = NSCondition()
+    var result: Result?
+  }
+}
+
+/// Notices that reading stands still while somebody waits for it.
+struct ReadWatch {
+  private var seen: UInt64 = 0
+  private var since: ContinuousClock.Instant?
+
+  /// - Parameters:
+  ///   - progress: grows as long as anything is read.
+  ///   - isAwaited: whether a lane waits for clips.
+  /// - Returns: for how long nothing was read though it was wanted.
+  mutating func stalled(progress: UInt64, isAwaited: Bool, at now: ContinuousClock.Instant) -> Duration? {
+    guard isAwaited, progress == seen, let since else {
+      seen = progress
+      since = isAwaited ? now : nil
+      return nil
+    }
+    return now - since
+  }
+}
