@@ -230,7 +230,7 @@ final class CoordinatorService {
       case .launch(let rank):
         if !interrupted, failure == nil, try !fleet.start(rank), fleet.isExhausted, membership.workers.isEmpty {
           throw SharedError(
-            .unavailable, "no worker stays alive; see the logs of the run directory, the last is rank \(rank)'s")
+            .unavailable, "no worker stays alive; \(fleet.lastEnd ?? "see the logs of the run directory")")
         }
       case .joined(let worker, let hello):
         pids[worker] = fleet.process(of: worker.rank, saying: hello.pid)
