@@ -30,7 +30,10 @@ extension CoordinatorService {
   }
 
   func takeSignals() throws {
-    for signal in signalled + signals.take() where signal != SIGCHLD { try stop() }
+    // A closed terminal hangs up more than once; only a person's second signal stops the run at once.
+    for signal in signalled + signals.take() where signal != SIGCHLD && !(signal == SIGHUP && interrupted) {
+      try stop()
+    }
     signalled = []
     for ended in fleet.reap() {
       if let identity = pids.first(where: { $0.value == ended.pid && $0.key.rank == ended.rank })?.key, !ended.isRemote

@@ -70,7 +70,7 @@ final class CoordinatorService {
     self.journal = journal
     self.store = store
     newestCheckpoint = checkpoint
-    signals = try SignalSource([SIGINT, SIGTERM, SIGCHLD])
+    signals = try SignalSource([SIGINT, SIGTERM, SIGCHLD], unlessIgnored: [SIGHUP])
     membership = Membership(plan.membershipSettings(ranks: fleet.slots.map(\.rank)), past: past)
     collector = CommitCollector(next: past.next)
     if let generation = past.generation { _ = collector.begin(generation) }
