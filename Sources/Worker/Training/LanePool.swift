@@ -95,8 +95,9 @@ final class LanePool: Sendable {
     }
   }
 
-  /// Counts the tensors and clips that lanes have finished: as long as it grows, nothing hangs.
-  var moved: UInt64 { steps.load(ordering: .relaxed) &+ feed.decoded }
+  /// Grows with the tensors and clips that lanes finish, and with what is read and decoded: as long as it does, nothing
+  /// hangs.
+  var moved: UInt64 { steps.load(ordering: .relaxed) &+ feed.progress &+ loader.progress.count }
 
   /// Threads that have nothing to do.
   var idle: Int {
