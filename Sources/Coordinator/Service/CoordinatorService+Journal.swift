@@ -114,8 +114,10 @@ extension CoordinatorService {
   /// Answers heartbeats, so that no worker thinks itself left alone; everything else comes again.
   func stayHeard(for time: Duration) throws {
     _ = try Poller.wait(for: [PollItem(signals)], timeout: time)
-    let came = signals.take().filter { $0 != SIGCHLD }
-    signalled += came
+    for signal in signals.take() where signal != SIGCHLD {
+      // As in `takeSignals`, a hang-up is never the second signal.
+      if signal != SIGHUP || (signalled.isEmpty && !interrupted) { signalled.append(signal) }
+    }
     if signalled.count > 1 { try signalled.forEach { _ in try stop() } }
     while let parts = try socket.receive(dontWait: true) {
       guard let name = parts.first.flatMap({ String(bytes: $0, encoding: .utf8) }), let sender = identity(name) else {
