@@ -17,6 +17,8 @@ package enum CoordinatorEvent {
   case tick
   /// A person asks for a stop, with a checkpoint. The second time: at once.
   case stopRequested
+  /// The terminal is gone: as a first request to stop, and never as a second.
+  case hungUp
 
   // What became of effects.
   case processStarted(rank: Int, process: Int32)

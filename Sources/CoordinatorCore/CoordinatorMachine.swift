@@ -120,6 +120,7 @@ package struct CoordinatorMachine {
     case .drained: writeDown()
     case .tick: tick()
     case .stopRequested: stop()
+    case .hungUp: if ending == .none { stop() }
     case .processStarted(let rank, let process): processes.started(rank, process)
     case .processNotStarted(let rank, let reason):
       processes.notStarted(rank)

@@ -35,6 +35,7 @@ extension Membership {
 
   /// Takes note of whether a worker can read its data.
   mutating func data(of identity: WorkerIdentity, _ lost: String?, at now: Duration) -> [Action] {
+    workers[identity.rank]?.hasSaidData = true
     guard let before = workers[identity.rank], before.dataLost != lost else { return [] }
     workers[identity.rank]?.dataLost = lost
     guard let lost else {
@@ -82,8 +83,12 @@ extension Membership {
 
   /// What a pause asks for as time goes by.
   mutating func wait(before next: UInt64, at now: Duration) -> [Action] {
-    guard var present = pause else { return [] }
-    defer { pause = pause == nil ? nil : present }
+    // The coordinator may have been started again meanwhile.
+    if let reader = members.first(where: { $0.hasSaidData && $0.dataLost == nil }) {
+      return reform("\(reader.identity) can read its data", at: now)
+    }
+    var present = pause ?? Pause(since: now)
+    defer { pause = present }
     let reason = members.compactMap { worker in worker.dataLost.map { "\(worker.identity): \($0)" } }.first ?? "unknown"
     var actions: [Action] = []
     // The checkpoint comes first: whatever becomes of the workers, the pause can be continued from there.
@@ -122,7 +127,8 @@ extension Membership {
     // The verdict may be all that is left of an earlier coordinator's decision.
     if verdicts.contains(clip) { return reform("step \(clip.step) goes without a clip", at: now) }
     clipFailures[clip, default: []].insert(identity.rank)
-    let unable = clipFailures[clip, default: []]
+    // Whoever failed on another clip of the lane cannot compute it either.
+    let unable = clipFailures[clip, default: []].union(avoided[clip.lane] ?? [])
     if members.contains(where: { !unable.contains($0.identity.rank) && $0.dataLost == nil }) {
       avoided[clip.lane, default: []].formUnion(unable)
       return [.report(RunEvent(.clip, "\(why); another worker tries"))] + reform("a clip is tried elsewhere", at: now)

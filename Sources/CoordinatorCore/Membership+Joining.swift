@@ -86,7 +86,10 @@ extension Membership {
   mutating func gather(at now: Duration) -> [Action] {
     let ready = all.count(where: \.ready)
     let late = started.map { now - $0 > settings.joinWindow } ?? false
-    guard ready >= settings.ranks.count || (late && ready > 0) else { return [] }
+    guard ready >= settings.ranks.count || (late && ready > 0) else {
+      // Whoever left may have been the last, and nobody else may be there to start another.
+      return late && workers.isEmpty ? settings.ranks.map { .launch(rank: $0) } : []
+    }
     if generation == nil, committed == 0, checkpoint ?? 0 == 0, let end = endWithoutData() { return [end] }
     return reform(generation == nil ? "start" : "workers are back", at: now)
   }

@@ -166,9 +166,10 @@ extension Membership {
   // MARK: Pace
 
   /// Each worker's weight in the lane plan: its measured speed, where all are measured, else its threads.
-  /// One without data has none.
+  /// One without data has none, unless all are so: then nothing is computed anyway.
   func weights(_ all: [Worker]) -> [Int] {
-    zip(all, speeds(all.filter { $0.dataLost == nil }, of: all)).map { $0.dataLost == nil ? $1 : 0 }
+    if all.allSatisfy({ $0.dataLost != nil }) { return all.map { _ in 1 } }
+    return zip(all, speeds(all.filter { $0.dataLost == nil }, of: all)).map { $0.dataLost == nil ? $1 : 0 }
   }
 
   private func speeds(_ readers: [Worker], of all: [Worker]) -> [Int] {
@@ -176,7 +177,10 @@ extension Membership {
     guard paces.count == readers.count, let fastest = paces.map(\.seconds).min(), fastest > 0 else {
       return all.map { min(max(1, $0.hello.threads), 1024) }
     }
-    return all.map { $0.pace.map { max(1, Int((1000 * fastest / $0.seconds).rounded())) } ?? 1 }
+    return all.map { worker in
+      let weight = worker.pace.map { (1000 * fastest / $0.seconds).rounded() } ?? 1
+      return Int(exactly: weight).map { min(max(1, $0), 1000) } ?? 1
+    }
   }
 
   private static var stepsToMeasure: Int { 10 }

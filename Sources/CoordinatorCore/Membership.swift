@@ -112,6 +112,8 @@ package struct Membership {
     var isLeaving = false
     /// Why it can read none of its data, while that is so: it gets no lanes.
     package var dataLost: String?
+    /// It has said whether it can read its data.
+    var hasSaidData = false
     /// Seconds that it needs for a lane, averaged over steps; nil until it has computed some.
     var pace: Pace?
 
@@ -286,6 +288,7 @@ package struct Membership {
     guard standing.generation == number else { return [] }
     workers[identity.rank]?.standing = standing
     workers[identity.rank]?.dataLost = standing.dataLost
+    workers[identity.rank]?.hasSaidData = true
     switch phase {
     case .halting: return resolve(at: now)
     case .running:

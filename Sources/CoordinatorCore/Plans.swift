@@ -15,9 +15,9 @@ struct Pace: Equatable {
 
   /// With one more step: an average in which the last ten or so steps count.
   func after(_ share: CommitRecord.Share) -> Pace {
-    guard !share.lanes.isEmpty, share.times.compute + share.times.decodeWait > 0 else { return self }
-    var next = self
     let now = (share.times.compute + share.times.decodeWait) / Double(share.lanes.count)
+    guard now.isFinite, now > 0 else { return self }
+    var next = self
     next.seconds = steps == 0 ? now : 0.9 * seconds + 0.1 * now
     next.steps += 1
     return next

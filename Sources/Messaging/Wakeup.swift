@@ -29,9 +29,12 @@ public final class SignalSource {
   private let signals: [Int32]
   private let pipe: Pipe
 
-  /// - Parameter signals: for example `[SIGINT, SIGTERM, SIGCHLD]`.
+  /// - Parameters:
+  ///   - signals: for example `[SIGINT, SIGTERM, SIGCHLD]`.
+  ///   - others: handled too, except those that whoever started this process ignores, as nohup ignores SIGHUP.
   /// - Throws: `MessagingError` when a signal cannot be handled, or too many files are open.
-  public init(_ signals: [Int32]) throws {
+  public init(_ signals: [Int32], unlessIgnored others: [Int32] = []) throws {
+    let signals = try signals + others.filter { try !isIgnored($0) }
     pipe = try Pipe()
     let (free, _) = signalPipeWriter.compareExchange(
       expected: -1, desired: pipe.writer, ordering: .sequentiallyConsistent)
@@ -62,6 +65,14 @@ public final class SignalSource {
 /// - Throws: `MessagingError` for a signal that cannot be ignored.
 public func ignore(signals: [Int32]) throws {
   for signal in signals { try setDisposition(of: signal, to: SIG_IGN) }
+}
+
+private func isIgnored(_ signal: Int32) throws -> Bool {
+  var action = sigaction()
+  try call("sigaction", "signal \(signal)") { unsafe sigaction(signal, nil, &action) }
+  // Functions of C cannot be compared in Swift.
+  let handler = unsafe unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
+  return unsafe handler == unsafeBitCast(SIG_IGN, to: Int.self)
 }
 
 /// The write end of the living `SignalSource`'s pipe, or −1. An atomic, because a handler may take no lock.

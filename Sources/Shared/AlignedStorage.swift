@@ -19,12 +19,18 @@ public final class AlignedStorage<Element: BitwiseCopyable>: @unchecked Sendable
   /// - Parameter count: elements; 0 is allowed.
   public init(count: Int) {
     precondition(count >= 0, "a negative count: \(count)")
-    let bytes = max(64, (count * MemoryLayout<Element>.stride + 63) & ~63)
+    let (exact, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
+    guard !overflow, exact < Int.max - 4 * Self.hugePage else { endWithoutMemory(for: overflow ? Int.max : exact) }
+    let bytes = max(64, (exact + 63) & ~63)
     let raw: UnsafeMutableRawPointer
     if bytes >= 2 * Self.hugePage {
       unsafe (raw, mapping) = unsafe Self.map(bytes)
     } else {
-      unsafe raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+      var block: UnsafeMutableRawPointer?
+      guard unsafe posix_memalign(&block, 64, bytes) == 0, let block = unsafe block else {
+        endWithoutMemory(for: bytes)
+      }
+      unsafe raw = block
       unsafe raw.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
       unsafe mapping = nil
     }
@@ -50,7 +56,7 @@ public final class AlignedStorage<Element: BitwiseCopyable>: @unchecked Sendable
   private static func map(_ bytes: Int) -> (UnsafeMutableRawPointer, UnsafeMutableRawBufferPointer) {
     let length = bytes + hugePage
     let start = unsafe mmap(nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-    guard let start = unsafe start, unsafe start != MAP_FAILED else { fatalError("no memory for \(bytes) bytes") }
+    guard let start = unsafe start, unsafe start != MAP_FAILED else { endWithoutMemory(for: bytes) }
     let raw = unsafe start.alignedUp(toMultipleOf: hugePage)
     // Where it is refused, small pages do as well.
     unsafe madvise(raw, bytes, MADV_HUGEPAGE)
@@ -67,7 +73,7 @@ public final class AlignedStorage<Element: BitwiseCopyable>: @unchecked Sendable
     if let mapping = unsafe mapping {
       unsafe munmap(mapping.baseAddress, mapping.count)
     } else {
-      unsafe base.deallocate()
+      unsafe free(base)
     }
   }
 

@@ -53,7 +53,7 @@ public struct Digest128Stream: ~Copyable {
   private let state: OpaquePointer
 
   public init() {
-    guard let created = unsafe XXH3_createState() else { preconditionFailure("out of memory for a hash") }
+    guard let created = unsafe XXH3_createState() else { endWithoutMemory(for: 1024) }
     unsafe state = created
     _ = unsafe XXH3_128bits_reset(state)
   }

@@ -20,13 +20,20 @@ public protocol Failure: Error, CustomStringConvertible {
   var description: String { get }
 }
 
+extension Failure {
+  /// What the process exits with: never 0, whatever `status` says.
+  public var exitCode: Int32 { (status == .done ? .failed : status).rawValue }
+}
+
 /// The failures of `Shared` itself: recipes, safetensors, messages.
 public struct SharedError: Failure, Equatable {
   public let status: ExitStatus
   public let description: String
 
+  /// - Parameter status: `.done`, which a message from elsewhere may hold, becomes `.failed`: no failure looks like
+  ///   success.
   public init(_ status: ExitStatus, _ description: String) {
-    self.status = status
+    self.status = status == .done ? .failed : status
     self.description = description
   }
 }

@@ -11,6 +11,8 @@ public final class ClipLoader: Sendable {
     var counts: [String: Int] = [:]
   }
   private let known = Mutex(Known())
+  /// Grows while any clip is being loaded.
+  public let progress = DecodeProgress()
 
   public init() {}
 
@@ -23,9 +25,11 @@ public final class ClipLoader: Sendable {
     precondition(dst.count == form.clipElements, "a clip of \(form.clipElements) numbers, not \(dst.count)")
     do {
       try checkUnchanged(request)
-      let video = try VideoFile(path: request.path, decodedCount: known.withLock { $0.counts[request.path] })
+      let video = try VideoFile(
+        path: request.path, decodedCount: known.withLock { $0.counts[request.path] }, progress: progress)
       // At most twice: once more where the timestamps turn out to be wrong.
       while unsafe try !fill(dst, request, form, epoch, video) {}
+      progress.moved()
     } catch var error as VideoError {
       error.clip = request.clip
       throw error
@@ -60,7 +64,7 @@ public final class ClipLoader: Sendable {
   private func checkUnchanged(_ request: ClipRequest) throws {
     guard request.expectedBytes > 0, known.withLock({ !$0.checked.contains(request.path) }) else { return }
     guard try FileFacts.size(request.path) == request.expectedBytes,
-      try FileFacts.hash(request.path).hash == request.expectedHash
+      try FileFacts.hash(request.path, progress).hash == request.expectedHash
     else {
       throw VideoError(
         path: request.path, operation: "use", cause: "changed since it was indexed (run 'coordinator index' again)")

@@ -10,10 +10,15 @@ final class Decoder {
   /// Whether the codec can leave out pictures that no other refers to, without harm to the rest. (HEVC's mark for
   /// them does not cover references from higher temporal layers.)
   private let canSkip: Bool
+  /// Moves with each packet that is decoded.
+  private let progress: DecodeProgress?
 
   /// - Throws: `VideoError` where no decoder exists for the stream, or it refuses the parameters.
-  init(_ stream: UnsafeMutablePointer<AVStream>, gateway: FFmpegGateway) throws(VideoError) {
+  init(
+    _ stream: UnsafeMutablePointer<AVStream>, gateway: FFmpegGateway, progress: DecodeProgress? = nil
+  ) throws(VideoError) {
     self.gateway = gateway
+    self.progress = progress
     let identifier = unsafe stream.pointee.codecpar.pointee.codec_id
     canSkip = [AV_CODEC_ID_H264, AV_CODEC_ID_MPEG4, AV_CODEC_ID_MPEG2VIDEO, AV_CODEC_ID_MPEG1VIDEO]
       .contains(identifier)
@@ -51,6 +56,7 @@ final class Decoder {
   ) throws {
     guard let context = unsafe context, let frame = unsafe frame else { return }
     unsafe context.pointee.skip_frame = canSkip && !isWanted ? AVDISCARD_NONREF : AVDISCARD_DEFAULT
+    progress?.moved()
     try gateway("decode", unsafe avcodec_send_packet(context, packet))
     while true {
       let code = unsafe avcodec_receive_frame(context, frame)

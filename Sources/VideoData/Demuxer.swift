@@ -12,12 +12,15 @@ final class Demuxer {
   private var context: UnsafeMutablePointer<AVFormatContext>?
   let stream: UnsafeMutablePointer<AVStream>
   private let streamIndex: Int32
+  /// Moves with each packet that is read.
+  let progress: DecodeProgress?
 
   /// Opens a local file; nothing in it can make FFmpeg open another file or a network address.
   /// - Throws: `VideoError` for what is not a regular file, empty, not a video, or too large a picture.
-  init(path: String) throws(VideoError) {
+  init(path: String, progress: DecodeProgress? = nil) throws(VideoError) {
     _ = FFmpegGateway.silenced
     gateway = FFmpegGateway(path: path)
+    self.progress = progress
     _ = try FileFacts.size(path)
     // A protocol prefix: without it "a:b.mp4" would be an address.
     var options: OpaquePointer?
@@ -68,6 +71,7 @@ final class Demuxer {
       let code = unsafe av_read_frame(context, packet)
       if code == tamring_ffmpeg_eof() { return false }
       try gateway("read its packets", code)
+      progress?.moved()
       if unsafe packet.pointee.stream_index == streamIndex { return true }
     }
   }

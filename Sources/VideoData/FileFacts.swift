@@ -22,7 +22,9 @@ enum FileFacts {
   }
 
   /// XXH3-128 of the whole file, and the number of bytes that were hashed.
-  static func hash(_ path: String) throws(VideoError) -> (bytes: UInt64, hash: Digest128) {
+  static func hash(_ path: String, _ progress: DecodeProgress? = nil) throws(VideoError) -> (
+    bytes: UInt64, hash: Digest128
+  ) {
     do {
       let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
       defer { try? file.close() }
@@ -30,6 +32,7 @@ enum FileFacts {
       var bytes: UInt64 = 0
       while let piece = try file.read(upToCount: 1 << 20), !piece.isEmpty {
         digest.update(piece)
+        progress?.moved()
         bytes += UInt64(piece.count)
       }
       return (bytes, digest.finish())

@@ -11,6 +11,7 @@ final class PacketStore {
 
   let index: PacketIndex
   private let gateway: FFmpegGateway
+  private let progress: DecodeProgress?
   /// Empty where the file is too big to keep.
   private var kept: [UnsafeMutablePointer<AVPacket>]
   private var rereader: (demuxer: Demuxer, next: Int)?
@@ -20,6 +21,7 @@ final class PacketStore {
   /// - Throws: `VideoError` where one is damaged or cut off, or there is none.
   init(_ demuxer: Demuxer, keeping limit: Int = PacketStore.keptBytes) throws(VideoError) {
     gateway = demuxer.gateway
+    progress = demuxer.progress
     let kinds = unsafe PacketKinds(demuxer.stream)
     unsafe scratch = try gateway.allocated("read its packets", unsafe av_packet_alloc())
     var facts: [PacketFacts] = []
@@ -72,7 +74,7 @@ final class PacketStore {
     if let open = rereader, open.next <= position {
       reader = open
     } else {
-      reader = (try Demuxer(path: gateway.path), 0)
+      reader = (try Demuxer(path: gateway.path, progress: progress), 0)
     }
     repeat {
       guard try unsafe reader.demuxer.read(into: scratch) else {

@@ -36,6 +36,9 @@ public final class Prefetcher: @unchecked Sendable {
     }
   }
 
+  /// Grows while clips are being loaded, within a lane and within a clip too: as long as it does, nothing hangs.
+  public var progress: UInt64 { loader.progress.count }
+
   /// Asks for a lane. One that was asked for already is not decoded twice.
   public func request(_ key: LaneKey, _ job: LaneJob) {
     withQueue { $0.add(key, job) }

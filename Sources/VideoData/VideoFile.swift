@@ -30,12 +30,14 @@ public final class VideoFile {
   private var decodedCount: Int?
 
   /// Opens the file and reads its packets; decodes none, but what FFmpeg needs to know the format.
-  /// - Parameter decodedCount: what decoding everything gave before, if it was needed.
+  /// - Parameters:
+  ///   - decodedCount: what decoding everything gave before, if it was needed.
+  ///   - progress: moves with each packet, here and in every later call.
   /// - Throws: `VideoError` with the reason why it is no usable video.
-  public init(path: String, decodedCount: Int? = nil) throws(VideoError) {
+  public init(path: String, decodedCount: Int? = nil, progress: DecodeProgress? = nil) throws(VideoError) {
     self.path = path
     self.decodedCount = decodedCount
-    demuxer = try Demuxer(path: path)
+    demuxer = try Demuxer(path: path, progress: progress)
     gateway = demuxer.gateway
     duration = demuxer.duration
     let parameters = unsafe demuxer.stream.pointee.codecpar.pointee
@@ -49,7 +51,7 @@ public final class VideoFile {
     orientation = turn
     let (across, down) = unsafe (Int(parameters.width), Int(parameters.height))
     (width, height) = turn.isTransposed ? (down, across) : (across, down)
-    unsafe decoder = try Decoder(demuxer.stream, gateway: gateway)
+    unsafe decoder = try Decoder(demuxer.stream, gateway: gateway, progress: progress)
     packets = try PacketStore(demuxer)
     doubt = packets.index.doubt
   }

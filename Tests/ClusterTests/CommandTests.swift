@@ -24,6 +24,30 @@ import Testing
     try check(["--workers", hosts, "--listen", "tcp://0.0.0.0:0"] + recipe, 78, "--insecure-listen")
     try check(["--workers", hosts, "--nonsense"], 64, "--nonsense")
     try check(["status", cluster.folder.path("nowhere")], 65, "no journal")
+    for (line, expected) in [
+      ("localhost slots=1\nlocalhost lots=8", "hosts:2: unknown key 'lots'; did you mean 'slots'?"),
+      ("localhost:2", "hosts:1: 'localhost:2' is not accepted: for 2 workers write 'localhost slots=2'"),
+    ] {
+      try cluster.folder.write(line + "\n", to: "hosts")
+      try check(["--workers", hosts, "--listen", "tcp://127.0.0.1:0"] + recipe, 78, expected)
+    }
+    try cluster.folder.write("localhost\n", to: "hosts")
+    try check(["--workers", hosts, "--steps", "0"], 64, "--steps must be at least 1")
+    let huge = "9223372036854775807"
+    try check(["demo-data", cluster.folder.path("d"), "--train", huge, "--validation", huge], 64, "--train must be")
+    let worker = LocalCluster.program("worker")
+    for (words, expected) in [
+      (["step", "--recipe", "r", "--threads", huge], "--threads must be from 1 to 1024"),
+      (["step", "--recipe", "r", "--steps", "0"], "--steps must be from 1"),
+      (
+        ["allreduce", "--ranks", "1", "--rank", "0", "--listen", "x", "--peer", "x", "--repeats", huge],
+        "--repeats from"
+      ),
+      (["allreduce", "--ranks", "1", "--rank", "0", "--listen", "x", "--peer", "x", "--gradient-bits", "60"], "24"),
+    ] {
+      let finished = try cluster.run(worker, ["bench"] + words)
+      #expect(finished.status == 64 && finished.output.contains(expected), "\(words): \(finished.output)")
+    }
   }
 
   @Test("clips that cannot be used are listed with their reasons, and training goes on without them")

@@ -37,17 +37,22 @@ import Testing
   /// Answers for everybody, with all records, until the generation that is being made has begun.
   @discardableResult
   private func settle(
-    _ m: inout Membership, next: UInt64, held: [Int: [Int]] = [:], at now: Duration = .zero
+    _ m: inout Membership, next: UInt64, held: [Int: [Int]] = [:], lost: [Int: String] = [:],
+    at now: Duration = .zero
   ) -> Generation? {
     m.recorded = next
+    let number = m.number
     for rank in m.participants {
       _ = m.standing(
-        worker[rank], Standing(generation: m.number, next: next, held: held[rank] ?? []), at: now)
+        worker[rank], Standing(generation: number, next: next, held: held[rank] ?? [], dataLost: lost[rank]), at: now)
     }
     for rank in m.participants {
       _ = m.prepared(worker[rank], generation: m.number, step: next, weights: digest, at: now)
     }
-    return m.phase == .running ? m.generation : nil
+    switch m.phase {
+    case .running, .paused: return m.generation
+    default: return nil
+    }
   }
 
   private func begun(_ generation: Generation?) throws -> Generation { try #require(generation) }
@@ -121,7 +126,7 @@ import Testing
     #expect(!m.isKnown(worker[0]))
   }
 
-  @Test("a clip that cannot be decoded is tried by another worker; then the step goes without it")
+  @Test("a clip that cannot be decoded is tried by every worker that reads; then the step goes without it")
   func clips() throws {
     var m = running(3)
     let clip = ClipVerdict(step: 0, lane: 1, clip: 17)
@@ -129,18 +134,78 @@ import Testing
     #expect(!first.contains(.verdict(clip, reason: "bad")))
     let made = try begun(settle(&m, next: 0, held: [0: [0], 1: [2, 3], 2: [4, 5]]))
     #expect(!made.members[0].lanes.contains(1) && made.verdicts.isEmpty)
-    let taker = try #require(made.members.first { $0.lanes.contains(1) }?.identity)
-    let second = m.clipFailed(taker, clip, reason: "bad too", at: .zero)
-    #expect(second.contains(.verdict(clip, reason: "bad too")))
+    let next = try #require(made.members.first { $0.lanes.contains(1) }?.identity)
+    #expect(!m.clipFailed(next, clip, reason: "bad too", at: .zero).contains(.verdict(clip, reason: "bad too")))
+    let third = try begun(settle(&m, next: 0))
+    let taker = try #require(third.members.first { $0.lanes.contains(1) }?.identity)
+    #expect(![worker[0], next].contains(taker))
+    let excluded = m.clipFailed(taker, clip, reason: "bad as well", at: .zero)
+    #expect(excluded.contains(.verdict(clip, reason: "bad as well")))
     let last = try begun(settle(&m, next: 0))
     #expect(last.verdicts == [clip])
     // Whoever reports it all the same did not hear of it: a coordinator died after it had written it down.
-    #expect(sent(m.clipFailed(taker, clip, reason: "again", at: .zero)).contains { $0.1 == .halt(generation: 4) })
+    #expect(sent(m.clipFailed(taker, clip, reason: "again", at: .zero)).contains { $0.1 == .halt(generation: 5) })
 
     var alone = running(1)
     #expect(
       alone.clipFailed(worker[0], clip, reason: "bad", at: .zero).contains(
         .verdict(clip, reason: "bad")))
+  }
+
+  @Test("of two workers with different states nobody is evicted: both go back to the newest checkpoint")
+  func noMajority() throws {
+    var m = Membership(settings(2))
+    for rank in 0..<2 { _ = m.hello(worker[rank], hello(), at: .zero) }
+    for rank in 0..<2 { _ = m.standing(worker[rank], Standing(generation: 0, next: nil), at: .zero) }
+    for rank in 0..<2 { _ = m.standing(worker[rank], Standing(generation: 1, next: nil), at: .zero) }
+    _ = m.prepared(worker[0], generation: 1, step: 0, weights: digest, at: .zero)
+    let actions = m.prepared(
+      worker[1], generation: 1, step: 0, weights: Digest128(high: 9, low: 9), at: .zero)
+    #expect(sent(actions).map(\.1) == [.halt(generation: 2), .halt(generation: 2)])
+    #expect(!actions.contains { if case .left = $0 { true } else { false } })
+    #expect(m.restores)
+  }
+
+  @Test("a worker without data gets no lanes; with nobody that reads, training pauses, and goes on when somebody does")
+  func dataLost() throws {
+    var m = running(2)
+    let halted = m.dataLost(worker[0], reason: "gone", at: .zero)
+    #expect(sent(halted).map(\.1) == [.halt(generation: 2), .halt(generation: 2)])
+    let shared = try begun(settle(&m, next: 0, lost: [0: "gone"]))
+    #expect(shared.members.map(\.lanes.count) == [0, 6] && !shared.pauses)
+    _ = m.dataLost(worker[1], reason: "gone too", at: .zero)
+    let paused = try begun(settle(&m, next: 0, lost: [0: "gone", 1: "gone too"]))
+    #expect(paused.pauses && m.phase == .paused(next: 0))
+    // The checkpoint comes first.
+    func journaled(_ actions: [Membership.Action]) -> Bool {
+      actions.contains { if case .paused(0, _) = $0 { true } else { false } }
+    }
+    #expect(!journaled(m.tick(at: .milliseconds(200))))
+    m.checkpointed(0)
+    #expect(journaled(m.tick(at: .milliseconds(400))))
+    var progress = Progress()
+    progress.generation = 3
+    var given = m
+    let back = m.heartbeat(worker[1], progress, at: .milliseconds(600))
+    #expect(sent(back).contains { $0.1 == .halt(generation: 4) })
+    let resumed = try begun(settle(&m, next: 0, lost: [0: "gone"], at: .milliseconds(700)))
+    #expect(!resumed.pauses && m.phase == .running && m.pause == nil)
+    // Or it ends, at the boundary that it stands at.
+    given.workers[0]?.heard = .seconds(700)
+    given.workers[1]?.heard = .seconds(700)
+    given.ticked = .seconds(700)
+    let ended = given.tick(at: .seconds(700))
+    #expect(ended.contains { if case .end(.ioError, _, atOnce: false) = $0 { true } else { false } })
+  }
+
+  @Test("where nobody reads before the first step, the run ends at once")
+  func noData() {
+    var m = Membership(settings(2))
+    for rank in 0..<2 { _ = m.hello(worker[rank], hello(), at: .zero) }
+    let blind = Standing(generation: 0, next: nil, dataLost: "no such folder")
+    #expect(!m.standing(worker[0], blind, at: .zero).contains { if case .end = $0 { true } else { false } })
+    let actions = m.standing(worker[1], blind, at: .zero)
+    #expect(actions.contains { if case .end(.badData, _, atOnce: true) = $0 { true } else { false } })
   }
 
   // MARK: Away and back

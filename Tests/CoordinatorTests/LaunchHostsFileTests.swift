@@ -12,7 +12,7 @@ import Testing
       # the cluster
 
       localhost slots=2 threads=1 lane_threads=4  # here
-      \tme@node-1.example.org slots=1 address=10.0.0.7 data=/clips worker=/opt/worker rack=3\r
+      \tme@node-1.example.org slots=1 address=10.0.0.7 data=/clips worker=/opt/worker\r
       [fe80::1] address=[::1]
       localhost
       """
@@ -25,7 +25,7 @@ import Testing
       slots[2]
         == Slot(
           rank: 2, host: "me@node-1.example.org", threads: nil, address: "10.0.0.7", data: "/clips",
-          worker: "/opt/worker", options: ["rack": "3"]))
+          worker: "/opt/worker"))
     #expect(slots[3].address == "::1")
   }
 
@@ -41,6 +41,21 @@ import Testing
       ("slots=2 localhost", "put the host's name before"), ("-oProxyCommand=x", "put the host's name"),
       ("-Fx", "no host name"), ("host;reboot", "no host name"), ("@host", "no host name"), ("hôst", "no host name"),
       ("localhost address=10.0.0.1/8", "is no address"), ("localhost address=-x", "is no address"),
+      ("localhost address=10.0.0.1:5577", "without a port"), ("localhost address=[::1]:5577", "without a port"),
+      ("localhost lots=8", "unknown key 'lots'; did you mean 'slots'?"),
+      ("localhost slots=2 thread=16", "unknown key 'thread'; did you mean 'threads'?"),
+      ("localhost lane-threads=2", "unknown key 'lane-threads'; did you mean 'lane_threads'?"),
+      ("localhost Slots=2", "unknown key 'Slots'; did you mean 'slots'?"),
+      ("localhost rack=3", "unknown key 'rack': the keys are slots, threads, lane_threads, address, data, worker"),
+      ("localhost slots=4 max_slots=8", "unknown key 'max_slots': slots=N is the number of workers"),
+      ("localhost max-slots=8", "slots=N is the number of workers"), ("localhost port=22", "~/.ssh/config"),
+      ("localhost slots = 2", "'slots' is not of the form key=value, without spaces"),
+      ("localhost:2", "'localhost:2' is not accepted: for 2 workers write 'localhost slots=2'"),
+      ("me@node1:22 slots=2", "an ssh port belongs in ~/.ssh/config"), ("[::1]:4", "write '[::1] slots=4'"),
+      ("node1:x", "no host name"), ("node1:", "no host name"), ("a:b:c", "no host name"), ("1:2:3", "no host name"),
+      ("[node1]", "no host name"), ("fe80::1%", "no host name"), ("node1,node2", "write one host a line"),
+      ("\u{FEFF}localhost", "'\\u{FEFF}localhost' is no host name"), ("a\u{0}b", "no host name"),
+      ("me@you@host", "no host name"), ("ssh://host", "no host name"),
     ])
   func badLine(line: String, expected: String) {
     let error = #expect(throws: LaunchError.self) { try HostsFile("# ok\n\n\(line)\nlocalhost", origin: "dir/hosts") }
@@ -48,6 +63,17 @@ import Testing
     #expect(error?.description.contains(expected) == true, "\(error?.description ?? "")")
     #expect(error?.description.contains("\n") == false)
     #expect(error?.status == .badConfiguration)
+  }
+
+  @Test("what editors and other launchers write is read: byte-order marks, tabs, any line ending, IPv6 addresses")
+  func habits() throws {
+    let text =
+      "\u{FEFF}node1\tslots=2\t\tthreads=4\r\n\r\n \u{A0}node2 # the second\rfe80::1%eth0\n[2001:db8::7]\nme@[::1]"
+    let entries = try HostsFile(text, origin: "hosts.txt").entries
+    #expect(entries.map(\.host) == ["node1", "node2", "fe80::1%eth0", "2001:db8::7", "me@::1"])
+    #expect(entries[0].slots == 2 && entries[0].threads == 4)
+    #expect(entries.map(\.line) == [1, 3, 4, 5, 6])
+    #expect(try HostsFile("::1", origin: "hosts.txt").entries.map(\.host) == ["::1"])
   }
 
   @Test("a file that is missing, empty or no text is refused")

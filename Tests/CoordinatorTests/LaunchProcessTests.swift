@@ -57,12 +57,12 @@ struct NamedPipe {
   func environment() throws {
     try folder.write("before\n", to: "rank-0.log")
     let worker = try start(
-      "cut -d ' ' -f 6 /proc/$$/stat; echo $$ >&2; echo \"$1|$2|$#\"; echo $OMP_NUM_THREADS$OPENBLAS_NUM_THREADS",
+      "cut -d ' ' -f 6 /proc/$$/stat; echo $$ >&2; echo \"$1|$2|$#\"; echo $OMP_NUM_THREADS$OPENBLAS_NUM_THREADS$SWIFT_BACKTRACE",
       ["a b'c", "*"])
     #expect(worker.rank == 0 && worker.incarnation == 7)
     #expect(try end(of: worker) == .code(0))
     let pid = worker.processID
-    #expect(try folder.text("rank-0.log") == "before\n\(pid)\n\(pid)\na b'c|*|2\n11\n")
+    #expect(try folder.text("rank-0.log") == "before\n\(pid)\n\(pid)\na b'c|*|2\n11enable=no\n")
     #expect(getsid(0) != pid)
   }
 
@@ -111,6 +111,12 @@ struct NamedPipe {
   func exitReasons() throws {
     let failed = try start("exit 74")
     #expect(try end(of: failed).description == "exit code 74")
+    let reason = try start("echo 'no memory' >&2; exit 69")
+    #expect(try end(of: reason) == .code(69))
+    #expect(WorkerLog.lastReason(in: reason.log, from: reason.logStart) == "no memory")
+    let silent = try start("exit 69")
+    #expect(try end(of: silent) == .code(69))
+    #expect(WorkerLog.lastReason(in: silent.log, from: silent.logStart) == nil)
     let crashed = try start("kill -SEGV $$")
     #expect(try end(of: crashed).description == "killed by signal 11")
     for (number, stop) in [(SIGTERM, children.terminate), (SIGKILL, children.kill)] {

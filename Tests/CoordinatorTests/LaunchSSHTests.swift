@@ -75,5 +75,6 @@ struct LaunchSSHTests {
     waitUntilEnded(worker.processID)
     #expect(children.reap().map(\.reason) == [.code(255)])
     #expect(try folder.text("rank-0.log").contains("refused"))
+    #expect(WorkerLog.lastReason(in: worker.log, from: worker.logStart)?.contains("refused") == true)
   }
 }

@@ -75,6 +75,29 @@ import Testing
     }
   }
 
+  @Test("a signal that is ignored from the start stays so where that is wanted, another is taken")
+  func ignoredFromTheStart() throws {
+    try ignore(signals: [SIGUSR1])
+    for expected in [[SIGUSR2], [SIGUSR1, SIGUSR2]] {
+      let signals = try SignalSource([SIGUSR2], unlessIgnored: [SIGUSR1])
+      kill(getpid(), SIGUSR1)
+      var taken: [Int32] = []
+      if expected.count == 2 {
+        while taken.isEmpty {
+          _ = try Poller.wait(for: [PollItem(signals)], timeout: .seconds(30))
+          taken += signals.take()
+        }
+      }
+      kill(getpid(), SIGUSR2)
+      while taken.last != SIGUSR2 {
+        _ = try Poller.wait(for: [PollItem(signals)], timeout: .seconds(30))
+        taken += signals.take()
+      }
+      #expect(taken == expected)
+      signal(SIGUSR1, SIG_DFL)
+    }
+  }
+
   @Test("a signal that cannot be handled is an error")
   func impossibleSignal() {
     #expect(throws: MessagingError.self) { try SignalSource([SIGKILL]) }

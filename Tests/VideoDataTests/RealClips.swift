@@ -2,6 +2,7 @@
 import CFFmpeg
 import Foundation
 import Shared
+import Testing
 
 @testable import VideoData
 
@@ -41,5 +42,21 @@ extension DecodedFrame {
     let rows = [lines.0, lines.1, lines.2, lines.3]
     _ = av_image_copy_to_buffer(&bytes, size, planes, rows, format, width, height, 1)
     return Digest128(of: bytes)
+  }
+}
+
+/// Checks that frames that are chosen at random are those of decoding everything and counting.
+/// - Parameter truth: digests of all frames.
+func expectExact(_ video: VideoFile, _ truth: [Digest128], choices: Int) throws {
+  let count = try video.frameCount()
+  #expect(truth.count == count)
+  var generator = Philox(seed: 5, .selfTest)
+  for _ in 0..<choices {
+    var wanted = Set((0..<1 + generator.below(8)).map { _ in generator.below(count) })
+    if generator.below(2) == 0 { wanted.formUnion([0, count - 1]) }
+    var found: [Int: Digest128] = [:]
+    let outcome = try video.decode(Array(wanted)) { found[$0] = $1.digest() }
+    #expect(outcome == .complete)
+    #expect(found == Dictionary(uniqueKeysWithValues: wanted.map { ($0, truth[$0]) }))
   }
 }

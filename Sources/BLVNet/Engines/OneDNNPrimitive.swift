@@ -1,6 +1,7 @@
 // One convolution of oneDNN, made once and shared by all lanes.
 import CKernels
 import COneDNN
+import Shared
 import Synchronization
 
 /// The primitives of an engine, by shape, number of images and direction.
@@ -56,7 +57,7 @@ final class PrimitiveCache: Sendable {
       height: Int64(shape.height), width: Int64(shape.width), bf16: bf16,
       biased: finish != nil, adds: finish?.adds ?? false, relu: finish?.relu ?? false)
     guard let made = unsafe tamring_dnn_create(&wanted, direction) else {
-      preconditionFailure("oneDNN has no convolution for \(shape)")
+      endProcess(.unavailable, "oneDNN makes no convolution for \(shape): most likely no memory is left on this host")
     }
     unsafe handle = made
     self.shape = shape
@@ -84,7 +85,7 @@ final class PrimitiveCache: Sendable {
     let works =
       unsafe (formCount == 0 || tamring_dnn_arrange(handle, plain, own))
       && tamring_dnn_run(handle, images, form, results, finish?.pointee.shift, own + formCount)
-    precondition(works, "a convolution of oneDNN failed")
+    if !works { endProcess(.unavailable, "a convolution of oneDNN failed: most likely no memory is left on this host") }
   }
 
   func run(
@@ -96,6 +97,6 @@ final class PrimitiveCache: Sendable {
     let works =
       unsafe tamring_dnn_run(handle, images, form, results, nil, workspace + formCount)
       && (formCount == 0 || tamring_dnn_arrange(handle, workspace, gradient))
-    precondition(works, "a convolution of oneDNN failed")
+    if !works { endProcess(.unavailable, "a convolution of oneDNN failed: most likely no memory is left on this host") }
   }
 }

@@ -1,6 +1,7 @@
 // The `coordinator` command.
 import ArgumentParser
 import Foundation
+import Messaging
 import Shared
 
 @main
@@ -15,11 +16,13 @@ struct CoordinatorCommand: ParsableCommand {
   /// Reports failures in one line with the exit code that belongs to them.
   static func main() {
     do {
+      // Training does not depend on anybody who reads the progress.
+      try ignore(signals: [SIGPIPE])
       var command = try parseAsRoot()
       do { try command.run() } catch let failure as any Failure {
         // A full disk behind it must not change the exit code.
         try? FileHandle.standardError.write(contentsOf: Data("coordinator: \(failure.description)\n".utf8))
-        Foundation.exit(failure.status.rawValue)
+        Foundation.exit(failure.exitCode)
       }
     } catch { exit(withError: error) }
   }

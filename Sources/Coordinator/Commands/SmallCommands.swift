@@ -18,7 +18,9 @@ struct DemoDataCommand: ParsableCommand {
   @Option(help: "The same seed gives the same bytes.") var seed: UInt64 = 1
 
   func validate() throws {
-    guard train >= 1, validation >= 0 else { throw ValidationError("--train must be at least 1, --validation 0") }
+    guard (1...1_000_000).contains(train), (0...1_000_000).contains(validation) else {
+      throw ValidationError("--train must be from 1 to 1000000, --validation from 0 to 1000000")
+    }
   }
 
   func run() throws {

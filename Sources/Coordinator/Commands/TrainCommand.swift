@@ -20,6 +20,10 @@ struct TrainCommand: ParsableCommand {
   @Flag(help: "Shows where each worker's time goes.")
   var verbose = false
 
+  func validate() throws {
+    guard steps != 0 else { throw ValidationError("--steps must be at least 1") }
+  }
+
   func run() throws {
     let display = ProgressDisplay()
     let (recipe, path) = try recipes.resolve()

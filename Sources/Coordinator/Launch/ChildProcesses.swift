@@ -16,6 +16,15 @@ enum ExitReason: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// What to do about an end that leaves no line in the log.
+  var hint: String? {
+    switch self {
+    case .signal(SIGILL), .signal(SIGTRAP), .signal(SIGSEGV), .signal(SIGBUS), .signal(SIGFPE):
+      "a fault in the program: report it, with what SWIFT_BACKTRACE=enable=yes in the coordinator's environment shows"
+    default: nil
+    }
+  }
+
   /// From what `waitpid` stored for a process that ended.
   init(waitStatus: Int32) {
     let signal = waitStatus & 0x7f

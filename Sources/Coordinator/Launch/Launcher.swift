@@ -11,6 +11,8 @@ struct LaunchedWorker: Hashable, Sendable {
   let processID: pid_t
   /// The file that its output is appended to.
   let log: String
+  /// Bytes that the file held before: what follows is this worker's.
+  var logStart: UInt64 = 0
 }
 
 /// Starts workers in one way. Ends are seen by `ChildProcesses.reap`, signals are sent there too, by process id.
@@ -30,8 +32,12 @@ struct LaunchSettings: Sendable {
   /// The ssh command with its options, as a shell would read it.
   var sshCommand = "ssh"
 
-  /// Each worker's own threads run the lanes: libraries must start none.
-  static let environment = ["OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"]
+  /// Each worker's own threads run the lanes: libraries must start none. A worker that traps ends at once, without some
+  /// seconds and sixty lines of backtrace, unless whoever started this process wants one.
+  static let environment = [
+    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
+    "SWIFT_BACKTRACE": ProcessInfo.processInfo.environment["SWIFT_BACKTRACE"] ?? "enable=no",
+  ]
 
   func log(rank: Int) -> String { "\(logDirectory)/rank-\(rank).log" }
 
@@ -55,10 +61,11 @@ struct LocalLauncher: Launcher {
     }
     let environment = ProcessInfo.processInfo.environment.merging(LaunchSettings.environment) { _, ours in ours }
     let log = settings.log(rank: rank)
+    let start = WorkerLog.size(log)
     let pid = try children.start(
       ["/bin/sh", "-c", "\(ignoringHangups) exec \"$0\" \"$@\"", program] + arguments, environment: environment,
       log: log)
-    return LaunchedWorker(rank: rank, incarnation: incarnation, processID: pid, log: log)
+    return LaunchedWorker(rank: rank, incarnation: incarnation, processID: pid, log: log, logStart: start)
   }
 }
 
@@ -74,12 +81,13 @@ struct SSHLauncher: Launcher {
     let remote = Self.remoteCommand(program: slot.worker ?? settings.workerProgram, arguments)
     let options = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=15"]
     let log = settings.log(rank: rank)
+    let start = WorkerLog.size(log)
     // The shell here splits the ssh command that the user gave; everything of ours arrives as words of its own.
     let pid = try children.start(
       ["/bin/sh", "-c", "\(ignoringHangups) exec \(settings.sshCommand) \"$@\"", "ssh"] + options
         + [slot.host, "--", remote],
       environment: ProcessInfo.processInfo.environment, log: log)
-    return LaunchedWorker(rank: rank, incarnation: incarnation, processID: pid, log: log)
+    return LaunchedWorker(rank: rank, incarnation: incarnation, processID: pid, log: log, logStart: start)
   }
 
   /// The one string that ssh hands to the user's shell over there, whichever that is.

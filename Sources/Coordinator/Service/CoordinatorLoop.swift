@@ -47,7 +47,7 @@ final class CoordinatorLoop {
     let wakeup = try Wakeup()
     self.wakeup = wakeup
     checkpoints = store.map { CheckpointKeeper($0, newest: checkpoint) { wakeup.signal() } }
-    signals = try SignalSource([SIGINT, SIGTERM, SIGCHLD])
+    signals = try SignalSource([SIGINT, SIGTERM, SIGCHLD], unlessIgnored: [SIGHUP])
     progress = TrainingProgress(lastStep: plan.lastStep, stepsPerEpoch: UInt64(plan.shards.stepsPerEpoch))
     let indexes = [
       shelf.put("index/train", plan.indexes.train.encoded()),
@@ -111,7 +111,7 @@ final class CoordinatorLoop {
   private func takeSignals() throws {
     let came = signalled + signals.take().filter { $0 != SIGCHLD }
     signalled = []
-    for _ in came { try handle(.stopRequested) }
+    for signal in came { try handle(signal == SIGHUP ? .hungUp : .stopRequested) }
   }
 
   private func takeEnds() throws {
@@ -192,8 +192,8 @@ final class CoordinatorLoop {
   private func stayHeard(for time: Duration) throws {
     _ = try Poller.wait(for: [PollItem(signals)], timeout: time)
     signalled += signals.take().filter { $0 != SIGCHLD }
-    // A person who asks twice wants an end at once.
-    if signalled.count > 1 {
+    // A person who asks twice wants an end at once; a closed terminal may hang up more than once.
+    if signalled.count(where: { $0 != SIGHUP }) > 1 {
       fleet.killAll()
       throw SharedError(.interrupted, "stopped at once while the journal could not be written")
     }

@@ -18,6 +18,7 @@ final class WorkerFleet {
     let pid: pid_t
     /// It was an ssh client: its end says little about the worker's.
     let isRemote: Bool
+    /// How it ended, and the last line of its log where that says why.
     let reason: String
     let log: String
   }
@@ -85,14 +86,16 @@ final class WorkerFleet {
     let own = children.reap().compactMap { pid, reason -> Ended? in
       guard let worker = running.removeValue(forKey: pid) else { return nil }
       let slot = slots.first { $0.rank == worker.rank }
+      let line = reason == .code(0) ? nil : WorkerLog.lastReason(in: worker.log, from: worker.logStart)
+      let text = "\(reason)" + ((line ?? reason.hint).map { ": \($0)" } ?? "")
       return Ended(
-        rank: worker.rank, pid: pid, isRemote: !isLocal(slot?.host ?? "localhost"), reason: "\(reason)",
-        log: worker.log)
+        rank: worker.rank, pid: pid, isRemote: !isLocal(slot?.host ?? "localhost"), reason: text, log: worker.log)
     }
     let others = adopted.reap().compactMap { pid -> Ended? in
       guard let rank = adoptedRanks.removeValue(forKey: pid) else { return nil }
-      return Ended(
-        rank: rank, pid: pid, isRemote: false, reason: "its process ended", log: settings.log(rank: rank))
+      let log = settings.log(rank: rank)
+      let text = "its process ended" + (WorkerLog.lastReason(in: log, from: 0).map { ": \($0)" } ?? "")
+      return Ended(rank: rank, pid: pid, isRemote: false, reason: text, log: log)
     }
     return own + others
   }

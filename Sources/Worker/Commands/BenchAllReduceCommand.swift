@@ -35,8 +35,11 @@ struct BenchAllReduceCommand: ParsableCommand {
     guard ranks >= 1, (0..<ranks).contains(rank), peer.count == ranks else {
       throw ValidationError("--rank counts from 0 to --ranks - 1, and --peer is given once for each")
     }
-    guard bytes > 0, repeats > 0, lanes >= ranks, threads > 0 else {
-      throw ValidationError("--bytes, --repeats and --threads begin at 1, --lanes at --ranks")
+    guard (1...1 << 40).contains(bytes), (1...1_000_000).contains(repeats), (1...1024).contains(threads) else {
+      throw ValidationError("--bytes must be from 1 to 2^40, --repeats from 1 to 1000000, --threads from 1 to 1024")
+    }
+    guard (ranks...max(ranks, 4096)).contains(lanes), (1...24).contains(gradientBits) else {
+      throw ValidationError("--lanes must be from --ranks to 4096, --gradient-bits from 1 to 24")
     }
   }
 

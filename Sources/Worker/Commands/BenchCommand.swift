@@ -27,10 +27,13 @@ struct BenchStepCommand: ParsableCommand {
   @Flag(help: "Wait for a line on standard input before each step.") var onRequest = false
   @Flag(help: "At the end, the time of each shape's convolutions.") var layers = false
 
+  func validate() throws {
+    guard (1...1024).contains(threads) else { throw ValidationError("--threads must be from 1 to 1024") }
+    guard (1...64).contains(laneThreads) else { throw ValidationError("--lane-threads must be from 1 to 64") }
+    guard (1...1_000_000).contains(steps) else { throw ValidationError("--steps must be from 1 to 1000000") }
+  }
+
   func run() throws {
-    guard threads > 0, laneThreads > 0, steps > 0 else {
-      throw SharedError(.usage, "--threads, --lane-threads and --steps begin at 1")
-    }
     let recipe = try Recipe.read(path: recipe)
     let engine = TimedEngine(try recipe.makeEngine())
     let bench = StepBench(

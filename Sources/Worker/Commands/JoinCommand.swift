@@ -52,6 +52,7 @@ struct JoinCommand: ParsableCommand {
     guard let rank = given, rank >= 0 else {
       throw SharedError(.usage, "no rank: give --rank N, or set RANK, SLURM_PROCID or JOB_COMPLETION_INDEX")
     }
+    ProcessName.set("worker \(rank)")
     let target = try Endpoint(coordinator ?? environment["TAMRING_COORDINATOR"] ?? "tcp://127.0.0.1:5577")
     let address = try listen ?? routeAddress(to: target.host)
     let own = try Endpoint("tcp://" + withPort(address))

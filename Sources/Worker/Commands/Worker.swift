@@ -20,7 +20,7 @@ struct WorkerCommand: ParsableCommand {
       do { try command.run() } catch let failure as any Failure {
         // A full disk behind it must not change the exit code.
         try? FileHandle.standardError.write(contentsOf: Data("worker: \(failure.description)\n".utf8))
-        Foundation.exit(failure.status.rawValue)
+        Foundation.exit(failure.exitCode)
       }
     } catch { exit(withError: error) }
   }

@@ -191,7 +191,7 @@ final class WorkerLoop {
     var counts = WorkCounts()
     counts.lanesDone = training?.work.summed.count ?? 0
     counts.tensors = training?.pool.tensors ?? 0
-    counts.read = training?.feed.progress ?? 0
+    counts.read = training?.pool.read ?? 0
     counts.served = served
     counts.received = UInt64(ring?.counters.bytesReceived ?? 0)
     counts.waitsFor = ring?.waitsFor

@@ -1,28 +1,20 @@
 // Which lanes' clips are decoded ahead, and how a lane gets them.
 import Shared
-import Synchronization
 import VideoData
 
 /// Decodes the clips of coming lanes on threads of their own, while present ones are computed.
 final class ClipFeed: Sendable {
   private let context: RunContext
   private let prefetcher: Prefetcher
-  private let lanesDecoded: Counter
 
   /// - Parameter lanes: that this host computes in a step, at most; as many more are decoded ahead.
   init(_ context: RunContext, threads: Int, lanes: Int) {
     self.context = context
-    let lanesDecoded = Counter()
-    self.lanesDecoded = lanesDecoded
-    prefetcher = Prefetcher(threads: threads, capacity: 2 * max(1, lanes)) { _ in
-      lanesDecoded.value.add(1, ordering: .relaxed)
-    }
+    prefetcher = Prefetcher(threads: threads, capacity: 2 * max(1, lanes))
   }
 
-  /// Lanes that were decoded so far.
-  var decoded: UInt64 { lanesDecoded.value.load(ordering: .relaxed) }
-
-  private final class Counter: Sendable { let value = Atomic<UInt64>(0) }
+  /// Grows while clips are read and decoded: as long as it does, decoding does not hang.
+  var progress: UInt64 { prefetcher.progress }
 
   /// Replaces what is to be decoded: the lanes of `steps`, in order.
   func want(_ steps: [UInt64], lanes: [Int]) {

@@ -98,8 +98,11 @@ final class LanePool: Sendable {
     }
   }
 
-  /// Counts the tensors and clips that lanes have finished: as long as it grows, nothing hangs.
-  var moved: UInt64 { steps.load(ordering: .relaxed) &+ feed.decoded }
+  /// Tensors whose gradients lanes have added, and clips that were evaluated.
+  var tensors: UInt64 { steps.load(ordering: .relaxed) }
+
+  /// Grows as long as anything is read or decoded.
+  var read: UInt64 { feed.progress &+ loader.progress.count }
 
   /// Whether a lane waits for its clips.
   var isAwaitingClips: Bool { waiting.load(ordering: .relaxed) > 0 }
