@@ -317,10 +317,10 @@ final class SimulatedCoordinator {
     durably { disk in
       for step in steps {
         let record = step.record
-        let clips = (0..<world.training.lanes).flatMap {
+        let lanes = (0..<world.training.lanes).map {
           world.training.clips(step: record.step, lane: $0, without: membership.verdicts)
         }
-        try disk.recordCommit(record, consumed: clips, epoch: world.training.epoch(of: record.step))
+        try disk.recordCommit(record, consumed: lanes, epoch: world.training.epoch(of: record.step))
         world.log("step \(record.step) is in the journal")
       }
     }

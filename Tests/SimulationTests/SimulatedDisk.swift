@@ -40,7 +40,7 @@ struct SimulatedDisk {
     }
   }
 
-  mutating func recordCommit(_ record: CommitRecord, consumed clips: [Int], epoch: Int) throws {
+  mutating func recordCommit(_ record: CommitRecord, consumed lanes: [[Int]], epoch: Int) throws {
     if record.step < nextStep {
       let known = rows[live[Int(record.step)]].record
       guard known.digest == record.digest, known.weights == record.weights else {
@@ -50,6 +50,11 @@ struct SimulatedDisk {
     }
     guard record.step == nextStep else {
       throw Violation(text: "I3: step \(record.step) is reported, but step \(nextStep) was not")
+    }
+    let clips = lanes.flatMap(\.self)
+    let pairs = lanes.enumerated().map { ClipPairs.digest(step: record.step, lane: $0, clips: $1) }
+    guard record.clipPairs == ClipPairs.sum(pairs) else {
+      throw Violation(text: "I2: step \(record.step) trained other clips than the ledger's")
     }
     guard record.clips == clips.count else {
       throw Violation(text: "I2: step \(record.step) counts \(record.clips) clips, and its lanes have \(clips.count)")

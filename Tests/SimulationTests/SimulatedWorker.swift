@@ -8,6 +8,8 @@ import Shared
 final class SimulatedWorker {
   enum Flip {
     case sum, partial
+    /// The next lane is trained with another clip in the place of its first.
+    case clip
   }
 
   private struct Fetch {
@@ -288,6 +290,7 @@ final class SimulatedWorker {
     while busy < world.scenario.threads[identity.rank], !jobs.isEmpty {
       var job = jobs.removeFirst()
       job.clips = training.clips(step: job.step, lane: job.lane, without: leftOut)
+      mistakeClip(&job)
       busy += 1
       let time = world.scenario.laneTime[identity.rank]
       let jitter = Nanoseconds(world.random.below(Int(time / 4)))
@@ -358,20 +361,37 @@ final class SimulatedWorker {
     kept = session.generation.flatMap { made in
       work.step.map { ($0, made.number, work.attempt) }
     }
-    ring?.offer(work.ballot(rank: identity.rank, weights: state.digest, directive: directive))
+    let expected = work.step.map { step in
+      (0..<training.lanes).map {
+        ClipPairs.digest(step: step, lane: $0, clips: training.clips(step: step, lane: $0, without: leftOut))
+      }
+    }
+    ring?.offer(
+      work.ballot(rank: identity.rank, weights: state.digest, expected: expected ?? [], directive: directive))
     pump()
     world.moment(.voted, pid)
   }
 
   /// Memory errs between the reduction and the vote. In a step that is skipped or repeated nothing compares the sums.
   private func flipBit() {
-    guard let flips, isAlive, let step = work.step, !training.isOdd(step), world.flippedSteps.insert(step).inserted
+    guard let flips, flips != .clip, isAlive, let step = work.step, !training.isOdd(step),
+      world.flippedSteps.insert(step).inserted
     else { return }
     self.flips = nil
     let (index, bit) = (world.random.below(Training.gradients), Int32(1) << Int32(world.random.below(20)))
     (flips == .sum ? work.sums : work.partial).gradients[index] ^= bit
     if flips == .partial { flipped = (index, bit) }
     world.log("worker \(identity.rank): a bit of its \(flips) flips")
+  }
+
+  /// The decoder delivers another clip than the one that it was asked for.
+  private func mistakeClip(_ job: inout LaneJob) {
+    guard flips == .clip, !job.clips.isEmpty, training.clipCount > 1, world.scenario.badClips.isEmpty,
+      !training.isOdd(job.step), world.flippedSteps.insert(job.step).inserted
+    else { return }
+    flips = nil
+    job.clips[0] = (job.clips[0] + 1) % training.clipCount
+    world.log("worker \(identity.rank): trains clip \(job.clips[0]) in lane \(job.lane) of step \(job.step)")
   }
 
   /// An error in memory can only be noticed by a vote: where there is none, there was no error.
@@ -408,7 +428,7 @@ final class SimulatedWorker {
   private func decide(_ ballots: [Ballot]) {
     flipped = nil
     guard let step = session.next else { return }
-    switch Verdict.of(ballots, laneCount: training.lanes) {
+    switch Verdict.of(ballots, clips: work.expectedClips) {
     case .commit(let directive): perform(session.agreed(directive: directive, skipping: false))
     case .repeatStep(let entries):
       raised = entries.first?.exponent ?? 0
@@ -445,7 +465,7 @@ final class SimulatedWorker {
     let record = CommitRecord(
       generation: session.generation?.number ?? 0, step: step, attempt: work.attempt, digest: digest,
       weights: before.digest, after: after.digest, loss: 0, top1: 0, top5: 0, clips: Int(work.sums.statistics[1]),
-      learningRate: 0, skipped: skipping,
+      clipPairs: ClipPairs.sum(work.expectedClips), learningRate: 0, skipped: skipping,
       share: .init(lanes: work.summed.sorted(), times: times))
     work.forget()
     perform(session.applied(record))

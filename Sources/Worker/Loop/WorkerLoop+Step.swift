@@ -86,12 +86,14 @@ extension WorkerLoop {
   }
 
   func vote(_ directive: UInt64) throws {
-    guard let work, let state else { return }
+    guard let context, let work, let state else { return }
     clock.reduced = .now
     // Nothing that makes all stand is agreed to while nobody is there to make them go on.
     let directive = isDirected ? directive : session.directivesDone
     ring?.offer(
-      work.ballot(rank: settings.identity.rank, weights: state.digest, directive: directive, hands: ring?.hands ?? 1))
+      work.ballot(
+        rank: settings.identity.rank, weights: state.digest, expected: context.clipDigests(step: state.step),
+        directive: directive, hands: ring?.hands ?? 1))
     try pump()
   }
 
@@ -178,7 +180,8 @@ extension WorkerLoop {
     let record = CommitRecord(
       generation: session.generation?.number ?? 0, step: step, attempt: work.attempt, digest: digest, weights: weights,
       after: state.digest, loss: tally.loss, top1: tally.top1, top5: tally.top5, clips: tally.clips,
-      learningRate: Double(rate), skipped: skipping, share: share)
+      clipPairs: ClipPairs.sum(work.expectedClips), learningRate: Double(rate), skipped: skipping,
+      share: share)
     work.forget()
     try perform(session.applied(record))
   }

@@ -147,8 +147,8 @@ final class WorkerLoop {
   private func takeLanes() throws {
     for event in pool?.events() ?? [] {
       switch event {
-      case .finished(let job, let times):
-        work?.finished(job, times)
+      case .finished(let job, let times, let clips):
+        work?.finished(job, times, clips: clips)
         if let work, work.step == job.step, work.isComplete(session.lanes) { try lanesComplete() }
       case .failed(let job, let text, let clip):
         work?.failed(job)
