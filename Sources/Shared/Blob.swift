@@ -32,7 +32,9 @@ public struct BlobShelf: Sendable {
 }
 
 /// One blob being fetched, a piece at a time. Pieces that were not asked for are ignored.
-public struct BlobFetch: Sendable {
+///
+/// A class, so that whoever keeps it in a struct or an enum appends to the bytes that are there, and never to a copy.
+public final class BlobFetch {
   public enum Outcome: Equatable, Sendable {
     /// Ask (again) for this.
     case more(BlobRequest)
@@ -46,13 +48,18 @@ public struct BlobFetch: Sendable {
   public let name: String
   private var data = Data()
   private var description: BlobDescription?
+  private let limit: Int
 
-  public init(_ name: String) { self.name = name }
+  /// - Parameter limit: bytes that the blob may have; one that is described as longer is refused.
+  public init(_ name: String, limit: Int = MessageLimits.blobBytes) {
+    self.name = name
+    self.limit = limit
+  }
 
   /// What to ask for now: at the start, and again after a time without an answer.
   public var request: BlobRequest { BlobRequest(name: name, offset: data.count) }
 
-  public mutating func take(_ piece: BlobPiece, _ bytes: Data?) -> Outcome {
+  public func take(_ piece: BlobPiece, _ bytes: Data?) -> Outcome {
     guard piece.name == name, piece.offset == data.count else { return .ignored }
     guard let whole = piece.description, let bytes else { return .notYet }
     if let known = description, known != whole {
@@ -60,7 +67,10 @@ public struct BlobFetch: Sendable {
       description = nil
       return .more(request)
     }
-    guard data.count + bytes.count <= whole.bytes, !bytes.isEmpty || whole.bytes == data.count else {
+    guard (0...limit).contains(whole.bytes) else {
+      return .failed("'\(name)' is announced with \(whole.bytes) bytes, of which \(limit) are allowed")
+    }
+    guard bytes.count <= whole.bytes - data.count, !bytes.isEmpty || whole.bytes == data.count else {
       return .failed("'\(name)' came with more or fewer bytes than announced")
     }
     description = whole

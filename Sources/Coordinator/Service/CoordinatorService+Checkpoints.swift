@@ -40,10 +40,8 @@ extension CoordinatorService {
   }
 
   func tookCheckpoint(_ piece: BlobPiece, _ payload: Data?, from worker: WorkerIdentity) throws {
-    guard var fetch = checkpointFetch, fetch.from == worker, !fetch.waiting.isEmpty else { return }
-    let outcome = fetch.waiting[0].take(piece, payload)
-    checkpointFetch = fetch
-    switch outcome {
+    guard let fetch = checkpointFetch, fetch.from == worker, let waiting = fetch.waiting.first else { return }
+    switch waiting.take(piece, payload) {
     case .more: try askForPiece()
     case .ignored, .notYet: return
     case .failed(let reason):

@@ -67,10 +67,8 @@ extension WorkerLoop {
   }
 
   func took(_ piece: BlobPiece, _ payload: Data?) throws {
-    guard var present = fetch, !present.waiting.isEmpty else { return }
-    let outcome = present.waiting[0].take(piece, payload)
-    fetch = present
-    switch outcome {
+    guard var present = fetch, let waiting = present.waiting.first else { return }
+    switch waiting.take(piece, payload) {
     case .more: try ask(present)
     case .notYet, .ignored: return
     case .failed(let reason):
