@@ -77,9 +77,13 @@ let package = Package(
       swiftSettings: plain),
     .testTarget(
       name: "RunJournalTests", dependencies: ["DurableWriter", "RunJournal", "Shared", "TestSupport", database],
+      exclude: ["Fixtures"],
       swiftSettings: plain),
     .testTarget(
-      name: "CoordinatorTests", dependencies: ["Coordinator", "Messaging", "Shared", "TestSupport"],
+      name: "CoordinatorTests",
+      dependencies: [
+        "Checkpoint", "Coordinator", "Messaging", "RunJournal", "Shared", "TestSupport", "VideoIndex", database,
+      ],
       swiftSettings: plain),
     .testTarget(
       name: "WorkerTests", dependencies: ["AllocationCounter", "BLVNet", "Shared", "Worker"], swiftSettings: plain),

@@ -105,7 +105,7 @@ extension CoordinatorService {
     do { files = try store.read(Int(step)) } catch let error as CheckpointError {
       // It was whole when it was written, or when the run was resumed.
       note("the checkpoint of step \(step) cannot be used any more: \(error)", level: .error)
-      newestCheckpoint = try store.newestValid().newest
+      newestCheckpoint = try store.newestValid { try journal?.stateDigest(before: $0) }.newest
       return try perform(membership.checkpointLost(newest: newestCheckpoint.map { UInt64($0.step) }, at: now))
     }
     shelf.removeAll { $0.hasPrefix("state/") }

@@ -11,14 +11,16 @@ extension CoordinatorService {
     note("looking for the workers of generation \(membership.number), which may have gone on")
     let own = ProcessInfo.processInfo.hostName
     for member in try journal?.presentMembers() ?? [] where member.host == own {
-      guard let life = UInt64(member.incarnation), kill(pid_t(member.pid), 0) == -1, errno == ESRCH else { continue }
+      guard let life = UInt64(member.incarnation), let pid = pid_t(exactly: member.pid), kill(pid, 0) == -1,
+        errno == ESRCH
+      else { continue }
       try perform(membership.gone(WorkerIdentity(rank: member.rank, incarnation: life), at: now))
     }
   }
 
   func greet(_ sender: WorkerIdentity, _ hello: Hello) throws {
     if let past = hello.past, past.run == plan.run {
-      try journal?.requireSteps(Int(past.acknowledged), witness: "\(sender) on \(hello.host)")
+      try journal?.requireSteps(Int(clamping: past.acknowledged), witness: "\(sender) on \(hello.host)")
     }
     // A rank whose process here is known to be gone is free, also where somebody else started it.
     if let holder = membership.workers[sender.rank], holder.identity != sender,

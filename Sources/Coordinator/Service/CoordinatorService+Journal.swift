@@ -66,7 +66,7 @@ extension CoordinatorService {
     let row = StepRecord(
       step: Int(record.step), epoch: epoch, generation: Int(record.generation), attempt: Int(record.attempt),
       digest: record.digest.description, weightsDigest: record.weights.description,
-      stateDigest: record.after.description, loss: record.loss,
+      stateDigest: record.after.description, pairsDigest: record.clipPairs.description, loss: record.loss,
       top1: record.top1, top5: record.top5, clips: record.clips, learningRate: record.learningRate,
       gradientBits: plan.recipe.exchange.gradientBits, rawBytes: Int(step.rawBytes), wireBytes: Int(step.wireBytes),
       ringSeconds: step.slowest(\.ring), computeSeconds: step.slowest(\.compute),

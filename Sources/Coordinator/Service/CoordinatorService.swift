@@ -261,8 +261,7 @@ final class CoordinatorService {
       case .directive(let directive):
         try durably {
           try $0.record(
-            DirectiveRecord(
-              seq: Int(directive.sequence), kind: directive.kind.rawValue, argument: "", issuedAt: .now))
+            DirectiveRecord(seq: Int(directive.sequence), kind: directive.kind.rawValue, issuedAt: .now))
         }
       case .verdict(let verdict, let reason):
         note("step \(verdict.step) goes without a clip that nobody can decode: \(reason)", level: .warning)
