@@ -86,7 +86,7 @@ private struct Damage {
         rechained: true,
         problem: "epoch 0, step 4: the clips consumed are not those that the ranks trained; "),
       Damage(
-        statements: ["UPDATE generations SET number = 4294967296 WHERE number = 2"],
+        statements: ["UPDATE generations SET number = 4294967296 WHERE number > 1"],
         problem: "1 values of generations.number are not whole numbers from 0 to 2147483647; "),
       Damage(
         statements: ["UPDATE runs SET epochs = -9223372036854775808"],
