@@ -81,11 +81,15 @@ let package = Package(
       swiftSettings: plain),
     .testTarget(
       name: "RunJournalTests", dependencies: ["DurableWriter", "RunJournal", "Shared", "TestSupport", database],
+      exclude: ["Fixtures"],
       swiftSettings: plain),
     .testTarget(name: "CoordinatorCoreTests", dependencies: ["CoordinatorCore", "Shared"], swiftSettings: plain),
     .testTarget(name: "WorkerCoreTests", dependencies: ["Shared", "WorkerCore"], swiftSettings: plain),
     .testTarget(
-      name: "CoordinatorTests", dependencies: ["Coordinator", "CoordinatorCore", "Messaging", "Shared", "TestSupport"],
+      name: "CoordinatorTests",
+      dependencies: [
+        "Checkpoint", "Coordinator", "CoordinatorCore", "Messaging", "RunJournal", "Shared", "TestSupport", "VideoIndex", database,
+      ],
       swiftSettings: plain),
     .testTarget(
       name: "WorkerTests", dependencies: ["AllocationCounter", "BLVNet", "Shared", "Worker"], swiftSettings: plain),

@@ -7,12 +7,23 @@ Prints `ok: …` and exits with 0, or one line for each problem and exits with 1
 """
 import collections, errno, fcntl, hashlib, os, re, sqlite3, struct, sys, urllib.parse
 
+sys.dont_write_bytecode = True  # an audit leaves nothing behind, not even beside itself
+from state_digest import BadState, state_digest
+
 RESTORE = "restore run.db from a copy, or start a new run directory"
-LAYOUT = 3
+LAYOUT = 4
 CHAINED = """step epoch generation attempt digest weights_digest loss top1 top5 clips learning_rate gradient_bits
-  clips_digest state_digest""".split()
+  clips_digest state_digest pairs_digest""".split()
 KINDS = {"INTEGER": "integer", "INT": "integer", "REAL": "real", "TEXT": "text"}
-TABLES = "runs members generations steps verdicts consumed clips checkpoints events".split()
+# What is read, by table.
+TABLES = {
+    "runs": "clips steps_per_epoch epochs", "members": "rank incarnation joined_at left_at",
+    "generations": "number start_step", "steps": " ".join(["id", *CHAINED, "chain", "rolled_back"]),
+    "verdicts": "step clip epoch", "consumed": "epoch clip step lane", "clips": "clip id path bytes hash",
+    "checkpoints": "id step manifest_sha256 bytes removed_at reason", "events": "text",
+}
+OPTIONAL = {"left_at", "pairs_digest", "reason", "removed_at"}
+COUNTS = set("attempt clip clips epoch generation gradient_bits lane lanes number pid top1 top5".split())
 FILES = ["model.safetensors", "trainer.safetensors"]
 
 
@@ -52,6 +63,37 @@ def span(first, last):
     return f"step {first}" if first == last else f"steps {first} to {last}"
 
 
+def bounds(table, column):
+    """The whole numbers that a column may hold."""
+    if table == "runs" and column in ("clips", "steps_per_epoch", "epochs"):
+        return 1, (1 << 31) - 1
+    if (table, column) == ("steps", "attempt"):
+        return 0, 255
+    if column in ("rolled_back", "verified"):
+        return 0, 1
+    if column in ("rank", "reporter", "threads"):
+        return 0, 65535
+    return 0, (1 << 31) - 1 if column in COUNTS else 1 << 53
+
+
+def pairs_digest(step, pairs):
+    """Two sums of 64 bits over one hash of each (step, lane, clip); docs/journal.md has the formula."""
+    mask = (1 << 64) - 1
+
+    def mix(z):
+        z = (z + 0x9E3779B97F4A7C15) & mask
+        z = ((z ^ z >> 30) * 0xBF58476D1CE4E5B9) & mask
+        z = ((z ^ z >> 27) * 0x94D049BB133111EB) & mask
+        return z ^ z >> 31
+
+    sums = [0, 0]
+    for i, key in enumerate([0x243F6A8885A308D3, 0x13198A2E03707344]):
+        start = mix(key ^ step)
+        for lane, clip in pairs:
+            sums[i] = (sums[i] + mix(mix(start ^ lane) ^ clip)) & mask
+    return f"{sums[0]:016x}{sums[1]:016x}"
+
+
 class Audit:
     def __init__(self, directory):
         self.directory = directory.rstrip("/") or "/"
@@ -88,8 +130,6 @@ class Audit:
                 return
             run = self.database.execute("SELECT clips, steps_per_epoch, epochs FROM runs").fetchone()
             self.clips, self.per_epoch, epochs = run
-            if not all(0 < number < 1 << 31 for number in run):
-                return self.journal("a run of {} clips, {} steps an epoch and {} epochs cannot be".format(*run))
             self.total = epochs * self.per_epoch
             self.steps()
             self.generations()
@@ -101,17 +141,27 @@ class Audit:
         self.checkpoints()
 
     def is_sound(self, tables):
-        """SQLite keeps any value in any column; everything below relies on what the columns are declared as."""
+        """SQLite keeps any value in any column; everything below relies on what the columns can hold."""
         before = len(self.problems)
-        for table in TABLES:
+        for table, names in TABLES.items():
             if table not in tables:
                 self.journal(f"the table {table} is missing")
                 continue
-            for column in self.database.execute(f"SELECT name, type FROM pragma_table_info('{table}')").fetchall():
-                kind = KINDS.get(column["type"], "null")
-                sql = f"SELECT count(*) FROM {table} WHERE typeof({column['name']}) NOT IN ('null', '{kind}')"
-                if wrong := self.database.execute(sql).fetchone()[0]:
-                    self.journal(f"{wrong} values of {table}.{column['name']} are not {kind}")
+            columns = self.database.execute(f"SELECT name, type FROM pragma_table_info('{table}')").fetchall()
+            for name in names.split():
+                if name not in [column["name"] for column in columns]:
+                    self.journal(f"the column {table}.{name} is missing")
+            for name, declared in columns:
+                kind, kept = KINDS.get(declared, "null"), f'typeof("{name}")'
+                expected, wrong = kind, f"{kept} NOT IN ('{kind}', '{'null' if name in OPTIONAL else kind}')"
+                if kind == "integer":
+                    first, last = bounds(table, name)
+                    expected = f"whole numbers from {first} to {last}"
+                    wrong = f"{kept} <> 'integer' OR \"{name}\" NOT BETWEEN {first} AND {last}"
+                elif kind == "real":
+                    expected, wrong = "finite numbers", f"{kept} <> 'real' OR abs(\"{name}\") > 1e308"
+                if count := self.database.execute(f'SELECT count(*) FROM "{table}" WHERE {wrong}').fetchone()[0]:
+                    self.journal(f"{count} values of {table}.{name} are not {expected}")
         return len(self.problems) == before
 
     def steps(self):
@@ -119,7 +169,7 @@ class Audit:
         chain, stack = "", []
         for row in self.database.execute("SELECT * FROM steps ORDER BY id"):
             columns = [struct.pack(">d", row[name]).hex() if isinstance(row[name], float) else str(row[name])
-                       for name in CHAINED if name != "state_digest" or row[name]]
+                       for name in CHAINED if row[name] or name not in ("state_digest", "pairs_digest")]
             if row["chain"] != hashlib.sha256(f"{chain}\n{'|'.join(columns)}".encode()).hexdigest():
                 self.journal(f"the row of step {row['step']} (id {row['id']}) is not the one that was written")
             chain = row["chain"]
@@ -234,6 +284,9 @@ class Audit:
                 text = ",".join(f"{lane}:{clip}" for lane, clip in consumed)
                 if hashlib.sha256(text.encode()).hexdigest() != row["clips_digest"] or len(consumed) != row["clips"]:
                     self.journal(f"{where}: the clips consumed are not those that were recorded")
+                if row["pairs_digest"] not in (None, pairs_digest(row["step"], consumed)):
+                    self.journal(f"{where}: the clips consumed are not those that the ranks trained",
+                                 "go back to a checkpoint before it and check the hosts' memory")
                 is_last = (row["step"] + 1) % per_epoch == 0
                 expected = clips - full * (per_epoch - 1) if is_last else full
                 if row["clips"] + len(out) != expected:
@@ -279,11 +332,14 @@ class Audit:
         known = {f"step-{row['step']:08}": row for row in rows}
         live = {name: row for name, row in known.items() if row["removed_at"] is None}
         present = [name for name in live if name in self.on_disk]
+        states = {row["step"] + 1: row["state_digest"] for row in self.live if row["state_digest"]}
         for name, row in sorted(live.items(), key=lambda item: item[1]["step"]):
             self.checkpoint_count += 1
             if row["step"] > len(self.live):
                 self.journal(f"the checkpoint of step {row['step']} is ahead of its {len(self.live)} steps")
             whole = name in self.on_disk and self.bytes_of(name, row)
+            if whole and row["step"] in states:
+                self.state_of(name, states[row["step"]])
             if not whole and not os.path.isdir(f"{self.directory}/checkpoints/{name}"):
                 if not (self.at_work() and all(live[other]["step"] >= row["step"] for other in present)):
                     self.file(f"checkpoints/{name}", "is missing, but the journal has it",
@@ -326,6 +382,19 @@ class Audit:
         if size != row["bytes"]:
             self.file(f"checkpoints/{name}", f"has {size} bytes, expected {row['bytes']}", remedy)
         return len(self.problems) == before
+
+
+    def state_of(self, name, expected):
+        """The state that a checkpoint holds is the one that the journal's step before it led to."""
+        remedy = "remove it and resume the run: an older one is taken, to the same bits"
+        try:
+            found = state_digest(*(f"{self.directory}/checkpoints/{name}/{part}" for part in FILES))
+        except BadState:
+            return self.file(f"checkpoints/{name}", "is no state of a training", remedy)
+        except OSError:
+            return  # pruned by a working coordinator meanwhile: it was whole a moment ago
+        if found != expected:
+            self.file(f"checkpoints/{name}", "its state is not the one that the journal has", remedy)
 
 
 def main():

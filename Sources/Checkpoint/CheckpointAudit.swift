@@ -68,6 +68,22 @@ public struct CheckpointAudit: Sendable {
     return damage.isEmpty ? .whole : .damaged(damage)
   }
 
+  /// What is wrong with the state in a checkpoint that is whole, compared with the journal's digest of it.
+  public func examineState(_ step: Int, digest: String) -> String? {
+    let path = "\(directory)/\(name(step))"
+    func contents(_ name: String) throws -> Data {
+      try Data(contentsOf: URL(fileURLWithPath: "\(path)/\(name)"))
+    }
+    // One that a working coordinator has pruned meanwhile was whole a moment ago.
+    guard let model = try? contents("model.safetensors"), let trainer = try? contents("trainer.safetensors") else {
+      return nil
+    }
+    guard let found = try? CheckpointFiles(model: model, trainer: trainer).stateDigest() else {
+      return "is no state of a training"
+    }
+    return found.description == digest ? nil : "its state is not the one that the journal has"
+  }
+
   /// The digests of the manifest's lines; nil where they are not those of a checkpoint.
   private static func digests(_ manifest: Data) -> [(name: String, digest: String)]? {
     let lines = String(decoding: manifest, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)

@@ -16,11 +16,6 @@ public struct CheckpointFiles: Equatable, Sendable {
     self.model = model
     self.trainer = trainer
   }
-
-  /// What a sender declares before it streams them.
-  public var declarations: [CheckpointFile] {
-    [CheckpointFile(name: Self.modelName, model), CheckpointFile(name: Self.trainerName, trainer)]
-  }
 }
 
 /// A checkpoint on disk.

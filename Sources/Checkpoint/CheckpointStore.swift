@@ -26,6 +26,8 @@ public final class CheckpointStore: Sendable {
     public let newest: StoredCheckpoint?
     /// The newer ones that are not valid, newest first.
     public let rejected: [Rejected]
+    /// Those among them that are whole, but hold another state than the journal says.
+    public var strange: [Int] = []
   }
 
   public let directory: String
@@ -90,32 +92,45 @@ public final class CheckpointStore: Sendable {
     return files
   }
 
-  /// Looks from the newest checkpoint downward for one that is whole.
-  /// - Throws: `CheckpointError` if the directory itself cannot be read.
-  public func newestValid() throws -> Search {
+  /// Looks from the newest checkpoint downward for one that is whole and holds the run's state.
+  /// - Parameter journaled: the digest of the state before a step, where it is known.
+  /// - Throws: `CheckpointError` if the directory itself cannot be read, and what `journaled` throws.
+  public func newestValid(journaled: (Int) throws -> Digest128? = { _ in nil }) throws -> Search {
     var rejected: [Rejected] = []
+    var strange: [Int] = []
     for step in try list().reversed() {
-      do { return Search(newest: try verify(step), rejected: rejected) } catch {
-        rejected.append(Rejected(name: Self.name(ofStep: step), reason: "\(error)"))
-      }
+      let expected = try journaled(step)
+      do {
+        let stored = try verify(step)
+        guard let expected, try read(step).stateDigest() != expected else {
+          return Search(newest: stored, rejected: rejected, strange: strange)
+        }
+        strange.append(step)
+        rejected.append(
+          Rejected(name: Self.name(ofStep: step), reason: "its state is not the one that the journal has"))
+      } catch { rejected.append(Rejected(name: Self.name(ofStep: step), reason: "\(error)")) }
     }
-    return Search(newest: nil, rejected: rejected)
+    return Search(newest: nil, rejected: rejected, strange: strange)
+  }
+
+  /// Gives a checkpoint another name, under which it is kept and never found, so that the run can write its own.
+  /// - Returns: that name.
+  /// - Throws: `CheckpointError` if it cannot be renamed.
+  @discardableResult
+  public func setAside(_ step: Int) throws -> String {
+    let name = "rejected-\(Self.name(ofStep: step))"
+    verified.withLock { _ = $0.removeValue(forKey: step) }
+    if try Directory.exists("\(directory)/\(name)") { try Directory.remove("\(directory)/\(name)") }
+    try Directory.rename(path(ofStep: step), to: "\(directory)/\(name)")
+    try Directory.sync(directory)
+    return name
   }
 
   /// Writes a checkpoint whose bytes are at hand; one that exists with the same bytes is left alone.
-  /// - Throws: as `CheckpointWriter.commit`.
+  /// - Throws: as `CheckpointWriter.write`.
   @discardableResult
   public func write(_ step: Int, _ files: CheckpointFiles) throws -> StoredCheckpoint {
-    let writer = try begin(step, files.declarations)
-    try writer.append(CheckpointFiles.modelName, at: 0, files.model)
-    try writer.append(CheckpointFiles.trainerName, at: 0, files.trainer)
-    return try writer.commit()
-  }
-
-  /// Starts a checkpoint whose bytes arrive piece by piece.
-  /// - Throws: `CheckpointError` if the declarations are not those of a checkpoint, or a file cannot be made.
-  public func begin(_ step: Int, _ files: [CheckpointFile]) throws -> CheckpointWriter {
-    try CheckpointWriter(store: self, step: step, files: files)
+    try CheckpointWriter(store: self, step: step).write(files)
   }
 
   /// Removes all checkpoints older than the newest `count` valid ones, and returns their steps.

@@ -2,25 +2,6 @@
 import Foundation
 import Shared
 
-/// A file of a checkpoint as it must be: what a sender declares, and what the manifest keeps.
-public struct CheckpointFile: Hashable, Sendable, Codable {
-  public let name: String
-  /// Bytes.
-  public let size: Int
-  /// SHA-256, 64 hexadecimal digits.
-  public let sha256: String
-
-  public init(name: String, size: Int, sha256: String) {
-    self.name = name
-    self.size = size
-    self.sha256 = sha256
-  }
-
-  public init(name: String, _ contents: Data) {
-    self.init(name: name, size: contents.count, sha256: sha256Hex(contents))
-  }
-}
-
 /// The lines of a manifest.
 struct Manifest: Equatable {
   static let name = "MANIFEST.sha256"
@@ -29,8 +10,10 @@ struct Manifest: Equatable {
 
   let digests: [String: String]
 
-  init(_ files: [CheckpointFile]) {
-    digests = Dictionary(files.map { ($0.name, $0.sha256) }, uniquingKeysWith: { first, _ in first })
+  init(_ files: CheckpointFiles) {
+    digests = [
+      CheckpointFiles.modelName: sha256Hex(files.model), CheckpointFiles.trainerName: sha256Hex(files.trainer),
+    ]
   }
 
   /// - Parameter data: the file's bytes; if it has more than `limit`, as many of them as tell so.

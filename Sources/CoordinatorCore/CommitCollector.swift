@@ -68,6 +68,10 @@ struct CommitCollector {
       throw SharedError(
         .badData, "step \(record.step): rank \(rank) committed another sum than the others; the run cannot go on")
     }
+    guard step.record.clipPairs == record.clipPairs else {
+      throw SharedError(
+        .badData, "step \(record.step): rank \(rank) trained other clips than the others; the run cannot go on")
+    }
     step.shares[rank] = record.share
     waiting[record.step] = step
     return release()

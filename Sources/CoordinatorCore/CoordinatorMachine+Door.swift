@@ -4,12 +4,25 @@ import Shared
 extension CoordinatorMachine {
   mutating func receive(_ message: WorkerMessage, _ payload: Int?, from sender: Sender) {
     let worker = sender.worker
+    if let problem = message.problem(in: settings.limits) {
+      return refuse(message.kind, "\(worker)'s holds what cannot be: \(problem)")
+    }
     if case .hello(let hello) = message { return greet(sender, hello) }
     guard membership.isKnown(worker) else {
       // A worker of an earlier coordinator, or one that was given up; a newcomer's first heartbeat is neither.
       if case .heartbeat(let progress) = message, progress.generation == 0 { return }
       effects.append(.send(.identify(run: settings.run), to: sender))
       return
+    }
+    // What was committed, or copied, is also taken from one that came back and is not in the present generation.
+    switch message {
+    case .fault where !membership.isMember(worker):
+      return refuse(message.kind, "\(worker) is no member of generation \(membership.number)")
+    case .committed, .checkpointReady:
+      guard membership.workers[worker.rank]?.isBelieved == true else {
+        return refuse(message.kind, "\(worker) holds no state of this run, or one that was rolled back")
+      }
+    default: break
     }
     switch message {
     case .hello: break
@@ -71,8 +84,10 @@ extension CoordinatorMachine {
 
   private mutating func committed(_ record: CommitRecord, _ worker: WorkerIdentity) {
     if record.step < collector.next { return send(.acknowledged(step: collector.next), to: worker) }
-    // One that came back may report what was rolled back while it was away.
-    guard membership.workers[worker.rank]?.isBelieved == true else { return }
+    // Each worker reports its steps in order, again and again: none is missing before the next.
+    guard record.step <= collector.reported, record.generation <= membership.number else {
+      return refuse("commit", "\(worker) reports step \(record.step), but step \(collector.reported) comes next")
+    }
     do { unwritten += try collector.take(record, from: worker.rank) } catch {
       return end(.failed(.badData, "\(error)"), at: .once)
     }
@@ -118,6 +133,24 @@ extension CoordinatorMachine {
     }
     // Twice at one step: this is no flipped bit. Where nobody can be believed, the newest checkpoint is the last word.
     if again == nil { end(.failed(.badData, fault.text), at: .once) }
+  }
+}
+
+extension WorkerMessage {
+  /// What to call it.
+  fileprivate var kind: String {
+    switch self {
+    case .hello: "hello"
+    case .heartbeat: "heartbeat"
+    case .standing: "state report"
+    case .prepared: "prepared"
+    case .committed: "commit"
+    case .checkpointReady: "checkpoint"
+    case .evaluated: "evaluation"
+    case .fault: "fault"
+    case .leaving: "leaving"
+    case .blobRequest, .blobPiece: "blob"
+    }
   }
 }
 

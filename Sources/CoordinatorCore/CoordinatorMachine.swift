@@ -25,6 +25,8 @@ package struct CoordinatorMachine {
     package var lanes: Int
     /// Training ends when all steps below are applied.
     package var lastStep: UInt64
+    /// The run's whole length, where this training is to end sooner.
+    package var allSteps: UInt64 = 0
     package var joinWindow = Duration.seconds(60)
     package var suspectAfter = Duration.seconds(1)
     package var evictAfter = Duration.seconds(3)
@@ -36,6 +38,12 @@ package struct CoordinatorMachine {
     package var validationClips = 0
     /// Evaluates a model that is served as the state before step 0, and trains and writes nothing.
     package var evaluatesOnly = false
+
+    /// What every message is bounded by.
+    var limits: MessageLimits {
+      MessageLimits(
+        lanes: lanes, clips: epoch.clips, validationClips: validationClips, lastStep: max(lastStep, allSteps))
+    }
 
     package init(ranks: [Int], lanes: Int, lastStep: UInt64) {
       self.ranks = ranks

@@ -33,7 +33,8 @@ struct EvaluationQueue {
   }
 
   mutating func take(_ task: Int, _ result: EvaluationResult, from worker: WorkerIdentity) {
-    guard assigned[worker]?.task == task else { return }
+    guard let given = assigned[worker], given.task == task, result.clips + result.failed.count == given.clips.count
+    else { return }
     assigned[worker] = nil
     results[task] = result
   }

@@ -126,6 +126,7 @@ extension Membership {
     let members = ring.map { place in
       Member(identity: all[place].identity, endpoint: all[place].hello.endpoint, lanes: shares.lanes[place])
     }
+    rolledBack = min(rolledBack, number - 1)
     let pauses = !wantsStop && step < settings.lastStep && all.allSatisfy { $0.dataLost != nil }
     let made = Generation(
       number: number, startStep: step, members: members, directivesDone: sequence, stops: wantsStop, pauses: pauses,

@@ -14,6 +14,10 @@ public struct Ballot: Hashable, Sendable {
   public var partialChecksum: UInt64
   /// The same of the reduced sum, as it has it.
   public var sumChecksum: UInt64
+  /// `ClipPairs` of the clips that it trained for its partial.
+  public var trainedClips: Digest128
+  /// The same of all lanes, as it expects it from the recipe and the clips that are left out.
+  public var expectedClips: Digest128
   /// The lanes in its partial; the empty ones of a short step count as covered by their owner.
   public var lanes: LaneSet
   /// The number of the newest directive that it holds.
@@ -27,8 +31,8 @@ public struct Ballot: Hashable, Sendable {
 
   public init(
     rank: UInt32, sumDigest: Digest128, weightsDigest: Digest128, scalesDigest: UInt64, partialChecksum: UInt64,
-    sumChecksum: UInt64, lanes: LaneSet, directive: UInt64, raised: [RaisedExponent] = [],
-    nonFinite: [NonFiniteGradient] = []
+    sumChecksum: UInt64, trainedClips: Digest128, expectedClips: Digest128, lanes: LaneSet, directive: UInt64,
+    raised: [RaisedExponent] = [], nonFinite: [NonFiniteGradient] = []
   ) {
     precondition(raised.count <= Ballot.listLimit, "\(raised.count) raised exponents")
     precondition(lanes.words.count <= Ballot.listLimit, "\(lanes.words.count) words of lanes")
@@ -38,6 +42,8 @@ public struct Ballot: Hashable, Sendable {
     self.scalesDigest = scalesDigest
     self.partialChecksum = partialChecksum
     self.sumChecksum = sumChecksum
+    self.trainedClips = trainedClips
+    self.expectedClips = expectedClips
     self.lanes = lanes
     self.directive = directive
     self.raised = raised
@@ -53,7 +59,7 @@ public struct Ballot: Hashable, Sendable {
     put(rank)
     for word in [
       sumDigest.high, sumDigest.low, weightsDigest.high, weightsDigest.low, scalesDigest, partialChecksum,
-      sumChecksum, directive,
+      sumChecksum, trainedClips.high, trainedClips.low, expectedClips.high, expectedClips.low, directive,
     ] { put(word) }
     put(UInt32(lanes.words.count))
     for word in lanes.words { put(word) }
@@ -79,6 +85,8 @@ public struct Ballot: Hashable, Sendable {
     scalesDigest = try reader.next(UInt64.self)
     partialChecksum = try reader.next(UInt64.self)
     sumChecksum = try reader.next(UInt64.self)
+    trainedClips = Digest128(high: try reader.next(UInt64.self), low: try reader.next(UInt64.self))
+    expectedClips = Digest128(high: try reader.next(UInt64.self), low: try reader.next(UInt64.self))
     directive = try reader.next(UInt64.self)
     lanes = LaneSet(words: try reader.list { try $0.next(UInt64.self) })
     raised = try reader.list {

@@ -4,7 +4,7 @@ import Shared
 /// The outcome of an attempt.
 ///
 /// In this order, first found first:
-/// 1. weights, scales or lanes that do not fit together: what was computed from them, overflow and NaN included, says
+/// 1. weights, scales, lanes or clips that do not fit together: what was computed from them, overflow and NaN included, says
 ///    nothing about the data, so the rank at fault is named before anything else;
 /// 2. sums that differ, or that are not the sum of the partials; not where exponents are raised, as those sums lack the
 ///    elements that overflowed, and are thrown away;
@@ -23,8 +23,9 @@ public enum Verdict: Hashable, Sendable {
 
   /// - Parameters:
   ///   - ballots: of all ranks, by position.
-  ///   - laneCount: lanes of a step (V).
-  public static func of(_ ballots: [Ballot], laneCount: Int) -> Verdict {
+  ///   - clips: `ClipPairs` of what each of the step's lanes is to train, by lane. It names the rank that trained
+  ///     something else; whether anybody did is told by the ballots alone.
+  public static func of(_ ballots: [Ballot], clips: [Digest128]) -> Verdict {
     precondition(!ballots.isEmpty, "a verdict without ballots")
     if let odd = dissenters(ballots.map(\.weightsDigest)) {
       return .corrupt(suspects: odd, reason: "the ranks started the step from different weights")
@@ -32,7 +33,8 @@ public enum Verdict: Hashable, Sendable {
     if let odd = dissenters(ballots.map(\.scalesDigest)) {
       return .corrupt(suspects: odd, reason: "the ranks quantised with different scales")
     }
-    if let fault = laneFault(ballots, laneCount) { return fault }
+    if let fault = laneFault(ballots, clips.count) { return fault }
+    if let fault = clipFault(ballots, clips) { return fault }
 
     let raised = Dictionary(ballots.flatMap(\.raised).map { ($0.tensor, $0.exponent) }, uniquingKeysWith: max)
     if raised.isEmpty, let fault = sumFault(ballots) { return fault }
@@ -59,6 +61,19 @@ public enum Verdict: Hashable, Sendable {
     }
     return wrong.isEmpty
       ? nil : .corrupt(suspects: [], reason: "the reduced sum is not the sum of the ranks' partials")
+  }
+
+  /// All must expect the same clips, and have trained them.
+  private static func clipFault(_ ballots: [Ballot], _ clips: [Digest128]) -> Verdict? {
+    if let odd = dissenters(ballots.map(\.expectedClips)) {
+      return .corrupt(suspects: odd, reason: "the ranks expect different clips in the step")
+    }
+    guard ClipPairs.sum(ballots.map(\.trainedClips)) != ballots[0].expectedClips else { return nil }
+    let suspects = ballots.indices.filter { position in
+      let lanes = clips.indices.filter { ballots[position].lanes.contains($0) }
+      return ballots[position].trainedClips != ClipPairs.sum(lanes.map { clips[$0] })
+    }
+    return .corrupt(suspects: suspects, reason: "other clips were trained than those of the step")
   }
 
   /// Each of the lanes 0..<V must be in exactly one partial.

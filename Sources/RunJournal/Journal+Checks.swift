@@ -14,16 +14,34 @@ extension Journal {
       throw JournalError(
         .badData, path, "has layout \(version), and this program knows \(Schema.version); use a newer Tamring")
     }
-    guard access == .create || version > 0 else { throw JournalError.damaged(path, "is not a run's journal") }
-    if access == .reading {
-      guard version == Schema.version else {
-        throw JournalError(.badData, path, "has the older layout \(version); resume the run once to update it")
-      }
-    } else if version < Schema.version {
+    // A coordinator that was killed while it made the journal left the migrator's table alone in it.
+    let isBegun = try access == .create || version > 0 || tables() == ["grdb_migrations"]
+    guard isBegun else { throw JournalError.damaged(path, "is not a run's journal") }
+    if access != .reading {
       try migrate()
+      let reached = try read("checking the journal") { try Int.fetchOne($0, sql: "PRAGMA user_version") ?? 0 }
+      guard reached == Schema.version else { throw JournalError.damaged(path, "says that its layout is \(reached)") }
+    } else if version < Schema.version {
+      throw JournalError(.badData, path, "has the older layout \(version); resume the run once to update it")
     }
     try checkLayout()
+    try checkValues()
     try checkChain()
+  }
+
+  private func tables() throws -> [String] {
+    try read("reading the layout") {
+      try String.fetchAll($0, sql: "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+    }
+  }
+
+  /// Every number is one that its column can hold. The ledger's rows, by far the most, are read by audits alone, which
+  /// check them.
+  private func checkValues() throws {
+    for table in try tables() where table != "consumed" {
+      let problems = try read("checking the values") { try ColumnBounds.problems(table, $0) }
+      if let first = problems.first { throw JournalError.damaged(path, "holds what cannot be: \(first)") }
+    }
   }
 
   /// The tables, indexes and constraints are those that this program makes: with others, queries mean something else.
@@ -37,10 +55,9 @@ extension Journal {
           """)
     }
     let expected = try Self.reporting("making an empty journal", path) {
-      try DatabaseQueue().write { database in
-        for migration in Schema.migrations { try database.execute(sql: migration) }
-        return try layout(database)
-      }
+      let empty = try DatabaseQueue()
+      try Schema.migrator.migrate(empty)
+      return try empty.read(layout)
     }
     guard try read("reading the layout", layout) == expected else {
       throw JournalError.damaged(path, "its tables are not those of layout \(Schema.version)")

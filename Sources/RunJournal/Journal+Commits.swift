@@ -46,6 +46,12 @@ extension Journal {
     try read("reading a step") { try Self.live(step, $0) }
   }
 
+  /// Of the state before a step; nil where no live step led to it, or its row is of an older version.
+  public func stateDigest(before step: Int) throws -> Digest128? {
+    guard step > 0, let row = try commit(step: step - 1) else { return nil }
+    return Digest128(hex: row.stateDigest)
+  }
+
   /// The highest generation of which a step was rolled back; 0 if none was.
   public func rolledBackGeneration() throws -> Int {
     try read("reading the steps") {
@@ -139,6 +145,11 @@ extension Journal {
         .badData, path,
         "step \(step.step) of rank \(step.reporter) contradicts itself: \(step.clips) clips, "
           + "\(commit.consumed.count) listed, loss \(step.loss); run `coordinator audit`")
+    }
+    let pairs = ClipPairs.digest(step: step.step, commit.consumed.map { ($0.lane, $0.clip) }).description
+    guard step.pairsDigest == nil || step.pairsDigest == pairs else {
+      throw JournalError(
+        .badData, path, "step \(step.step): the ranks trained other clips than those of the ledger; the run stops")
     }
     step.chain = step.chain(after: try Self.lastChain(database))
     try noteDifference(step, database)

@@ -208,14 +208,8 @@ extension Journal {
     try Self.reporting(operation, path) { try queue.read(body) }
   }
 
-  /// Brings the layout up to date, all at once: `user_version` belongs to the transaction.
-  func migrate() throws {
-    try write("updating the layout") { database in
-      let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
-      for migration in Schema.migrations.dropFirst(version) { try database.execute(sql: migration) }
-      try database.execute(sql: "PRAGMA user_version = \(Schema.version)")
-    }
-  }
+  /// Brings the layout up to date: whatever stopped an earlier attempt, this one goes on from there.
+  func migrate() throws { try Self.reporting("updating the layout", path) { try Schema.migrator.migrate(queue) } }
 
   /// The one place where SQLite's errors become the journal's.
   static func reporting<Result>(_ operation: String, _ path: String, _ body: () throws -> Result) throws -> Result {

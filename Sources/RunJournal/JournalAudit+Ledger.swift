@@ -54,21 +54,27 @@ extension JournalAudit {
   private mutating func auditEpoch(
     _ epoch: Int, _ rows: [Step], _ leftOut: [Int: Set<Int>], clipsOfFullStep full: Int, _ database: Database
   ) throws {
-    var consumed: [Int: [String]] = [:]
+    var consumed: [Int: [(lane: Int, clip: Int)]] = [:]
     var times: [Int: Int] = [:]
     let entries = try Row.fetchCursor(
       database, sql: "SELECT step, lane, clip FROM consumed WHERE epoch = ? ORDER BY step, lane, clip",
       arguments: [epoch])
     while let entry = try entries.next() {
       let (step, lane, clip): (Int, Int, Int) = (entry[0], entry[1], entry[2])
-      consumed[step, default: []].append("\(lane):\(clip)")
+      consumed[step, default: []].append((lane, clip))
       times[clip, default: 0] += 1
     }
     for row in rows {
       let entries = consumed.removeValue(forKey: row.step) ?? []
       let out = leftOut[row.step]?.count ?? 0
-      if sha256Hex(Data(entries.joined(separator: ",").utf8)) != row.clipsDigest || entries.count != row.clips {
+      let text = entries.map { "\($0.lane):\($0.clip)" }.joined(separator: ",")
+      if sha256Hex(Data(text.utf8)) != row.clipsDigest || entries.count != row.clips {
         report("epoch \(epoch), step \(row.step): the clips consumed are not those that were recorded")
+      }
+      if let pairs = row.pairs, pairs != ClipPairs.digest(step: row.step, entries).description {
+        report(
+          "epoch \(epoch), step \(row.step): the clips consumed are not those that the ranks trained",
+          "go back to a checkpoint before it and check the hosts' memory")
       }
       let expected = endsEpoch(row.step) ? clipCount &- full &* (stepsPerEpoch - 1) : full
       if row.clips &+ out != expected {

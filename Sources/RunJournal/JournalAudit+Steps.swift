@@ -6,7 +6,7 @@ import Shared
 extension JournalAudit {
   private static let chained = [
     "step", "epoch", "generation", "attempt", "digest", "weights_digest", "loss", "top1", "top5", "clips",
-    "learning_rate", "gradient_bits", "clips_digest", "state_digest",
+    "learning_rate", "gradient_bits", "clips_digest", "state_digest", "pairs_digest",
   ]
 
   /// The rows in the order in which they were written: no gap, one live row a step, the chain.
@@ -17,10 +17,12 @@ extension JournalAudit {
     while let row = try rows.next() {
       let step = Step(
         step: row["step"], epoch: row["epoch"], generation: row["generation"], weights: row["weights_digest"],
-        state: row["state_digest"], clips: row["clips"], clipsDigest: row["clips_digest"],
+        state: row["state_digest"], clips: row["clips"], clipsDigest: row["clips_digest"], pairs: row["pairs_digest"],
         rolledBack: row["rolled_back"])
       let id: Int = row["id"]
-      let columns = Self.chained.filter { $0 != "state_digest" || !step.state.isEmpty }.map { Self.text(row[$0]) }
+      let columns = Self.chained.filter {
+        $0 == "state_digest" ? !step.state.isEmpty : $0 == "pairs_digest" ? step.pairs != nil : true
+      }.map { Self.text(row[$0]) }
       let written: String = row["chain"]
       if written != sha256Hex(Data("\(chain)\n\(columns.joined(separator: "|"))".utf8)) {
         report("the row of step \(step.step) (id \(id)) is not the one that was written")

@@ -35,6 +35,7 @@ public struct JournalAudit: Sendable {
     var state: String
     var clips: Int
     var clipsDigest: String
+    var pairs: String?
     var rolledBack: Bool
   }
 
@@ -42,6 +43,11 @@ public struct JournalAudit: Sendable {
   /// One line each: what, where, what to do.
   public var problems: [String] = []
   public var steps: Int { live.count }
+  /// Of the state before each step, where a live step led to it and the journal knows.
+  public var stateDigests: [Int: String] {
+    Dictionary(
+      live.filter { !$0.state.isEmpty }.map { ($0.step &+ 1, $0.state) }, uniquingKeysWith: { first, _ in first })
+  }
   public internal(set) var wholeEpochs = 0
   public internal(set) var generations = 0
   /// By step.
@@ -138,30 +144,33 @@ public struct JournalAudit: Sendable {
     clipCount = run["clips"]
     stepsPerEpoch = run["steps_per_epoch"]
     let epochs: Int = run["epochs"]
-    guard [clipCount, stepsPerEpoch, epochs].allSatisfy({ (1...Int(Int32.max)).contains($0) }) else {
-      report("a run of \(clipCount) clips, \(stepsPerEpoch) steps an epoch and \(epochs) epochs cannot be")
-      return false
-    }
     lastStep = epochs * stepsPerEpoch - 1
     return true
   }
 
-  /// SQLite keeps any value in any column; all that follows relies on what the columns are declared as.
+  /// The tables and columns that the audit reads.
+  private static let columns = [
+    "runs": "clips steps_per_epoch epochs", "members": "rank incarnation joined_at left_at",
+    "generations": "number start_step",
+    "steps": "id step epoch generation attempt digest weights_digest loss top1 top5 clips learning_rate gradient_bits "
+      + "clips_digest state_digest pairs_digest chain rolled_back",
+    "verdicts": "step clip epoch", "consumed": "epoch clip step lane", "clips": "clip id path bytes hash",
+    "checkpoints": "id step manifest_sha256 bytes removed_at reason", "events": "text",
+  ]
+
+  /// SQLite keeps any value in any column; all that follows relies on what the columns can hold.
   private mutating func isSound(_ tables: Set<String>, _ database: Database) throws -> Bool {
     let before = problems.count
-    let kinds = ["INTEGER": "integer", "INT": "integer", "REAL": "real", "TEXT": "text"]
     for table in ["runs", "members", "generations", "steps", "verdicts", "consumed", "clips", "checkpoints", "events"] {
       guard tables.contains(table) else {
         report("the table \(table) is missing")
         continue
       }
-      for column in try Row.fetchAll(database, sql: "SELECT name, type FROM pragma_table_info('\(table)')") {
-        let name: String = column["name"]
-        let kind = kinds[column["type"]] ?? "null"
-        let wrong = try Int.fetchOne(
-          database, sql: "SELECT count(*) FROM \(table) WHERE typeof(\(name)) NOT IN ('null', '\(kind)')")
-        if let wrong, wrong > 0 { report("\(wrong) values of \(table).\(name) are not \(kind)") }
+      let present = try String.fetchSet(database, sql: "SELECT name FROM pragma_table_info('\(table)')")
+      for column in Self.columns[table, default: ""].split(separator: " ") where !present.contains(String(column)) {
+        report("the column \(table).\(column) is missing")
       }
+      for problem in try ColumnBounds.problems(table, database) { report(problem) }
     }
     return problems.count == before
   }

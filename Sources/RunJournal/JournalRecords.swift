@@ -190,13 +190,11 @@ public struct DirectiveRecord: JournalRecord {
   public static let databaseTableName = "directives"
   public var seq: Int
   public var kind: String
-  public var argument: String
   public var issuedAt: Date
 
-  public init(seq: Int, kind: String, argument: String, issuedAt: Date) {
+  public init(seq: Int, kind: String, issuedAt: Date) {
     self.seq = seq
     self.kind = kind
-    self.argument = argument
     self.issuedAt = issuedAt
   }
 }

@@ -46,6 +46,8 @@ public struct StepRecord: JournalRecord {
   public var gradientBits: Int
   /// Of the clips consumed; filled in by the journal.
   public internal(set) var clipsDigest = ""
+  /// `ClipPairs` of the clips that the ranks trained, by their own account; nil in rows of older versions.
+  public var pairsDigest: String?
   /// Bytes that the ring would have carried uncompressed, and those it did carry, over all ranks.
   public var rawBytes: Int
   public var wireBytes: Int
@@ -60,8 +62,8 @@ public struct StepRecord: JournalRecord {
 
   public init(
     step: Int, epoch: Int, generation: Int, attempt: Int, digest: String, weightsDigest: String,
-    stateDigest: String = "", loss: Double, top1: Int, top5: Int, clips: Int, learningRate: Double, gradientBits: Int,
-    rawBytes: Int, wireBytes: Int,
+    stateDigest: String = "", pairsDigest: String? = nil, loss: Double, top1: Int, top5: Int, clips: Int,
+    learningRate: Double, gradientBits: Int, rawBytes: Int, wireBytes: Int,
     ringSeconds: Double, computeSeconds: Double, decodeWaitSeconds: Double, reporter: Int, committedAt: Date
   ) {
     self.step = step
@@ -71,6 +73,7 @@ public struct StepRecord: JournalRecord {
     self.digest = digest
     self.weightsDigest = weightsDigest
     self.stateDigest = stateDigest
+    self.pairsDigest = pairsDigest
     self.loss = loss
     self.top1 = top1
     self.top5 = top5
@@ -93,7 +96,8 @@ public struct StepRecord: JournalRecord {
       String(step), String(epoch), String(generation), String(attempt), digest, weightsDigest, bits(loss),
       String(top1), String(top5), String(clips), bits(learningRate), String(gradientBits), clipsDigest,
     ]
-    return (stateDigest.isEmpty ? columns : columns + [stateDigest]).joined(separator: "|")
+    let later = [stateDigest, pairsDigest ?? ""].filter { !$0.isEmpty }
+    return (columns + later).joined(separator: "|")
   }
 
   /// The chain's next link: SHA-256 of the previous link (64 digits; empty before the first row), a newline and
@@ -104,6 +108,7 @@ public struct StepRecord: JournalRecord {
   func agrees(with other: StepRecord) -> Bool {
     step == other.step && epoch == other.epoch && digest == other.digest && weightsDigest == other.weightsDigest
       && clipsDigest == other.clipsDigest
+      && (pairsDigest == nil || other.pairsDigest == nil || pairsDigest == other.pairsDigest)
   }
 
   private func bits(_ value: Double) -> String {

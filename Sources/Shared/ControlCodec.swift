@@ -4,7 +4,7 @@ import Foundation
 /// One control message as parts: `[header, payload?]`. The header is two bytes of magic, one of version, one
 /// reserved, then JSON.
 public enum ControlCodec {
-  public static let version: UInt8 = 1
+  public static let version: UInt8 = 2
   /// Bytes of a header at most.
   public static let headerLimit = 4 << 20
   /// Bytes of a blob's piece at most.

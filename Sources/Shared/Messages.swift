@@ -271,6 +271,8 @@ public struct CommitRecord: Hashable, Sendable, Codable {
   public var top1: Int
   public var top5: Int
   public var clips: Int
+  /// `ClipPairs` of the clips of all lanes, which the vote compared with what the ranks trained.
+  public var clipPairs: Digest128
   public var learningRate: Double
   /// The step changed nothing, because its gradient was not finite and the recipe says to skip such steps.
   public var skipped: Bool
@@ -294,7 +296,8 @@ public struct CommitRecord: Hashable, Sendable, Codable {
 
   public init(
     generation: UInt32, step: UInt64, attempt: UInt8, digest: Digest128, weights: Digest128, after: Digest128,
-    loss: Double, top1: Int, top5: Int, clips: Int, learningRate: Double, skipped: Bool, share: Share
+    loss: Double, top1: Int, top5: Int, clips: Int, clipPairs: Digest128 = ClipPairs.none, learningRate: Double,
+    skipped: Bool, share: Share
   ) {
     self.generation = generation
     self.step = step
@@ -306,6 +309,7 @@ public struct CommitRecord: Hashable, Sendable, Codable {
     self.top1 = top1
     self.top5 = top5
     self.clips = clips
+    self.clipPairs = clipPairs
     self.learningRate = learningRate
     self.skipped = skipped
     self.share = share
@@ -334,9 +338,13 @@ public struct EvaluationResult: Hashable, Sendable, Codable {
   public init() {}
 
   public static func += (sum: inout EvaluationResult, other: EvaluationResult) {
-    sum.clips += other.clips
-    sum.top1 += other.top1
-    sum.top5 += other.top5
+    func add(_ a: Int, _ b: Int) -> Int {
+      let (total, overflow) = a.addingReportingOverflow(b)
+      return overflow ? .max : total
+    }
+    sum.clips = add(sum.clips, other.clips)
+    sum.top1 = add(sum.top1, other.top1)
+    sum.top5 = add(sum.top5, other.top5)
     sum.failed += other.failed
   }
 }

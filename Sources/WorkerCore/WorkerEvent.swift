@@ -43,15 +43,16 @@ package enum WorkerEvent {
   /// The sum is complete.
   case reduced
   /// All ballots of the step in flight are here, by position.
-  /// - Parameter describe: puts gradients that are not finite into words.
-  case ballots([Ballot], describe: ([NonFiniteGradient]) -> String)
+  /// - Parameters:
+  ///   - clips: `ClipPairs` of what each of the step's lanes is to train.
+  ///   - describe: puts gradients that are not finite into words.
+  case ballots([Ballot], clips: [Digest128], describe: ([NonFiniteGradient]) -> String)
   case applied(CommitRecord)
   case evaluated(task: Int, EvaluationResult)
 }
 
 /// What the recipe says about a worker's conduct.
 package struct RunRules: Sendable {
-  package var lanes: Int
   package var skipsNonFinite = false
   /// Whether the state before a step is kept as a checkpoint.
   package var isCheckpoint: @Sendable (UInt64) -> Bool
@@ -66,8 +67,7 @@ package struct RunRules: Sendable {
   /// A connection over which nothing was heard for so long is made anew.
   package var reconnectAfter = Duration.seconds(3)
 
-  package init(lanes: Int, isCheckpoint: @escaping @Sendable (UInt64) -> Bool) {
-    self.lanes = lanes
+  package init(isCheckpoint: @escaping @Sendable (UInt64) -> Bool) {
     self.isCheckpoint = isCheckpoint
   }
 }

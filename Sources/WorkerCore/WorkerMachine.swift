@@ -99,7 +99,7 @@ package struct WorkerMachine {
     case .laneFailed(let step, let lane, let clip, let reason): failed(step, lane, clip, reason)
     case .probed(let reads, let clip, let reason): probed(reads, clip, reason)
     case .reduced: ask { $0.reduced() }
-    case .ballots(let ballots, let describe): decide(ballots, describe)
+    case .ballots(let ballots, let clips, let describe): decide(ballots, clips, describe)
     case .applied(let record): ask { $0.applied(record) }
     case .evaluated(let task, let result):
       if result.clips == 0, !result.failed.isEmpty {
@@ -232,9 +232,9 @@ package struct WorkerMachine {
     effects.append(.send(.evaluated(task: task, result)))
   }
 
-  private mutating func decide(_ ballots: [Ballot], _ describe: ([NonFiniteGradient]) -> String) {
+  private mutating func decide(_ ballots: [Ballot], _ clips: [Digest128], _ describe: ([NonFiniteGradient]) -> String) {
     guard session.phase == .voting, let step = session.next, let rules else { return }
-    switch Verdict.of(ballots, laneCount: rules.lanes) {
+    switch Verdict.of(ballots, clips: clips) {
     case .commit(let directive): ask { $0.agreed(directive: directive, skipping: false) }
     case .repeatStep(let entries):
       raised = entries

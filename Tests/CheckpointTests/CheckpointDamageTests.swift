@@ -117,7 +117,7 @@ private let fileNames = CheckpointFiles.names + [Manifest.name]
       let files = CheckpointFiles(model: Data([1]), trainer: trainer)
       try put(files.model, CheckpointFiles.modelName)
       try put(files.trainer, CheckpointFiles.trainerName)
-      try put(Manifest(files.declarations).data, Manifest.name)
+      try put(Manifest(files).data, Manifest.name)
       try expectRejected("trainer.safetensors: its header says no step", "\(trainer.count) bytes")
     }
     #expect(throws: CheckpointError.self) { try store.write(3, SampleState.checkpoint(step: 4)) }

@@ -15,7 +15,7 @@ private struct Damage {
 }
 
 @Suite(.serialized, .timeLimit(.minutes(5))) struct AuditTests {
-  @Test("both audits find a whole run ok, and each of 18 kinds of damage to a copy of it")
+  @Test("both audits find a whole run ok, and each of 22 kinds of damage to a copy of it")
   func damaged() throws {
     let cluster = try LocalCluster()
     // Where training ends, there is a checkpoint; of those before, a newer one may take the place.
@@ -55,7 +55,7 @@ private struct Damage {
         statements: [
           "INSERT INTO steps SELECT 99, step, epoch, generation, attempt, digest, weights_digest, loss, top1, top5, "
             + "clips, learning_rate, gradient_bits, clips_digest, raw_bytes, wire_bytes, ring_seconds, "
-            + "compute_seconds, decode_wait_seconds, reporter, committed_at, chain, duplicates, 1, state_digest "
+            + "compute_seconds, decode_wait_seconds, reporter, committed_at, chain, duplicates, 1, state_digest, pairs_digest "
             + "FROM steps WHERE step = 21"
         ], problem: "step 21 was written again (id 99)"),
       Damage(
@@ -81,6 +81,19 @@ private struct Damage {
         statements: ["UPDATE clips SET hash = 'x' WHERE clip = 8"],
         problem: "index/train.tsv: clip 8 is not the journal's"),
       Damage(statements: ["UPDATE steps SET clips = 'x' WHERE step = 1"], problem: "1 values of steps.clips are not"),
+      Damage(
+        statements: ["UPDATE steps SET pairs_digest = '00000000000000000000000000000000' WHERE step = 4"],
+        rechained: true,
+        problem: "epoch 0, step 4: the clips consumed are not those that the ranks trained; "),
+      Damage(
+        statements: ["UPDATE generations SET number = 4294967296 WHERE number > 1"],
+        problem: "1 values of generations.number are not whole numbers from 0 to 2147483647; "),
+      Damage(
+        statements: ["UPDATE runs SET epochs = -9223372036854775808"],
+        problem: "1 values of runs.epochs are not whole numbers from 1 to 2147483647; "),
+      Damage(
+        files: { try Self.replaceState("\($0)", older) },
+        problem: "checkpoints/\(older): its state is not the one that the journal has; "),
       Damage(statements: ["DELETE FROM checkpoints"], problem: "checkpoints/step-00000022: is not in the journal; "),
       Damage(files: { try Self.flip("\($0)/\(model)") }, problem: "\(model): its SHA-256 is not the manifest's; "),
       Damage(
@@ -99,6 +112,23 @@ private struct Damage {
     ]
   }
 
+  /// A whole checkpoint of another training takes the place of the run's, in the journal too.
+  private static func replaceState(_ run: String, _ name: String) throws {
+    let path = "\(run)/checkpoints/\(name)"
+    try flip("\(path)/model.safetensors")
+    let manifest = try ["model.safetensors", "trainer.safetensors"].map { name in
+      "\(sha256Hex(try Data(contentsOf: URL(fileURLWithPath: "\(path)/\(name)"))))  \(name)\n"
+    }.joined()
+    try Data(manifest.utf8).write(to: URL(fileURLWithPath: "\(path)/MANIFEST.sha256"))
+    let queue = try DatabaseQueue(path: "\(run)/run.db")
+    try queue.write {
+      try $0.execute(
+        sql: "UPDATE checkpoints SET manifest_sha256 = ? WHERE path LIKE ?",
+        arguments: [sha256Hex(Data(manifest.utf8)), "%\(name)"])
+    }
+    try queue.close()
+  }
+
   private static func flip(_ path: String) throws {
     var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
     bytes[bytes.count / 2] ^= 1
@@ -113,7 +143,7 @@ private struct Damage {
       var chain = ""
       let columns = """
         step, epoch, generation, attempt, digest, weights_digest, loss, top1, top5, clips, learning_rate,
-        gradient_bits, clips_digest, state_digest
+        gradient_bits, clips_digest, state_digest, pairs_digest
         """
       for id in try Int.fetchAll(database, sql: "SELECT id FROM steps ORDER BY id") {
         let row = try #require(try Row.fetchOne(database, sql: "SELECT \(columns) FROM steps WHERE id = \(id)"))
@@ -167,6 +197,51 @@ private struct Damage {
     for audit in try cluster.audits("run") { #expect(audit.status == 0, "\(audit.output)") }
     let kept = "SELECT step FROM checkpoints WHERE removed_at IS NULL ORDER BY step"
     #expect(try cluster.query("run", kept, as: Int.self) == [10, 12])
+  }
+
+  @Test("a checkpoint whose state is not the journal's is left out when a run is resumed, and the next older is taken")
+  func strangersState() throws {
+    let cluster = try LocalCluster()
+    for steps in ["5", "10"] {
+      let trained = try cluster.train("run", hosts: "localhost", ["--steps", steps])
+      #expect(trained.status == 0, "\(trained.output)")
+    }
+    try Self.replaceState(cluster.folder.path("run"), "step-00000010")
+    let resumed = try cluster.train("run", hosts: "localhost", ["--steps", "12"])
+    #expect(resumed.status == 0, "\(resumed.output)")
+    #expect(resumed.output.contains("step-00000010 is left out: its state is not the one that the journal has"))
+    for audit in try cluster.audits("run") { #expect(audit.status == 0, "\(audit.output)") }
+    let names = try FileManager.default.contentsOfDirectory(atPath: cluster.folder.path("run/checkpoints"))
+    #expect(names.contains("rejected-step-00000010") && names.contains("step-00000012"))
+  }
+
+  @Test("a journal with a number that cannot be is refused by every command with one line, and no command traps")
+  func impossibleNumbers() throws {
+    let cluster = try LocalCluster(clips: 12)
+    let trained = try cluster.train("run", hosts: "localhost", ["--steps", "3"])
+    #expect(trained.status == 0, "\(trained.output)")
+    for (number, statement) in [
+      "update runs set steps_per_epoch=0", "update runs set steps_per_epoch=-9223372036854775808",
+      "update runs set epochs=9223372036854775807", "update runs set epochs=-9223372036854775808",
+      "update members set left_at=null, pid=2147483648", "update members set left_at=null, pid=4294967296",
+      "update generations set number=-1", "update generations set number=9223372036854775807",
+      "update generations set number=4294967296",
+    ].enumerated() {
+      let name = "copy\(number)"
+      try FileManager.default.copyItem(atPath: cluster.folder.path("run"), toPath: cluster.folder.path(name))
+      try execute([statement], rechained: false, cluster.folder.path("\(name)/run.db"))
+      let status = try cluster.run(LocalCluster.program("coordinator"), ["status", cluster.folder.path(name)])
+      let resumed = try cluster.train(name, hosts: "localhost", ["--steps", "4"])
+      for finished in [status, resumed] {
+        #expect(finished.status == 65, "\(statement): \(finished.output)")
+        let lines = finished.output.split(separator: "\n").filter { $0.contains("are not whole numbers from") }
+        #expect(lines.count == 1, "\(statement): \(finished.output)")
+      }
+      for audit in try cluster.audits(name) {
+        #expect(audit.status == 1 && audit.output.split(separator: "\n").count == 1, "\(statement): \(audit.output)")
+        #expect(audit.output.contains("are not whole numbers from"))
+      }
+    }
   }
 
   @Test("a folder without a run gets one line and exit code 65 from both")

@@ -146,7 +146,8 @@ import Testing
   func ballots() throws {
     let ballot = Ballot(
       rank: 7, sumDigest: Digest128(high: 1, low: 2), weightsDigest: Digest128(high: 3, low: 4), scalesDigest: 5,
-      partialChecksum: .max, sumChecksum: 6, lanes: LaneSet([0, 64, 130]), directive: 9,
+      partialChecksum: .max, sumChecksum: 6, trainedClips: Digest128(high: 10, low: 11),
+      expectedClips: Digest128(high: 12, low: 13), lanes: LaneSet([0, 64, 130]), directive: 9,
       raised: [RaisedExponent(tensor: 1, exponent: -30), RaisedExponent(tensor: 2, exponent: 4)],
       nonFinite: [NonFiniteGradient(tensor: .max, lane: 3)])
     let bytes = ballot.encoded()

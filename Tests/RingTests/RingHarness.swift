@@ -158,7 +158,7 @@ final class RingHarness {
         session.offer(ballot(position, sums[current][position], partials[current][position]))
       }
       if let ballots = session.ballots, current >= 0 {
-        let verdict = Verdict.of(ballots, laneCount: size)
+        let verdict = Verdict.of(ballots, clips: clips)
         if verdict != .commit(directive: 10) { throw RingError(.failed, "step \(current): \(verdict)") }
       }
       return step.allSatisfy { $0 == partials.count - 1 } && sessions.allSatisfy { $0.ballots != nil }
@@ -166,10 +166,14 @@ final class RingHarness {
     return sums
   }
 
+  /// Rank i trains clip i in lane i.
+  private var clips: [Digest128] { sessions.indices.map { ClipPairs.digest(step: 0, lane: $0, clips: [$0]) } }
+
   func ballot(_ position: Int, _ sum: IntegerVectors, _ partial: IntegerVectors) -> Ballot {
     Ballot(
       rank: UInt32(position), sumDigest: sum.digest(), weightsDigest: Digest128(high: 1, low: 2), scalesDigest: 3,
-      partialChecksum: partial.linearChecksum(), sumChecksum: sum.linearChecksum(), lanes: LaneSet([position]),
-      directive: UInt64(10 + position))
+      partialChecksum: partial.linearChecksum(), sumChecksum: sum.linearChecksum(),
+      trainedClips: ClipPairs.digest(step: 0, lane: position, clips: [position]),
+      expectedClips: ClipPairs.sum(clips), lanes: LaneSet([position]), directive: UInt64(10 + position))
   }
 }

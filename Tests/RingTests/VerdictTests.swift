@@ -4,14 +4,21 @@ import Testing
 @testable import Ring
 
 @Suite struct VerdictTests {
+  /// Lane i of the step trains clip 10 + i.
+  private static func clips(_ count: Int) -> [Digest128] {
+    (0..<count).map { ClipPairs.digest(step: 3, lane: $0, clips: [10 + $0]) }
+  }
+
   /// The partials' checksums are −1, 0, 1, …; `sumChecksum` is their total where nothing is wrong.
   private func ballots(_ lanes: [[Int]]) -> [Ballot] {
+    let count = lanes.joined().count
     let total = lanes.indices.reduce(UInt64(0)) { $0 &+ (UInt64($1) &- 1) }
     return lanes.enumerated().map { position, lanes in
       Ballot(
         rank: UInt32(position), sumDigest: Digest128(high: 1, low: 1), weightsDigest: Digest128(high: 2, low: 2),
         scalesDigest: 3, partialChecksum: UInt64(position) &- 1,
-        sumChecksum: total, lanes: LaneSet(lanes),
+        sumChecksum: total, trainedClips: ClipPairs.sum(lanes.map { Self.clips(4)[$0] }),
+        expectedClips: ClipPairs.sum(Self.clips(count)), lanes: LaneSet(lanes),
         directive: UInt64(20 - position))
     }
   }
@@ -20,7 +27,7 @@ import Testing
   private func verdict(_ change: (inout [Ballot]) -> Void) -> Verdict {
     var all = ballots([[0, 3], [1], [2]])
     change(&all)
-    return Verdict.of(all, laneCount: 4)
+    return Verdict.of(all, clips: Self.clips(4))
   }
 
   private func suspects(_ verdict: Verdict) -> [Int]? {
@@ -32,7 +39,7 @@ import Testing
   func commit() {
     #expect(verdict { _ in } == .commit(directive: 18))
     let alone = ballots([[0, 1]])
-    #expect(Verdict.of(alone, laneCount: 2) == .commit(directive: 20))
+    #expect(Verdict.of(alone, clips: Self.clips(2)) == .commit(directive: 20))
   }
 
   @Test("the odd one out is named; without a majority all are")
@@ -49,7 +56,7 @@ import Testing
         }) == [0, 1, 2])
     var two = ballots([[0], [1]])
     two[1].weightsDigest = other
-    #expect(suspects(Verdict.of(two, laneCount: 2)) == [0, 1])
+    #expect(suspects(Verdict.of(two, clips: Self.clips(2))) == [0, 1])
   }
 
   @Test("a sum that is not the sum of the partials is not applied, and nobody is blamed for it")
@@ -61,9 +68,9 @@ import Testing
   func oddOfTwo() {
     var two = ballots([[0], [1]])
     two[1].sumDigest = Digest128(high: 9, low: 9)
-    #expect(suspects(Verdict.of(two, laneCount: 2)) == [0, 1])
+    #expect(suspects(Verdict.of(two, clips: Self.clips(2))) == [0, 1])
     two[1].sumChecksum = 7
-    #expect(suspects(Verdict.of(two, laneCount: 2)) == [1])
+    #expect(suspects(Verdict.of(two, clips: Self.clips(2))) == [1])
   }
 
   @Test("lanes twice, lanes missing and lanes too many are faults")
@@ -72,6 +79,31 @@ import Testing
     #expect(suspects(verdict { $0[1].lanes = LaneSet() }) == [0, 1, 2])
     #expect(suspects(verdict { $0[1].lanes = LaneSet([1, 4]) }) == [0, 1, 2])
     #expect(suspects(verdict { $0[1].lanes = LaneSet([1, 70]) }) == [0, 1, 2])
+  }
+
+  @Test("a rank that trained another clip than the step's is named, whatever its sums; so is one that expects others")
+  func clips() {
+    let other = ClipPairs.digest(step: 3, lane: 1, clips: [99])
+    #expect(suspects(verdict { $0[1].trainedClips = other }) == [1])
+    #expect(
+      suspects(
+        verdict {
+          $0[1].trainedClips = other
+          $0[1].raised = [RaisedExponent(tensor: 0, exponent: 1)]
+          $0[2].nonFinite = [NonFiniteGradient(tensor: 4, lane: 1)]
+        }) == [1])
+    #expect(suspects(verdict { $0[2].expectedClips = other }) == [2])
+    // The right clips in the wrong lanes are other clips.
+    let (one, two) = (ClipPairs.digest(step: 3, lane: 1, clips: [12]), ClipPairs.digest(step: 3, lane: 2, clips: [11]))
+    #expect(
+      suspects(
+        verdict {
+          $0[1].trainedClips = one
+          $0[2].trainedClips = two
+        }) == [1, 2])
+    var alone = ballots([[0, 1]])
+    alone[0].trainedClips = ClipPairs.none
+    #expect(suspects(Verdict.of(alone, clips: Self.clips(2))) == [0])
   }
 
   @Test("raised exponents merge to their maxima, and come before differing sums")

@@ -128,7 +128,10 @@ private struct AuditedRun {
         ["UPDATE members SET left_at = '2040-01-01' WHERE incarnation = 'b'"], "rank 1 was two workers at once: b and c"
       ),
       (["UPDATE runs SET epochs = 1"], "step 5 is beyond the run's last"),
-      (["UPDATE runs SET steps_per_epoch = 0"], "0 steps an epoch and 2 epochs cannot be"),
+      (
+        ["UPDATE runs SET steps_per_epoch = 0"],
+        "1 values of runs.steps_per_epoch are not whole numbers from 1 to 2147483647"
+      ),
       (["DELETE FROM clips WHERE clip = 6"], "its 6 clips are not the 7 of the run"),
       (["UPDATE clips SET id = 'c0' WHERE clip = 3"], "clip 3 has not an id after that of the clip before"),
       (["DELETE FROM consumed WHERE epoch = 0 AND clip = 1"], "epoch 0 is over without clip 1"),
@@ -154,11 +157,15 @@ private struct AuditedRun {
         "the verdict about clip 0 in step 6 of epoch 2 is about no"
       ),
       (["UPDATE checkpoints SET step = 7"], "the checkpoint of step 7 is ahead of its 6 steps"),
-      (["UPDATE steps SET top1 = 'many' WHERE id = 2"], "1 values of steps.top1 are not integer"),
+      (
+        ["UPDATE steps SET top1 = 'many' WHERE id = 2"],
+        "1 values of steps.top1 are not whole numbers from 0 to 2147483647"
+      ),
+      (["ALTER TABLE consumed DROP COLUMN lane"], "the column consumed.lane is missing"),
       (["DROP TABLE verdicts"], "the table verdicts is missing"),
     ])
   func damage(statements: [String], problem: String) throws {
-    let readable = !["many", "DROP TABLE verdicts"].contains { statements[0].contains($0) }
+    let readable = !["many", "DROP COLUMN", "DROP TABLE verdicts"].contains { statements[0].contains($0) }
     let found = try AuditedRun().problems(after: statements, rechained: readable)
     #expect(found.contains { $0.contains("run.db: ") && $0.contains(problem) }, "\(found)")
     #expect(found.allSatisfy { !$0.contains("is not the one that was written") }, "\(found)")

@@ -69,7 +69,7 @@ private let exactlyOnce = """
       number: 1, startStep: 0, reason: "start", lanes: [0: [0], 1: [1, 2]], ring: [1, 0], createdAt: time)
     let checkpoint = CheckpointRecord(step: 2, path: "p", manifestSha256: "m", bytes: 7, createdAt: time)
     let evaluation = EvaluationRecord(step: 2, clips: 4, top1: 1, top5: 3, loss: 2.5, at: time)
-    let directive = DirectiveRecord(seq: 3, kind: "checkpoint", argument: "2", issuedAt: time)
+    let directive = DirectiveRecord(seq: 3, kind: "checkpoint", issuedAt: time)
     let event = EventRecord(at: time, level: .warning, source: "rank 1", text: "late")
     try journal.memberJoined(member)
     try journal.record(generation)

@@ -8,6 +8,8 @@ enum Harm {
   case hang
   /// Memory: the reduced sum, or the own partial, has a flipped bit when the rank votes.
   case flipSum, flipPartial
+  /// A lane trains another clip than the step's.
+  case mistakeClip
   /// Nothing passes between this worker and the coordinator, or a peer.
   case cutFromCoordinator(Nanoseconds)
   case cutFromPeer(Nanoseconds, oneWay: Bool)
@@ -138,7 +140,8 @@ struct Scenario {
     case 30..<45: return .pause(pause(&random))
     case 45..<48: return .hang
     case 48..<51: return .flipSum
-    case 51..<54: return .flipPartial
+    case 51..<53: return .flipPartial
+    case 53: return .mistakeClip
     case 54..<60: return .cutFromCoordinator(cut(&random))
     case 60..<67: return .cutFromPeer(cut(&random), oneWay: random.chance(400))
     case 67..<80: return .crashCoordinator(down: down(&random))

@@ -83,7 +83,7 @@ final class SimulatedCoordinator {
     case .childEnded(let rank, let pid):
       guard fleet[rank] == pid else { return }
       fleet[rank] = nil
-      handle(.processEnded(rank: rank, process: Int32(pid), reason: "its process ended"))
+      handle(.processEnded(rank: rank, process: Int32(pid + 1), reason: "its process ended"))
     case .wroteCheckpoint(let step, let outcome): finishWriting(step, outcome)
     case .readCheckpoint(let step):
       guard let state = world.disk.checkpoints[step] else {
@@ -141,9 +141,9 @@ final class SimulatedCoordinator {
       guard fleet[rank] == nil else { return nil }
       let pid = world.startWorker(rank).pid
       fleet[rank] = pid
-      return .processStarted(rank: rank, process: Int32(pid))
+      return .processStarted(rank: rank, process: Int32(pid + 1))
     case .adopt(let rank, let process):
-      let pid = Int(process)
+      let pid = Int(process) - 1
       guard world.workers[pid].isAlive, !watches(pid) else {
         return .processNotAdopted(rank: rank, process: process)
       }
@@ -151,7 +151,7 @@ final class SimulatedCoordinator {
       world.count { $0.adopted += 1 }
     case .inspect(let worker, _):
       if world.scenario.launch == .local, !isAlive(worker) { return .processVanished(worker) }
-    case .endProcess(let process): kill(Int(process))
+    case .endProcess(let process): kill(Int(process) - 1)
     case .endAllProcesses: for pid in fleet.values.sorted() { kill(pid) }
     case .report(let event):
       if event.kind == .corruption { world.count { $0.corruptions += 1 } }
@@ -250,10 +250,10 @@ final class SimulatedCoordinator {
   private func write(_ steps: [CommittedStep], _ excluded: [ClipVerdict]) throws {
     for step in steps {
       let record = step.record
-      let clips = (0..<world.training.lanes).flatMap {
+      let lanes = (0..<world.training.lanes).map {
         world.training.clips(step: record.step, lane: $0, without: excluded)
       }
-      try world.disk.recordCommit(record, consumed: clips, epoch: world.training.epoch(of: record.step))
+      try world.disk.recordCommit(record, consumed: lanes, epoch: world.training.epoch(of: record.step))
       world.log("step \(record.step) is in the journal")
     }
     world.moment(.wroteCommit, nil)

@@ -41,7 +41,7 @@ struct SimulatedDisk {
     }
   }
 
-  mutating func recordCommit(_ record: CommitRecord, consumed clips: [Int], epoch: Int) throws {
+  mutating func recordCommit(_ record: CommitRecord, consumed lanes: [[Int]], epoch: Int) throws {
     if record.step < nextStep {
       let known = rows[live[Int(record.step)]].record
       guard known.digest == record.digest, known.weights == record.weights else {
@@ -53,6 +53,11 @@ struct SimulatedDisk {
       throw Violation(text: "I3: step \(record.step) is reported, but step \(nextStep) was not")
     }
     guard record.clips > 0 else { throw Violation(text: "I2: step \(record.step) was trained without any clip") }
+    let clips = lanes.flatMap(\.self)
+    let pairs = lanes.enumerated().map { ClipPairs.digest(step: record.step, lane: $0, clips: $1) }
+    guard record.clipPairs == ClipPairs.sum(pairs) else {
+      throw Violation(text: "I2: step \(record.step) trained other clips than the ledger's")
+    }
     guard record.clips == clips.count else {
       throw Violation(text: "I2: step \(record.step) counts \(record.clips) clips, and its lanes have \(clips.count)")
     }

@@ -24,6 +24,8 @@ struct SimulatedWork {
   private(set) var exponent: Int32 = 0
   private(set) var summed: Set<Int> = []
   private(set) var running: Set<Int> = []
+  private var clips: [Int: Digest128] = [:]
+  private(set) var expectedClips: [Digest128] = []
   private var raised: Int32?
   private var nonFinite: [UInt32] = []
 
@@ -45,7 +47,7 @@ struct SimulatedWork {
     {
       anew = true
       partial.zero()
-      (summed, running, raised, nonFinite) = ([], [], nil, [])
+      (summed, running, clips, raised, nonFinite) = ([], [], [:], nil, [])
       (self.step, self.attempt, self.exponent) = (step, attempt, exponent)
     }
     var submitted: [Int] = []
@@ -72,6 +74,7 @@ struct SimulatedWork {
   mutating func finished(_ job: LaneJob) {
     guard job.step == step, job.attempt == attempt, running.remove(job.lane) != nil else { return }
     summed.insert(job.lane)
+    clips[job.lane] = ClipPairs.digest(step: job.step, lane: job.lane, clips: job.clips)
   }
 
   mutating func failed(_ job: LaneJob) {
@@ -90,10 +93,12 @@ struct SimulatedWork {
     job.step == step && job.attempt == attempt && summed.union([job.lane]) == Set(lanes)
   }
 
-  func ballot(rank: Int, weights: Digest128, directive: UInt64) -> Ballot {
-    Ballot(
+  mutating func ballot(rank: Int, weights: Digest128, expected: [Digest128], directive: UInt64) -> Ballot {
+    expectedClips = expected
+    return Ballot(
       rank: UInt32(rank), sumDigest: sums.digest(), weightsDigest: weights, scalesDigest: UInt64(exponent),
-      partialChecksum: partial.linearChecksum(), sumChecksum: sums.linearChecksum(), lanes: LaneSet(summed),
+      partialChecksum: partial.linearChecksum(), sumChecksum: sums.linearChecksum(),
+      trainedClips: ClipPairs.sum(clips.values), expectedClips: ClipPairs.sum(expected), lanes: LaneSet(summed),
       directive: directive, raised: raised.map { [RaisedExponent(tensor: 0, exponent: $0)] } ?? [],
       nonFinite: nonFinite.sorted().map { NonFiniteGradient(tensor: 0, lane: $0) })
   }

@@ -6,6 +6,8 @@ import WorkerCore
 final class SimulatedWorker {
   enum Flip {
     case sum, partial
+    /// The next lane is trained with another clip in the place of its first.
+    case clip
   }
 
   private struct Peer: Equatable {
@@ -189,7 +191,7 @@ final class SimulatedWorker {
       world.count { $0.reconnections += 1 }
     case .ask(let request, let peer):
       if let peer {
-        reply(.ask(name: request.name, from: pid, channel: 0), to: Int(peer) ?? -3)
+        reply(.ask(name: request.name, from: pid, channel: 0), to: World.pid(at: peer))
       } else {
         world.sendFromWorker(request, from: self, .control(connection))
       }
@@ -204,7 +206,7 @@ final class SimulatedWorker {
     case .begin:
       state = TrainingValue(value: 0)
       let every = training.checkpointEvery
-      var rules = RunRules(lanes: training.lanes) { $0 % every == 0 }
+      var rules = RunRules { $0 % every == 0 }
       rules.skipsNonFinite = true
       rules.pulseWithin = .milliseconds(900)
       rules.readAfter = .seconds(4)
@@ -252,8 +254,8 @@ final class SimulatedWorker {
 
   private func hello(_ past: Hello.Past?) -> Hello {
     Hello(
-      host: world.scenario.launch == .local ? World.coordinatorHost : "there", pid: Int32(pid),
-      threads: world.scenario.threads[identity.rank], endpoint: "\(pid)", fingerprint: Self.fingerprint, past: past)
+      host: world.scenario.launch == .local ? World.coordinatorHost : "there", pid: Int32(pid + 1),
+      threads: world.scenario.threads[identity.rank], endpoint: World.endpoint(pid), fingerprint: Self.fingerprint, past: past)
   }
 
   private func serve(_ request: BlobRequest, _ peer: Int?) {
@@ -286,7 +288,7 @@ final class SimulatedWorker {
     (ring, left, right) = (nil, nil, nil)
     let members = generation.members
     func peer(_ place: Int) -> Peer {
-      Peer(pid: Int(members[place % members.count].endpoint) ?? -3, generation: generation.number)
+      Peer(pid: World.pid(at: members[place % members.count].endpoint), generation: generation.number)
     }
     left = peer(position + members.count - 1)
     early.removeAll { $0.from != left }
@@ -327,6 +329,7 @@ final class SimulatedWorker {
     while busy < world.scenario.threads[identity.rank], !jobs.isEmpty {
       var job = jobs.removeFirst()
       job.clips = training.clips(step: job.step, lane: job.lane, without: leftOut)
+      mistakeClip(&job)
       busy += 1
       let time = world.scenario.laneTime[identity.rank]
       let jitter = Nanoseconds(world.random.below(Int(time / 4)))
@@ -411,20 +414,37 @@ final class SimulatedWorker {
     kept = session.generation.flatMap { made in
       work.step.map { ($0, made.number, work.attempt) }
     }
-    ring?.offer(work.ballot(rank: identity.rank, weights: state.digest, directive: directive))
+    let expected = work.step.map { step in
+      (0..<training.lanes).map {
+        ClipPairs.digest(step: step, lane: $0, clips: training.clips(step: step, lane: $0, without: leftOut))
+      }
+    }
+    ring?.offer(
+      work.ballot(rank: identity.rank, weights: state.digest, expected: expected ?? [], directive: directive))
     pump()
     world.moment(.voted, pid)
   }
 
   /// Memory errs between the reduction and the vote. In a step that is skipped or repeated nothing compares the sums.
   private func flipBit() {
-    guard let flips, isAlive, let step = work.step, !training.isOdd(step), world.flippedSteps.insert(step).inserted
+    guard let flips, flips != .clip, isAlive, let step = work.step, !training.isOdd(step),
+      world.flippedSteps.insert(step).inserted
     else { return }
     self.flips = nil
     let (index, bit) = (world.random.below(Training.gradients), Int32(1) << Int32(world.random.below(20)))
     (flips == .sum ? work.sums : work.partial).gradients[index] ^= bit
     if flips == .partial { flipped = (index, bit) }
     world.log("worker \(identity.rank): a bit of its \(flips) flips")
+  }
+
+  /// The decoder delivers another clip than the one that it was asked for.
+  private func mistakeClip(_ job: inout LaneJob) {
+    guard flips == .clip, !job.clips.isEmpty, training.clipCount > 1, world.scenario.badClips.isEmpty,
+      !training.isOdd(job.step), world.flippedSteps.insert(job.step).inserted
+    else { return }
+    flips = nil
+    job.clips[0] = (job.clips[0] + 1) % training.clipCount
+    world.log("worker \(identity.rank): trains clip \(job.clips[0]) in lane \(job.lane) of step \(job.step)")
   }
 
   /// An error in memory can only be noticed by a vote: where there is none, there was no error.
@@ -449,7 +469,7 @@ final class SimulatedWorker {
     if session.phase == .reducing, ring.isReduced { handle(.reduced) }
     if session.phase == .voting, let ballots = ring.ballots {
       flipped = nil
-      handle(.ballots(ballots) { _ in "a gradient is not finite" })
+      handle(.ballots(ballots, clips: work.expectedClips) { _ in "a gradient is not finite" })
     }
   }
 
@@ -483,7 +503,7 @@ final class SimulatedWorker {
     let record = CommitRecord(
       generation: session.generation?.number ?? 0, step: step, attempt: work.attempt, digest: digest,
       weights: before.digest, after: after.digest, loss: 0, top1: 0, top5: 0, clips: Int(work.sums.statistics[1]),
-      learningRate: 0, skipped: skipping,
+      clipPairs: ClipPairs.sum(work.expectedClips), learningRate: 0, skipped: skipping,
       share: .init(lanes: work.summed.sorted(), times: times))
     work.forget()
     world.moment(.applied, pid)

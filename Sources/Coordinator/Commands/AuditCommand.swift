@@ -96,7 +96,9 @@ struct RunAudit {
     for row in live {
       let place = "checkpoints/\(store.name(row.step))"
       switch store.examine(row.step, manifestSha256: row.manifestSha256, bytes: row.bytes) {
-      case .whole: continue
+      case .whole:
+        guard let digest = journal.stateDigests[row.step] else { continue }
+        if let problem = store.examineState(row.step, digest: digest) { report(place, problem, remedy) }
       case .missing:
         // A working coordinator prunes first, and then says so in the journal.
         if row.step <= oldest, RunLock.isHeld(directory) { continue }

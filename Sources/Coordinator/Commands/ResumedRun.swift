@@ -11,16 +11,18 @@ struct ResumedRun {
   /// The newest valid one.
   let checkpoint: StoredCheckpoint?
 
+  /// - Parameter say: shows a line to the user.
   /// - Throws: `SharedError` where the run was begun with another recipe, seed or index, `JournalError` where the journal
   ///   cannot be believed.
   init(
-    _ journal: Journal, _ store: CheckpointStore, _ plan: RunPlan, _ display: ProgressDisplay
+    _ journal: Journal, _ store: CheckpointStore, _ plan: RunPlan, say: (String) -> Void
   ) throws {
     try Self.checkSame(journal, plan)
-    let search = try store.newestValid()
+    let search = try store.newestValid { try journal.stateDigest(before: $0) }
+    for step in search.strange { _ = try store.setAside(step) }
     for rejected in search.rejected {
       let text = "checkpoint \(rejected.name) is left out: \(rejected.reason)"
-      display.line("warning: \(text)")
+      say("warning: \(text)")
       try journal.record(EventRecord(at: .now, level: .warning, source: "coordinator", text: text))
     }
     checkpoint = search.newest
@@ -31,8 +33,8 @@ struct ResumedRun {
       throw SharedError(.badData, "\(journal.path): lacks steps below the checkpoint of step \(step)")
     }
     try reconcileCheckpoints(journal, store)
-    past = try Self.past(journal, next: next, checkpoint: checkpoint?.step)
-    display.line(
+    past = try Self.past(journal, plan, next: next, checkpoint: checkpoint?.step)
+    say(
       past.present.isEmpty
         ? "going on from step \(step)" + (next > step ? "; \(next - step) steps after it are computed again" : "")
         : "going on: \(next) steps are committed, the newest checkpoint is of step \(step)")
@@ -53,32 +55,64 @@ struct ResumedRun {
     }
   }
 
-  private static func past(_ journal: Journal, next: Int, checkpoint: Int?) throws -> Membership.Past {
+  private static func past(
+    _ journal: Journal, _ plan: RunPlan, next: Int, checkpoint: Int?
+  ) throws -> Membership.Past {
+    func number<Value: FixedWidthInteger>(_ row: Int, _ column: String) throws -> Value {
+      guard let value = Value(exactly: row) else {
+        throw SharedError(
+          .badData, "\(journal.path): holds what cannot be: \(column) is \(row); restore it from a copy")
+      }
+      return value
+    }
     var past = Membership.Past()
     if let last = try journal.lastGeneration() {
-      past.number = UInt32(last.number)
-      past.generation = try? JSONDecoder().decode(Generation.self, from: Data(last.plan.utf8))
+      past.number = try number(last.number, "generations.number")
+      past.generation = try generation(last, journal, plan)
     }
     past.present = Set(
       try journal.presentMembers().compactMap { member in
         UInt64(member.incarnation).map { WorkerIdentity(rank: member.rank, incarnation: $0) }
       })
-    past.directives = try journal.directives(after: Int(past.generation?.directivesDone ?? 0)).compactMap { row in
-      Directive.Kind(rawValue: row.kind).map { Directive(sequence: UInt64(row.seq), kind: $0) }
+    let done = Int(clamping: past.generation?.directivesDone ?? 0)
+    past.directives = try journal.directives(after: done).compactMap { row in
+      let sequence: UInt64 = try number(row.seq, "directives.seq")
+      return Directive.Kind(rawValue: row.kind).map { Directive(sequence: sequence, kind: $0) }
     }
-    past.next = UInt64(next)
-    past.held = UInt64(try journal.stepsHeld())
+    past.next = try number(next, "steps.step")
+    past.held = try number(journal.stepsHeld(), "steps.step")
     if let last = try journal.lastCommit() {
       past.state = Digest128(hex: last.stateDigest)
       past.last = Standing.Last(
-        vote: Standing.Vote(generation: UInt32(last.generation), attempt: UInt8(last.attempt)),
+        vote: Standing.Vote(
+          generation: try number(last.generation, "steps.generation"),
+          attempt: try number(last.attempt, "steps.attempt")),
         skipped: last.stateDigest == last.weightsDigest)
     }
-    past.checkpoint = checkpoint.map { UInt64($0) }
+    past.checkpoint = try checkpoint.map { try number($0, "checkpoints.step") }
     past.verdicts = try journal.verdicts(from: 0).map {
-      ClipVerdict(step: UInt64($0.step), lane: $0.lane, clip: $0.clip)
+      ClipVerdict(step: try number($0.step, "verdicts.step"), lane: $0.lane, clip: $0.clip)
     }
-    past.setRolledBack(newest: UInt32(try journal.rolledBackGeneration()))
+    past.pausedFor = try journal.presentPause().map { .seconds(max(0, Date.now.timeIntervalSince($0.startedAt))) }
+    past.setRolledBack(newest: try number(journal.rolledBackGeneration(), "steps.generation"))
     return past
+  }
+
+  /// The newest generation as it was announced; nil where its row does not keep that.
+  private static func generation(
+    _ row: GenerationRecord, _ journal: Journal, _ plan: RunPlan
+  ) throws -> Generation? {
+    guard let made = try? JSONDecoder().decode(Generation.self, from: Data(row.plan.utf8)) else { return nil }
+    let limits = MessageLimits(
+      lanes: plan.recipe.batch.lanes, clips: plan.indexes.train.clips.count,
+      validationClips: plan.indexes.validation.clips.count, lastStep: .max)
+    let isRow = Int(exactly: made.number) == row.number && Int(exactly: made.startStep) == row.startStep
+    if let problem = made.problem(in: limits) ?? (isRow ? nil : "its plan is of another generation") {
+      throw SharedError(
+        .badData,
+        "\(journal.path): generation \(row.number) cannot be: \(problem); restore run.db from a copy, or start a new "
+          + "run directory")
+    }
+    return made
   }
 }

@@ -39,7 +39,7 @@ struct TrainCommand: ParsableCommand {
     let store = try CheckpointStore(directory.checkpoints, access: .writing)
     if !resumes { try begin(journal, directory, plan) }
     plan.run = try journal.identity(orElse: Self.newIdentity())
-    let found = try resumes ? ResumedRun(journal, store, plan, display) : nil
+    let found = try resumes ? ResumedRun(journal, store, plan, say: display.line) : nil
     try directory.write(Data(endpoint.description.utf8), to: directory.endpoint)
     display.line(summary(plan, directory))
     let fleet = try cluster.fleet(slots, recipe, logs: directory.logs, coordinator: endpoint)

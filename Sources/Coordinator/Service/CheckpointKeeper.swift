@@ -48,8 +48,14 @@ final class CheckpointKeeper: Sendable {
     work { [self] in
       guard Digest128(of: model) == descriptions.model.digest, Digest128(of: trainer) == descriptions.trainer.digest
       else { return [.refused(step: step, reason: "it was damaged on its way")] }
+      let files = CheckpointFiles(model: model, trainer: trainer)
+      if let state {
+        guard let found = try? files.stateDigest(), found == state else {
+          return [.refused(step: step, reason: "it is not the state that was committed")]
+        }
+      }
       do {
-        let stored = try store.write(Int(step), CheckpointFiles(model: model, trainer: trainer))
+        let stored = try store.write(Int(step), files)
         newestWritten.withLock { $0 = stored }
         return [.written(stored)]
       } catch { return [.failed(step: step, reason: "\(error)")] }

@@ -49,13 +49,15 @@ final class JournalWriter {
     case .rollBack(let step, let reason): _ = try journal.rollBack(to: Int(step), reason: reason, at: .now)
     case .directive(let directive):
       try journal.record(
-        DirectiveRecord(seq: Int(directive.sequence), kind: directive.kind.rawValue, argument: "", issuedAt: .now))
+        DirectiveRecord(seq: Int(directive.sequence), kind: directive.kind.rawValue, issuedAt: .now))
     case .exclusion(let clip, let reason):
       try journal.record(
         VerdictRecord(
           step: Int(clip.step), clip: clip.clip, epoch: Int(clip.step) / plan.shards.stepsPerEpoch, lane: clip.lane,
           reason: reason, decidedAt: .now))
-    case .paused, .resumed: break
+    case .paused(let step, let reason):
+      try journal.paused(PauseRecord(step: Int(step), reason: reason, startedAt: .now))
+    case .resumed: try journal.resumed(at: .now)
     }
   }
 
@@ -104,7 +106,7 @@ final class JournalWriter {
     let row = StepRecord(
       step: Int(record.step), epoch: epoch, generation: Int(record.generation), attempt: Int(record.attempt),
       digest: record.digest.description, weightsDigest: record.weights.description,
-      stateDigest: record.after.description, loss: record.loss,
+      stateDigest: record.after.description, pairsDigest: record.clipPairs.description, loss: record.loss,
       top1: record.top1, top5: record.top5, clips: record.clips, learningRate: record.learningRate,
       gradientBits: plan.recipe.exchange.gradientBits, rawBytes: Int(step.rawBytes), wireBytes: Int(step.wireBytes),
       ringSeconds: step.slowest(\.ring), computeSeconds: step.slowest(\.compute),

@@ -19,15 +19,17 @@ struct RunPlan {
       count: indexes.train.clips.count, lanes: recipe.batch.lanes, clipsPerLane: recipe.batch.clipsPerLane)
   }
 
-  func settings(_ fleet: WorkerFleet, indexes blobs: [BlobDescription]) -> CoordinatorMachine.Settings {
+  func settings(_ slots: [Slot], startsWorkers: Bool, indexes blobs: [BlobDescription] = []) -> CoordinatorMachine.Settings {
     let faults = recipe.faults
     var settings = CoordinatorMachine.Settings(
-      ranks: fleet.slots.map(\.rank), lanes: recipe.batch.lanes, lastStep: lastStep)
+      ranks: slots.map(\.rank), lanes: recipe.batch.lanes, lastStep: lastStep)
+    let epochs = recipe.schedule.epochs.multipliedReportingOverflow(by: shards.stepsPerEpoch)
+    settings.allSteps = epochs.overflow ? .max : UInt64(epochs.partialValue)
     settings.run = run
     settings.recipe = recipe.yaml()
     settings.indexes = blobs
-    settings.localRanks = Set(fleet.slots.filter { isLocal($0.host) }.map(\.rank))
-    settings.startsWorkers = fleet.startsWorkers
+    settings.localRanks = Set(slots.filter { isLocal($0.host) }.map(\.rank))
+    settings.startsWorkers = startsWorkers
     settings.restarts = faults.restarts
     settings.host = ProcessInfo.processInfo.hostName
     settings.joinWindow = .seconds(faults.joinSeconds)
@@ -36,6 +38,10 @@ struct RunPlan {
     settings.closedAfter = .seconds(3 * faults.heartbeatSeconds)
     settings.returnAfter = .seconds(faults.returnSeconds)
     settings.hangAfter = .seconds(faults.hangSeconds)
+    settings.dataWait = .seconds(faults.dataSeconds)
+    settings.epoch.clips = indexes.train.clips.count
+    settings.epoch.batch = recipe.batch.clips
+    settings.epoch.maximumLost = recipe.data.maximumLost
     settings.validationClips = indexes.validation.clips.count
     settings.evaluatesOnly = evaluateOnly != nil
     return settings

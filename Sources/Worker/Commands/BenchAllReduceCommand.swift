@@ -143,10 +143,13 @@ private final class AllReduceBench {
           rank: UInt32(session.plan.position), sumDigest: sum.digest,
           weightsDigest: Digest128(high: 0, low: 0), scalesDigest: 0,
           partialChecksum: partial.linearChecksum(hands: session.hands),
-          sumChecksum: sum.linearChecksum, lanes: LaneSet([session.plan.position]),
-          directive: 0))
+          sumChecksum: sum.linearChecksum, trainedClips: ClipPairs.none, expectedClips: ClipPairs.none,
+          lanes: LaneSet([session.plan.position]), directive: 0))
       try run { session.ballots != nil }
-      guard case .commit = Verdict.of(session.ballots ?? [], laneCount: session.plan.size) else {
+      guard
+        case .commit = Verdict.of(
+          session.ballots ?? [], clips: Array(repeating: ClipPairs.none, count: session.plan.size))
+      else {
         throw SharedError(.badData, "the ranks come to different sums")
       }
     }

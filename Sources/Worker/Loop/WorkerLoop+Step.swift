@@ -93,7 +93,9 @@ extension WorkerLoop {
     clock.reduced = .now
     ring?.offer(
       training.work.ballot(
-        rank: settings.identity.rank, weights: training.state.digest, directive: directive, hands: ring?.hands ?? 1))
+        rank: settings.identity.rank, weights: training.state.digest,
+        expected: training.context.clipDigests(step: training.state.step), directive: directive,
+        hands: ring?.hands ?? 1))
     try pump()
   }
 
@@ -125,7 +127,7 @@ extension WorkerLoop {
     if session.phase == .reducing, ring.isReduced { try handle(.reduced) }
     if session.phase == .voting, let step = session.next, let ballots = ring.ballots {
       clock.voted = .now
-      try handle(.ballots(ballots) { [self] in describe($0, step) })
+      try handle(.ballots(ballots, clips: training?.work.expectedClips ?? []) { [self] in describe($0, step) })
     }
   }
 
@@ -159,7 +161,8 @@ extension WorkerLoop {
     let record = CommitRecord(
       generation: session.generation?.number ?? 0, step: step, attempt: work.attempt, digest: digest, weights: weights,
       after: state.digest, loss: tally.loss, top1: tally.top1, top5: tally.top5, clips: tally.clips,
-      learningRate: Double(rate), skipped: skipping, share: share)
+      clipPairs: ClipPairs.sum(work.expectedClips), learningRate: Double(rate), skipped: skipping,
+      share: share)
     work.forget()
     return .applied(record)
   }

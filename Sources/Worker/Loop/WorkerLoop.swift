@@ -157,8 +157,8 @@ final class WorkerLoop {
     guard let training else { return }
     for event in training.pool.events() {
       switch event {
-      case .finished(let job, let times):
-        training.work.finished(job, times)
+      case .finished(let job, let times, let clips):
+        training.work.finished(job, times, clips: clips)
         if training.work.step == job.step, training.work.isComplete(session.lanes) { try lanesSummed() }
       case .failed(let job, let text, let clip):
         training.work.failed(job)
@@ -203,7 +203,7 @@ final class WorkerLoop {
 extension RunContext {
   /// What the recipe says about a worker's conduct.
   var rules: RunRules {
-    var rules = RunRules(lanes: recipe.batch.lanes) { [self] in isCheckpoint($0) }
+    var rules = RunRules { [self] in isCheckpoint($0) }
     rules.skipsNonFinite = recipe.exchange.nonFinite == .skip
     rules.orphanAfter = .seconds(recipe.faults.orphanSeconds)
     rules.linkAfter = .seconds(recipe.faults.linkSeconds)

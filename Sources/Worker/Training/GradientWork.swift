@@ -15,18 +15,20 @@ final class GradientWork {
   /// Lanes that are summed up, and those that are submitted and not finished.
   private(set) var summed: Set<Int> = []
   private var running: Set<Int> = []
+  /// Of the clips that were trained for the sums, by lane; empty lanes have none.
+  private var clips: [Int: Digest128] = [:]
+  /// `ClipPairs` of what each lane of the step was to train when this rank voted.
+  private(set) var expectedClips: [Digest128] = []
   /// Sums over the lanes.
   private(set) var times = LaneTimes()
   private let seed: UInt64
-  private let laneCount: Int
 
   init(_ context: RunContext) {
     let layout = context.network.layout
     seed = context.recipe.seed
-    laneCount = context.recipe.batch.lanes
     accumulator = GradientAccumulator(
       tensorCounts: layout.parameters.map(\.count), statisticCount: layout.statisticCount + LaneStatistics.extra,
-      laneCount: laneCount, bucketValues: context.recipe.exchange.bucketValues,
+      laneCount: context.recipe.batch.lanes, bucketValues: context.recipe.exchange.bucketValues,
       shared: context.recipe.exchange.sharedMemory)
     sums = IntegerVectors(
       gradientCount: layout.parameterCount, statisticCount: layout.statisticCount + LaneStatistics.extra,
@@ -44,7 +46,7 @@ final class GradientWork {
     {
       pool.giveUp()
       accumulator.reset()
-      (summed, running, times) = ([], [], LaneTimes())
+      (summed, running, clips, times) = ([], [], [:], LaneTimes())
       (self.step, self.attempt, self.exponents) = (step, attempt, exponents)
     }
     let scales = GradientAccumulator.Attempt(seed: seed, step: step, exponents: exponents)
@@ -68,9 +70,11 @@ final class GradientWork {
   }
 
   /// A lane's sums are in.
-  func finished(_ job: LaneTask, _ lane: LaneTimes) {
+  /// - Parameter clips: that it trained.
+  func finished(_ job: LaneTask, _ lane: LaneTimes, clips: [Int]) {
     guard job.step == step, job.attempt == attempt, running.remove(job.lane) != nil else { return }
     summed.insert(job.lane)
+    self.clips[job.lane] = ClipPairs.digest(step: job.step, lane: job.lane, clips: clips)
     times.decodeWait += lane.decodeWait
     times.forward += lane.forward
     times.backward += lane.backward
@@ -88,22 +92,23 @@ final class GradientWork {
   func isComplete(_ lanes: [Int]) -> Bool { summed == Set(lanes) }
 
   /// This rank's word on the reduced sum.
-  /// - Parameter hands: threads to work on.
-  func ballot(rank: Int, weights: Digest128, directive: UInt64, hands: Int) -> Ballot {
+  /// - Parameters:
+  ///   - expected: `ClipPairs` of each of the step's lanes.
+  ///   - hands: threads to work on.
+  func ballot(rank: Int, weights: Digest128, expected: [Digest128], directive: UInt64, hands: Int) -> Ballot {
     let sum = sums.digestAndChecksum(hands: hands)
+    expectedClips = expected
     return Ballot(
       rank: UInt32(rank), sumDigest: sum.digest, weightsDigest: weights,
       scalesDigest: unsafe exponents.withUnsafeBytes { unsafe Digest128(of: $0).low },
       partialChecksum: accumulator.partial.linearChecksum(hands: hands), sumChecksum: sum.linearChecksum,
-      lanes: LaneSet(summed),
+      trainedClips: ClipPairs.sum(clips.values), expectedClips: ClipPairs.sum(expected), lanes: LaneSet(summed),
       directive: directive,
       raised: accumulator.raised, nonFinite: accumulator.nonFinite)
   }
 
   /// The outcome that all ranks come to.
-  func verdict(_ ballots: [Ballot]) -> Verdict {
-    Verdict.of(ballots, laneCount: laneCount)
-  }
+  func verdict(_ ballots: [Ballot]) -> Verdict { Verdict.of(ballots, clips: expectedClips) }
 
   /// The exponents of the next attempt.
   func raise(_ raised: [RaisedExponent]) -> [Int32] {

@@ -38,7 +38,8 @@ struct LaneTimes: Sendable {
 
 /// What came of a job.
 enum LaneEvent: Sendable {
-  case finished(LaneTask, LaneTimes)
+  /// `clips` are those that were trained.
+  case finished(LaneTask, LaneTimes, clips: [Int])
   /// `clip` is the one that could not be decoded, if that was the cause.
   case failed(LaneTask, text: String, clip: Int?)
   case evaluated(task: Int, EvaluationResult)
@@ -166,7 +167,10 @@ final class LanePool: Sendable {
     let event: LaneEvent
     switch job {
     case .lane(let job):
-      do { event = .finished(job, try train(job, on: lane)) } catch is Given { return } catch {
+      do {
+        let (times, clips) = try train(job, on: lane)
+        event = .finished(job, times, clips: clips)
+      } catch is Given { return } catch {
         event = .failed(job, text: "\(error)", clip: (error as? VideoError)?.clip)
       }
     case .evaluation(let task, let parameters, let statistics):
@@ -178,7 +182,8 @@ final class LanePool: Sendable {
     outcome.withLock { $0.append(event) }
   }
 
-  private func train(_ job: LaneTask, on lane: Lane) throws -> LaneTimes {
+  /// - Returns: where the time went, and the clips that were trained.
+  private func train(_ job: LaneTask, on lane: Lane) throws -> (LaneTimes, clips: [Int]) {
     guard job.round == currentRound else { throw Given() }
     let start = ContinuousClock.now
     waiting.add(1, ordering: .relaxed)
@@ -212,7 +217,7 @@ final class LanePool: Sendable {
     let entries = LaneStatistics.entries(result, clips: batch.labels.count, lanes: context.recipe.batch.lanes)
     accumulator.addStatistics(entries, at: 0, lane: job.lane)
     times.backward += lap()
-    return times
+    return (times, batch.clips)
   }
 
   // MARK: Evaluation

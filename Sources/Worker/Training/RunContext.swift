@@ -69,6 +69,11 @@ final class RunContext: Sendable {
     }
   }
 
+  /// `ClipPairs` of what each lane of a step is to train.
+  func clipDigests(step: UInt64) -> [Digest128] {
+    (0..<recipe.batch.lanes).map { ClipPairs.digest(step: step, lane: $0, clips: clips(step: step, lane: $0)) }
+  }
+
   /// What must be decoded for a lane.
   func requests(step: UInt64, lane: Int) -> [ClipRequest] {
     clips(step: step, lane: lane).map { trainingRequest($0) }
