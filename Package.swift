@@ -88,7 +88,8 @@ let package = Package(
     .testTarget(
       name: "CoordinatorTests",
       dependencies: [
-        "Checkpoint", "Coordinator", "CoordinatorCore", "Messaging", "RunJournal", "Shared", "TestSupport", "VideoIndex", database,
+        "Checkpoint", "Coordinator", "CoordinatorCore", "Messaging", "RunJournal", "Shared", "TestSupport",
+        "VideoIndex", database,
       ],
       swiftSettings: plain),
     .testTarget(

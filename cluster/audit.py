@@ -11,7 +11,7 @@ sys.dont_write_bytecode = True  # an audit leaves nothing behind, not even besid
 from state_digest import BadState, state_digest
 
 RESTORE = "restore run.db from a copy, or start a new run directory"
-LAYOUT = 4
+LAYOUT = 5
 CHAINED = """step epoch generation attempt digest weights_digest loss top1 top5 clips learning_rate gradient_bits
   clips_digest state_digest pairs_digest""".split()
 KINDS = {"INTEGER": "integer", "INT": "integer", "REAL": "real", "TEXT": "text"}
@@ -22,7 +22,7 @@ TABLES = {
     "verdicts": "step clip epoch", "consumed": "epoch clip step lane", "clips": "clip id path bytes hash",
     "checkpoints": "id step manifest_sha256 bytes removed_at reason", "events": "text",
 }
-OPTIONAL = {"left_at", "pairs_digest", "reason", "removed_at"}
+OPTIONAL = {"ended_at", "left_at", "pairs_digest", "reason", "removed_at"}
 COUNTS = set("attempt clip clips epoch generation gradient_bits lane lanes number pid top1 top5".split())
 FILES = ["model.safetensors", "trainer.safetensors"]
 

@@ -75,7 +75,8 @@ extension CoordinatorMachine {
     guard now - since >= settings.dataWait else { return }
     end(
       .failed(
-        .ioError, "no worker could read its data to evaluate (\(lost.0): \(lost.1)); the checkpoint is whole: mount the "
+        .ioError,
+        "no worker could read its data to evaluate (\(lost.0): \(lost.1)); the checkpoint is whole: mount the "
           + "data again and start the same command"), at: .once)
   }
 

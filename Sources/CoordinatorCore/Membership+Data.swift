@@ -78,7 +78,8 @@ extension Membership {
   mutating func endPause() -> [Action] {
     guard let ended = pause else { return [] }
     pause = nil
-    return [.report(RunEvent(.data, "training goes on"))] + (ended.isRecorded ? [.resumed] : [])
+    let said: [Action] = wantsStop ? [] : [.report(RunEvent(.data, "training goes on"))]
+    return said + (ended.isRecorded ? [.resumed] : [])
   }
 
   /// What a pause asks for as time goes by.
@@ -99,7 +100,8 @@ extension Membership {
     let waited = now - present.since
     if waited >= settings.dataWait {
       if case .paused = phase, checkpoint == next {
-        let text = "no worker could read its data for \(waited.components.seconds) s (\(reason)); mount it again and start "
+        let text =
+          "no worker could read its data for \(waited.components.seconds) s (\(reason)); mount it again and start "
         actions.append(.end(.ioError, text + "the same command, which goes on from step \(next)", atOnce: false))
       }
       return actions

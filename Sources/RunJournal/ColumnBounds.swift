@@ -4,7 +4,7 @@ import GRDB
 /// The values that a column may have: whoever reads a row relies on them, and converts its numbers without a trap.
 enum ColumnBounds {
   /// Columns that may be empty.
-  private static let optional: Set<String> = ["left_at", "pairs_digest", "reason", "removed_at"]
+  private static let optional: Set<String> = ["ended_at", "left_at", "pairs_digest", "reason", "removed_at"]
   private static let kinds = ["INTEGER": "integer", "INT": "integer", "REAL": "real", "TEXT": "text"]
   private static let counts = Set(
     "attempt clip clips epoch generation gradient_bits lane lanes number pid top1 top5".split(separator: " "))

@@ -109,7 +109,9 @@ extension Progress {
 }
 
 extension Standing {
-  fileprivate func problem(in limits: MessageLimits) -> String? { first(limits.step(next ?? 0), limits.lanes(held), limits.text(dataLost ?? "", "reason")) }
+  fileprivate func problem(in limits: MessageLimits) -> String? {
+    first(limits.step(next ?? 0), limits.lanes(held), limits.text(dataLost ?? "", "reason"))
+  }
 }
 
 extension CommitRecord {

@@ -329,7 +329,9 @@ package struct WorkerSession {
   private mutating func stand(stopped: Bool, keepsState: Bool = false) -> [Action] {
     phase = .standing(stopped: stopped)
     var actions: [Action] = []
-    if stopped || keepsState, let next, generation?.members.first?.identity == identity { actions.append(.shelve(step: next)) }
+    if stopped || keepsState, let next, generation?.members.first?.identity == identity {
+      actions.append(.shelve(step: next))
+    }
     return actions + [.send(standing())]
   }
 

@@ -166,7 +166,8 @@ import Testing
   func stop() {
     var m = membership(ranks: 2)
     _ = start(&m, ranks: 2)
-    #expect(sent(m.stop(at: .zero)).map(\.1) == Array(repeating: .pulse([Directive(sequence: 1, kind: .stop)]), count: 2))
+    #expect(
+      sent(m.stop(at: .zero)).map(\.1) == Array(repeating: .pulse([Directive(sequence: 1, kind: .stop)]), count: 2))
     _ = m.standing(worker[0], Standing(generation: 1, next: 9, stopped: true), at: .zero)
     _ = m.standing(worker[1], Standing(generation: 1, next: 9, stopped: true), at: .zero)
     #expect(m.phase == .stopped(next: 9))

@@ -255,7 +255,8 @@ final class SimulatedWorker {
   private func hello(_ past: Hello.Past?) -> Hello {
     Hello(
       host: world.scenario.launch == .local ? World.coordinatorHost : "there", pid: Int32(pid + 1),
-      threads: world.scenario.threads[identity.rank], endpoint: World.endpoint(pid), fingerprint: Self.fingerprint, past: past)
+      threads: world.scenario.threads[identity.rank], endpoint: World.endpoint(pid), fingerprint: Self.fingerprint,
+      past: past)
   }
 
   private func serve(_ request: BlobRequest, _ peer: Int?) {

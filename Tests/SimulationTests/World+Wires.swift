@@ -89,7 +89,9 @@ extension World {
 
   /// Where peers reach a process.
   static func endpoint(_ pid: Int) -> String { "tcp://10.0.0.1:\(pid + 1)" }
-  static func pid(at endpoint: String) -> Int { endpoint.split(separator: ":").last.flatMap { Int($0) }.map { $0 - 1 } ?? -3 }
+  static func pid(at endpoint: String) -> Int {
+    endpoint.split(separator: ":").last.flatMap { Int($0) }.map { $0 - 1 } ?? -3
+  }
 
   /// How a blob is announced.
   static func description(_ name: String, _ state: TrainingValue) -> BlobDescription {

@@ -57,7 +57,8 @@ final class CoordinatorLoop {
       shelf.put(StateBlobs.model(0), model)
       shelf.put(StateBlobs.trainer(0), Data())
     }
-    machine = CoordinatorMachine(plan.settings(fleet.slots, startsWorkers: fleet.startsWorkers, indexes: indexes), past: past)
+    machine = CoordinatorMachine(
+      plan.settings(fleet.slots, startsWorkers: fleet.startsWorkers, indexes: indexes), past: past)
   }
 
   /// Works until the plan is carried out, the run cannot go on, or a person stops it.

@@ -19,7 +19,9 @@ struct RunPlan {
       count: indexes.train.clips.count, lanes: recipe.batch.lanes, clipsPerLane: recipe.batch.clipsPerLane)
   }
 
-  func settings(_ slots: [Slot], startsWorkers: Bool, indexes blobs: [BlobDescription] = []) -> CoordinatorMachine.Settings {
+  func settings(_ slots: [Slot], startsWorkers: Bool, indexes blobs: [BlobDescription] = [])
+    -> CoordinatorMachine.Settings
+  {
     let faults = recipe.faults
     var settings = CoordinatorMachine.Settings(
       ranks: slots.map(\.rank), lanes: recipe.batch.lanes, lastStep: lastStep)
