@@ -3,6 +3,7 @@ import ArgumentParser
 import Foundation
 import Messaging
 import Shared
+import VideoIndex
 
 /// Where workers are, and how they and the coordinator find one another.
 struct ClusterOptions: ParsableArguments {
@@ -84,10 +85,13 @@ struct RecipeOptions: ParsableArguments {
   @Option(help: "Replaces the recipe's seed.")
   var seed: UInt64?
 
+  /// The names that keys may have by this program's registries.
+  static let known = ["data.format": AnnotationFormats.known.names]
+
   /// The recipe, and the directory that its run belongs in.
   func resolve() throws -> (Recipe, directory: String) {
     let file = recipe ?? (FileManager.default.fileExists(atPath: "recipe.yaml") ? "recipe.yaml" : nil)
-    var resolved = try file.map { try Recipe.read(path: $0) } ?? Recipe.demo
+    var resolved = try file.map { try RecipeFile(path: $0, known: Self.known).recipe } ?? Recipe.demo
     if let seed { resolved.seed = seed }
     return (resolved, runDir ?? "runs/\(resolved.name)")
   }

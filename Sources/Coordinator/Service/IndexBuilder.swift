@@ -16,8 +16,8 @@ struct IndexBuilder {
   ///   clip is usable, or the classes do not fit the model.
   func build() throws -> Indexes {
     let data = recipe.data
-    let format: AnnotationFormat = data.format == .kinetics ? .kinetics : .moments
-    let annotations = try Annotations(contentsOf: "\(data.path)/\(data.trainList)", format: format)
+    let source = try AnnotationFormats.known.named(data.format)
+    let annotations = try Annotations(contentsOf: "\(data.path)/\(data.trainList)", source: source)
     let classes =
       try data.labels.isEmpty
       ? ClassList(labelsOf: annotations) : ClassList(contentsOf: "\(data.path)/\(data.labels)")
@@ -38,7 +38,7 @@ struct IndexBuilder {
         train: train, validation: try ClipIndex(classes: classes.names, clips: []), rejectedTrain: badTrain,
         rejectedValidation: [])
     }
-    let validationList = try Annotations(contentsOf: "\(data.path)/\(data.validationList)", format: format)
+    let validationList = try Annotations(contentsOf: "\(data.path)/\(data.validationList)", source: source)
     let (validation, badValidation) = try index(validationList, classes, in: data.validationVideos)
     return Indexes(train: train, validation: validation, rejectedTrain: badTrain, rejectedValidation: badValidation)
   }
@@ -47,7 +47,7 @@ struct IndexBuilder {
     _ annotations: Annotations, _ classes: ClassList, in videos: String
   ) throws -> (ClipIndex, [RejectedClip]) {
     let root = "\(recipe.data.path)/\(videos)"
-    let candidates = ClipCandidates(of: annotations, classes: classes, layout: try ClipLayout(scanning: root))
+    let candidates = ClipCandidates(of: annotations, classes: classes, folder: try VideoFolder(scanning: root))
     struct Found {
       var entries: [ClipEntry] = []
       var rejected: [RejectedClip]
