@@ -41,7 +41,7 @@ struct ResumedRun {
     guard let run = try journal.run() else {
       throw SharedError(.badData, "\(journal.path): holds no run; remove the run directory or use another")
     }
-    guard run.recipeDigest == plan.recipe.digest.description else {
+    guard plan.recipe.matches(digest: run.recipeDigest) else {
       throw SharedError(
         .badConfiguration,
         "\(journal.path): this run was begun with another recipe or seed; use that one (recipe.yaml beside it) or "

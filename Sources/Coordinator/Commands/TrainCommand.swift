@@ -101,7 +101,7 @@ struct TrainCommand: ParsableCommand {
     try journal.beginRun(
       RunRecord(
         name: plan.recipe.name, seed: plan.recipe.seed,
-        recipeDigest: plan.recipe.digest.description,
+        recipeDigest: plan.recipe.digest,
         indexDigest: indexes.train.digest.description, fingerprint: "", clips: clips.count,
         stepsPerEpoch: plan.shards.stepsPerEpoch, epochs: plan.recipe.schedule.epochs, createdAt: .now),
       clips: clips,

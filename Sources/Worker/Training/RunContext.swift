@@ -95,6 +95,6 @@ final class RunContext: Sendable {
   }
 
   /// Of the recipe's essence: a state only continues with the same one.
-  var recipeDigest: String { recipe.digest.description }
+  var recipeDigest: String { recipe.digest }
   var indexDigest: String { train.digest.description }
 }
