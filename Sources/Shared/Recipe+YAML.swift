@@ -79,7 +79,7 @@ public struct RecipeFile: Sendable {
         } else if path == Recipe.revisionsKey {
           let texts = value.sequence.map { $0.map { $0.string ?? "?" } } ?? []
           recipe.revisions = texts.compactMap { RecipeRevision(text: $0) }
-          if recipe.revisions.count != texts.count {
+          if recipe.revisions.count != texts.count || (try? recipe.revised(by: recipe.revisions)) == nil {
             mistake(key, "'\(path)' is written by Tamring alone, and was altered")
           }
         } else if prefix.isEmpty, sections.contains(path) {

@@ -70,7 +70,9 @@ extension Recipe {
   /// The changes of `schedule.epochs`, oldest first.
   public var epochRevisions: [EpochRevision] {
     revisions.filter { $0.key == "schedule.epochs" }.compactMap { revision in
-      guard let old = Int(revision.old), let new = Int(revision.new) else { return nil }
+      let possible = 1...1_000_000
+      guard let old = Int(revision.old), let new = Int(revision.new), possible.contains(old), possible.contains(new)
+      else { return nil }
       return EpochRevision(step: revision.step, old: old, new: new)
     }
   }
