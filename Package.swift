@@ -49,7 +49,7 @@ let package = Package(
       name: "Coordinator",
       dependencies: [
         "CLinux", "Checkpoint", "Messaging", "RunJournal", "Shared", "VideoData", "VideoIndex", arguments, logging,
-      ], swiftSettings: strict),
+      ], resources: [.embedInCode("Commands/demo.yaml")], swiftSettings: strict),
     .executableTarget(
       name: "Worker",
       dependencies: [

@@ -17,8 +17,8 @@ extension JournalAudit {
     while let row = try rows.next() {
       let step = Step(
         step: row["step"], epoch: row["epoch"], generation: row["generation"], weights: row["weights_digest"],
-        state: row["state_digest"], clips: row["clips"], clipsDigest: row["clips_digest"],
-        rolledBack: row["rolled_back"])
+        state: row["state_digest"], clips: row["clips"], clipsDigest: row["clips_digest"], loss: row["loss"] ?? .nan,
+        learningRate: row["learning_rate"] ?? .nan, rolledBack: row["rolled_back"])
       let id: Int = row["id"]
       let columns = Self.chained.filter { $0 != "state_digest" || !step.state.isEmpty }.map { Self.text(row[$0]) }
       let written: String = row["chain"]

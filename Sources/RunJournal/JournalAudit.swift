@@ -35,6 +35,8 @@ public struct JournalAudit: Sendable {
     var state: String
     var clips: Int
     var clipsDigest: String
+    var loss: Double
+    var learningRate: Double
     var rolledBack: Bool
   }
 
@@ -54,6 +56,10 @@ public struct JournalAudit: Sendable {
   var clipCount = 0
   var stepsPerEpoch = 1
   var lastStep = 0
+  /// As the run began.
+  var epochs = 1
+  /// Those that make sense.
+  var epochRevisions: [EpochRevision] = []
 
   static let restore = "restore run.db from a copy, or start a new run directory"
 
@@ -72,6 +78,7 @@ public struct JournalAudit: Sendable {
       try queue.read { database in
         guard try begins(path, database, atSnapshot) else { return }
         isReadable = true
+        try auditRevisions(database)
         try auditSteps(database)
         try auditGenerations(database)
         try auditMembers(database)
@@ -137,12 +144,11 @@ public struct JournalAudit: Sendable {
     }
     clipCount = run["clips"]
     stepsPerEpoch = run["steps_per_epoch"]
-    let epochs: Int = run["epochs"]
+    epochs = run["epochs"]
     guard [clipCount, stepsPerEpoch, epochs].allSatisfy({ (1...Int(Int32.max)).contains($0) }) else {
       report("a run of \(clipCount) clips, \(stepsPerEpoch) steps an epoch and \(epochs) epochs cannot be")
       return false
     }
-    lastStep = epochs * stepsPerEpoch - 1
     return true
   }
 
@@ -150,7 +156,10 @@ public struct JournalAudit: Sendable {
   private mutating func isSound(_ tables: Set<String>, _ database: Database) throws -> Bool {
     let before = problems.count
     let kinds = ["INTEGER": "integer", "INT": "integer", "REAL": "real", "TEXT": "text"]
-    for table in ["runs", "members", "generations", "steps", "verdicts", "consumed", "clips", "checkpoints", "events"] {
+    let needed = [
+      "runs", "revisions", "members", "generations", "steps", "verdicts", "consumed", "clips", "checkpoints", "events",
+    ]
+    for table in needed {
       guard tables.contains(table) else {
         report("the table \(table) is missing")
         continue

@@ -76,5 +76,12 @@ enum Schema {
       apply REAL NOT NULL, PRIMARY KEY (step_id, rank)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE revisions (
+      seq INTEGER PRIMARY KEY, step INTEGER NOT NULL, key TEXT NOT NULL, old TEXT NOT NULL, new TEXT NOT NULL,
+      at TEXT NOT NULL
+    );
+    ALTER TABLE evaluations DROP COLUMN loss;
+    """,
   ]
 }

@@ -3,7 +3,6 @@ import ArgumentParser
 import Foundation
 import Messaging
 import Shared
-import VideoIndex
 
 /// Where workers are, and how they and the coordinator find one another.
 struct ClusterOptions: ParsableArguments {
@@ -71,28 +70,5 @@ struct ClusterOptions: ParsableArguments {
       settings: LaunchSettings(
         workerProgram: LaunchSettings.workerBesideThisProgram(), logDirectory: logs, sshCommand: ssh),
       coordinator: coordinator, insecure: insecureListen, restarts: recipe.faults.restarts)
-  }
-}
-
-/// The recipe that a command works by, and its run directory.
-struct RecipeOptions: ParsableArguments {
-  @Option(help: "The recipe, a YAML file; ./recipe.yaml where it is missing, else the built-in demo.")
-  var recipe: String?
-
-  @Option(help: "The run directory; runs/NAME, after the recipe's name.")
-  var runDir: String?
-
-  @Option(help: "Replaces the recipe's seed.")
-  var seed: UInt64?
-
-  /// The names that keys may have by this program's registries.
-  static let known = ["data.format": AnnotationFormats.known.names]
-
-  /// The recipe, and the directory that its run belongs in.
-  func resolve() throws -> (Recipe, directory: String) {
-    let file = recipe ?? (FileManager.default.fileExists(atPath: "recipe.yaml") ? "recipe.yaml" : nil)
-    var resolved = try file.map { try RecipeFile(path: $0, known: Self.known).recipe } ?? Recipe.demo
-    if let seed { resolved.seed = seed }
-    return (resolved, runDir ?? "runs/\(resolved.name)")
   }
 }

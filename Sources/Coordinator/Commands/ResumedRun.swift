@@ -10,12 +10,8 @@ struct ResumedRun {
   /// The newest valid one.
   let checkpoint: StoredCheckpoint?
 
-  /// - Throws: `SharedError` where the run was begun with another recipe, seed or index, `JournalError` where the journal
-  ///   cannot be believed.
-  init(
-    _ journal: Journal, _ store: CheckpointStore, _ plan: CoordinatorService.Plan, _ display: ProgressDisplay
-  ) throws {
-    try Self.checkSame(journal, plan)
+  /// - Throws: `SharedError` or `JournalError` where the journal cannot be believed.
+  init(_ journal: Journal, _ store: CheckpointStore, _ display: ProgressDisplay) throws {
     let search = try store.newestValid()
     for rejected in search.rejected {
       let text = "checkpoint \(rejected.name) is left out: \(rejected.reason)"
@@ -35,21 +31,6 @@ struct ResumedRun {
       past.present.isEmpty
         ? "going on from step \(step)" + (next > step ? "; \(next - step) steps after it are computed again" : "")
         : "going on: \(next) steps are committed, the newest checkpoint is of step \(step)")
-  }
-
-  private static func checkSame(_ journal: Journal, _ plan: CoordinatorService.Plan) throws {
-    guard let run = try journal.run() else {
-      throw SharedError(.badData, "\(journal.path): holds no run; remove the run directory or use another")
-    }
-    guard plan.recipe.matches(digest: run.recipeDigest) else {
-      throw SharedError(
-        .badConfiguration,
-        "\(journal.path): this run was begun with another recipe or seed; use that one (recipe.yaml beside it) or "
-          + "another --run-dir")
-    }
-    guard run.indexDigest == plan.indexes.train.digest.description else {
-      throw SharedError(.badData, "\(journal.path): the index of the clips is not the one that the run was begun with")
-    }
   }
 
   private static func past(_ journal: Journal, next: Int, checkpoint: Int?) throws -> Membership.Past {
