@@ -52,7 +52,7 @@ let package = Package(
       dependencies: [
         "CLinux", "Checkpoint", "CoordinatorCore", "Messaging", "RunJournal", "Shared", "VideoData", "VideoIndex",
         arguments, logging,
-      ], swiftSettings: strict),
+      ], resources: [.embedInCode("Commands/demo.yaml")], swiftSettings: strict),
     .executableTarget(
       name: "Worker",
       dependencies: [

@@ -5,13 +5,13 @@ It uses run.db and the files alone, and nothing of Tamring, so that nobody has t
 docs/journal.md says what is checked. It changes nothing, and may be run while a coordinator works there.
 Prints `ok: …` and exits with 0, or one line for each problem and exits with 1; with 65 where there is no run.
 """
-import collections, errno, fcntl, hashlib, os, re, sqlite3, struct, sys, urllib.parse
+import collections, errno, fcntl, hashlib, math, os, re, sqlite3, struct, sys, urllib.parse
 
 sys.dont_write_bytecode = True  # an audit leaves nothing behind, not even beside itself
 from state_digest import BadState, state_digest
 
 RESTORE = "restore run.db from a copy, or start a new run directory"
-LAYOUT = 5
+LAYOUT = 6
 CHAINED = """step epoch generation attempt digest weights_digest loss top1 top5 clips learning_rate gradient_bits
   clips_digest state_digest pairs_digest""".split()
 KINDS = {"INTEGER": "integer", "INT": "integer", "REAL": "real", "TEXT": "text"}
@@ -21,6 +21,7 @@ TABLES = {
     "generations": "number start_step", "steps": " ".join(["id", *CHAINED, "chain", "rolled_back"]),
     "verdicts": "step clip epoch", "consumed": "epoch clip step lane", "clips": "clip id path bytes hash",
     "checkpoints": "id step manifest_sha256 bytes removed_at reason", "events": "text",
+    "revisions": "seq step key old new",
 }
 OPTIONAL = {"ended_at", "left_at", "pairs_digest", "reason", "removed_at"}
 COUNTS = set("attempt clip clips epoch generation gradient_bits lane lanes number pid top1 top5".split())
@@ -129,13 +130,16 @@ class Audit:
             if not self.is_sound(tables):
                 return
             run = self.database.execute("SELECT clips, steps_per_epoch, epochs FROM runs").fetchone()
-            self.clips, self.per_epoch, epochs = run
-            self.total = epochs * self.per_epoch
+            self.clips, self.per_epoch, self.epochs = run
+            if not all(0 < number < 1 << 31 for number in run):
+                return self.journal("a run of {} clips, {} steps an epoch and {} epochs cannot be".format(*run))
+            self.revisions()
             self.steps()
             self.generations()
             self.members()
             self.index()
             self.ledger()
+            self.rates()
         except sqlite3.DatabaseError as error:
             return self.journal(f"is damaged: {error}")
         self.checkpoints()
@@ -163,6 +167,23 @@ class Audit:
                 if count := self.database.execute(f'SELECT count(*) FROM "{table}" WHERE {wrong}').fetchone()[0]:
                     self.journal(f"{count} values of {table}.{name} are not {expected}")
         return len(self.problems) == before
+
+    def revisions(self):
+        """Each change of the epochs follows the one before. They say which step is the run's last."""
+        self.revised, before, first = [], self.epochs, 0
+        for row in self.database.execute(
+                "SELECT seq, ifnull(step, -1) AS step, ifnull(old, '') AS old, ifnull(new, '') AS new FROM revisions "
+                "WHERE key = 'schedule.epochs' ORDER BY seq"):
+            step, old, new = row["step"], row["old"], row["new"]
+            epochs = int(new) if re.fullmatch(r"\d{1,7}", new) else 0
+            if not (1 <= epochs <= 1_000_000 and old == str(before) and first <= step
+                    and step <= before * self.per_epoch and step <= epochs * self.per_epoch):
+                self.journal(f"revision {row['seq']} ({old} -> {new} epochs from step {step}) does not follow from "
+                             "the run")
+                continue
+            self.revised.append((step, epochs))
+            before, first = epochs, step
+        self.total = before * self.per_epoch
 
     def steps(self):
         """The rows in the order in which they were written: no gap, one live row a step, the chain."""
@@ -304,6 +325,32 @@ class Audit:
                 if missing := set(range(clips)) - set(times) - out_of_epoch:
                     self.journal(f"epoch {epoch} is over without {named(missing, 'clip')}")
 
+    def rates(self):
+        """Each step went by the learning rate that recipe and revisions give.
+
+        A plateau goes by the sums of the losses, in units of 2^-32. A row has the mean over the step's clips, from
+        which the sum follows exactly below 2^51; where it is more, the rates after that epoch are not looked at.
+        """
+        try:
+            with open(f"{self.directory}/recipe.yaml", encoding="utf-8") as file:
+                schedule = Schedule(file, self.epochs, self.per_epoch, self.revised)
+        except (OSError, ValueError, KeyError):
+            return self.file("recipe.yaml", "cannot be read", "restore it from a copy")
+        wrong = []
+        for row in self.live:
+            rate = schedule.rate(row["step"])
+            found = math.nan if row["learning_rate"] is None else row["learning_rate"]
+            if rate is None:
+                break
+            # Written down as a 32-bit float; another library's cosine may differ in the last place.
+            if not abs(found - rate) <= 1e-6 * max(abs(rate), abs(found)):
+                wrong.append((row["step"], found, rate))
+            schedule.take(row)
+        if wrong:
+            (step, found, rate), more = wrong[0], len(wrong) - 1
+            self.journal(f"step {step} has the learning rate {found:.6g}, but recipe.yaml and the revisions give "
+                         f"{rate:.6g}" + (f", and {more} more steps differ" if more else ""))
+
     def folders(self):
         try:
             return {name for name in os.listdir(f"{self.directory}/checkpoints") if re.fullmatch(r"step-\d{8,}", name)}
@@ -395,6 +442,80 @@ class Audit:
             return  # pruned by a working coordinator meanwhile: it was whole a moment ago
         if found != expected:
             self.file(f"checkpoints/{name}", "its state is not the one that the journal has", remedy)
+class Schedule:
+    """The learning rates that a recipe gives, step after step."""
+
+    def __init__(self, lines, epochs, per_epoch, revised):
+        section = {}
+        name = ""
+        for line in lines:
+            key, _, value = line.rstrip("\n").partition(":")
+            name = name if key.startswith(" ") else key
+            section[name if key == name else f"{name}.{key.strip()}"] = value.strip()
+        self.kind = section["schedule.kind"]
+        self.base, self.gamma = float(section["optimizer.learning_rate"]), float(section["schedule.gamma"])
+        self.every, self.patience = int(section["schedule.step_epochs"]), int(section["schedule.patience"])
+        if self.kind not in ("cosine", "step", "multi-step", "plateau") or self.every < 1:
+            raise ValueError(self.kind)
+        self.milestones = [int(text) for text in re.findall(r"\d+", section["schedule.milestones"])]
+        self.warmup = float(section["schedule.warmup_epochs"]) * per_epoch
+        self.epochs, self.per_epoch, self.revised = epochs, per_epoch, revised
+        # The plateau's: sums of the present epoch, None where they are not known; what came of those before.
+        self.loss, self.clips = 0, 0
+        self.best, self.waited, self.reductions = None, 0, 0
+
+    def rate(self, step):
+        epoch = step // self.per_epoch
+        if self.kind == "cosine":
+            rate = self.cosine(step)
+        elif self.kind == "step":
+            rate = self.base * self.gamma ** (epoch // self.every)
+        elif self.kind == "multi-step":
+            rate = self.base * self.gamma ** sum(milestone <= epoch for milestone in self.milestones)
+        elif self.loss is None:
+            return None
+        else:
+            rate = self.base * self.gamma ** self.reductions
+        return rate * min(1, (step + 1) / max(self.warmup, 1e-300))
+
+    def cosine(self, step):
+        rate, start, end = self.base, 0, self.epochs * self.per_epoch
+
+        def fallen(step):
+            if end <= start:
+                return rate
+            done = max(step - step % self.per_epoch, start) - start
+            return rate * (1 + math.cos(math.pi * min(1, done / (end - start)))) / 2
+
+        for revision, epochs in self.revised:
+            if revision <= step:
+                rate = fallen(max(start, min(revision, end - 1)))
+                start, end = revision, epochs * self.per_epoch
+        return fallen(step)
+
+    def take(self, row):
+        """A step is over, and with it perhaps an epoch."""
+        if self.kind != "plateau" or self.loss is None:
+            return
+        # A step that was skipped leaves the state as it was, and does not count.
+        if row["state_digest"] in ("", None) or row["state_digest"] != row["weights_digest"]:
+            units = row["loss"] * row["clips"] * 2.0 ** 32
+            if not abs(units) < 2.0 ** 51:
+                self.loss = None
+                return
+            self.loss += round(units)
+            self.clips += row["clips"]
+        if (row["step"] + 1) % self.per_epoch:
+            return
+        if self.clips:
+            mean = self.loss * 2.0 ** -32 / self.clips
+            if self.best is None or mean < self.best * (1 - 1e-4):
+                self.best, self.waited = mean, 0
+            elif self.waited == self.patience:
+                self.reductions, self.waited = self.reductions + 1, 0
+            else:
+                self.waited += 1
+        self.loss, self.clips = 0, 0
 
 
 def main():

@@ -1,5 +1,5 @@
 // Who trains, in which generation, on which lanes: every decision of the coordinator about its workers. Pure: an event
-// and a time go in, a list of actions comes out. `CoordinatorService` carries them out. Here are the state and the
+// and a time go in, a list of actions comes out. `CoordinatorMachine` passes them on. Here are the state and the
 // events; how a generation is made, who is given up, and what a restart finds are in the files beside it.
 import Shared
 

@@ -5,6 +5,8 @@ import GRDB
 /// Where a run is.
 public struct JournalStatus: Hashable, Sendable {
   public var run: RunRecord?
+  /// Of the run, by its newest revision.
+  public var epochs: Int
   /// Committed steps.
   public var steps: Int
   public var lastCommit: StepRecord?
@@ -35,8 +37,10 @@ extension Journal {
             ifnull(sum(wire_bytes) FILTER (WHERE rolled_back = 0), 0),
             ifnull(sum(ring_seconds) FILTER (WHERE rolled_back = 0), 0.0) FROM steps
           """)
+      let run = try RunRecord.fetchOne(database)
+      let revised = try Self.revisions(database).last { $0.key == "schedule.epochs" }
       return JournalStatus(
-        run: try RunRecord.fetchOne(database), steps: try Self.liveSteps(database),
+        run: run, epochs: revised.flatMap { Int($0.new) } ?? run?.epochs ?? 0, steps: try Self.liveSteps(database),
         lastCommit: try StepRecord.filter(sql: "rolled_back = 0").order(sql: "step DESC").fetchOne(database),
         lastGeneration: try GenerationRecord.order(sql: "number DESC").fetchOne(database),
         presentMembers: try MemberRecord.filter(sql: "left_at IS NULL").order(sql: "rank").fetchAll(database),

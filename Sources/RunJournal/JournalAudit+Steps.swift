@@ -18,7 +18,7 @@ extension JournalAudit {
       let step = Step(
         step: row["step"], epoch: row["epoch"], generation: row["generation"], weights: row["weights_digest"],
         state: row["state_digest"], clips: row["clips"], clipsDigest: row["clips_digest"], pairs: row["pairs_digest"],
-        rolledBack: row["rolled_back"])
+        loss: row["loss"] ?? .nan, learningRate: row["learning_rate"] ?? .nan, rolledBack: row["rolled_back"])
       let id: Int = row["id"]
       let columns = Self.chained.filter {
         $0 == "state_digest" ? !step.state.isEmpty : $0 == "pairs_digest" ? step.pairs != nil : true

@@ -36,6 +36,8 @@ public struct JournalAudit: Sendable {
     var clips: Int
     var clipsDigest: String
     var pairs: String?
+    var loss: Double
+    var learningRate: Double
     var rolledBack: Bool
   }
 
@@ -60,6 +62,10 @@ public struct JournalAudit: Sendable {
   var clipCount = 0
   var stepsPerEpoch = 1
   var lastStep = 0
+  /// As the run began.
+  var epochs = 1
+  /// Those that make sense.
+  var epochRevisions: [EpochRevision] = []
 
   static let restore = "restore run.db from a copy, or start a new run directory"
 
@@ -78,6 +84,7 @@ public struct JournalAudit: Sendable {
       try queue.read { database in
         guard try begins(path, database, atSnapshot) else { return }
         isReadable = true
+        try auditRevisions(database)
         try auditSteps(database)
         try auditGenerations(database)
         try auditMembers(database)
@@ -143,8 +150,11 @@ public struct JournalAudit: Sendable {
     }
     clipCount = run["clips"]
     stepsPerEpoch = run["steps_per_epoch"]
-    let epochs: Int = run["epochs"]
-    lastStep = epochs * stepsPerEpoch - 1
+    epochs = run["epochs"]
+    guard [clipCount, stepsPerEpoch, epochs].allSatisfy({ (1...Int(Int32.max)).contains($0) }) else {
+      report("a run of \(clipCount) clips, \(stepsPerEpoch) steps an epoch and \(epochs) epochs cannot be")
+      return false
+    }
     return true
   }
 
@@ -156,12 +166,15 @@ public struct JournalAudit: Sendable {
       + "clips_digest state_digest pairs_digest chain rolled_back",
     "verdicts": "step clip epoch", "consumed": "epoch clip step lane", "clips": "clip id path bytes hash",
     "checkpoints": "id step manifest_sha256 bytes removed_at reason", "events": "text",
+    "revisions": "seq step key old new",
   ]
 
   /// SQLite keeps any value in any column; all that follows relies on what the columns can hold.
   private mutating func isSound(_ tables: Set<String>, _ database: Database) throws -> Bool {
     let before = problems.count
-    for table in ["runs", "members", "generations", "steps", "verdicts", "consumed", "clips", "checkpoints", "events"] {
+    for table in [
+      "runs", "revisions", "members", "generations", "steps", "verdicts", "consumed", "clips", "checkpoints", "events",
+    ] {
       guard tables.contains(table) else {
         report("the table \(table) is missing")
         continue

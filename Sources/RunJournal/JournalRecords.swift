@@ -208,16 +208,13 @@ public struct EvaluationRecord: JournalRecord {
   /// Clips whose class was the first, or among the first five.
   public var top1: Int
   public var top5: Int
-  /// Mean over the clips.
-  public var loss: Double
   public var at: Date
 
-  public init(step: Int, clips: Int, top1: Int, top5: Int, loss: Double, at: Date) {
+  public init(step: Int, clips: Int, top1: Int, top5: Int, at: Date) {
     self.step = step
     self.clips = clips
     self.top1 = top1
     self.top5 = top5
-    self.loss = loss
     self.at = at
   }
 }

@@ -118,5 +118,14 @@ enum Schema {
           id INTEGER PRIMARY KEY, step INTEGER NOT NULL, reason TEXT NOT NULL, started_at TEXT NOT NULL, ended_at TEXT
         );
         """),
+    Migration(
+      name: "revisions",
+      sql: """
+        CREATE TABLE revisions (
+          seq INTEGER PRIMARY KEY, step INTEGER NOT NULL, key TEXT NOT NULL, old TEXT NOT NULL, new TEXT NOT NULL,
+          at TEXT NOT NULL
+        );
+        ALTER TABLE evaluations DROP COLUMN loss;
+        """),
   ]
 }

@@ -2,34 +2,60 @@
 import Foundation
 import Yams
 
-extension Recipe {
-  /// Reads and checks a recipe file. Relative data paths are relative to the file's folder.
+/// A recipe as a file says it.
+public struct RecipeFile: Sendable {
+  public var recipe: Recipe
+  /// The keys that the file names; the others have the values of what it was read over.
+  public private(set) var named: Set<String> = []
+
+  /// Reads and checks a recipe file. A relative data path is relative to the file's folder.
+  /// - Parameters:
+  ///   - base: the values of keys that the file does not name.
+  ///   - known: the names that some keys may have, where a registry knows them.
   /// - Throws: `SharedError(.badConfiguration)`, all mistakes in one line; `.ioError` if the file cannot be read.
-  public static func read(path: String) throws -> Recipe {
+  public init(path: String, over base: Recipe = Recipe(), known: [String: [String]] = [:]) throws {
     guard let bytes = FileManager.default.contents(atPath: path) else {
       throw SharedError(.ioError, "\(path): cannot be read; check that the recipe exists and is readable")
     }
     guard let text = String(bytes: bytes, encoding: .utf8) else {
       throw SharedError(.badConfiguration, "\(path): is not UTF-8 text; a recipe is a YAML file")
     }
-    var recipe = try Recipe(yaml: text, origin: path)
+    try self.init(yaml: text, origin: path, over: base, known: known)
     if !recipe.data.path.hasPrefix("/") {
       let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
       recipe.data.path = URL(fileURLWithPath: recipe.data.path, relativeTo: folder).standardizedFileURL.path
     }
-    return recipe
   }
 
   /// Reads and checks a recipe.
-  /// - Parameter origin: what to call the text in an error.
+  /// - Parameters:
+  ///   - origin: what to call the text in an error.
+  ///   - base: the values of keys that the text does not name.
+  ///   - known: the names that some keys may have, where a registry knows them.
   /// - Throws: `SharedError(.badConfiguration)`, all mistakes in one line, each with its line or path.
-  public init(yaml text: String, origin: String) throws {
-    self.init()
+  public init(
+    yaml text: String, origin: String, over base: Recipe = Recipe(), known: [String: [String]] = [:]
+  ) throws {
+    recipe = base
     let root: Node?
     do { root = try Yams.compose(yaml: text) } catch {
       let what = "\(error)".split(whereSeparator: \.isNewline).joined(separator: " ")
       throw SharedError(.badConfiguration, "\(origin): not valid YAML: \(what)")
     }
+    var mistakes: [String] = []
+    if let root {
+      guard let mapping = root.mapping else {
+        throw SharedError(.badConfiguration, "\(origin): a recipe is a mapping of sections, this is something else")
+      }
+      mistakes = read(mapping, known)
+    }
+    mistakes += recipe.contradictions()
+    guard mistakes.isEmpty else {
+      throw SharedError(.badConfiguration, "\(origin): \(mistakes.joined(separator: "; "))")
+    }
+  }
+
+  private mutating func read(_ root: Node.Mapping, _ known: [String: [String]]) -> [String] {
     var mistakes: [String] = []
     let fields = Dictionary(uniqueKeysWithValues: Recipe.fields().map { ($0.path, $0) })
     let sections = Set(fields.keys.compactMap { $0.contains(".") ? String($0.prefix { $0 != "." }) : nil })
@@ -44,7 +70,18 @@ extension Recipe {
             mistake(key, "'\(path)' holds a section, expected a value")
             continue
           }
-          if let wanted = field.read(&self, text) { mistake(key, "'\(path)' is '\(text)', expected \(wanted)") }
+          named.insert(path)
+          if let wanted = field.read(&recipe, text) {
+            mistake(key, "'\(path)' is '\(text)', expected \(wanted)")
+          } else if let names = known[path], !names.contains(text) {
+            mistake(key, "'\(path)' is '\(text)', expected one of \(names.joined(separator: ", "))")
+          }
+        } else if path == Recipe.revisionsKey {
+          let texts = value.sequence.map { $0.map { $0.string ?? "?" } } ?? []
+          recipe.revisions = texts.compactMap { RecipeRevision(text: $0) }
+          if recipe.revisions.count != texts.count || (try? recipe.revised(by: recipe.revisions)) == nil {
+            mistake(key, "'\(path)' is written by Tamring alone, and was altered")
+          }
         } else if prefix.isEmpty, sections.contains(path) {
           if let section = value.mapping {
             read(section, path + ".")
@@ -57,31 +94,8 @@ extension Recipe {
         }
       }
     }
-    if let root {
-      guard let mapping = root.mapping else {
-        throw SharedError(.badConfiguration, "\(origin): a recipe is a mapping of sections, this is something else")
-      }
-      read(mapping, "")
-    }
-    mistakes += contradictions()
-    guard mistakes.isEmpty else {
-      throw SharedError(.badConfiguration, "\(origin): \(mistakes.joined(separator: "; "))")
-    }
-  }
-
-  /// The recipe as YAML, every key written out: what `recipe.yaml` of a run directory holds.
-  public func yaml() -> String {
-    var lines: [String] = []
-    var section = ""
-    for field in Recipe.fields() {
-      let parts = field.path.split(separator: ".").map(String.init)
-      if parts.count == 2, parts[0] != section {
-        section = parts[0]
-        lines.append("\(section):")
-      }
-      lines.append((parts.count == 2 ? "  " : "") + "\(parts[parts.count - 1]): \(field.write(self))")
-    }
-    return lines.joined(separator: "\n") + "\n"
+    read(root, "")
+    return mistakes
   }
 
   /// A scalar, or a list of scalars joined by commas.
@@ -92,9 +106,48 @@ extension Recipe {
     }
     return node.string
   }
+}
+
+extension Recipe {
+  /// Reads and checks a recipe file, as `RecipeFile` does.
+  public static func read(path: String) throws -> Recipe { try RecipeFile(path: path).recipe }
+
+  /// Reads and checks a recipe, as `RecipeFile` does.
+  public init(yaml text: String, origin: String) throws { self = try RecipeFile(yaml: text, origin: origin).recipe }
+
+  /// Reads the recipe that a run directory keeps. Where it lacks a key, the run began before that key existed, and goes
+  /// on as it did.
+  public init(ofRun path: String) throws {
+    let introduced = try Recipe(yaml: Recipe.document(Recipe.fields().map { ($0.path, $0.introduced) }), origin: path)
+    self = try RecipeFile(path: path, over: introduced).recipe
+  }
+
+  /// The recipe as YAML, every key written out: what `recipe.yaml` of a run directory holds.
+  public func yaml() -> String {
+    let text = Recipe.document(Recipe.fields().map { ($0.path, $0.write(self)) })
+    return revisions.isEmpty
+      ? text : text + "\(Recipe.revisionsKey):\n" + revisions.map { "  - \($0.text)\n" }.joined()
+  }
+
+  /// Keys with their values in YAML, the keys of a section following one another, as a document.
+  static func document(_ values: [(path: String, value: String)]) -> String {
+    var lines: [String] = []
+    var section = ""
+    for (path, value) in values {
+      let parts = path.split(separator: ".").map(String.init)
+      if parts.count == 2, parts[0] != section {
+        section = parts[0]
+        lines.append("\(section):")
+      }
+      lines.append((parts.count == 2 ? "  " : "") + "\(parts[parts.count - 1]): \(value)")
+    }
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  static let revisionsKey = "revisions"
 
   /// What single keys cannot show.
-  private func contradictions() -> [String] {
+  func contradictions() -> [String] {
     var found: [String] = []
     if faults.evictSeconds < 2 * faults.heartbeatSeconds {
       found.append("'faults.evict_seconds' must be at least twice 'faults.heartbeat_seconds'")
@@ -109,7 +162,22 @@ extension Recipe {
       found.append("'precision: bf16' needs 'engine: onednn', which alone multiplies bf16")
     }
     if precision != .bf16, emulateBF16 { found.append("'emulate_bf16: true' is for 'precision: bf16' only") }
-    if model.width % model.alpha != 0 { found.append("'model.width' must be a multiple of 'model.alpha'") }
-    return found
+    return found + model.contradictions
+  }
+}
+
+extension ModelRecipe {
+  /// What makes this model impossible, each with its key; the same rules as for a recipe that is read.
+  public var mistakes: [String] {
+    var recipe = Recipe()
+    recipe.model = self
+    let single = Recipe.fields().filter { $0.path.hasPrefix("model.") }.compactMap { field in
+      field.check(recipe).map { "\(field.path) is \(field.write(recipe)), expected \($0)" }
+    }
+    return single.isEmpty ? contradictions : single
+  }
+
+  fileprivate var contradictions: [String] {
+    width % alpha == 0 ? [] : ["model.width must be a multiple of model.alpha"]
   }
 }

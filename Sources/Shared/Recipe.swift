@@ -1,5 +1,4 @@
 // The recipe: everything that decides the bits of a run, and how it is kept. Plain values beside their meaning.
-import Foundation
 
 /// A whole recipe. `RecipeFields` says how each value is written in YAML and what it may be.
 public struct Recipe: Hashable, Sendable {
@@ -19,6 +18,8 @@ public struct Recipe: Hashable, Sendable {
   public var exchange = ExchangeRecipe()
   public var checkpoint = CheckpointRecipe()
   public var faults = FaultRecipe()
+  /// What was changed since the run began, oldest first: the values above are those of the newest.
+  public var revisions: [RecipeRevision] = []
 
   /// What computes the convolutions.
   public enum Engine: String, Hashable, Sendable, CaseIterable {
@@ -34,23 +35,6 @@ public struct Recipe: Hashable, Sendable {
   }
 
   public init() {}
-
-  /// The digest of everything that decides the run's bits: the resolved recipe without what only tells where things
-  /// are and how faults are met.
-  public var digest: Digest128 {
-    var essence = self
-    essence.name = ""
-    essence.data.path = ""
-    essence.checkpoint = CheckpointRecipe()
-    essence.faults = FaultRecipe()
-    essence.data.decodeThreads = 1
-    essence.data.maximumLost = DataRecipe().maximumLost
-    essence.exchange.chunkValues = 65_536
-    essence.exchange.bucketValues = 1_048_576
-    essence.exchange.codec = .auto
-    essence.exchange.sharedMemory = true
-    return Digest128(of: Data(essence.yaml().utf8))
-  }
 }
 
 /// A step's batch is `lanes · clipsPerLane` clips. Lanes are a part of the recipe, never of the cluster.
@@ -67,17 +51,13 @@ public struct BatchRecipe: Hashable, Sendable {
 
 /// Where the clips are and how frames are taken from them.
 public struct DataRecipe: Hashable, Sendable {
-  public enum Format: String, Hashable, Sendable, CaseIterable {
-    case kinetics
-    case moments
-  }
-
   public enum Sampling: String, Hashable, Sendable, CaseIterable {
     case uniform
     case dense
   }
 
-  public var format = Format.kinetics
+  /// How the lists are written; the names are those of `AnnotationFormats`.
+  public var format = "kinetics"
   /// The data set's folder; `data=PATH` in the hosts file replaces it on a host.
   public var path = "."
   /// Annotations, relative to `path`.

@@ -16,13 +16,13 @@ public struct ClipCandidates: Equatable, Sendable {
   public let rejected: [RejectedClip]
 
   /// Every row of `annotations` becomes either a candidate or a rejected clip.
-  public init(of annotations: Annotations, classes: ClassList, layout: ClipLayout) {
+  public init(of annotations: Annotations, classes: ClassList, folder: VideoFolder) {
     var found: [Candidate] = []
     var rejected: [RejectedClip] = []
     var lines: [String: Int] = [:]
     var owners: [String: String] = [:]
     for clip in annotations.clips {
-      let path = layout.path(of: clip)
+      let path = annotations.source.path(of: clip, in: folder)
       func reject(_ reason: String) { rejected.append(RejectedClip(id: clip.id, path: path ?? "", reason: reason)) }
       if let earlier = lines[clip.id] {
         reject("listed twice, in lines \(earlier) and \(clip.line) of \(annotations.name)")

@@ -43,7 +43,7 @@ private func scan(
     }
     if isFolder {
       try scan("\(folder)/\(name)", prefix: "\(prefix)\(name)/", inside: ancestors + [identity], into: &paths)
-    } else if ClipLayout.videoExtension(of: name) != nil {
+    } else if VideoFolder.videoExtension(of: name) != nil {
       paths.append(prefix + name)
     }
   }

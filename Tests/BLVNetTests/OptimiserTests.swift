@@ -80,6 +80,47 @@ import Testing
     #expect(abs(rates[2] - 0.3) < 1e-7)
   }
 
+  @Test("with other epochs from a step on, a cosine goes from its rate there to zero at the new end")
+  func revisedCosine() {
+    var schedule = ScheduleRecipe()
+    schedule.epochs = 20
+    func rates(_ revisions: [EpochRevision], _ steps: Range<Int>) -> [Float] {
+      let rate = LearningRate(schedule, base: 0.4, revisions: revisions)
+      return steps.map { rate.rate(epoch: $0 / 4, stepInEpoch: $0 % 4, stepsPerEpoch: 4) }
+    }
+    func plain(_ epochs: Int, _ steps: Range<Int>) -> [Float] {
+      schedule.epochs = epochs
+      defer { schedule.epochs = 20 }
+      return rates([], steps)
+    }
+    // In the middle of an epoch: that epoch keeps its rate; 18 to 80 are left.
+    let middle = [EpochRevision(step: 18, old: 10, new: 20)]
+    #expect(rates(middle, 0..<20) == plain(10, 0..<20))
+    let found = 0.2 * (1 + cos(Double.pi * 4 / 10))
+    for step in 20..<81 {
+      let expected = found * (1 + cos(Double.pi * Double(step / 4 * 4 - 18) / 62)) / 2
+      #expect(abs(Double(rates(middle, step..<step + 1)[0]) - expected) < 1e-7)
+    }
+    #expect(rates(middle, 80..<81) == [0])
+    // When it was over: from the rate of its last step.
+    let over = [EpochRevision(step: 40, old: 10, new: 20)]
+    #expect(rates(over, 40..<44) == plain(10, 36..<40))
+    #expect(rates(over, 44..<45)[0] < plain(10, 39..<40)[0] && rates(over, 76..<77)[0] > 0)
+    // Twice at one step is once, and of more than one the newest counts.
+    #expect(
+      rates([EpochRevision(step: 40, old: 10, new: 15), EpochRevision(step: 40, old: 15, new: 20)], 0..<80)
+        == rates(over, 0..<80))
+    let twice = middle + [EpochRevision(step: 40, old: 20, new: 11)]
+    #expect(rates(twice, 0..<40) == rates(middle, 0..<40) && rates(twice, 40..<41) == rates(middle, 40..<41))
+    #expect(rates(twice, 44..<45) == [0])
+    // The other kinds do not ask how many epochs there are, and warm-up goes on.
+    schedule.kind = .step
+    schedule.warmupEpochs = 6
+    #expect(rates(middle, 0..<40) == rates([], 0..<40))
+    schedule.kind = .cosine
+    #expect(rates(middle, 18..<19) == plain(10, 18..<19))
+  }
+
   @Test("step and multi-step reduce at their epochs")
   func steps() {
     var schedule = ScheduleRecipe()

@@ -75,6 +75,13 @@ final class LocalCluster {
     return try database.read { try Value.fetchAll($0, sql: sql) }
   }
 
+  /// Does something to a run's journal behind its back.
+  func execute(_ name: String, _ sql: String) throws {
+    let database = try DatabaseQueue(path: folder.path("\(name)/run.db"))
+    try database.write { try $0.execute(sql: sql) }
+    try database.close()
+  }
+
   /// The two audits of a run, in the same words.
   func audits(_ name: String) throws -> [Finished] {
     let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

@@ -100,6 +100,60 @@ private struct AuditedRun {
     #expect(found.contains { $0.contains(problem) }, "\(found)")
   }
 
+  private static func revision(_ seq: Int, from step: Int, _ old: String, _ new: String) -> String {
+    "INSERT INTO revisions VALUES (\(seq), \(step), 'schedule.epochs', '\(old)', '\(new)', '')"
+  }
+
+  @Test("learning rates are worked out from recipe and revisions, by each kind of schedule")
+  func rates() throws {
+    let run = try AuditedRun()
+    func problems(_ rates: [Double], _ losses: [Double]? = nil, _ change: (inout Recipe) -> Void) throws -> [String] {
+      var statements = rates.enumerated().map {
+        "UPDATE steps SET learning_rate = \(Double(Float($0.element))) WHERE step = \($0.offset)"
+      }
+      statements += (losses ?? []).enumerated().map {
+        "UPDATE steps SET loss = \($0.element) WHERE step = \($0.offset)"
+      }
+      #expect(try run.problems(after: statements, rechained: true) == [])
+      var recipe = Recipe()
+      (recipe.optimizer.learningRate, recipe.schedule.epochs, recipe.schedule.gamma) = (0.4, 2, 0.5)
+      change(&recipe)
+      return try JournalAudit(run.folder.path("")).rateProblems(recipe)
+    }
+    let half = Array(repeating: 0.4, count: 3) + Array(repeating: 0.2, count: 3)
+    #expect(try problems(half) { _ in } == [])
+    let wrong = try problems([0.4, 0.4, 0.3, 0.2, 0.2, 0.1]) { _ in }
+    #expect(wrong.count == 1)
+    #expect(
+      wrong[0].contains(
+        "run.db: step 2 has the learning rate 0.3, but recipe.yaml and the revisions give 0.4, and 1 more steps differ;"
+      ))
+    #expect(try problems([0.1, 0.2, 0.3, 0.2, 0.2, 0.2]) { $0.schedule.warmupEpochs = 4 / 3.0 } == [])
+    #expect(
+      try problems(half) {
+        $0.schedule.kind = .step
+        $0.schedule.stepEpochs = 1
+      } == [])
+    #expect(
+      try problems(half) {
+        $0.schedule.kind = .multiStep
+        $0.schedule.milestones = [1]
+      } == [])
+    // The clips of epoch 0 are 3, 3 and 1.
+    func plateau(_ recipe: inout Recipe) {
+      recipe.schedule.kind = .plateau
+      recipe.schedule.patience = 0
+    }
+    let constant = Array(repeating: 0.4, count: 6)
+    #expect(try problems(constant, [2, 2, 2, 1, 1, 1], plateau) == [])
+    #expect(try problems(half, [2, 2, 2, 1, 1, 1], plateau).count == 1)
+    // From step 2 on 4 epochs, where a cosine of 2 had 4 steps left.
+    _ = try run.problems(after: [Self.revision(1, from: 2, "2", "4")], rechained: false)
+    let revised = [0.4, 0.4, 0.4] + Array(repeating: 0.2 * (1 + cos(Double.pi / 10)), count: 3)
+    #expect(try problems(revised) { _ in } == [])
+    #expect(try problems(half) { _ in }.count == 1)
+  }
+
   @Test(
     "with a chain that fits, each check of its own finds what it is for",
     arguments: [
@@ -163,9 +217,20 @@ private struct AuditedRun {
       ),
       (["ALTER TABLE consumed DROP COLUMN lane"], "the column consumed.lane is missing"),
       (["DROP TABLE verdicts"], "the table verdicts is missing"),
+      (["DROP TABLE revisions"], "the table revisions is missing"),
+      ([Self.revision(1, from: 3, "3", "9")], "revision 1 (3 -> 9 epochs from step 3) does not follow from the run"),
+      ([Self.revision(1, from: 7, "2", "9")], "revision 1 (2 -> 9 epochs from step 7) does not follow from the run"),
+      ([Self.revision(1, from: 3, "2", "many")], "revision 1 (2 -> many epochs from step 3) does not follow"),
+      (
+        [Self.revision(1, from: 3, "2", "9"), Self.revision(2, from: 2, "9", "12")],
+        "revision 2 (9 -> 12 epochs from step 2) does not follow from the run"
+      ),
+      ([Self.revision(1, from: 3, "2", "1")], "step 5 is beyond the run's last"),
     ])
   func damage(statements: [String], problem: String) throws {
-    let readable = !["many", "DROP COLUMN", "DROP TABLE verdicts"].contains { statements[0].contains($0) }
+    let readable = !["many", "DROP COLUMN", "DROP TABLE verdicts", "DROP TABLE revisions"].contains {
+      statements[0].contains($0)
+    }
     let found = try AuditedRun().problems(after: statements, rechained: readable)
     #expect(found.contains { $0.contains("run.db: ") && $0.contains(problem) }, "\(found)")
     #expect(found.allSatisfy { !$0.contains("is not the one that was written") }, "\(found)")

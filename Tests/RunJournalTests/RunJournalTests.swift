@@ -68,7 +68,7 @@ private let exactlyOnce = """
     let generation = GenerationRecord(
       number: 1, startStep: 0, reason: "start", lanes: [0: [0], 1: [1, 2]], ring: [1, 0], createdAt: time)
     let checkpoint = CheckpointRecord(step: 2, path: "p", manifestSha256: "m", bytes: 7, createdAt: time)
-    let evaluation = EvaluationRecord(step: 2, clips: 4, top1: 1, top5: 3, loss: 2.5, at: time)
+    let evaluation = EvaluationRecord(step: 2, clips: 4, top1: 1, top5: 3, at: time)
     let directive = DirectiveRecord(seq: 3, kind: "checkpoint", issuedAt: time)
     let event = EventRecord(at: time, level: .warning, source: "rank 1", text: "late")
     try journal.memberJoined(member)
@@ -181,6 +181,36 @@ private let exactlyOnce = """
     try (length == 100 ? Data(repeating: 7, count: 100) : whole.prefix(length)).write(to: URL(fileURLWithPath: path))
     let error = #expect(throws: JournalError.self) { try Journal(path, .resume) }
     #expect(error?.status == .badData)
+  }
+
+  @Test("revisions come back in order, count for the epochs, and give the run another identity without members")
+  func revisions() throws {
+    let journal = try begun()
+    #expect(try journal.revisions() == [])
+    _ = try journal.identity(orElse: "first")
+    try journal.memberJoined(MemberRecord(rank: 1, incarnation: "a", host: "h", pid: 5, threads: 2, joinedAt: time))
+    try journal.recordCommits((0..<2).map { commit($0) })
+    let first = RecipeRevision(step: 2, key: "schedule.epochs", old: "2", new: "5")
+    let others = [
+      RecipeRevision(step: 2, key: "data.evaluation_clips", old: "1", new: "3"),
+      RecipeRevision(step: 4, key: "schedule.epochs", old: "5", new: "4"),
+    ]
+    try journal.revise([first], identity: "second", at: time)
+    #expect(try journal.status().epochs == 5)
+    try journal.revise(others, identity: "third", at: time)
+    try journal.close()
+    let again = try Journal(path, .resume)
+    #expect(try again.revisions() == [first] + others)
+    #expect(try again.identity(orElse: "offered") == "third")
+    #expect(try again.presentMembers() == [])
+    #expect(try again.status().epochs == 4 && again.run()?.epochs == 2)
+    // A step that is committed went by the old value.
+    let error = #expect(throws: JournalError.self) {
+      try again.revise(
+        [RecipeRevision(step: 1, key: "schedule.epochs", old: "4", new: "9")], identity: "fourth", at: time)
+    }
+    #expect(error?.description.contains("2 steps are committed") == true)
+    #expect(try again.revisions().count == 3 && again.identity(orElse: "") == "third")
   }
 
   @Test("a journal that is older than its witness is refused")

@@ -46,13 +46,13 @@ import VideoIndex
   func layout() throws {
     try withFolder { folder in
       try DemoData.write(to: folder, training: 13, validation: 6, seed: 5)
-      let layout = try ClipLayout(scanning: folder)
+      let files = try VideoFolder(scanning: folder)
       let train = try Annotations(contentsOf: "\(folder)/train.csv")
       let classes = try ClassList(labelsOf: train)
       #expect(classes.names == DemoData.classes)
       for (list, count) in [("train", 13), ("validation", 6)] {
         let annotations = try Annotations(contentsOf: "\(folder)/\(list).csv")
-        let candidates = ClipCandidates(of: annotations, classes: classes, layout: layout)
+        let candidates = ClipCandidates(of: annotations, classes: classes, folder: files)
         #expect(candidates.found.count == count && candidates.rejected.isEmpty)
         #expect(candidates.found.allSatisfy { $0.path.hasPrefix("\(list)/\(classes.names[$0.label])/") })
       }

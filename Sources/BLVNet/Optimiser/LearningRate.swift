@@ -31,10 +31,13 @@ public struct LearningRate: Sendable {
   public let schedule: ScheduleRecipe
   /// The full rate.
   public let base: Double
+  /// Changes of the schedule's epochs, oldest first.
+  public let revisions: [EpochRevision]
 
-  public init(_ schedule: ScheduleRecipe, base: Double) {
+  public init(_ schedule: ScheduleRecipe, base: Double, revisions: [EpochRevision] = []) {
     self.schedule = schedule
     self.base = base
+    self.revisions = revisions
   }
 
   /// The rate of one step. It changes from epoch to epoch; during warm-up it rises linearly from step to step up to
@@ -42,7 +45,8 @@ public struct LearningRate: Sendable {
   ///
   /// **Formula:** cosine: base · (1 + cos(π · epoch / epochs)) / 2; step: base · gamma^⌊epoch / stepEpochs⌋;
   /// multi-step: base · gamma^(milestones reached); plateau: base · gamma^reductions. Warm-up multiplies by
-  /// (steps done + 1) / (warm-up steps).
+  /// (steps done + 1) / (warm-up steps). Where the epochs are changed from step S on, a cosine goes from the rate that
+  /// it has at S, or had at its last step if it was over, to 0 at the new end; the other kinds do not ask for the end.
   /// - Parameters:
   ///   - epoch: from 0.
   ///   - stepInEpoch: from 0.
@@ -51,8 +55,7 @@ public struct LearningRate: Sendable {
     precondition(epoch >= 0 && stepInEpoch >= 0 && stepsPerEpoch > 0)
     var rate = base
     switch schedule.kind {
-    case .cosine:
-      rate *= (1 + PortableMath.cosPi(Double(min(epoch, schedule.epochs)) / Double(max(1, schedule.epochs)))) / 2
+    case .cosine: rate = cosine(epoch, stepInEpoch, stepsPerEpoch)
     case .step: rate *= power(epoch / max(1, schedule.stepEpochs))
     case .multiStep: rate *= power(schedule.milestones.count { $0 <= epoch })
     case .plateau: rate *= power(reductions)
@@ -62,6 +65,33 @@ public struct LearningRate: Sendable {
     return Float(done < warmupSteps ? rate * (done / warmupSteps) : rate)
   }
 
+  /// What the cosine gives for a step, along one stretch for each number of epochs.
+  private func cosine(_ epoch: Int, _ stepInEpoch: Int, _ stepsPerEpoch: Int) -> Double {
+    let step = epoch * stepsPerEpoch + stepInEpoch
+    var stretch = CosineStretch(rate: base, start: 0, end: (revisions.first?.old ?? schedule.epochs) * stepsPerEpoch)
+    for revision in revisions where revision.step <= step {
+      let last = max(stretch.start, min(revision.step, stretch.end - 1))
+      stretch = CosineStretch(
+        rate: stretch.rate(inEpochFrom: last / stepsPerEpoch * stepsPerEpoch), start: revision.step,
+        end: revision.new * stepsPerEpoch)
+    }
+    return stretch.rate(inEpochFrom: epoch * stepsPerEpoch)
+  }
+
   /// gamma^n, by multiplication, as the C library's pow may differ from machine to machine.
   private func power(_ n: Int) -> Double { (0..<n).reduce(1.0) { product, _ in product * schedule.gamma } }
+}
+
+/// A cosine from `rate` at step `start` to 0 at step `end`, which changes where an epoch begins.
+private struct CosineStretch {
+  let rate: Double
+  let start: Int
+  let end: Int
+
+  func rate(inEpochFrom step: Int) -> Double {
+    let done = max(step, start) - start
+    let length = max(end - start, 0)
+    let part = length == 0 ? 0 : Double(min(done, length)) / Double(length)
+    return rate * ((1 + PortableMath.cosPi(part)) / 2)
+  }
 }

@@ -50,6 +50,7 @@ struct RunAudit {
       "ok: \(journal.steps) steps, \(journal.wholeEpochs) epochs whole, "
       + "\(journal.checkpoints.values.filter(\.isLive).count) checkpoints, \(journal.generations) generations"
     guard journal.isReadable else { return }
+    auditRates()
     auditIndex()
     auditCheckpoints()
     auditFolders()
@@ -57,6 +58,14 @@ struct RunAudit {
 
   private mutating func report(_ file: String, _ text: String, _ remedy: String) {
     problems.append("\(directory)/\(file): \(text); \(remedy)")
+  }
+
+  /// Each step went by the learning rate that recipe and revisions give.
+  private mutating func auditRates() {
+    guard let recipe = try? Recipe(ofRun: "\(directory)/recipe.yaml") else {
+      return report("recipe.yaml", "cannot be read", "restore it from a copy")
+    }
+    problems += journal.rateProblems(recipe)
   }
 
   /// The clips of the journal are those of index/train.tsv, in order.

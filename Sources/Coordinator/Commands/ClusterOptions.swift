@@ -72,23 +72,3 @@ struct ClusterOptions: ParsableArguments {
       coordinator: coordinator, insecure: insecureListen)
   }
 }
-
-/// The recipe that a command works by, and its run directory.
-struct RecipeOptions: ParsableArguments {
-  @Option(help: "The recipe, a YAML file; ./recipe.yaml where it is missing, else the built-in demo.")
-  var recipe: String?
-
-  @Option(help: "The run directory; runs/NAME, after the recipe's name.")
-  var runDir: String?
-
-  @Option(help: "Replaces the recipe's seed.")
-  var seed: UInt64?
-
-  /// The recipe, and the directory that its run belongs in.
-  func resolve() throws -> (Recipe, directory: String) {
-    let file = recipe ?? (FileManager.default.fileExists(atPath: "recipe.yaml") ? "recipe.yaml" : nil)
-    var resolved = try file.map { try Recipe.read(path: $0) } ?? Recipe.demo
-    if let seed { resolved.seed = seed }
-    return (resolved, runDir ?? "runs/\(resolved.name)")
-  }
-}

@@ -12,12 +12,10 @@ struct ResumedRun {
   let checkpoint: StoredCheckpoint?
 
   /// - Parameter say: shows a line to the user.
-  /// - Throws: `SharedError` where the run was begun with another recipe, seed or index, `JournalError` where the journal
-  ///   cannot be believed.
+  /// - Throws: `SharedError` or `JournalError` where the journal cannot be believed.
   init(
     _ journal: Journal, _ store: CheckpointStore, _ plan: RunPlan, say: (String) -> Void
   ) throws {
-    try Self.checkSame(journal, plan)
     let search = try store.newestValid { try journal.stateDigest(before: $0) }
     for step in search.strange { _ = try store.setAside(step) }
     for rejected in search.rejected {
@@ -38,21 +36,6 @@ struct ResumedRun {
       past.present.isEmpty
         ? "going on from step \(step)" + (next > step ? "; \(next - step) steps after it are computed again" : "")
         : "going on: \(next) steps are committed, the newest checkpoint is of step \(step)")
-  }
-
-  private static func checkSame(_ journal: Journal, _ plan: RunPlan) throws {
-    guard let run = try journal.run() else {
-      throw SharedError(.badData, "\(journal.path): holds no run; remove the run directory or use another")
-    }
-    guard run.recipeDigest == plan.recipe.digest.description else {
-      throw SharedError(
-        .badConfiguration,
-        "\(journal.path): this run was begun with another recipe or seed; use that one (recipe.yaml beside it) or "
-          + "another --run-dir")
-    }
-    guard run.indexDigest == plan.indexes.train.digest.description else {
-      throw SharedError(.badData, "\(journal.path): the index of the clips is not the one that the run was begun with")
-    }
   }
 
   private static func past(

@@ -45,12 +45,13 @@ struct IndexCommand: ParsableCommand {
 
   func run() throws {
     let display = ProgressDisplay()
-    let (recipe, path) = try recipes.resolve()
-    let directory = try RunDirectory(path)
+    let given = try recipes.resolve()
+    let directory = try RunDirectory(given.directory)
     guard !directory.holdsRun else {
-      throw SharedError(.usage, "\(path): holds a run, whose index must not change; give another --run-dir")
+      throw SharedError(.usage, "\(directory.path): holds a run, whose index must not change; give another --run-dir")
     }
-    let indexes = try index(recipe, directory, display, deep: deep)
+    if given.needsValidation { try IndexBuilder.requireValidation(given.recipe) }
+    let indexes = try index(given.recipe, directory, display, deep: deep)
     for (list, clips, rejected) in [
       ("train", indexes.train.clips.count, indexes.rejectedTrain),
       ("validation", indexes.validation.clips.count, indexes.rejectedValidation),
@@ -72,7 +73,8 @@ struct EvaluateCommand: ParsableCommand {
 
   func run() throws {
     let display = ProgressDisplay()
-    let (recipe, path) = try recipes.resolve()
+    let given = try recipes.resolve()
+    let recipe = given.recipe
     let slots = try cluster.slots()
     let (socket, endpoint) = try cluster.bind(display)
     let inside = checkpoint + "/" + CheckpointFiles.modelName
@@ -81,8 +83,8 @@ struct EvaluateCommand: ParsableCommand {
       throw SharedError(.ioError, "\(file): cannot be read; give a checkpoint's folder or its model.safetensors")
     }
     _ = try SafeTensors(model, origin: file)
-    let directory = try RunDirectory(path)
-    let indexes = try directory.indexes(of: recipe) ?? index(recipe, directory, display)
+    let directory = try RunDirectory(given.directory)
+    let indexes = try prepareIndexes(given, directory, display)
     guard !indexes.validation.clips.isEmpty else {
       throw SharedError(.badData, "\(recipe.data.path)/\(recipe.data.validationList): no validation clip can be used")
     }
@@ -108,10 +110,10 @@ struct StatusCommand: ParsableCommand {
   func run() throws {
     let status = try Journal("\(directory)/run.db", .reading).status()
     guard let run = status.run else { throw SharedError(.badData, "\(directory): holds no run") }
-    let total = run.epochs * run.stepsPerEpoch
+    let total = status.epochs * run.stepsPerEpoch
     print("\(run.name): seed \(run.seed), \(run.clips) clips, \(status.rejectedClips) clips left out")
     print(
-      "steps: \(status.steps) of \(total) (epoch \(status.steps / run.stepsPerEpoch) of \(run.epochs))"
+      "steps: \(status.steps) of \(total) (epoch \(status.steps / run.stepsPerEpoch) of \(status.epochs))"
         + (status.rolledBack > 0 ? ", \(status.rolledBack) rolled back" : ""))
     if let last = status.lastCommit {
       print(

@@ -26,15 +26,16 @@ struct TrainCommand: ParsableCommand {
 
   func run() throws {
     let display = ProgressDisplay()
-    let (recipe, path) = try recipes.resolve()
+    let given = try recipes.resolve()
     let slots = try cluster.slots()
-    let (socket, endpoint) = try cluster.bind(display, before: RunDirectory.endpoint(in: path))
-    let directory = try RunDirectory(path)
+    let (socket, endpoint) = try cluster.bind(display, before: RunDirectory.endpoint(in: given.directory))
+    let directory = try RunDirectory(given.directory)
     let lock = try RunLock(directory.path)
     defer { withExtendedLifetime(lock) {} }
     let journal = try Journal(directory.journal, directory.holdsRun ? .resume : .create)
     let resumes = try journal.run() != nil
-    let indexes = try resumes ? kept(directory) : directory.indexes(of: recipe) ?? index(recipe, directory, display)
+    let indexes = try resumes ? kept(directory) : prepareIndexes(given, directory, display)
+    let recipe = try resumes ? goOn(journal, directory, given, indexes, display) : given.recipe
     var plan = self.plan(recipe, indexes)
     let store = try CheckpointStore(directory.checkpoints, access: .writing)
     if !resumes { try begin(journal, directory, plan) }
@@ -59,8 +60,7 @@ struct TrainCommand: ParsableCommand {
     if let result {
       try journal.record(
         EvaluationRecord(
-          step: loop.checkpoints?.newest?.step ?? 0, clips: result.clips, top1: result.top1, top5: result.top5, loss: 0,
-          at: .now))
+          step: loop.checkpoints?.newest?.step ?? 0, clips: result.clips, top1: result.top1, top5: result.top5, at: .now))
       for reason in result.failed { display.line("warning: validation clip left out: \(reason)") }
       display.line(
         "validation: top-1 \(percent(result.top1, result.clips)), top-5 \(percent(result.top5, result.clips))"
@@ -78,11 +78,14 @@ struct TrainCommand: ParsableCommand {
   }
 
   private func summary(_ plan: RunPlan, _ directory: RunDirectory) -> String {
-    let rejected = plan.indexes.rejectedTrain.count + plan.indexes.rejectedValidation.count
-    let left = rejected == 0 ? "" : ", \(rejected) left out (see \(directory.rejected("train")))"
-    return "\(plan.recipe.name): \(plan.indexes.train.clips.count) training and "
-      + "\(plan.indexes.validation.clips.count) validation clips\(left), \(plan.lastStep) steps of "
-      + "\(plan.recipe.batch.clips) clips; run directory \(directory.path)"
+    let indexes = plan.indexes
+    func count(_ list: String, _ kind: String, _ clips: Int, _ rejected: Int) -> String {
+      "\(clips) \(kind) clips" + (rejected == 0 ? "" : " (\(rejected) left out: \(directory.rejected(list)))")
+    }
+    return "\(plan.recipe.name): "
+      + count("train", "training", indexes.train.clips.count, indexes.rejectedTrain.count) + " and "
+      + count("validation", "validation", indexes.validation.clips.count, indexes.rejectedValidation.count)
+      + ", \(plan.lastStep) steps of \(plan.recipe.batch.clips) clips; run directory \(directory.path)"
   }
 
   // MARK: Beginning
@@ -106,7 +109,7 @@ struct TrainCommand: ParsableCommand {
     try journal.beginRun(
       RunRecord(
         name: plan.recipe.name, seed: plan.recipe.seed,
-        recipeDigest: plan.recipe.digest.description,
+        recipeDigest: plan.recipe.digest,
         indexDigest: indexes.train.digest.description, fingerprint: "", clips: clips.count,
         stepsPerEpoch: plan.shards.stepsPerEpoch, epochs: plan.recipe.schedule.epochs, createdAt: .now),
       clips: clips,
@@ -122,6 +125,37 @@ struct TrainCommand: ParsableCommand {
     }
     return indexes
   }
+
+  /// The recipe that the run goes on with. Revisions are in the journal, and the recipe in the run directory.
+  private func goOn(
+    _ journal: Journal, _ directory: RunDirectory, _ given: GivenRecipe, _ indexes: Indexes, _ display: ProgressDisplay
+  ) throws -> Recipe {
+    guard let run = try journal.run() else {
+      throw SharedError(.badData, "\(journal.path): holds no run; remove the run directory or use another")
+    }
+    guard run.indexDigest == indexes.train.digest.description else {
+      throw SharedError(.badData, "\(journal.path): the index of the clips is not the one that the run was begun with")
+    }
+    let kept = try ResumedRecipe.kept(in: directory, journal, run, given: given.recipe)
+    let resumed = try ResumedRecipe(
+      kept, given: try given.over(kept), done: try journal.nextStep(), stepsPerEpoch: run.stepsPerEpoch,
+      directory: directory.path)
+    if !resumed.revisions.isEmpty { try journal.revise(resumed.revisions, identity: Self.newIdentity(), at: .now) }
+    for revision in resumed.revisions {
+      display.line("from step \(revision.step) on: \(revision.key) is \(revision.new), was \(revision.old)")
+    }
+    let text = Data(resumed.recipe.yaml().utf8)
+    if FileManager.default.contents(atPath: directory.recipe) != text {
+      try directory.write(text, to: directory.recipe)
+    }
+    return resumed.recipe
+  }
+}
+
+/// The indexes of a recipe's data: those that the run directory keeps, or new ones.
+func prepareIndexes(_ given: GivenRecipe, _ directory: RunDirectory, _ display: ProgressDisplay) throws -> Indexes {
+  if given.needsValidation { try IndexBuilder.requireValidation(given.recipe) }
+  return try directory.indexes(of: given.recipe) ?? index(given.recipe, directory, display)
 }
 
 /// Builds the indexes of a recipe and keeps them in its run directory, with progress on screen.
@@ -129,8 +163,8 @@ func index(_ recipe: Recipe, _ directory: RunDirectory, _ display: ProgressDispl
   -> Indexes
 {
   let progress = SharedProgress(display)
-  let indexes = try IndexBuilder(recipe: recipe, deep: deep) { done, total, rejected in
-    progress.show("indexing  \(done)/\(total) clips  \(rejected) left out")
+  let indexes = try IndexBuilder(recipe: recipe, deep: deep) { list, done, total, rejected in
+    progress.show("indexing \(list)  \(done)/\(total) clips  \(rejected) left out")
   }.build()
   display.clear()
   try directory.save(indexes, of: recipe)

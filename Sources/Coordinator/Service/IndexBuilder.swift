@@ -10,14 +10,25 @@ struct IndexBuilder {
   let recipe: Recipe
   /// Decode every frame of every clip, instead of reading packets only.
   var deep = false
-  let progress: @Sendable (_ done: Int, _ total: Int, _ rejected: Int) -> Void
+  /// Told of each clip of a list; `rejected` are those of that list.
+  let progress: @Sendable (_ list: String, _ done: Int, _ total: Int, _ rejected: Int) -> Void
+
+  /// - Throws: `SharedError(.ioError)` where the recipe's validation list is not there.
+  static func requireValidation(_ recipe: Recipe) throws {
+    let list = "\(recipe.data.path)/\(recipe.data.validationList)"
+    guard recipe.data.validationList.isEmpty || FileManager.default.fileExists(atPath: list) else {
+      throw SharedError(
+        .ioError,
+        "\(list): cannot be read; check the recipe's data.validation_list, which may be \"\" to do without one")
+    }
+  }
 
   /// - Throws: `VideoIndexError` where a list cannot be read or understood; `SharedError(.badData)` where no training
   ///   clip is usable, or the classes do not fit the model.
   func build() throws -> Indexes {
     let data = recipe.data
-    let format: AnnotationFormat = data.format == .kinetics ? .kinetics : .moments
-    let annotations = try Annotations(contentsOf: "\(data.path)/\(data.trainList)", format: format)
+    let source = try AnnotationFormats.known.named(data.format)
+    let annotations = try Annotations(contentsOf: "\(data.path)/\(data.trainList)", source: source)
     let classes =
       try data.labels.isEmpty
       ? ClassList(labelsOf: annotations) : ClassList(contentsOf: "\(data.path)/\(data.labels)")
@@ -26,28 +37,30 @@ struct IndexBuilder {
         .badConfiguration,
         "'model.classes' is \(recipe.model.classes), but \(data.trainList) has \(classes.names.count) classes")
     }
-    let (train, badTrain) = try index(annotations, classes, in: data.trainVideos)
+    let (train, badTrain) = try index(annotations, classes, named: data.trainList, in: data.trainVideos)
     guard !train.clips.isEmpty else {
       throw SharedError(
         .badData,
         "\(data.path)/\(data.trainList): no training clip can be used; the first reason: "
           + (badTrain.first.map { "\($0.id): \($0.reason)" } ?? "the list is empty"))
     }
-    guard FileManager.default.fileExists(atPath: "\(data.path)/\(data.validationList)") else {
+    guard !data.validationList.isEmpty, FileManager.default.fileExists(atPath: "\(data.path)/\(data.validationList)")
+    else {
       return Indexes(
         train: train, validation: try ClipIndex(classes: classes.names, clips: []), rejectedTrain: badTrain,
         rejectedValidation: [])
     }
-    let validationList = try Annotations(contentsOf: "\(data.path)/\(data.validationList)", format: format)
-    let (validation, badValidation) = try index(validationList, classes, in: data.validationVideos)
+    let validationList = try Annotations(contentsOf: "\(data.path)/\(data.validationList)", source: source)
+    let (validation, badValidation) = try index(
+      validationList, classes, named: data.validationList, in: data.validationVideos)
     return Indexes(train: train, validation: validation, rejectedTrain: badTrain, rejectedValidation: badValidation)
   }
 
   private func index(
-    _ annotations: Annotations, _ classes: ClassList, in videos: String
+    _ annotations: Annotations, _ classes: ClassList, named list: String, in videos: String
   ) throws -> (ClipIndex, [RejectedClip]) {
     let root = "\(recipe.data.path)/\(videos)"
-    let candidates = ClipCandidates(of: annotations, classes: classes, layout: try ClipLayout(scanning: root))
+    let candidates = ClipCandidates(of: annotations, classes: classes, folder: try VideoFolder(scanning: root))
     struct Found {
       var entries: [ClipEntry] = []
       var rejected: [RejectedClip]
@@ -71,7 +84,7 @@ struct IndexBuilder {
         }
         return (found.entries.count + found.rejected.count, found.rejected.count)
       }
-      progress(done, total, bad)
+      progress(list, done, total, bad)
     }
     let all = found.withLock { $0 }
     return (

@@ -60,7 +60,7 @@ struct RunDirectory {
     let lists = [data.trainList, data.validationList, data.labels].map { name in
       FileManager.default.contents(atPath: "\(data.path)/\(name)").map { Digest128(of: $0).description } ?? "none"
     }
-    return ([data.format.rawValue, data.path, data.trainVideos, data.validationVideos] + lists).joined(separator: "\n")
+    return ([data.format, data.path, data.trainVideos, data.validationVideos] + lists).joined(separator: "\n")
   }
 
   func rejected(_ list: String) -> String { "\(index)/rejected-\(list).tsv" }

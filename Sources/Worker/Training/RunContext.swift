@@ -30,7 +30,8 @@ final class RunContext: Sendable {
     self.train = try ClipIndex(decoding: train, name: "training index")
     self.validation = try ClipIndex(decoding: validation, name: "validation index")
     network = try Network(recipe.model, engine: recipe.makeEngine())
-    learningRate = LearningRate(recipe.schedule, base: recipe.optimizer.learningRate)
+    learningRate = LearningRate(
+      recipe.schedule, base: recipe.optimizer.learningRate, revisions: recipe.epochRevisions)
     shards = StepShards(
       count: self.train.clips.count, lanes: recipe.batch.lanes, clipsPerLane: recipe.batch.clipsPerLane)
   }
@@ -100,6 +101,6 @@ final class RunContext: Sendable {
   }
 
   /// Of the recipe's essence: a state only continues with the same one.
-  var recipeDigest: String { recipe.digest.description }
+  var recipeDigest: String { recipe.digest }
   var indexDigest: String { train.digest.description }
 }

@@ -129,7 +129,7 @@ final class TrainingState {
   ///   errors of the codec where the files are not what they should be.
   func load(_ files: CheckpointFiles) throws {
     let state = try codec.decode(files, parameters: parameters, statistics: statistics, momentum: momentum)
-    guard state.recipeDigest == context.recipeDigest, state.indexDigest == context.indexDigest else {
+    guard context.recipe.matches(digest: state.recipeDigest), state.indexDigest == context.indexDigest else {
       throw SharedError(
         .badConfiguration, "the state before step \(state.step) was trained with another recipe or other clips")
     }

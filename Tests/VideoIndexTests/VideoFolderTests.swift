@@ -3,10 +3,14 @@ import Testing
 
 @testable import VideoIndex
 
-@Suite struct ClipLayoutTests {
+@Suite struct VideoFolderTests {
   private func kinetics(_ rows: String...) throws -> Annotations {
     let text = "label,youtube_id,time_start,time_end\n" + rows.joined(separator: "\n")
     return try Annotations(parsing: Data(text.utf8), name: "list.csv")
+  }
+
+  private func kineticsPath(of clip: AnnotatedClip, among paths: [String]) -> String? {
+    KineticsAnnotations().path(of: clip, in: VideoFolder(root: "root", paths: paths))
   }
 
   @Test(
@@ -17,14 +21,14 @@ import Testing
     ])
   func kineticsPlaces(path: String) throws {
     let clip = try kinetics("air drumming,-a,1,11").clips[0]
-    #expect(ClipLayout(root: "root", paths: ["air_drumming/b.mp4", path]).path(of: clip) == path)
+    #expect(kineticsPath(of: clip, among: ["air_drumming/b.mp4", path]) == path)
   }
 
   @Test("another class's folder, another clip or another time is no match")
   func kineticsMissing() throws {
     let clip = try kinetics("air drumming,-a,1,11").clips[0]
     let paths = ["yoga/-a_000001_000011.mp4", "air drumming/-a_000002_000012.mp4", "air drumming/b_000001_000011.mp4"]
-    #expect(ClipLayout(root: "root", paths: paths).path(of: clip) == nil)
+    #expect(kineticsPath(of: clip, among: paths) == nil)
   }
 
   @Test("the trimmed file is preferred to the bare id, the class folder to flat, mp4 to the others")
@@ -32,7 +36,7 @@ import Testing
     let clip = try kinetics("yoga,a,1,11").clips[0]
     var paths = ["yoga/a_000001_000011.mp4", "yoga/a_000001_000011.mkv", "a_000001_000011.mp4", "yoga/a.mp4"]
     while let expected = paths.first {
-      #expect(ClipLayout(root: "root", paths: paths.reversed()).path(of: clip) == expected)
+      #expect(kineticsPath(of: clip, among: paths.reversed()) == expected)
       paths.removeFirst()
     }
   }
@@ -40,10 +44,13 @@ import Testing
   @Test("Moments clips are found at their path, below training or validation too, and nowhere else")
   func moments() throws {
     let clip = try Annotations(parsing: Data("clapping/a.mp4,clapping\n".utf8), name: "x").clips[0]
-    for path in ["clapping/a.mp4", "training/clapping/a.mp4", "validation/clapping/a.mp4"] {
-      #expect(ClipLayout(root: "root", paths: ["other/a.mp4", path]).path(of: clip) == path)
+    func path(among paths: [String]) -> String? {
+      MomentsAnnotations().path(of: clip, in: VideoFolder(root: "root", paths: paths))
     }
-    #expect(ClipLayout(root: "root", paths: ["a.mp4", "other/a.mp4"]).path(of: clip) == nil)
+    for place in ["clapping/a.mp4", "training/clapping/a.mp4", "validation/clapping/a.mp4"] {
+      #expect(path(among: ["other/a.mp4", place]) == place)
+    }
+    #expect(path(among: ["a.mp4", "other/a.mp4"]) == nil)
   }
 
   @Test("a folder is read with its links, without hidden files, other files and endless loops")
@@ -63,15 +70,15 @@ import Testing
 
   @Test("a data folder that is not there is an I/O error that names it")
   func missingRoot() {
-    let error = #expect(throws: VideoIndexError.self) { try ClipLayout(scanning: "nowhere") }
+    let error = #expect(throws: VideoIndexError.self) { try VideoFolder(scanning: "nowhere") }
     #expect(error?.status == .ioError && error?.description.hasPrefix("nowhere: ") == true)
   }
 
   @Test("every row becomes a candidate or is rejected with a reason")
   func candidates() throws {
     let list = try kinetics("yoga,a,1,11", "yoga,b,1,11", "ballet,a2,1,11", ",c,1,11", "yoga,a,1,11", "yoga,a,5,15")
-    let layout = ClipLayout(root: "root", paths: ["yoga/a.mp4", "a2.mp4", "c.mp4"])
-    let result = ClipCandidates(of: list, classes: try ClassList(["dance", "yoga"]), layout: layout)
+    let folder = VideoFolder(root: "root", paths: ["yoga/a.mp4", "a2.mp4", "c.mp4"])
+    let result = ClipCandidates(of: list, classes: try ClassList(["dance", "yoga"]), folder: folder)
     #expect(result.found.map(\.id) == ["a_000001_000011"])
     #expect(result.found.map(\.path) == ["yoga/a.mp4"])
     #expect(result.found.map(\.label) == [1])

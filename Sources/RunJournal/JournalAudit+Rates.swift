@@ -1,0 +1,127 @@
+// The audit's view of the recipe's revisions and of each step's learning rate, worked out anew.
+import Foundation
+import GRDB
+import Shared
+
+extension JournalAudit {
+  /// Each change of the epochs follows the one before. They say which step is the run's last.
+  mutating func auditRevisions(_ database: Database) throws {
+    var before = epochs
+    var first = 0
+    let rows = try Row.fetchCursor(
+      database,
+      sql: """
+        SELECT seq, ifnull(step, -1) AS step, ifnull(old, '') AS old, ifnull(new, '') AS new FROM revisions
+        WHERE key = 'schedule.epochs' ORDER BY seq
+        """)
+    while let row = try rows.next() {
+      let (step, old, new): (Int, String, String) = (row["step"], row["old"], row["new"])
+      guard let epochs = Int(new), (1...1_000_000).contains(epochs), old == String(before), step >= first,
+        step <= before * stepsPerEpoch, step <= epochs * stepsPerEpoch
+      else {
+        report("revision \(row["seq"] as Int) (\(old) -> \(new) epochs from step \(step)) does not follow from the run")
+        continue
+      }
+      epochRevisions.append(EpochRevision(step: step, old: before, new: epochs))
+      (before, first) = (epochs, step)
+    }
+    lastStep = before * stepsPerEpoch - 1
+  }
+
+  /// What is wrong with the learning rates of the steps, by a recipe and the journal's revisions; one line at most.
+  ///
+  /// A plateau goes by the sums of the losses, in units of 2^-32. A row has the mean over the step's clips, from which
+  /// the sum follows exactly below 2^51; where it is more, the rates after that epoch are not looked at.
+  public func rateProblems(_ recipe: Recipe) -> [String] {
+    var expected = ExpectedRates(recipe, epochRevisions, epochs: epochs, stepsPerEpoch: stepsPerEpoch)
+    var wrong: [(step: Int, found: Double, expected: Double)] = []
+    for row in live {
+      guard let rate = expected.rate(of: row) else { break }
+      // Written down as a 32-bit float; another library's cosine may differ in the last place.
+      if !(abs(row.learningRate - rate) <= 1e-6 * max(abs(rate), abs(row.learningRate))) {
+        wrong.append((row.step, row.learningRate, rate))
+      }
+      expected.take(row)
+    }
+    guard let first = wrong.first else { return [] }
+    func text(_ rate: Double) -> String { String(format: "%.6g", rate) }
+    let more = wrong.count == 1 ? "" : ", and \(wrong.count - 1) more steps differ"
+    let line =
+      "step \(first.step) has the learning rate \(text(first.found)), but recipe.yaml and the revisions give "
+      + "\(text(first.expected))\(more)"
+    return ["\(directory)/run.db: \(line); \(Self.restore)"]
+  }
+}
+
+/// The rates that a recipe gives, step after step.
+private struct ExpectedRates {
+  private let recipe: Recipe
+  private let revisions: [EpochRevision]
+  private let epochs: Int
+  private let stepsPerEpoch: Int
+  // The plateau's: sums of the present epoch, nil where they are not known; what came of those before.
+  private var loss: Int64? = 0
+  private var clips = 0
+  private var best: Double?
+  private var waited = 0
+  private var reductions = 0
+
+  init(_ recipe: Recipe, _ revisions: [EpochRevision], epochs: Int, stepsPerEpoch: Int) {
+    (self.recipe, self.revisions, self.epochs, self.stepsPerEpoch) = (recipe, revisions, epochs, stepsPerEpoch)
+  }
+
+  /// The rate of a step, nil where it cannot be told any more.
+  func rate(of row: JournalAudit.Step) -> Double? {
+    let schedule = recipe.schedule
+    let epoch = row.step / stepsPerEpoch
+    var rate = recipe.optimizer.learningRate
+    switch schedule.kind {
+    case .cosine: rate = cosine(rate, at: row.step)
+    case .step: rate *= pow(schedule.gamma, Double(epoch / schedule.stepEpochs))
+    case .multiStep: rate *= pow(schedule.gamma, Double(schedule.milestones.count { $0 <= epoch }))
+    case .plateau:
+      if loss == nil { return nil }
+      rate *= pow(schedule.gamma, Double(reductions))
+    }
+    let warmup = schedule.warmupEpochs * Double(stepsPerEpoch)
+    return rate * min(1, Double(row.step &+ 1) / max(warmup, 1e-300))
+  }
+
+  private func cosine(_ base: Double, at step: Int) -> Double {
+    var (rate, start, end) = (base, 0, epochs * stepsPerEpoch)
+    func fallen(_ step: Int) -> Double {
+      if end <= start { return rate }
+      let done = max(step - step % stepsPerEpoch, start) - start
+      return rate * (1 + cos(Double.pi * min(1, Double(done) / Double(end - start)))) / 2
+    }
+    for revision in revisions where revision.step <= step {
+      rate = fallen(max(start, min(revision.step, end - 1)))
+      (start, end) = (revision.step, revision.new * stepsPerEpoch)
+    }
+    return fallen(step)
+  }
+
+  /// A step is over, and with it perhaps an epoch.
+  mutating func take(_ row: JournalAudit.Step) {
+    guard recipe.schedule.kind == .plateau, let sum = loss else { return }
+    // A step that was skipped leaves the state as it was, and does not count.
+    if row.state.isEmpty || row.state != row.weights, row.clips > 0 {
+      let units = (row.loss * Double(row.clips) * 0x1p32).rounded()
+      loss = units.magnitude < 0x1p51 ? sum &+ Int64(units) : nil
+      clips &+= row.clips
+    }
+    guard (row.step &+ 1) % stepsPerEpoch == 0, let sum = loss else { return }
+    if clips > 0 { endEpoch(Double(sum) * 0x1p-32 / Double(clips)) }
+    (loss, clips) = (0, 0)
+  }
+
+  private mutating func endEpoch(_ mean: Double) {
+    if best.map({ mean < $0 * (1 - 1e-4) }) ?? true {
+      (best, waited) = (mean, 0)
+    } else if waited == recipe.schedule.patience {
+      (reductions, waited) = (reductions + 1, 0)
+    } else {
+      waited += 1
+    }
+  }
+}

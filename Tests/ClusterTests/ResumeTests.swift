@@ -1,0 +1,132 @@
+// Runs that go on with another recipe: what is refused, and what trains on to which bits.
+import Foundation
+import Shared
+import TestSupport
+import Testing
+
+@Suite(.serialized, .timeLimit(.minutes(5))) struct ResumeTests {
+  private func write(_ cluster: LocalCluster, _ changes: [(String, String)]) throws {
+    let text = changes.reduce(LocalCluster.recipe) { $0.replacingOccurrences(of: $1.0, with: $1.1) }
+    try cluster.folder.write(text, to: "small.yaml")
+  }
+
+  @Test("with more epochs a finished run trains on, to the same bytes whether it was stopped meanwhile or not")
+  func moreEpochs() throws {
+    let cluster = try LocalCluster(clips: 20)
+    try write(cluster, [("epochs: 12", "epochs: 3")])
+    let short = try cluster.train("whole", hosts: "localhost slots=2")
+    #expect(short.status == 0, "\(short.output)")
+    try FileManager.default.copyItem(atPath: cluster.folder.path("whole"), toPath: cluster.folder.path("cut"))
+    try write(cluster, [("epochs: 12", "epochs: 7")])
+    let whole = try cluster.train("whole", hosts: "localhost")
+    #expect(whole.status == 0, "\(whole.output)")
+    #expect(whole.output.contains("from step 6 on: schedule.epochs is 7, was 3"), "\(whole.output)")
+    for steps in ["7", "11", "99"] {
+      let part = try cluster.train("cut", hosts: "localhost slots=3", ["--steps", steps])
+      #expect(part.status == 0, "\(part.output)")
+    }
+    #expect(try cluster.weights("cut") == cluster.weights("whole"))
+    #expect(try cluster.weights("cut")[0].hasPrefix("step-00000014 "))
+    for audit in try cluster.audits("whole") + cluster.audits("cut") { #expect(audit.status == 0, "\(audit.output)") }
+    #expect(
+      try cluster.query("cut", "SELECT step || key || old || new FROM revisions", as: String.self)
+        == ["6schedule.epochs37"])
+    // The cosine had come down to a quarter at step 5, and goes on from there.
+    let rates = try cluster.query(
+      "cut", "SELECT learning_rate FROM steps WHERE step >= 4 ORDER BY step", as: Double.self)
+    #expect(
+      rates.allSatisfy { $0 > 0 } && rates[1] == rates[2] && zip(rates, rates.dropFirst()).allSatisfy { $0 >= $1 })
+    #expect(try Recipe.read(path: cluster.folder.path("cut/recipe.yaml")).schedule.epochs == 7)
+    let status = try cluster.run(LocalCluster.program("coordinator"), ["status", cluster.folder.path("cut")])
+    #expect(status.output.contains("steps: 14 of 14 (epoch 7 of 7)"), "\(status.output)")
+    // With the revision or the rate gone, both audits say the same.
+    for (statement, problem) in [
+      ("DELETE FROM revisions", "step 13 is beyond the run's last"),
+      ("UPDATE revisions SET new = '9'", "step 8 has the learning rate"),
+    ] {
+      try cluster.execute("cut", statement)
+      let audits = try cluster.audits("cut")
+      #expect(audits.map(\.status) == [1, 1])
+      #expect(audits.allSatisfy { $0.output.contains(problem) }, "\(audits)")
+      let words = audits.map { $0.output.split(separator: "\n").map { $0.split(separator: " ").dropFirst() } }
+      #expect(words[0] == words[1], "\(audits)")
+      try cluster.execute(
+        "cut", "INSERT OR REPLACE INTO revisions VALUES (1, 6, 'schedule.epochs', '3', '7', '2026-01-01 00:00:00.000')")
+    }
+  }
+
+  @Test("workers that went on without their coordinator leave when the recipe is revised, and the run goes on")
+  func survivors() throws {
+    let cluster = try LocalCluster()
+    let process = try RunningProcess(
+      LocalCluster.program("coordinator"), cluster.training("run", hosts: "localhost slots=2"))
+    #expect(process.wait(for: "epoch 3/"))
+    process.signal(SIGKILL)
+    _ = process.finish()
+    let before = try cluster.query("run", "SELECT pid FROM members WHERE left_at IS NULL", as: Int.self)
+    #expect(before.count == 2)
+    try write(cluster, [("epochs: 12", "epochs: 8")])
+    let resumed = try cluster.train("run", hosts: "localhost slots=2")
+    #expect(resumed.status == 0, "\(resumed.output)")
+    for audit in try cluster.audits("run") { #expect(audit.output.hasPrefix("ok: 40 steps, 8 epochs"), "\(audit)") }
+    let after = try cluster.query("run", "SELECT pid FROM members", as: Int.self)
+    #expect(Set(after).isSuperset(of: before) && Set(after).count == 4, "\(before) \(after)")
+    for pid in after { #expect(kill(pid_t(pid), 0) == -1 && errno == ESRCH, "process \(pid) is left") }
+  }
+
+  @Test("another recipe is refused with every key that differs, fewer epochs than are done with how many there must be")
+  func refused() throws {
+    let cluster = try LocalCluster(clips: 12)
+    let begun = try cluster.train("run", hosts: "localhost", ["--steps", "5"])
+    #expect(begun.status == 0, "\(begun.output)")
+    try write(
+      cluster, [("width: 8", "width: 16"), ("learning_rate: 0.05", "learning_rate: 0.1"), ("keep: 2", "keep: 3")])
+    let other = try cluster.train("run", hosts: "localhost", ["--seed", "4"])
+    #expect(other.status == 78)
+    let keys = "seed is 4, was 1; model.width is 16, was 8; optimizer.learning_rate is 0.1, was 0.05; use"
+    #expect(other.output.split(separator: "\n").contains { $0.contains(keys) }, "\(other.output)")
+    try write(cluster, [("epochs: 12", "epochs: 2")])
+    let fewer = try cluster.train("run", hosts: "localhost")
+    #expect(fewer.status == 78)
+    #expect(fewer.output.contains("5 steps of 2 an epoch are done; give at least 3"), "\(fewer.output)")
+    #expect(try cluster.query("run", "SELECT count(*) FROM revisions", as: Int.self) == [0])
+    // Without its recipe.yaml a run knows its recipe by the digest.
+    try FileManager.default.removeItem(atPath: cluster.folder.path("run/recipe.yaml"))
+    let unknown = try cluster.train("run", hosts: "localhost", ["--seed", "4"])
+    #expect(unknown.status != 0)
+    try write(cluster, [("epochs: 12", "epochs: 12"), ("keep: 2", "keep: 3")])
+    let resumed = try cluster.train("run", hosts: "localhost", ["--steps", "6"])
+    #expect(resumed.status == 0, "\(resumed.output)")
+    #expect(try Recipe.read(path: cluster.folder.path("run/recipe.yaml")).checkpoint.keep == 3)
+    for audit in try cluster.audits("run") { #expect(audit.status == 0, "\(audit.output)") }
+  }
+
+  @Test("clips that are left out are counted for each list, and a validation list that is named must be there")
+  func lists() throws {
+    let cluster = try LocalCluster(clips: 12)
+    for (list, rows) in [("train", 1), ("validation", 2)] {
+      let text = try cluster.folder.text("data/\(list).csv")
+      let gone = (0..<rows).map { "moving left,gone\($0),0,2,train,0\n" }.joined()
+      try cluster.folder.write(text + gone, to: "data/\(list).csv")
+    }
+    let counted = try cluster.train("run", hosts: "localhost", ["--steps", "1"])
+    #expect(counted.status == 0)
+    let folder = cluster.folder.path("run/index")
+    #expect(
+      counted.output.contains(
+        "small: 12 training clips (1 left out: \(folder)/rejected-train.tsv) and 9 validation clips (2 left out: "
+          + "\(folder)/rejected-validation.tsv), 1 steps"), "\(counted.output)")
+    try write(cluster, [("path: data", "path: data, validation_list: validatoin.csv")])
+    let typo = try cluster.train("typo", hosts: "localhost", ["--steps", "1"])
+    #expect(typo.status == 74)
+    #expect(typo.output.contains("data/validatoin.csv: cannot be read; check"), "\(typo.output)")
+    // The default may be missing, and one may do without.
+    try FileManager.default.removeItem(atPath: cluster.folder.path("data/validation.csv"))
+    for (name, words) in [("unnamed", "path: data"), ("none", "path: data, validation_list: ''")] {
+      try write(cluster, [("path: data", words)])
+      let trained = try cluster.train(name, hosts: "localhost", ["--steps", "1"])
+      #expect(trained.status == 0, "\(trained.output)")
+      #expect(trained.output.contains("and 0 validation clips, "), "\(trained.output)")
+    }
+  }
+}
