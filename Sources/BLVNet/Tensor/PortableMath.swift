@@ -2,12 +2,12 @@
 // between CPUs, and these values reach the weights.
 
 /// exp, log and cos in double precision, the same bits on every machine; accurate to a few units in the last place.
-enum PortableMath {
+public enum PortableMath {
   private static let ln2High = 0x1.62e42fefa38p-1
   private static let ln2Low = 0x1.ef35793c7673p-45
 
   /// e^x; 0 below -700, infinity above 709.
-  static func exp(_ x: Double) -> Double {
+  public static func exp(_ x: Double) -> Double {
     if x.isNaN { return x }
     if x < -700 { return 0 }
     if x > 709 { return .infinity }
@@ -20,7 +20,7 @@ enum PortableMath {
   }
 
   /// The natural logarithm of a positive normal number.
-  static func log(_ x: Double) -> Double {
+  public static func log(_ x: Double) -> Double {
     precondition(x.isNormal && x > 0, "the logarithm of \(x)")
     var exponent = Double(x.exponent)
     var m = x.significand
@@ -37,7 +37,7 @@ enum PortableMath {
   }
 
   /// cos(pi * x) for x in 0...1.
-  static func cosPi(_ x: Double) -> Double {
+  public static func cosPi(_ x: Double) -> Double {
     precondition(x >= 0 && x <= 1, "\(x) is outside 0...1")
     if x > 0.5 { return -cosPi(1 - x) }
     // From the nearer of 0 and 1/2, so that the series stays short and the zero is exact.

@@ -6,6 +6,7 @@ import Logging
 import Messaging
 import Ring
 import Shared
+import Training
 
 /// One worker process's life. Everything here belongs to the thread that calls `run`.
 final class WorkerLoop {
