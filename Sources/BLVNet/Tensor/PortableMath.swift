@@ -2,6 +2,8 @@
 // between CPUs, and these values reach the weights.
 
 /// exp, log and cos in double precision, the same bits on every machine; accurate to a few units in the last place.
+///
+/// The loops count in integers: a stride of doubles calls the C library's `fma` in each turn.
 public enum PortableMath {
   private static let ln2High = 0x1.62e42fefa38p-1
   private static let ln2Low = 0x1.ef35793c7673p-45
@@ -15,7 +17,7 @@ public enum PortableMath {
     let r = (x - k * ln2High) - k * ln2Low
     // Taylor's series; |r| <= 0.35, so that the 15th term is below 1e-18.
     var sum = 1.0
-    for n in stride(from: 14.0, through: 1, by: -1) { sum = 1 + r / n * sum }
+    for n in stride(from: 14, through: 1, by: -1) { sum = 1 + r / Double(n) * sum }
     return Double(sign: .plus, exponent: Int(k), significand: sum)
   }
 
@@ -32,7 +34,7 @@ public enum PortableMath {
     let z = (m - 1) / (m + 1)
     let square = z * z
     var sum = 0.0
-    for n in stride(from: 23.0, through: 3, by: -2) { sum = (sum + 1 / n) * square }
+    for n in stride(from: 23, through: 3, by: -2) { sum = (sum + 1 / Double(n)) * square }
     return exponent * ln2High + (exponent * ln2Low + 2 * z * (1 + sum))
   }
 
@@ -45,8 +47,8 @@ public enum PortableMath {
     let angle = (fromTop ? x : 0.5 - x) * Double.pi
     let square = angle * angle
     var sum = 1.0
-    let last = fromTop ? 18.0 : 19.0
-    for n in stride(from: last, through: 2, by: -2) { sum = 1 - square / (n * (n - 1)) * sum }
+    let last = fromTop ? 18 : 19
+    for n in stride(from: last, through: 2, by: -2) { sum = 1 - square / Double(n * (n - 1)) * sum }
     return fromTop ? sum : angle * sum
   }
 }
