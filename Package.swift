@@ -44,6 +44,8 @@ let package = Package(
     .target(name: "BLVNet", dependencies: ["CKernels", "COneDNN", "COpenBLAS", "Shared"], swiftSettings: strict),
     .target(name: "Ring", dependencies: ["CKernels", "CLZ4", "CXXHash", "Shared"], swiftSettings: strict),
     .target(name: "Checkpoint", dependencies: ["CLinux", "CSodium", "Shared"], swiftSettings: strict),
+    .target(
+      name: "Training", dependencies: ["BLVNet", "CKernels", "Checkpoint", "Ring", "Shared"], swiftSettings: strict),
     .target(name: "RunJournal", dependencies: ["Shared", database], swiftSettings: strict),
     .target(name: "CoordinatorCore", dependencies: ["Shared"], swiftSettings: strict),
     .target(name: "WorkerCore", dependencies: ["Ring", "Shared"], swiftSettings: strict),
@@ -56,8 +58,8 @@ let package = Package(
     .executableTarget(
       name: "Worker",
       dependencies: [
-        "BLVNet", "CLinux", "Checkpoint", "Messaging", "Ring", "Shared", "VideoData", "VideoIndex", "WorkerCore",
-        arguments, logging,
+        "BLVNet", "CLinux", "Checkpoint", "Messaging", "Ring", "Shared", "Training", "VideoData", "VideoIndex",
+        "WorkerCore", arguments, logging,
       ], swiftSettings: strict),
 
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter", cSettings: [.treatAllWarnings(as: .error)]),
@@ -67,7 +69,11 @@ let package = Package(
     .testTarget(name: "VideoIndexTests", dependencies: ["VideoIndex", "Shared"], swiftSettings: plain),
     .testTarget(
       name: "VideoDataTests", dependencies: ["CFFmpeg", "Shared", "VideoData", "VideoIndex"], swiftSettings: plain),
-    .testTarget(name: "BLVNetTests", dependencies: ["BLVNet", "CKernels", "Shared", "Yams"], swiftSettings: plain),
+    .testTarget(
+      name: "BLVNetTests", dependencies: ["BLVNet", "CKernels", "Shared", "Training", "Yams"], swiftSettings: plain),
+    .testTarget(
+      name: "TrainingTests", dependencies: ["BLVNet", "Checkpoint", "Ring", "Shared", "Training"],
+      swiftSettings: plain),
     .testTarget(
       name: "RingTests", dependencies: ["AllocationCounter", "CKernels", "Ring", "Shared"],
       resources: [.copy("Fixtures")],

@@ -14,7 +14,7 @@ enum TrainerHeader {
     if data.count >= 8, bytes <= data.count - 8 {
       let header = try? JSONSerialization.jsonObject(with: Data(data.dropFirst(8).prefix(Int(bytes))))
       let metadata = (header as? [String: Any])?["__metadata__"] as? [String: Any]
-      if let text = metadata?[TrainingStateCodec.stepKey] as? String, let step = Int(text) { return step }
+      if let text = metadata?[TrainerMetadata.step] as? String, let step = Int(text) { return step }
     }
     throw CheckpointError(badData: "its header says no step; use another checkpoint", path: path)
   }

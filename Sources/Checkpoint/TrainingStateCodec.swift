@@ -1,129 +1,125 @@
-// Turns flat storages into a checkpoint's two files and back.
+// Turns the slots of a training state into a checkpoint's two files and back.
 import Foundation
 import Shared
 
-/// Encodes and decodes the training state of one network, whose tensors it is told.
+/// Encodes and decodes a training state, whose slots it is told.
 ///
 /// Files are functions of the state: equal states give equal bytes.
 ///
-/// - `model.safetensors`: parameters and running statistics under their names (float32).
-/// - `trainer.safetensors`: `momentum.NAME` (float32) for each parameter, `trainer.scales` (int32), and the rest of
-///   `TrainerState` as metadata, with the XXH3-128 of the model file that belongs to it.
+/// - `model.safetensors`: the slots of the model (parameters and running statistics) under their tensors' names.
+/// - `trainer.safetensors`: the other slots under their prefixes (`momentum.NAME`, `trainer.scales`), and `TrainerState`
+///   as metadata, with the XXH3-128 of the model file that belongs to it.
 public struct TrainingStateCodec: Sendable {
-  public let parameters: [NamedTensor]
-  /// Running means and variances.
-  public let statistics: [NamedTensor]
+  private let slots: [StateSlot]
 
-  public init(parameters: [NamedTensor], statistics: [NamedTensor]) {
-    self.parameters = parameters
-    self.statistics = statistics
-  }
+  /// - Parameter slots: in the order of the state's digest: parameters, what is kept beside each of them, statistics,
+  ///   scales. Encoding reads their memory, decoding writes it.
+  public init(_ slots: [StateSlot]) { self.slots = slots }
 
-  /// - Parameter momentum: laid out as the parameters are.
-  public func encode(
-    parameters: FloatStorage, statistics: FloatStorage, momentum: FloatStorage, state: TrainerState
-  ) -> CheckpointFiles {
-    precondition(state.scaleExponents.count == self.parameters.count, "one scale per parameter tensor")
+  public func encode(_ state: TrainerState) -> CheckpointFiles {
     var model = SafeTensorsWriter()
     // Other readers of the format look for this before they hand tensors to PyTorch.
     model.metadata["format"] = "pt"
-    add(self.parameters, of: parameters, to: &model)
-    add(self.statistics, of: statistics, to: &model)
+    add(.model, to: &model)
     let modelBytes = model.bytes()
 
     var trainer = SafeTensorsWriter()
     trainer.metadata = metadata(of: state)
-    trainer.metadata[Key.model] = Digest128(of: modelBytes).description
-    add(self.parameters, of: momentum, prefix: Key.momentum, to: &trainer)
-    trainer.add(Key.scales, .int32, shape: [state.scaleExponents.count], state.scaleExponents)
+    trainer.metadata[TrainerMetadata.model] = Digest128(of: modelBytes).description
+    for (key, value) in TrainerSlots(slots).metadata { trainer.metadata[key] = value }
+    add(.trainer, to: &trainer)
     return CheckpointFiles(model: modelBytes, trainer: trainer.bytes())
   }
 
-  /// Checks everything, then fills the storages; on an error they are as they were.
+  /// Checks everything, then fills the slots; on an error they are as they were.
+  /// - Parameter accept: what is not tensors; it throws to refuse the state.
   /// - Throws: `CheckpointError` that names the first tensor or entry that does not fit, `SharedError` for bytes that
-  ///   are not safetensors.
-  public func decode(
-    _ files: CheckpointFiles, parameters: FloatStorage, statistics: FloatStorage, momentum: FloatStorage
-  ) throws -> TrainerState {
+  ///   are not safetensors; what `accept` throws.
+  public func decode(_ files: CheckpointFiles, accept: (TrainerState) throws -> Void = { _ in }) throws {
     let model = try SafeTensors(files.model, origin: CheckpointFiles.modelName)
     let trainer = try SafeTensors(files.trainer, origin: CheckpointFiles.trainerName)
-    try check(model, CheckpointFiles.modelName, modelTensors)
-    let scales = NamedTensor(name: Key.scales, shape: [self.parameters.count], offset: 0, count: self.parameters.count)
-    try check(trainer, CheckpointFiles.trainerName, prefixed(self.parameters, Key.momentum), integers: [scales])
+    try check(model, CheckpointFiles.modelName, .model)
+    try check(trainer, CheckpointFiles.trainerName, .trainer)
     let state = try state(from: trainer)
-    guard trainer.metadata[Key.model] == Digest128(of: files.model).description else {
+    guard trainer.metadata[TrainerMetadata.model] == Digest128(of: files.model).description else {
       throw CheckpointError(
         badData: "belongs to another model.safetensors; use both files of one checkpoint",
         path: CheckpointFiles.trainerName)
     }
-    try copy(self.parameters, from: model, into: parameters)
-    try copy(self.statistics, from: model, into: statistics)
-    try copy(self.parameters, from: trainer, prefix: Key.momentum, into: momentum)
-    return state
+    try accept(state)
+    try copy(.model, from: model)
+    try copy(.trainer, from: trainer)
   }
 
-  /// Reads only the model, for evaluation and prediction.
+  /// Reads only the model's slots, for evaluation and prediction.
   /// - Parameter origin: what to call the bytes in an error, usually their path.
   /// - Throws: as `decode`.
-  public func decodeModel(
-    _ model: Data, origin: String, parameters: FloatStorage, statistics: FloatStorage
-  ) throws {
+  public func decodeModel(_ model: Data, origin: String) throws {
     let file = try SafeTensors(model, origin: origin)
-    try check(file, origin, modelTensors)
-    try copy(self.parameters, from: file, into: parameters)
-    try copy(self.statistics, from: file, into: statistics)
+    try check(file, origin, .model)
+    try copy(.model, from: file)
   }
-
-  private var modelTensors: [NamedTensor] { parameters + statistics }
 }
 
 // MARK: - Tensors
 
 extension TrainingStateCodec {
-  private func add(
-    _ tensors: [NamedTensor], of storage: FloatStorage, prefix: String = "", to file: inout SafeTensorsWriter
-  ) {
-    for tensor in tensors {
-      precondition(tensor.offset + tensor.count <= storage.count, "\(tensor.name) lies outside its storage")
-      let values = unsafe UnsafeBufferPointer(start: storage.base + tensor.offset, count: tensor.count)
-      unsafe file.add(prefix + tensor.name, .float32, shape: tensor.shape, values)
-    }
-  }
+  private func slots(of file: StateSlot.File) -> [StateSlot] { slots.filter { $0.file == file } }
 
-  private func copy(
-    _ tensors: [NamedTensor], from file: SafeTensors, prefix: String = "", into storage: FloatStorage
-  ) throws {
-    for tensor in tensors {
-      precondition(tensor.offset + tensor.count <= storage.count, "\(tensor.name) lies outside its storage")
-      let values = try file.floats(prefix + tensor.name, shape: tensor.shape)
-      unsafe values.withUnsafeBufferPointer { source in
-        guard let start = source.baseAddress else { return }
-        unsafe (storage.base + tensor.offset).update(from: start, count: tensor.count)
+  private func add(_ part: StateSlot.File, to file: inout SafeTensorsWriter) {
+    for slot in slots(of: part) {
+      for tensor in slot.tensors {
+        let (name, shape) = (slot.prefix + tensor.name, tensor.shape)
+        switch slot.values {
+        case .floats(let values):
+          unsafe file.add(
+            name, .float32, shape: shape, UnsafeBufferPointer(start: values.base + tensor.offset, count: tensor.count))
+        case .integers(let values):
+          unsafe file.add(
+            name, .int32, shape: shape, UnsafeBufferPointer(start: values.base + tensor.offset, count: tensor.count))
+        }
       }
     }
   }
 
-  private func prefixed(_ tensors: [NamedTensor], _ prefix: String) -> [NamedTensor] {
-    tensors.map { NamedTensor(name: prefix + $0.name, shape: $0.shape, offset: $0.offset, count: $0.count) }
+  private func copy(_ part: StateSlot.File, from file: SafeTensors) throws {
+    for slot in slots(of: part) {
+      for tensor in slot.tensors {
+        let (name, shape) = (slot.prefix + tensor.name, tensor.shape)
+        switch slot.values {
+        case .floats(let values):
+          place(try file.floats(name, shape: shape), in: values, at: tensor.offset)
+        case .integers(let values):
+          place(try file.values(name, .int32, as: Int32.self, shape: shape), in: values, at: tensor.offset)
+        }
+      }
+    }
+  }
+
+  private func place<Element>(_ elements: [Element], in storage: AlignedStorage<Element>, at offset: Int) {
+    unsafe elements.withUnsafeBufferPointer { source in
+      guard let start = source.baseAddress else { return }
+      unsafe (storage.base + offset).update(from: start, count: source.count)
+    }
   }
 
   /// Names, formats and shapes, both ways: nothing missing, nothing unknown.
-  private func check(
-    _ file: SafeTensors, _ origin: String, _ floats: [NamedTensor], integers: [NamedTensor] = []
-  ) throws {
-    func require(_ tensor: NamedTensor, _ format: TensorFormat) throws {
-      guard let entry = file.entries[tensor.name] else {
-        throw CheckpointError(badData: "lacks '\(tensor.name)', which the recipe's network has", path: origin)
-      }
-      guard entry.format == format, entry.shape == tensor.shape else {
-        throw CheckpointError(
-          badData: "'\(tensor.name)' is \(entry.format.rawValue) \(entry.shape), but the recipe's network has "
-            + "\(format.rawValue) \(tensor.shape)", path: origin)
+  private func check(_ file: SafeTensors, _ origin: String, _ part: StateSlot.File) throws {
+    var unknown = Set(file.entries.keys)
+    for slot in slots(of: part) {
+      for tensor in slot.tensors {
+        let (name, format) = (slot.prefix + tensor.name, slot.values.format)
+        guard let entry = file.entries[name] else {
+          throw CheckpointError(badData: "lacks '\(name)', which the recipe's network has", path: origin)
+        }
+        guard entry.format == format, entry.shape == tensor.shape else {
+          throw CheckpointError(
+            badData: "'\(name)' is \(entry.format.rawValue) \(entry.shape), but the recipe's network has "
+              + "\(format.rawValue) \(tensor.shape)", path: origin)
+        }
+        unknown.remove(name)
       }
     }
-    for tensor in floats { try require(tensor, .float32) }
-    for tensor in integers { try require(tensor, .int32) }
-    let unknown = Set(file.entries.keys).subtracting((floats + integers).map(\.name))
     if let name = unknown.min() {
       throw CheckpointError(badData: "holds '\(name)', which the recipe's network does not have", path: origin)
     }
@@ -132,20 +128,18 @@ extension TrainingStateCodec {
 
 // MARK: - Metadata
 
+/// The keys of the trainer file's metadata.
+enum TrainerMetadata {
+  static let extra = "extra."
+  static let (step, epoch, seed) = ("step", "epoch", "seed")
+  static let (recipe, index, model) = ("recipe_digest", "index_digest", "model_xxh3")
+  static let (version, currentVersion) = ("tamring_checkpoint", "1")
+  static let (slots, parameters) = ("slots", "parameters")
+}
+
 extension TrainingStateCodec {
-  /// Under which the step stands in the trainer file's metadata.
-  static var stepKey: String { Key.step }
-
-  private enum Key {
-    static let momentum = "momentum."
-    static let scales = "trainer.scales"
-    static let extra = "extra."
-    static let (step, epoch, seed) = ("step", "epoch", "seed")
-    static let (recipe, index, model) = ("recipe_digest", "index_digest", "model_xxh3")
-    static let (version, currentVersion) = ("tamring_checkpoint", "1")
-  }
-
   private func metadata(of state: TrainerState) -> [String: String] {
+    typealias Key = TrainerMetadata
     var fields = [
       Key.version: Key.currentVersion, Key.step: String(state.step), Key.epoch: String(state.epoch),
       Key.seed: String(state.seed), Key.recipe: state.recipeDigest, Key.index: state.indexDigest,
@@ -155,6 +149,7 @@ extension TrainingStateCodec {
   }
 
   private func state(from file: SafeTensors) throws -> TrainerState {
+    typealias Key = TrainerMetadata
     func field(_ key: String) throws -> String {
       guard let text = file.metadata[key] else {
         throw CheckpointError(badData: "its metadata lacks '\(key)'", path: CheckpointFiles.trainerName)
@@ -181,7 +176,6 @@ extension TrainingStateCodec {
     }
     return try TrainerState(
       step: number(Key.step, Int.self), epoch: number(Key.epoch, Int.self), seed: number(Key.seed, UInt64.self),
-      recipeDigest: field(Key.recipe), indexDigest: field(Key.index),
-      scaleExponents: file.values(Key.scales, .int32, as: Int32.self), extra: extra)
+      recipeDigest: field(Key.recipe), indexDigest: field(Key.index), extra: extra)
   }
 }

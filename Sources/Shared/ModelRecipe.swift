@@ -2,10 +2,24 @@
 
 /// Which network is trained.
 public struct ModelRecipe: Hashable, Sendable, Codable {
-  /// bLVNet-TAM, or its relative without temporal modules (every TAM left out, its ReLU too).
-  public enum Architecture: String, Hashable, Sendable, Codable, CaseIterable {
-    case blvnetTAM = "blvnet-tam"
-    case blvnet = "blvnet"
+  /// The name of a network; BLVNet's `Models` has the network itself.
+  public struct Architecture: RawRepresentable, Hashable, Sendable, Codable, CaseIterable {
+    /// bLVNet-TAM, or its relative without temporal modules (every TAM left out, its ReLU too).
+    public static let blvnetTAM = Architecture("blvnet-tam")
+    public static let blvnet = Architecture("blvnet")
+
+    /// Those that a recipe may name.
+    public static let allCases = [blvnetTAM, blvnet]
+
+    public let rawValue: String
+
+    public init(_ name: String) { rawValue = name }
+
+    /// Nil where a recipe may not name it.
+    public init?(rawValue: String) {
+      self.init(rawValue)
+      guard Self.allCases.contains(self) else { return nil }
+    }
   }
 
   public var architecture = Architecture.blvnetTAM

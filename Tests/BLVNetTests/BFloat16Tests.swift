@@ -5,6 +5,7 @@ import Foundation
 import Shared
 import Synchronization
 import Testing
+import Training
 
 @testable import BLVNet
 

@@ -2,6 +2,7 @@
 import Foundation
 import Shared
 import Testing
+import Training
 import Yams
 
 @testable import BLVNet

@@ -9,7 +9,6 @@ import Testing
 /// gradient shows the layer's data gradient.
 struct LayerCase: Sendable, CustomTestStringConvertible {
   let testDescription: String
-  var blendingFrames = 3
   let build: @Sendable (inout StructureBuilder, Int) -> Int
 
   static let all: [LayerCase] = [
@@ -34,21 +33,23 @@ struct LayerCase: Sendable, CustomTestStringConvertible {
     LayerCase(testDescription: "batch norm, enlarged residual") { b, x in
       b.norm("n", b.convolution("c", x, 5), relu: true, residual: b.averagePool("p", x))
     },
-    LayerCase(testDescription: "temporal module") { b, x in b.temporal("t", x, frames: 4, split: false).big },
-    LayerCase(testDescription: "temporal module, one tap", blendingFrames: 1) { b, x in
-      b.temporal("t", x, frames: 4, split: false).big
+    LayerCase(testDescription: "temporal module") { b, x in
+      b.temporal("t", x, frames: 4, taps: taps(3), split: false).big
     },
-    LayerCase(testDescription: "temporal module, four taps", blendingFrames: 4) { b, x in
-      b.temporal("t", x, frames: 4, split: false).big
+    LayerCase(testDescription: "temporal module, one tap") { b, x in
+      b.temporal("t", x, frames: 4, taps: taps(1), split: false).big
     },
-    LayerCase(testDescription: "temporal module, parted", blendingFrames: 5) { b, x in
-      let (big, little) = b.temporal("t", x, frames: 4, split: true)
+    LayerCase(testDescription: "temporal module, four taps") { b, x in
+      b.temporal("t", x, frames: 4, taps: taps(4), split: false).big
+    },
+    LayerCase(testDescription: "temporal module, parted") { b, x in
+      let (big, little) = b.temporal("t", x, frames: 4, taps: taps(5), split: true)
       return b.norm("n", b.convolution("c", big, 5), relu: false, residual: little)
     },
     LayerCase(testDescription: "temporal modules over pairs, parted") { b, x in
-      let (big, little) = b.temporal("t", x, frames: 4, split: true)
+      let (big, little) = b.temporal("t", x, frames: 4, taps: taps(3), split: true)
       let sum = b.norm("n", b.convolution("c", big, 5), relu: true, residual: little)
-      let (after, even) = b.temporal("u", sum, frames: 4, split: true)
+      let (after, even) = b.temporal("u", sum, frames: 4, taps: taps(3), split: true)
       return b.norm("m", b.convolution("d", after, 5), relu: false, residual: even)
     },
     LayerCase(testDescription: "parted frames") { b, x in
@@ -57,16 +58,16 @@ struct LayerCase: Sendable, CustomTestStringConvertible {
     },
   ]
 
+  private static func taps(_ count: Int) -> [String] { (0..<count).map { "tap\($0)" } }
+
   func network() -> Network {
     var recipe = ModelRecipe()
     recipe.groups = 4
-    recipe.classes = 3
-    recipe.dropout = 0
-    recipe.blendingFrames = blendingFrames
-    let structure = Structure(recipe) { builder in
+    let structure = Structure { builder in
       let input = builder.value(frames: 4, height: 7, width: 5, channels: 3)
       let x = builder.convolution("first", input, 5)
-      builder.classifier(build(&builder, x))
+      let features = build(&builder, x)
+      builder.classifier("fc", features, classes: 3, dropout: 0, deviation: 0.001)
     }
     return Network(recipe, structure, engine: OpenBLASEngine())
   }
@@ -135,11 +136,10 @@ func trainOnce(
   func dropout() throws {
     var recipe = ModelRecipe()
     recipe.groups = 4
-    recipe.classes = 3
-    recipe.dropout = 0.4
-    let structure = Structure(recipe) { builder in
+    let structure = Structure { builder in
       let input = builder.value(frames: 4, height: 3, width: 3, channels: 3)
-      builder.classifier(builder.convolution("first", input, 5))
+      let features = builder.convolution("first", input, 5)
+      builder.classifier("fc", features, classes: 3, dropout: 0.4, deviation: 0.001)
     }
     let network = Network(recipe, structure, engine: OpenBLASEngine())
     let parameters = randomNumbers(network.layout.parameterCount, seed: 5)

@@ -27,19 +27,19 @@ struct NaiveNetwork {
     for layer in structure.layers {
       for (index, result) in zip(layer.results, run(layer, values, parameters)) { values[index] = result }
     }
-    let shape = structure.values[structure.features]
-    let classes = structure.classifierBias.count
+    let shape = structure.values[structure.head.features]
+    let classes = structure.head.bias.count
     return labels.indices.map { clip in
       var mean = [Double](repeating: 0, count: shape.channels)
       let perClip = shape.count
       for i in 0..<perClip {
         mean[i % shape.channels] +=
-          values[structure.features][clip * perClip + i] * Double(shape.channels)
+          values[structure.head.features][clip * perClip + i] * Double(shape.channels)
           / Double(perClip)
       }
       return (0..<classes).map { k in
-        mean.indices.reduce(parameters[structure.classifierBias.offset + k]) {
-          $0 + mean[$1] * parameters[structure.classifierWeight.offset + k * shape.channels + $1]
+        mean.indices.reduce(parameters[structure.head.bias.offset + k]) {
+          $0 + mean[$1] * parameters[structure.head.weight.offset + k * shape.channels + $1]
         }
       }
     }

@@ -18,10 +18,12 @@ public enum SampleState {
       var random = Philox(seed: UInt64(step), .selfTest, kind)
       return FloatStorage((0..<count).map { _ in Float(bitPattern: random.nextWord()) })
     }
-    return TrainingStateCodec(parameters: parameters, statistics: statistics).encode(
-      parameters: numbers(867, 1), statistics: numbers(3, 2), momentum: numbers(867, 3),
-      state: TrainerState(
-        step: step, epoch: step / 3, seed: 7, recipeDigest: "recipe", indexDigest: "index", scaleExponents: [-24, -20]))
+    return TrainingStateCodec([
+      StateSlot("parameters", .model, tensors: parameters, .floats(numbers(867, 1))),
+      StateSlot("momentum", .trainer, prefix: "momentum.", tensors: parameters, .floats(numbers(867, 3))),
+      StateSlot("statistics", .model, tensors: statistics, .floats(numbers(3, 2))),
+      StateSlot(scales: AlignedStorage([-24, -20])),
+    ]).encode(TrainerState(step: step, epoch: step / 3, seed: 7, recipeDigest: "recipe", indexDigest: "index"))
   }
 
   public static let clips = 6

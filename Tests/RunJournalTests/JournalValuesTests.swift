@@ -23,7 +23,7 @@ import Testing
     try journal.record(VerdictRecord(step: 5, clip: 4, epoch: 1, lane: 0, reason: "broken", decidedAt: time))
     try journal.record(CheckpointRecord(step: 3, path: "p", manifestSha256: "m", bytes: 7, createdAt: time))
     try journal.record(DirectiveRecord(seq: 1, kind: "stop", issuedAt: time))
-    try journal.record(EvaluationRecord(step: 3, clips: 4, top1: 1, top5: 2, loss: 1, at: time))
+    try journal.record(EvaluationRecord(step: 3, clips: 4, top1: 1, top5: 2, at: time))
     try journal.record(EventRecord(at: time, level: .info, source: "coordinator", text: "here"))
     var commit = SampleState.commit(3)
     commit.shares = [ShareRecord(rank: 0, lanes: 2, rawBytes: 5, wireBytes: 4, times: StepTimes())]

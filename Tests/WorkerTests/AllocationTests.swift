@@ -16,7 +16,7 @@ import Testing
     (recipe.model.width, recipe.model.groups, recipe.model.inputSize, recipe.model.classes) = (16, 8, 64, 6)
     recipe.batch.clipsPerLane = 2
     let network = try Network(recipe.model, engine: recipe.makeEngine())
-    let bench = StepBench(recipe, network, threads: ComputeThreads(), training: true)
+    let bench = try StepBench(recipe, network, threads: ComputeThreads(), training: true)
     for _ in 0..<2 { bench.step() }
     let before = tamring_thread_allocations()
     bench.step()

@@ -34,6 +34,13 @@ struct BatchNorm: Layer {
     return [src]
   }
   var parameterCount: Int { 2 * weight.count }
+  /// Unless it enlarges its residual: that is best done where the residual is read.
+  var epilogue: BatchNorm? { enlarges ? nil : self }
+
+  /// Four vectors of a number a channel, and six that repeat them to the span.
+  func scratch(clips: Int, _ engine: any ConvolutionEngine, _ team: Team) -> LayerScratch {
+    LayerScratch(gradient: 2 * channels, vectors: 10, span: span, sums: 2 * span)
+  }
 
   var enlarges: Bool {
     guard let residualShape else { return false }

@@ -16,6 +16,16 @@ struct Convolution: Layer {
   var multiplyAdds: Int { frames * shape.multiplyAdds }
   var parameterCount: Int { weight.count }
 
+  func fused(with norm: BatchNorm) -> (any ForwardLayer)? { FinishedConvolution(convolution: self, norm: norm) }
+
+  func scratch(clips: Int, _ engine: any ConvolutionEngine, _ team: Team) -> LayerScratch {
+    var scratch = LayerScratch(gradient: weight.count)
+    for images in team.parts(frames * clips) {
+      scratch.workspace = max(scratch.workspace, engine.prepare(shape, images: images))
+    }
+    return scratch
+  }
+
   func forward(_ lane: Lane) { unsafe forward(lane, finish: nil, dst: lane.value(dst)) }
 
   func forward(_ lane: Lane, finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer) {

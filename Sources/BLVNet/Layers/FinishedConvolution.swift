@@ -14,7 +14,16 @@ struct FinishedConvolution: ForwardLayer {
   var results: [Int] { [norm.dst] }
   var finish: FinishKind { FinishKind(adds: norm.residual != nil, relu: norm.relu) }
   /// A residual of the results' size is best where they are to be: the sums are added to it there.
-  var residualInPlace: Int? { norm.residual }
+  var inPlaceSource: Int? { norm.residual == convolution.src ? nil : norm.residual }
+
+  func scratch(clips: Int, _ engine: any ConvolutionEngine, _ team: Team) -> LayerScratch {
+    var scratch = norm.scratch(clips: clips, engine, team)
+    for images in team.parts(convolution.frames * clips) {
+      scratch.workspace = max(
+        scratch.workspace, engine.prepare(convolution.shape, images: images, finish: finish))
+    }
+    return scratch
+  }
 
   func forward(_ lane: Lane) {
     let dst = unsafe lane.value(norm.dst)

@@ -2,6 +2,25 @@
 import CKernels
 import Shared
 
+/// The class head as a network's definition declares it.
+struct ClassHead: Sendable {
+  let name: String
+  /// Another name under which state dicts may hold its tensors.
+  let alternative: String?
+  /// The value that it averages, and its shape.
+  let features: Int
+  let shape: Value
+  let classes: Int
+  /// The probability of a zeroed feature.
+  let dropout: Double
+  let weight: TensorReference
+  let bias: TensorReference
+
+  var scratch: LayerScratch { LayerScratch(gradient: max(weight.count, bias.count)) }
+}
+
+/// The numbers of a lane's class head.
+///
 /// logits = mean over frames of (W · dropout(mean over space of features) + b).
 ///
 /// As both are linear, the frames are averaged before the classifier. **Shapes:** features [N·F, H, W, C]; logits
@@ -22,14 +41,10 @@ final class Head {
   private let classes: Int
   private let dropout: Double
 
-  init(_ network: Network, maximumClips: Int) {
-    let structure = network.structure
-    features = structure.features
-    shape = structure.values[features]
-    weight = structure.classifierWeight
-    bias = structure.classifierBias
-    classes = network.recipe.classes
-    dropout = network.recipe.dropout
+  init(_ head: ClassHead, maximumClips: Int) {
+    (features, shape) = (head.features, head.shape)
+    (weight, bias) = (head.weight, head.bias)
+    (classes, dropout) = (head.classes, head.dropout)
     logits = FloatStorage(count: maximumClips * classes)
     dLogits = FloatStorage(count: maximumClips * classes)
     pooled = FloatStorage(count: maximumClips * shape.channels)

@@ -24,8 +24,35 @@ protocol ForwardLayer: Sendable {
   var sources: [Int] { get }
   /// Values written.
   var results: [Int] { get }
+  /// In evaluation form, the source in whose memory the one result is best written, if nobody reads it after.
+  var inPlaceSource: Int? { get }
+
+  /// The scratch memory that a pass over `clips` clips needs, on a team's threads. Asked for each number of clips before
+  /// the first pass, so that an engine can build what it needs.
+  func scratch(clips: Int, _ engine: any ConvolutionEngine, _ team: Team) -> LayerScratch
 
   func forward(_ lane: Lane)
+}
+
+/// Memory that a layer uses within a pass and leaves to the next layer. A lane has as much as the most demanding asks for.
+struct LayerScratch: Sendable, Hashable {
+  /// Floats of `Lane.workspace`, which each thread has.
+  var workspace = 0
+  /// Floats of `Lane.parameterGradient`.
+  var gradient = 0
+  /// Vectors of a number a channel, and the floats of each.
+  var vectors = 0
+  var span = 0
+  /// Doubles of `Lane.sums`.
+  var sums = 0
+
+  mutating func grow(to other: LayerScratch) {
+    workspace = max(workspace, other.workspace)
+    gradient = max(gradient, other.gradient)
+    vectors = max(vectors, other.vectors)
+    span = max(span, other.span)
+    sums = max(sums, other.sums)
+  }
 }
 
 /// A step of the network, forward and backward.
@@ -41,13 +68,28 @@ protocol Layer: ForwardLayer {
   var multiplyAdds: Int { get }
   /// Elements of learnt tensors.
   var parameterCount: Int { get }
+  /// In evaluation form: the layer as a batch norm that the layer before it may do in its own last pass.
+  var epilogue: BatchNorm? { get }
+
+  /// In evaluation form: this layer and the batch norm that alone reads its result, as one; nil if that cannot be.
+  func fused(with norm: BatchNorm) -> (any ForwardLayer)?
 
   /// Turns the gradients of the results into those of the sources, and hands those of the parameters to `sink`.
   /// - Throws: what `sink` throws.
   func backward(_ lane: Lane, _ roles: [GradientRole], _ sink: GradientSink) throws
 }
 
+extension ForwardLayer {
+  var inPlaceSource: Int? { nil }
+
+  func scratch(clips: Int, _ engine: any ConvolutionEngine, _ team: Team) -> LayerScratch { LayerScratch() }
+}
+
 extension Layer {
+  var epilogue: BatchNorm? { nil }
+
+  func fused(with norm: BatchNorm) -> (any ForwardLayer)? { nil }
+
   var isRemade: Bool { false }
   var inPlaceSources: [Int] { [] }
   var multiplyAdds: Int { 0 }

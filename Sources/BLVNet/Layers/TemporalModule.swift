@@ -22,6 +22,10 @@ struct TemporalModule: Layer {
   var multiplyAdds: Int { frames * taps.count * source.count / source.frames }
   var parameterCount: Int { taps.count * source.channels }
 
+  func scratch(clips: Int, _ engine: any ConvolutionEngine, _ team: Team) -> LayerScratch {
+    LayerScratch(gradient: source.channels, vectors: taps.count, span: span, sums: taps.count * span)
+  }
+
   private var span: Int { Int(tamring_span(Int64(source.channels))) }
   private var frameSize: Int { source.count / source.frames }
   /// Rows of `span` in a frame, and in what the kernels work on at a time.
@@ -38,7 +42,7 @@ struct TemporalModule: Layer {
 
   /// The taps' weights, [taps, span].
   private func weights(_ lane: Lane) -> UnsafePointer<Float> {
-    let expanded = unsafe lane.tapWeights
+    let expanded = unsafe lane.channelValues(0)
     for (i, tap) in taps.enumerated() {
       unsafe tamring_expand(lane.parameter(tap), Int64(source.channels), Int64(span), expanded + i * span)
     }

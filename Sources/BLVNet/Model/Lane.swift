@@ -62,9 +62,10 @@ public final class Lane {
   private let work: FloatStorage
   private let workCount: Int
   private let gradientScratch: FloatStorage
-  private let channelScratch: FloatStorage
+  /// Vectors of a number a channel, and the floats of each.
+  private let vectors: FloatStorage
+  private let vectorCount: Int
   private let sumScratch: AlignedStorage<Double>
-  private let slot: Int
   private let head: Head
   private var parameters: FloatStorage
   private var input: FloatStorage
@@ -91,32 +92,22 @@ public final class Lane {
     narrowInput = AlignedStorage(count: network.precision == .bf16 ? maximumClips * network.inputCount : 0)
 
     team = Team(threads)
-    var workspace = 0
+    var scratch = structure.head.scratch
     // The last lane of an epoch may be shorter, and fewer images need not mean less room.
     for clips in 1...maximumClips {
-      for case let layer as Convolution in training ? structure.layers : evaluationLayers {
-        for images in team.parts(layer.frames * clips) {
-          workspace = max(workspace, network.engine.prepare(layer.shape, images: images))
-        }
+      for layer in training ? structure.layers : [] {
+        scratch.grow(to: layer.scratch(clips: clips, network.engine, team))
       }
-      for case let layer as FinishedConvolution in evaluationLayers {
-        for images in team.parts(layer.convolution.frames * clips) {
-          let shape = layer.convolution.shape
-          workspace = max(workspace, network.engine.prepare(shape, images: images, finish: layer.finish))
-        }
-      }
+      for layer in evaluationLayers { scratch.grow(to: layer.scratch(clips: clips, network.engine, team)) }
     }
     // In whole cache lines.
-    workCount = (workspace + 15) / 16 * 16
+    workCount = (scratch.workspace + 15) / 16 * 16
     work = FloatStorage(count: workCount * threads)
-
-    let channels = structure.values.map(\.channels).max() ?? 1
-    slot = structure.values.map { Int(tamring_span(Int64($0.channels))) }.max() ?? 64
-    let largest = network.layout.parameters.map(\.count).max() ?? 0
-    gradientScratch = FloatStorage(count: max(2 * channels, largest))
-    channelScratch = FloatStorage(count: (10 + network.recipe.blendingFrames) * slot)
-    sumScratch = AlignedStorage(count: Self.mostParts * max(2, network.recipe.blendingFrames) * slot)
-    head = Head(network, maximumClips: maximumClips)
+    gradientScratch = FloatStorage(count: scratch.gradient)
+    vectorCount = scratch.span
+    vectors = FloatStorage(count: scratch.vectors * vectorCount)
+    sumScratch = AlignedStorage(count: Self.mostParts * scratch.sums)
+    head = Head(structure.head, maximumClips: maximumClips)
     canTrain = training
   }
 
@@ -138,12 +129,12 @@ public final class Lane {
     parameters: FloatStorage, input: FloatStorage, labels: [Int], dropout: DropoutKey, gradient: GradientSink
   ) throws -> LaneResult {
     precondition(canTrain, "this lane was made for evaluation")
-    precondition(labels.allSatisfy { (0..<network.recipe.classes).contains($0) }, "a label is no class")
+    precondition(labels.allSatisfy { (0..<network.classes).contains($0) }, "a label is no class")
     let mode = tamring_enter_lane_mode()
     defer { tamring_leave_lane_mode(mode) }
     forward(parameters, input, clips: labels.count, .training, dropout)
     let (losses, top1, top5) = head.loss(labels)
-    let logits = head.logits.array(0..<clips * network.recipe.classes)
+    let logits = head.logits.array(0..<clips * network.classes)
     pass = .backward
     try unsafe head.backward(self, gradient)
     let layers = network.structure.layers
@@ -169,7 +160,7 @@ public final class Lane {
     let mode = tamring_enter_lane_mode()
     defer { tamring_leave_lane_mode(mode) }
     forward(parameters, input, clips: clips, .evaluation(statistics), nil)
-    return head.logits.array(0..<clips * network.recipe.classes)
+    return head.logits.array(0..<clips * network.classes)
   }
 
   private func forward(
@@ -245,18 +236,15 @@ extension Lane {
     try unsafe sink(tensor.index, UnsafeBufferPointer(start: gradientScratch.base + offset, count: tensor.count))
   }
 
-  /// One of four vectors of a number a channel.
-  func channelValues(_ index: Int) -> UnsafeMutablePointer<Float> { unsafe channelScratch.base + index * slot }
+  /// One of the vectors of a number a channel.
+  func channelValues(_ index: Int) -> UnsafeMutablePointer<Float> { unsafe vectors.base + index * vectorCount }
 
-  /// Repeats a vector of a number a channel to its span, in one of six places.
+  /// Repeats a vector of a number a channel to its span, in one of six places behind four vectors.
   func expand(_ values: UnsafePointer<Float>, _ channels: Int, _ place: Int) -> UnsafePointer<Float> {
-    let expanded = unsafe channelScratch.base + (4 + place) * slot
+    let expanded = unsafe channelValues(4 + place)
     unsafe tamring_expand(values, Int64(channels), tamring_span(Int64(channels)), expanded)
     return unsafe UnsafePointer(expanded)
   }
-
-  /// Room for the expanded weights of all taps.
-  var tapWeights: UnsafeMutablePointer<Float> { unsafe channelScratch.base + 10 * slot }
 
   /// The most parts of a sum.
   private static let mostParts = 8

@@ -46,17 +46,15 @@ struct MemoryPlan: Sendable {
     count = zip(offsets, blocks).dropFirst().map { $0 + $1.count }.max() ?? 0
   }
 
-  /// For evaluation: nothing is kept, and results take the place of a residual that nobody reads after them.
+  /// For evaluation: nothing is kept, and results take the place of a source that nobody reads after them.
   init(evaluating structure: Structure) {
     let layers = structure.evaluationLayers
     var blocks = Self.forward(structure, layers)
     var home = Array(blocks.indices)
     for (i, layer) in layers.enumerated() {
-      guard let joined = layer as? FinishedConvolution, let residual = joined.residualInPlace, residual != 0,
-        blocks[residual].end == i, joined.convolution.src != residual
+      guard let source = layer.inPlaceSource, source != 0, blocks[source].end == i, let result = layer.results.first
       else { continue }
-      let result = joined.norm.dst
-      home[result] = home[residual]
+      home[result] = home[source]
       blocks[home[result]].end = blocks[result].end
     }
     let written = Set(layers.flatMap(\.results))
@@ -79,7 +77,7 @@ struct MemoryPlan: Sendable {
       for result in layer.results { blocks[result].begin = i }
       for value in layer.sources + layer.results { blocks[value].end = max(blocks[value].end, i) }
     }
-    blocks[structure.features].end = max(blocks[structure.features].end, layers.count)
+    blocks[structure.head.features].end = max(blocks[structure.head.features].end, layers.count)
     return blocks
   }
 
@@ -119,7 +117,7 @@ struct MemoryPlan: Sendable {
       blocks.append(Block(for: structure.values[value], time, time))
       return blocks.count - 1
     }
-    gradient[structure.features] = newBlock(for: structure.features, at: head)
+    gradient[structure.head.features] = newBlock(for: structure.head.features, at: head)
     for (i, layer) in structure.layers.enumerated().reversed() {
       let time = 2 * head - i
       var free = layer.results.count == 1 ? gradient[layer.results[0]] : nil

@@ -1,7 +1,7 @@
 // The network as its users see it: what a recipe's model is made of, and its first values.
 import Shared
 
-/// A bLVNet or bLVNet-TAM of one recipe: structure, layout and engine. Constant, and shared by all lanes.
+/// The network of one recipe: structure, layout and engine. Constant, and shared by all lanes.
 public final class Network: Sendable {
   public let recipe: ModelRecipe
   public let layout: StateLayout
@@ -15,8 +15,14 @@ public final class Network: Sendable {
 
   /// - Throws: as above.
   public convenience init(_ model: ModelRecipe, engine: any ConvolutionEngine) throws {
-    try model.check()
-    self.init(model, Structure(model), engine: engine)
+    try self.init(model, engine: engine, of: Models.all)
+  }
+
+  /// - Parameter models: the networks that the recipe may name.
+  /// - Throws: as above.
+  convenience init(_ model: ModelRecipe, engine: any ConvolutionEngine, of models: ModelRegistry) throws {
+    let definition = try models.definition(of: model)
+    self.init(model, Structure { definition.build(model, &$0) }, engine: engine)
   }
 
   init(_ model: ModelRecipe, _ structure: Structure, engine: any ConvolutionEngine) {
@@ -31,52 +37,40 @@ public final class Network: Sendable {
   /// Bytes of one of them.
   var elementBytes: Int { precision == .bf16 ? 2 : 4 }
 
+  /// Of the class head.
+  public var classes: Int { structure.head.classes }
+
+  /// The other name under which a state dict may hold the tensor `name`, if there is one.
+  public func alternativeName(of name: String) -> String? {
+    guard let other = structure.head.alternative, name.hasPrefix(structure.head.name + ".") else { return nil }
+    return other + name.dropFirst(structure.head.name.count)
+  }
+
   /// Elements of one clip: `groups` frames, [H, W, 3] each.
   public var inputCount: Int { structure.values[0].count }
 
-  /// The published initial values: convolutions and taps normal with deviation √(2/(O·k·k)); batch norm 1 and 0, but
-  /// every `bn3.weight` 0; the classifier normal with deviation 0.001, its bias 0. A tensor's numbers depend on the
-  /// seed and its index in the layout.
+  /// The initial values that the definition declares. A tensor's numbers depend on the seed and its index in the
+  /// layout.
   public func initialParameters(seed: UInt64) -> FloatStorage {
     let storage = FloatStorage(count: layout.parameterCount)
-    for (index, tensor) in layout.parameters.enumerated() {
-      let values = unsafe UnsafeMutableBufferPointer(
-        rebasing: storage.buffer[tensor.range])
-      if tensor.name == "new_fc.weight" {
-        unsafe fillNormal(values, deviation: 0.001, seed: seed, tensor: index)
-      } else if tensor.shape.count == 4 {
-        let fanOut = Double(tensor.shape[0] * tensor.shape[2] * tensor.shape[3])
-        unsafe fillNormal(values, deviation: (2 / fanOut).squareRoot(), seed: seed, tensor: index)
-      } else if tensor.name.hasSuffix(".weight"), !tensor.name.hasSuffix("bn3.weight") {
-        unsafe values.update(repeating: 1)
-      }
-    }
+    initialise(parameters: storage, seed: seed)
     return storage
   }
 
-  /// Normal numbers by the polar method, from operations that round alike everywhere.
-  /// **Source:** Marsaglia and Bray, "A Convenient Method for Generating Normal Variables", SIAM Review 6, 1964.
-  private func fillNormal(_ values: UnsafeMutableBufferPointer<Float>, deviation: Double, seed: UInt64, tensor: Int) {
-    var random = Philox(seed: seed, .initialValues, UInt32(tensor))
-    var i = 0
-    while i < values.count {
-      let x = 2 * random.unit() - 1
-      let y = 2 * random.unit() - 1
-      let square = x * x + y * y
-      guard square > 0, square < 1 else { continue }
-      let radius = (-2 * PortableMath.log(square) / square).squareRoot()
-      unsafe values[i] = Float(deviation * x * radius)
-      if i + 1 < values.count { unsafe values[i + 1] = Float(deviation * y * radius) }
-      i += 2
-    }
+  /// The same in the memory of `storage`, on all of the processor's cores.
+  public func initialise(parameters storage: FloatStorage, seed: UInt64) {
+    precondition(storage.count == layout.parameterCount, "parameters of another network")
+    InitialValues.fill(storage, layout.parameters, seed: seed)
   }
 
-  /// Running means 0, running variances 1.
   public func initialStatistics() -> FloatStorage {
     let storage = FloatStorage(count: layout.statisticCount)
-    for tensor in layout.statistics where tensor.name.hasSuffix("running_var") {
-      for i in tensor.range { storage[i] = 1 }
-    }
+    initialise(statistics: storage)
     return storage
+  }
+
+  public func initialise(statistics storage: FloatStorage) {
+    precondition(storage.count == layout.statisticCount, "statistics of another network")
+    InitialValues.fill(storage, layout.statistics, seed: 0)
   }
 }

@@ -29,12 +29,12 @@ public struct Profile: Sendable {
         name: layer.name, parameters: layer.parameterCount, multiplyAdds: layer.multiplyAdds,
         activationBytes: layer.results.reduce(0) { $0 + network.elementBytes * structure.values[$1].count })
     }
-    let features = structure.values[structure.features]
+    let head = structure.head
     rows.append(
       Row(
-        name: "new_fc", parameters: structure.classifierWeight.count + structure.classifierBias.count,
-        multiplyAdds: features.frames * structure.classifierWeight.count,
-        activationBytes: 4 * features.frames * features.channels))
+        name: head.name, parameters: head.weight.count + head.bias.count,
+        multiplyAdds: head.shape.frames * head.weight.count,
+        activationBytes: 4 * head.shape.frames * head.shape.channels))
     self.rows = rows
     parameters = rows.reduce(0) { $0 + $1.parameters }
     multiplyAdds = rows.reduce(0) { $0 + $1.multiplyAdds }

@@ -1,5 +1,4 @@
-// The network as a list of layers over numbered values, and the builder's vocabulary; the network itself is in
-// Structure+BLVNet.swift.
+// A network as a list of layers over numbered values, and the vocabulary in which a definition builds it (`Models`).
 import Shared
 
 /// A block of activations: `frames` images a clip, NHWC.
@@ -15,81 +14,90 @@ struct Value: Sendable, Hashable {
 
 /// Layers in the order of the forward pass, each reading values that earlier ones wrote. Value 0 is the input.
 struct Structure: Sendable {
-  fileprivate(set) var values: [Value] = []
-  fileprivate(set) var layers: [any Layer] = []
-  /// What the head averages.
-  fileprivate(set) var features = 0
-  fileprivate(set) var classifierWeight = TensorReference(index: 0, offset: 0, count: 0)
-  fileprivate(set) var classifierBias = TensorReference(index: 0, offset: 0, count: 0)
+  let values: [Value]
+  let layers: [any Layer]
+  let head: ClassHead
   let layout: StateLayout
 
-  init(_ recipe: ModelRecipe) { self.init(recipe) { $0.build() } }
-
-  init(_ recipe: ModelRecipe, building: (inout StructureBuilder) -> Void) {
+  init(building: (inout StructureBuilder) -> Void) {
     // Built twice: the first time to learn the names, whose order gives every tensor its place.
-    var names = StructureBuilder(recipe, StateLayout(parameters: [:], statistics: [:]))
+    var names = StructureBuilder(StateLayout(parameters: [:], statistics: [:]))
     building(&names)
-    var builder = StructureBuilder(recipe, StateLayout(parameters: names.parameters, statistics: names.statistics))
+    var builder = StructureBuilder(StateLayout(parameters: names.parameters, statistics: names.statistics))
     building(&builder)
-    self = builder.structure
+    guard let head = builder.head else { preconditionFailure("the network's definition adds no classifier") }
+    self.head = head
+    (values, layers, layout) = (builder.values, builder.layers, builder.layout)
   }
 
-  fileprivate init(layout: StateLayout) { self.layout = layout }
-
-  /// The forward pass in evaluation form: a convolution whose results only a batch norm reads is one with it, in the
-  /// norm's place. A norm that enlarges its residual stays what it is, as it is best where that is read.
+  /// The forward pass in evaluation form: a layer whose result only a batch norm reads may be fused with it, in the
+  /// norm's place.
   var evaluationLayers: [any ForwardLayer] {
     let reads = layers.flatMap(\.sources)
-    var finishing: [Int: Convolution] = [:]
-    for case let layer as Convolution in layers where reads.count(where: { $0 == layer.dst }) == 1 {
-      finishing[layer.dst] = layer
+    var producers: [Int: any Layer] = [:]
+    for layer in layers {
+      for result in layer.results where reads.count(where: { $0 == result }) == 1 { producers[result] = layer }
     }
-    func joins(_ layer: any Layer) -> BatchNorm? { (layer as? BatchNorm).flatMap { $0.enlarges ? nil : $0 } }
-    let joined = Set(layers.compactMap { joins($0).flatMap { finishing[$0.src]?.dst } })
-    return layers.compactMap { layer in
-      if let norm = joins(layer), let convolution = finishing[norm.src] {
-        return FinishedConvolution(convolution: convolution, norm: norm)
-      }
-      return layer.results.contains(where: joined.contains) ? nil : layer
+    var fused: [Int: any ForwardLayer] = [:]
+    var absorbed: Set<Int> = []
+    for (i, layer) in layers.enumerated() {
+      guard let norm = layer.epilogue, let both = producers[norm.src]?.fused(with: norm) else { continue }
+      fused[i] = both
+      absorbed.insert(norm.src)
+    }
+    return layers.enumerated().compactMap { i, layer in
+      fused[i] ?? (layer.results.contains(where: absorbed.contains) ? nil : layer)
     }
   }
 }
 
+/// A tensor as a definition declares it.
+struct TensorDeclaration: Sendable, Hashable {
+  let shape: [Int]
+  let initial: InitialValue
+}
+
 struct StructureBuilder {
-  let recipe: ModelRecipe
-  fileprivate(set) var structure: Structure
-  fileprivate(set) var parameters: [String: [Int]] = [:]
-  fileprivate(set) var statistics: [String: [Int]] = [:]
+  fileprivate let layout: StateLayout
+  fileprivate private(set) var values: [Value] = []
+  fileprivate private(set) var layers: [any Layer] = []
+  fileprivate private(set) var head: ClassHead?
+  fileprivate private(set) var parameters: [String: TensorDeclaration] = [:]
+  fileprivate private(set) var statistics: [String: TensorDeclaration] = [:]
   private let parameterPlaces: [String: TensorReference]
   private let statisticPlaces: [String: TensorReference]
 
-  fileprivate init(_ recipe: ModelRecipe, _ layout: StateLayout) {
+  fileprivate init(_ layout: StateLayout) {
     func places(_ specs: [TensorSpec]) -> [String: TensorReference] {
       Dictionary(
         uniqueKeysWithValues: specs.enumerated().map { index, spec in
           (spec.name, TensorReference(index: index, offset: spec.offset, count: spec.count))
         })
     }
-    self.recipe = recipe
-    structure = Structure(layout: layout)
+    self.layout = layout
     parameterPlaces = places(layout.parameters)
     statisticPlaces = places(layout.statistics)
   }
 
-  func shape(of value: Int) -> Value { structure.values[value] }
+  func shape(of value: Int) -> Value { values[value] }
 
   mutating func value(frames: Int, height: Int, width: Int, channels: Int) -> Int {
-    structure.values.append(Value(frames: frames, height: height, width: width, channels: channels))
-    return structure.values.count - 1
+    values.append(Value(frames: frames, height: height, width: width, channels: channels))
+    return values.count - 1
   }
 
-  private mutating func parameter(_ name: String, _ shape: [Int]) -> TensorReference {
-    parameters[name] = shape
+  /// Adds a layer of any kind, which is made of values and tensors declared before.
+  mutating func add(_ layer: some Layer) { layers.append(layer) }
+
+  /// Declares a learnt tensor.
+  mutating func parameter(_ name: String, _ shape: [Int], _ initial: InitialValue) -> TensorReference {
+    parameters[name] = TensorDeclaration(shape: shape, initial: initial)
     return parameterPlaces[name] ?? TensorReference(index: 0, offset: 0, count: shape.reduce(1, *))
   }
 
-  private mutating func statistic(_ name: String, _ channels: Int) -> TensorReference {
-    statistics[name] = [channels]
+  /// Declares a running statistic.
+  mutating func statistic(_ name: String, _ channels: Int, _ initial: InitialValue) -> TensorReference {
+    statistics[name] = TensorDeclaration(shape: [channels], initial: initial)
     return statisticPlaces[name] ?? TensorReference(index: 0, offset: 0, count: channels)
   }
 
@@ -102,22 +110,26 @@ struct StructureBuilder {
       height: from.height, width: from.width)
     let dst = value(
       frames: from.frames, height: shape.outputHeight, width: shape.outputWidth, channels: channels)
-    let weight = parameter("\(name).weight", [channels, from.channels, kernel, kernel])
-    structure.layers.append(
-      Convolution(name: name, shape: shape, frames: from.frames, weight: weight, src: src, dst: dst))
+    let weight = parameter(
+      "\(name).weight", [channels, from.channels, kernel, kernel], .normal(fanOut: channels * kernel * kernel))
+    add(Convolution(name: name, shape: shape, frames: from.frames, weight: weight, src: src, dst: dst))
     return dst
   }
 
   /// Batch norm, plus `residual` (enlarged to this size if it is smaller), then ReLU if wanted.
-  mutating func norm(_ name: String, _ src: Int, relu: Bool, residual: Int? = nil) -> Int {
+  mutating func norm(
+    _ name: String, _ src: Int, relu: Bool, residual: Int? = nil, initialWeight: Float = 1
+  ) -> Int {
     let from = shape(of: src)
     let dst = value(frames: from.frames, height: from.height, width: from.width, channels: from.channels)
-    structure.layers.append(
+    add(
       BatchNorm(
         name: name, shape: from, residualShape: residual.map { shape(of: $0) }, relu: relu,
-        weight: parameter("\(name).weight", [from.channels]), bias: parameter("\(name).bias", [from.channels]),
-        mean: statistic("\(name).running_mean", from.channels),
-        variance: statistic("\(name).running_var", from.channels), src: src, residual: residual, dst: dst))
+        weight: parameter("\(name).weight", [from.channels], .constant(initialWeight)),
+        bias: parameter("\(name).bias", [from.channels], .constant(0)),
+        mean: statistic("\(name).running_mean", from.channels, .constant(0)),
+        variance: statistic("\(name).running_var", from.channels, .constant(1)), src: src, residual: residual,
+        dst: dst))
     return dst
   }
 
@@ -128,26 +140,28 @@ struct StructureBuilder {
       height: from.height, width: from.width)
     let dst = value(
       frames: from.frames, height: pool.outputHeight, width: pool.outputWidth, channels: from.channels)
-    structure.layers.append(AveragePool(name: name, shape: pool, frames: from.frames, src: src, dst: dst))
+    add(AveragePool(name: name, shape: pool, frames: from.frames, src: src, dst: dst))
     return dst
   }
 
   /// A temporal module on `src`, each of whose frames stands for `frames / src.frames` frames.
+  /// - Parameter taps: their names, from the past to the future.
   /// - Returns: the odd and the even results where `split`, else all of them twice.
-  mutating func temporal(_ name: String, _ src: Int, frames: Int, split: Bool) -> (big: Int, little: Int) {
+  mutating func temporal(
+    _ name: String, _ src: Int, frames: Int, taps: [String], split: Bool
+  ) -> (big: Int, little: Int) {
     let from = shape(of: src)
-    let taps = (0..<recipe.blendingFrames).map { tap in
-      let tapName = recipe.blendingFrames == 3 ? ["prev", "curr", "next"][tap] : "blending_layers.\(tap)"
-      return parameter("\(name).\(tapName).weight", [from.channels, 1, 1, 1])
+    let weights = taps.map {
+      parameter("\(name).\($0).weight", [from.channels, 1, 1, 1], .normal(fanOut: from.channels))
     }
     func result() -> Int {
       value(frames: split ? frames / 2 : frames, height: from.height, width: from.width, channels: from.channels)
     }
     let big = result()
     let little = split ? result() : big
-    structure.layers.append(
+    add(
       TemporalModule(
-        name: name, source: from, frames: frames, taps: taps, src: src, big: big, little: split ? little : nil))
+        name: name, source: from, frames: frames, taps: weights, src: src, big: big, little: split ? little : nil))
     return (big, little)
   }
 
@@ -158,14 +172,21 @@ struct StructureBuilder {
       value(frames: from.frames / 2, height: from.height, width: from.width, channels: from.channels)
     }
     let (big, little) = (half(), half())
-    structure.layers.append(FrameSplit(name: name, source: from, src: src, big: big, little: little))
+    add(FrameSplit(name: name, source: from, src: src, big: big, little: little))
     return (big, little)
   }
 
-  mutating func classifier(_ features: Int) {
-    let channels = shape(of: features).channels
-    structure.features = features
-    structure.classifierWeight = parameter("new_fc.weight", [recipe.classes, channels])
-    structure.classifierBias = parameter("new_fc.bias", [recipe.classes])
+  /// The class head on `features`: the mean over space and frames, dropout, a linear classifier.
+  /// - Parameters:
+  ///   - deviation: of the weights' initial values.
+  ///   - alternative: another name under which state dicts may hold the classifier.
+  mutating func classifier(
+    _ name: String, _ features: Int, classes: Int, dropout: Double, deviation: Double, alternative: String? = nil
+  ) {
+    let shape = shape(of: features)
+    head = ClassHead(
+      name: name, alternative: alternative, features: features, shape: shape, classes: classes, dropout: dropout,
+      weight: parameter("\(name).weight", [classes, shape.channels], .normal(deviation: deviation)),
+      bias: parameter("\(name).bias", [classes], .constant(0)))
   }
 }

@@ -9,6 +9,8 @@ public struct TensorSpec: Sendable, Hashable {
   public let offset: Int
   /// Elements.
   public let count: Int
+  /// What training starts from.
+  public let initial: InitialValue
   /// Its elements in the block.
   public var range: Range<Int> { offset..<offset + count }
 }
@@ -23,19 +25,19 @@ public struct StateLayout: Sendable, Hashable {
   /// Elements of all running statistics.
   public let statisticCount: Int
 
-  init(parameters: [String: [Int]], statistics: [String: [Int]]) {
+  init(parameters: [String: TensorDeclaration], statistics: [String: TensorDeclaration]) {
     self.parameters = StateLayout.place(parameters)
     self.statistics = StateLayout.place(statistics)
     parameterCount = self.parameters.reduce(0) { $0 + $1.count }
     statisticCount = self.statistics.reduce(0) { $0 + $1.count }
   }
 
-  private static func place(_ shapes: [String: [Int]]) -> [TensorSpec] {
+  private static func place(_ tensors: [String: TensorDeclaration]) -> [TensorSpec] {
     var offset = 0
-    return shapes.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map { name, shape in
-      let count = shape.reduce(1, *)
+    return tensors.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map { name, tensor in
+      let count = tensor.shape.reduce(1, *)
       defer { offset += count }
-      return TensorSpec(name: name, shape: shape, offset: offset, count: count)
+      return TensorSpec(name: name, shape: tensor.shape, offset: offset, count: count, initial: tensor.initial)
     }
   }
 }

@@ -212,3 +212,8 @@ TAMRING_KERNEL(sgd_reduced, (const tamring_sgd_rule *rule, int64_t n, const int3
                              float *v))
 /// running = keep * running + take * value
 TAMRING_KERNEL(blend, (int64_t n, float keep, float take, const float *value, float *running))
+
+// net_initial.c
+/// Normal numbers around 0 by the polar method, from the stream (key, stream) of the counter-based generator.
+/// Source: Marsaglia and Bray, "A Convenient Method for Generating Normal Variables", SIAM Review 6, 1964.
+TAMRING_KERNEL(fill_normal, (uint64_t key, uint32_t stream, int64_t count, double deviation, float *values))

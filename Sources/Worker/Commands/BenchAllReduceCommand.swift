@@ -87,7 +87,7 @@ struct BenchAllReduceCommand: ParsableCommand {
     var recipe = recipe
     recipe.exchange.gradientBits = gradientBits
     let share = lanes / ranks
-    let bench = StepBench(
+    let bench = try StepBench(
       recipe, try Network(recipe.model, engine: recipe.engine), threads: ComputeThreads(lanes: share),
       training: true, lanes: lanes, seed: UInt64(rank * share))
     for _ in 0..<2 { bench.step() }

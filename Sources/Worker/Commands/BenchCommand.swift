@@ -5,6 +5,7 @@ import Foundation
 import Glibc
 import Ring
 import Shared
+import Training
 
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -36,7 +37,7 @@ struct BenchStepCommand: ParsableCommand {
   func run() throws {
     let recipe = try Recipe.read(path: recipe)
     let engine = TimedEngine(try recipe.makeEngine())
-    let bench = StepBench(
+    let bench = try StepBench(
       recipe, try Network(recipe.model, engine: engine), threads: ComputeThreads(lanes: threads, each: laneThreads),
       training: !evaluate)
     bench.step()
@@ -91,13 +92,10 @@ final class StepBench {
   private let network: Network
   private let lanes: [Lane]
   private let inputs: [FloatStorage]
-  private let parameters: FloatStorage
-  private let momentum: FloatStorage
-  private let statistics: FloatStorage
+  private let slots: StateSlots
   private let accumulator: GradientAccumulator?
   /// Clips of a whole step, of which these lanes may be a part.
   private let fullClips: Int
-  private var exponents: [Int32]
   private var number: UInt64 = 0
   private let pool: Team
 
@@ -111,7 +109,7 @@ final class StepBench {
   init(
     _ recipe: Recipe, _ network: Network, threads: ComputeThreads, training: Bool, lanes total: Int? = nil,
     seed: UInt64 = 0
-  ) {
+  ) throws {
     let clips = recipe.batch.clipsPerLane
     fullClips = (total ?? threads.lanes) * clips
     self.recipe = recipe
@@ -126,12 +124,12 @@ final class StepBench {
       for i in 0..<input.count { input[i] = Float(random.unit() * 4 - 2) }
       return input
     }
-    parameters = network.initialParameters(seed: 1)
+    // Slots that nothing is written to take no memory.
+    slots = StateSlots(network, try recipe.optimizer.makeRule())
+    slots.initialiseModel(seed: 1)
     // The published initial values multiply whole blocks by zero.
+    let parameters = slots.parameters
     for i in 0..<parameters.count where parameters[i] == 0 { parameters[i] = 0.125 }
-    momentum = FloatStorage(count: training ? parameters.count : 0)
-    statistics = network.initialStatistics()
-    exponents = Array(repeating: GradientScale.initialExponent, count: network.layout.parameters.count)
     accumulator =
       training
       ? GradientAccumulator(
@@ -143,16 +141,18 @@ final class StepBench {
     guard let accumulator else {
       return pool.run { [self] thread in
         _ = lanes[thread].evaluate(
-          parameters: parameters, statistics: statistics, input: inputs[thread], clips: recipe.batch.clipsPerLane)
+          parameters: slots.parameters, statistics: slots.statistics, input: inputs[thread],
+          clips: recipe.batch.clipsPerLane)
       }
     }
     accumulator.reset()
+    let exponents = slots.exponents.array
     let attempt = GradientAccumulator.Attempt(seed: 1, step: number, exponents: exponents)
     let labels = (0..<recipe.batch.clipsPerLane).map { $0 % recipe.model.classes }
     pool.run { [self] thread in
       do {
         let result = try unsafe lanes[thread].train(
-          parameters: parameters, input: inputs[thread], labels: labels,
+          parameters: slots.parameters, input: inputs[thread], labels: labels,
           dropout: DropoutKey(seed: 1, step: number, lane: thread)
         ) { tensor, gradient in
           unsafe accumulator.add(
@@ -162,16 +162,10 @@ final class StepBench {
           LaneStatistics.entries(result, clips: labels.count, lanes: lanes.count), at: 0, lane: thread)
       } catch { preconditionFailure("the accumulator throws nothing, yet: \(error)") }
     }
-    let sums = accumulator.partial
-    Optimiser.applyReduced(
-      parameters: parameters, momentum: momentum, sum: sums.gradients, exponents: exponents, clips: clips, rate: 1e-3,
-      recipe.optimizer, network.layout
-    ) { index, tensor in
-      exponents[index] = GradientScale.exponent(
-        after: sums.gradients, tensor.range, quantised: exponents[index], fullClips: fullClips, clips: clips,
-        gradientBits: recipe.exchange.gradientBits)
-    }
-    for raised in accumulator.raised { exponents[Int(raised.tensor)] = raised.exponent }
+    slots.apply(
+      accumulator.partial.gradients, quantised: exponents, clips: clips, fullClips: fullClips,
+      gradientBits: recipe.exchange.gradientBits, rate: 1e-3, step: number)
+    for raised in accumulator.raised { slots.exponents[Int(raised.tensor)] = raised.exponent }
     number += 1
   }
 }

@@ -3,10 +3,11 @@ import ArgumentParser
 import BLVNet
 import Foundation
 import Shared
+import Training
 
 struct StepCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "step", abstract: "Runs one training step in isolation: forward, loss, backward, SGD.")
+    commandName: "step", abstract: "Runs one training step in isolation: forward, loss, backward, optimizer.")
 
   @Option(help: "A recipe; its model and optimizer sections are used.") var recipe: String
   @Option(help: "Parameters, running statistics and, where present, momentum.NAME, as safetensors.") var state: String

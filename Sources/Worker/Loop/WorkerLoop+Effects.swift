@@ -4,6 +4,7 @@ import Checkpoint
 import Foundation
 import Ring
 import Shared
+import Training
 import WorkerCore
 
 extension WorkerLoop {

@@ -2,6 +2,7 @@
 import Foundation
 import Ring
 import Shared
+import Training
 import WorkerCore
 
 /// Where a step's time goes.

@@ -7,6 +7,7 @@ import Logging
 import Messaging
 import Ring
 import Shared
+import Training
 import WorkerCore
 
 /// One worker process's life. Everything here belongs to the thread that calls `run`.

@@ -2,6 +2,7 @@
 import Foundation
 import Ring
 import Shared
+import Training
 
 /// The partial sum of this worker and the reduced sum, for one attempt of a step at a time.
 final class GradientWork {

@@ -5,6 +5,7 @@ import Foundation
 import Ring
 import Shared
 import Synchronization
+import Training
 import VideoData
 
 /// How many threads compute.

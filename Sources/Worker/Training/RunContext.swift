@@ -4,6 +4,7 @@ import Foundation
 import Ring
 import Shared
 import Synchronization
+import Training
 import VideoData
 import VideoIndex
 
@@ -17,12 +18,13 @@ final class RunContext: Sendable {
   let lastStep: UInt64
   /// This host's copy of the data.
   let dataPath: String
-  let learningRate: LearningRate
+  let rule: any UpdateRule
   private let order = Mutex<(epoch: Int, order: EpochOrder)?>(nil)
   private let leftOut = Mutex<Set<ClipVerdict>>([])
 
   /// - Parameter dataPath: replaces the recipe's on this host.
-  /// - Throws: `BLVNetError` where the recipe's model or precision is impossible here, `VideoIndexError` where an index is damaged.
+  /// - Throws: `BLVNetError` or `SharedError` where the recipe's model, precision or update rule is impossible here,
+  ///   `VideoIndexError` where an index is damaged.
   init(recipe: Recipe, train: Data, validation: Data, lastStep: UInt64, dataPath: String?) throws {
     self.recipe = recipe
     self.lastStep = lastStep
@@ -30,8 +32,7 @@ final class RunContext: Sendable {
     self.train = try ClipIndex(decoding: train, name: "training index")
     self.validation = try ClipIndex(decoding: validation, name: "validation index")
     network = try Network(recipe.model, engine: recipe.makeEngine())
-    learningRate = LearningRate(
-      recipe.schedule, base: recipe.optimizer.learningRate, revisions: recipe.epochRevisions)
+    rule = try recipe.optimizer.makeRule()
     shards = StepShards(
       count: self.train.clips.count, lanes: recipe.batch.lanes, clipsPerLane: recipe.batch.clipsPerLane)
   }
@@ -99,8 +100,4 @@ final class RunContext: Sendable {
       flip: recipe.data.flip, shuffleFrames: recipe.data.shuffleFrames, seed: recipe.seed,
       scales: recipe.data.multiScale ? [1, 0.875, 0.75, 0.66] : [1], view: view)
   }
-
-  /// Of the recipe's essence: a state only continues with the same one.
-  var recipeDigest: String { recipe.digest }
-  var indexDigest: String { train.digest.description }
 }

@@ -1,4 +1,5 @@
 // The learning rate as a pure function of where training is.
+import BLVNet
 import Shared
 
 /// What the plateau schedule remembers: updated once an epoch, saved with a checkpoint.
@@ -9,6 +10,9 @@ public struct PlateauState: Sendable, Hashable, Codable {
   public private(set) var reductions = 0
 
   public init() {}
+
+  /// Whether a file that says so can be believed: the counts are those of a training that ends.
+  var isPossible: Bool { (0...1_000_000).contains(waited) && (0...1_000_000).contains(reductions) }
 
   /// Takes an epoch's mean training loss. After more than `patience` epochs that were not better than the best by
   /// one part in 10,000, the rate is reduced and the wait begins anew.

@@ -4,23 +4,23 @@ import Ring
 import Shared
 
 /// Its layout: the clip-weighted statistics of every batch norm, then the loss, then correct clips, then clips.
-enum LaneStatistics {
+public enum LaneStatistics {
   /// Entries after the batch-norm statistics.
-  static let extra = 4
+  public static let extra = 4
 
-  struct Tally {
+  public struct Tally {
     /// Sum over the clips, in units of 2^-32.
-    var fixedLoss: Int64
-    var top1: Int
-    var top5: Int
-    var clips: Int
+    public let fixedLoss: Int64
+    public let top1: Int
+    public let top5: Int
+    public let clips: Int
 
     /// Mean over the clips.
-    var loss: Double { clips == 0 ? 0 : FixedPoint.decode(fixedLoss) / Double(clips) }
+    public var loss: Double { clips == 0 ? 0 : FixedPoint.decode(fixedLoss) / Double(clips) }
   }
 
   /// A lane's contribution; nil entries could not be represented.
-  static func entries(_ result: LaneResult, clips: Int, lanes: Int) -> [Int64?] {
+  public static func entries(_ result: LaneResult, clips: Int, lanes: Int) -> [Int64?] {
     var entries = result.batchStatistics.array.map { FixedPoint.encode(Double($0), weight: clips, lanes: lanes) }
     let loss = result.losses.reduce(0.0) { $0 + Double($1) }
     entries += [
@@ -29,7 +29,7 @@ enum LaneStatistics {
     return entries
   }
 
-  static func tally(of sums: IntegerVectors) -> Tally {
+  public static func tally(of sums: IntegerVectors) -> Tally {
     let first = sums.statistics.count - extra
     return Tally(
       fixedLoss: sums.statistics[first], top1: Int(sums.statistics[first + 1]), top5: Int(sums.statistics[first + 2]),
@@ -37,7 +37,7 @@ enum LaneStatistics {
   }
 
   /// The clip-weighted means over the lanes.
-  static func average(_ sums: IntegerVectors, clips: Int, into averages: FloatStorage) {
+  public static func average(_ sums: IntegerVectors, clips: Int, into averages: FloatStorage) {
     for i in 0..<averages.count { averages[i] = Float(FixedPoint.decode(sums.statistics[i]) / Double(clips)) }
   }
 }

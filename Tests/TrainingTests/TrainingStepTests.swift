@@ -4,6 +4,7 @@ import Shared
 import Testing
 
 @testable import BLVNet
+@testable import Training
 
 @Suite struct TrainingStepTests {
   private let model: ModelRecipe = {

@@ -1,48 +1,54 @@
 // One training step in isolation, from tensors to tensors: what `worker step` runs and what golden files check.
+import BLVNet
 import Shared
 
-/// Forward, loss, backward and one SGD step, the whole batch being one lane, with gradients in floating point.
+/// Forward, loss, backward and one step of the update rule, the whole batch being one lane, with gradients in floating
+/// point.
 public struct TrainingStep {
   public let network: Network
-  public let optimizer: OptimizerRecipe
-  /// In the order of the network's layout.
-  public let parameters: FloatStorage
-  public let momentum: FloatStorage
-  public let statistics: FloatStorage
+  private let rate: Float
+  private let slots: StateSlots
   /// [clips·T, H, W, 3]
   public let input: FloatStorage
   public let labels: [Int]
 
   /// - Parameters:
-  ///   - state: the parameters, running statistics and, if present, `momentum.NAME` (else zero) by their reference
-  ///     names; `baseline_model.fc` may stand for `new_fc`, and `num_batches_tracked` is not needed.
+  ///   - state: the parameters, running statistics and, if present, the rule's slots (`momentum.NAME`; else their initial
+  ///     values) by their reference names; the classifier may have its other name, and `num_batches_tracked` is not
+  ///     needed.
   ///   - batch: `input` float32 [clips, T·3, H, W] and `labels` int64 [clips].
-  /// - Throws: `BLVNetError(.badConfiguration)` if the model cannot be built; `BLVNetError(.badData)` naming a tensor
+  /// - Throws: `BLVNetError(.badConfiguration)` if the model cannot be built, `SharedError` if there is no such update
+  ///   rule; `BLVNetError(.badData)` naming a tensor
   ///   that is missing, not part of the model, or of another format or shape, or a label that is no class.
   public init(
     model: ModelRecipe, optimizer: OptimizerRecipe, engine: any ConvolutionEngine, state: SafeTensors,
     batch: SafeTensors
   ) throws {
-    network = try Network(model, engine: engine)
-    self.optimizer = optimizer
+    let network = try Network(model, engine: engine)
+    self.network = network
+    let rule = try optimizer.makeRule()
+    slots = StateSlots(network, rule)
+    rate = Float(optimizer.learningRate)
     let layout = network.layout
-    parameters = FloatStorage(count: layout.parameterCount)
-    momentum = FloatStorage(count: layout.parameterCount)
-    statistics = FloatStorage(count: layout.statisticCount)
 
     var unread = Set(state.entries.keys.filter { !$0.hasSuffix("num_batches_tracked") })
     func read(_ tensor: TensorSpec, prefix: String, into storage: FloatStorage) throws {
-      let name = prefix + Self.stored(tensor.name, in: state, prefix: prefix)
+      var name = prefix + tensor.name
+      if state.entries[name] == nil, let other = network.alternativeName(of: tensor.name),
+        state.entries[prefix + other] != nil
+      {
+        name = prefix + other
+      }
       unread.remove(name)
       let values = try Self.read("state") { try state.floats(name, shape: tensor.shape) }
       for (i, value) in values.enumerated() { storage[tensor.offset + i] = value }
     }
-    let hasMomentum = state.entries.keys.contains { $0.hasPrefix("momentum.") }
-    for tensor in layout.parameters {
-      try read(tensor, prefix: "", into: parameters)
-      if hasMomentum { try read(tensor, prefix: "momentum.", into: momentum) }
+    for tensor in layout.parameters { try read(tensor, prefix: "", into: slots.parameters) }
+    for (slot, values) in zip(rule.slots, slots.ruleSlots)
+    where state.entries.keys.contains(where: { $0.hasPrefix(slot.prefix) }) {
+      for tensor in layout.parameters { try read(tensor, prefix: slot.prefix, into: values) }
     }
-    for tensor in layout.statistics { try read(tensor, prefix: "", into: statistics) }
+    for tensor in layout.statistics { try read(tensor, prefix: "", into: slots.statistics) }
     if let name = unread.min() {
       throw BLVNetError(
         .badData, "state: tensor '\(name)' is not part of this model; check the recipe's model section")
@@ -68,13 +74,6 @@ public struct TrainingStep {
     }
   }
 
-  /// The name under which a state dict has `name`.
-  private static func stored(_ name: String, in state: SafeTensors, prefix: String) -> String {
-    guard name.hasPrefix("new_fc."), state.entries[prefix + name] == nil else { return name }
-    let other = "baseline_model.fc." + name.dropFirst("new_fc.".count)
-    return state.entries[prefix + other] == nil ? name : other
-  }
-
   private static func read<Result>(_ what: String, _ body: () throws -> Result) throws -> Result {
     do { return try body() } catch let error as SharedError {
       throw BLVNetError(
@@ -82,10 +81,10 @@ public struct TrainingStep {
     }
   }
 
-  /// Runs the step; `parameters`, `momentum` and `statistics` hold the state after it.
+  /// Runs the step, once.
   ///
   /// - Returns: `logits`, `loss` (mean), `grad.NAME` (of the mean loss), and after the update `param.NAME`,
-  ///   `momentum.NAME` and `buffer.NAME`; with `evaluating` also `eval_logits` of the state before.
+  ///   the rule's slots (`momentum.NAME`) and `buffer.NAME`; with `evaluating` also `eval_logits` of the state before.
   public func run(dropout: DropoutKey = DropoutKey(seed: 0, step: 0, lane: 0), evaluating: Bool = false) throws
     -> SafeTensorsWriter
   {
@@ -93,9 +92,10 @@ public struct TrainingStep {
     let layout = network.layout
     let clips = labels.count
     let lane = Lane(network, maximumClips: clips)
+    let (parameters, statistics) = (slots.parameters, slots.statistics)
     if evaluating {
       let logits = lane.evaluate(parameters: parameters, statistics: statistics, input: input, clips: clips)
-      out.add("eval_logits", .float32, shape: [clips, network.recipe.classes], logits)
+      out.add("eval_logits", .float32, shape: [clips, network.classes], logits)
     }
 
     let gradients = FloatStorage(count: layout.parameterCount)
@@ -104,7 +104,7 @@ public struct TrainingStep {
       guard let first = values.baseAddress else { return }
       unsafe (gradients.base + layout.parameters[tensor].offset).update(from: first, count: values.count)
     }
-    out.add("logits", .float32, shape: [clips, network.recipe.classes], result.logits)
+    out.add("logits", .float32, shape: [clips, network.classes], result.logits)
     let loss = result.losses.reduce(0.0) { $0 + Double($1) } / Double(clips)
     out.add("loss", .float32, shape: [1], [Float(loss)])
     for tensor in layout.parameters {
@@ -112,14 +112,14 @@ public struct TrainingStep {
       out.add("grad.\(tensor.name)", .float32, shape: tensor.shape, sum.map { $0 / Float(clips) })
     }
 
-    Optimiser.apply(
-      parameters: parameters, momentum: momentum, gradients: gradients, clips: clips,
-      rate: Float(optimizer.learningRate), optimizer, layout)
-    Optimiser.updateStatistics(running: statistics, value: result.batchStatistics)
+    slots.update(.summed(gradients), clips: clips, rate: rate, step: dropout.step)
+    slots.updateStatistics(result.batchStatistics)
     for tensor in layout.parameters {
       let range = tensor.range
       out.add("param.\(tensor.name)", .float32, shape: tensor.shape, parameters.array(range))
-      out.add("momentum.\(tensor.name)", .float32, shape: tensor.shape, momentum.array(range))
+      for (slot, values) in zip(slots.rule.slots, slots.ruleSlots) {
+        out.add(slot.prefix + tensor.name, .float32, shape: tensor.shape, values.array(range))
+      }
     }
     for tensor in layout.statistics {
       let range = tensor.range

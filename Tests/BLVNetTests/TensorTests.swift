@@ -1,0 +1,88 @@
+// The layout of the state's tensors, their initial values, and the mathematics that both rest on.
+import CKernels
+import Foundation
+import Shared
+import Testing
+
+@testable import BLVNet
+
+@Suite struct TensorTests {
+  @Test("a layout is sorted by the names' bytes, without gaps")
+  func order() {
+    func tensors(_ shapes: [String: [Int]]) -> [String: TensorDeclaration] {
+      shapes.mapValues { TensorDeclaration(shape: $0, initial: .constant(0)) }
+    }
+    let layout = StateLayout(
+      parameters: tensors(["x.b": [2], "x.a.1": [3], "x.a": [1], "é": [1], "Z": [4]]),
+      statistics: tensors(["m": [5]]))
+    #expect(layout.parameters.map(\.name) == ["Z", "x.a", "x.a.1", "x.b", "é"])
+    #expect(layout.parameters.map(\.offset) == [0, 4, 5, 8, 10])
+    #expect(layout.parameterCount == 11 && layout.statisticCount == 5)
+  }
+
+  @Test("exp, log and cos agree with the C library's within a few units in the last place")
+  func functions() {
+    var random = Philox(seed: 1, .selfTest)
+    for _ in 0..<20_000 {
+      let x = random.unit() * 1390 - 690
+      #expect(abs(PortableMath.exp(x) / exp(x) - 1) < 2e-15)
+      let y = exp(random.unit() * 200 - 100)
+      #expect(abs(PortableMath.log(y) - log(y)) <= 4e-16 * max(1, abs(log(y))))
+      let z = random.unit()
+      #expect(abs(PortableMath.cosPi(z) - cos(Double.pi * z)) < 4e-16)
+    }
+    #expect(PortableMath.exp(0) == 1 && PortableMath.exp(-1000) == 0 && PortableMath.exp(1000) == .infinity)
+    #expect(PortableMath.log(1) == 0)
+    #expect(PortableMath.cosPi(0) == 1 && PortableMath.cosPi(0.5) == 0 && PortableMath.cosPi(1) == -1)
+  }
+
+  /// The polar method as plainly as can be: one number after the other, and PortableMath.
+  private func normal(_ count: Int, deviation: Double, seed: UInt64, stream: UInt32) -> [UInt32] {
+    var random = Philox(seed: seed, .initialValues, stream)
+    var values: [Float] = []
+    while values.count < count {
+      let x = 2 * random.unit() - 1
+      let y = 2 * random.unit() - 1
+      let square = x * x + y * y
+      guard square > 0, square < 1 else { continue }
+      let radius = (-2 * PortableMath.log(square) / square).squareRoot()
+      values.append(Float(deviation * x * radius))
+      if values.count < count { values.append(Float(deviation * y * radius)) }
+    }
+    return values.map(\.bitPattern)
+  }
+
+  @Test("normal values are those of the plain polar method, bit for bit", arguments: [1, 2, 3, 15, 402, 403, 100_001])
+  func normalValues(_ count: Int) {
+    for (seed, deviation) in [(UInt64(1), 0.001), (.max, 0.05)] {
+      let expected = normal(count, deviation: deviation, seed: seed, stream: 7)
+      // What lies behind must stay.
+      let (fast, generic) = (FloatStorage(count: count + 1), FloatStorage(count: count + 1))
+      (fast[count], generic[count]) = (-1, -1)
+      let key = Philox.key(seed: seed, .initialValues)
+      tamring_fill_normal(key, 7, Int64(count), deviation, fast.base)
+      tamring_fill_normal_generic(key, 7, Int64(count), deviation, generic.base)
+      for values in [fast, generic] {
+        #expect(values.array(0..<count).map(\.bitPattern) == expected)
+        #expect(values[count] == -1)
+      }
+    }
+  }
+
+  @Test("all cores together fill a network's parameters with the values of each tensor's own stream")
+  func parameters() throws {
+    var recipe = ModelRecipe()
+    (recipe.width, recipe.groups, recipe.inputSize) = (8, 4, 33)
+    let network = try Network(recipe, engine: .openblas)
+    let values = network.initialParameters(seed: 3)
+    for (index, tensor) in network.layout.parameters.enumerated() {
+      let expected =
+        switch tensor.initial {
+        case .constant(let value): [UInt32](repeating: value.bitPattern, count: tensor.count)
+        case .normal(let deviation):
+          normal(tensor.count, deviation: deviation, seed: 3, stream: UInt32(index))
+        }
+      #expect(values.array(tensor.range).map(\.bitPattern) == expected, "\(tensor.name)")
+    }
+  }
+}
