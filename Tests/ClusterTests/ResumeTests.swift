@@ -34,6 +34,7 @@ import Testing
     // The cosine had come down to a quarter at step 5, and goes on from there.
     let rates = try cluster.query(
       "cut", "SELECT learning_rate FROM steps WHERE step >= 4 ORDER BY step", as: Double.self)
+    try #require(rates.count == 10)
     #expect(
       rates.allSatisfy { $0 > 0 } && rates[1] == rates[2] && zip(rates, rates.dropFirst()).allSatisfy { $0 >= $1 })
     #expect(try Recipe.read(path: cluster.folder.path("cut/recipe.yaml")).schedule.epochs == 7)

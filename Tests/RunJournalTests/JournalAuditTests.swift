@@ -123,7 +123,7 @@ private struct AuditedRun {
     let half = Array(repeating: 0.4, count: 3) + Array(repeating: 0.2, count: 3)
     #expect(try problems(half) { _ in } == [])
     let wrong = try problems([0.4, 0.4, 0.3, 0.2, 0.2, 0.1]) { _ in }
-    #expect(wrong.count == 1)
+    try #require(wrong.count == 1)
     #expect(
       wrong[0].contains(
         "run.db: step 2 has the learning rate 0.3, but recipe.yaml and the revisions give 0.4, and 1 more steps differ;"

@@ -30,8 +30,8 @@ import Testing
     let annotations = try Annotations(parsing: data, name: "list", source: source)
     let found = ClipCandidates(
       of: annotations, classes: try ClassList(labelsOf: annotations),
-      folder: VideoFolder(root: "root", paths: ["a.mp4", "b/c.mp4"]))
-    #expect(found.found.map(\.path) == ["a.mp4", "b/c.mp4"] && found.found.map(\.label) == [0, 1])
+      folder: VideoFolder(root: "root", paths: ["clips/a.mp4", "clips/b/c.mp4", "gone.mp4"]))
+    #expect(found.found.map(\.path) == ["clips/a.mp4", "clips/b/c.mp4"] && found.found.map(\.label) == [0, 1])
     #expect(found.rejected.map(\.id) == ["gone.mp4"])
     let error = #expect(throws: VideoIndexError.self) {
       try Annotations(parsing: Data("yoga: a.mp4\nb.mp4\n".utf8), name: "list", source: source)

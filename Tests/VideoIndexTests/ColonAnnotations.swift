@@ -1,7 +1,7 @@
 // A toy format, as docs/extending.md shows it.
 @testable import VideoIndex
 
-/// Lines `CLASS: FILE`.
+/// Lines `CLASS: FILE`; the files are in the data folder's `clips`.
 struct ColonAnnotations: AnnotationSource {
   let name = "colon"
   let appearance = "lines CLASS: FILE"
@@ -19,6 +19,6 @@ struct ColonAnnotations: AnnotationSource {
   }
 
   func path(of clip: AnnotatedClip, in folder: VideoFolder) -> String? {
-    folder.contains(clip.video) ? clip.video : nil
+    folder.contains("clips/\(clip.video)") ? "clips/\(clip.video)" : nil
   }
 }
