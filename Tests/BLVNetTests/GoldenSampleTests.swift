@@ -3,6 +3,7 @@
 import Foundation
 import Shared
 import Testing
+import Training
 
 @testable import BLVNet
 

@@ -8,7 +8,7 @@ import Testing
 @testable import DurableWriter
 @testable import RunJournal
 
-private let steps = 45
+private let steps = 60
 
 /// A whole journal of 15 epochs, closed, and what it holds.
 private struct WrittenJournal {

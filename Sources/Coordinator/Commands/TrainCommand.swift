@@ -60,7 +60,8 @@ struct TrainCommand: ParsableCommand {
     if let result {
       try journal.record(
         EvaluationRecord(
-          step: loop.checkpoints?.newest?.step ?? 0, clips: result.clips, top1: result.top1, top5: result.top5, at: .now))
+          step: loop.checkpoints?.newest?.step ?? 0, clips: result.clips, top1: result.top1, top5: result.top5, at: .now
+        ))
       for reason in result.failed { display.line("warning: validation clip left out: \(reason)") }
       display.line(
         "validation: top-1 \(percent(result.top1, result.clips)), top-5 \(percent(result.top5, result.clips))"
