@@ -99,7 +99,8 @@ let package = Package(
       ],
       swiftSettings: plain),
     .testTarget(
-      name: "WorkerTests", dependencies: ["AllocationCounter", "BLVNet", "Shared", "Worker"], swiftSettings: plain),
+      name: "WorkerTests", dependencies: ["AllocationCounter", "BLVNet", "Messaging", "Ring", "Shared", "Worker"],
+      swiftSettings: plain),
     .testTarget(
       name: "SimulationTests", dependencies: ["CoordinatorCore", "Ring", "Shared", "WorkerCore"], swiftSettings: plain),
     .testTarget(name: "ClusterTests", dependencies: ["Shared", "TestSupport", database], swiftSettings: plain),

@@ -111,6 +111,16 @@ extension Socket {
     return parts
   }
 
+  /// Receives the next message that is there, without waiting. One that exceeds the limits is reported and passed over.
+  /// - Returns: nil if there is none.
+  public func receive(reporting drop: (String) -> Void) throws -> [Data]? {
+    while true {
+      do { return try receive(dontWait: true) } catch let error as MessagingError where error.isTooLong {
+        drop("\(error)")
+      }
+    }
+  }
+
   private func receivePart(dontWait: Bool) throws -> (data: Data, more: Bool)? {
     let message = UnsafeMutablePointer<zmq_msg_t>.allocate(capacity: 1)
     unsafe zmq_msg_init(message)

@@ -15,7 +15,9 @@ public struct BlobShelf: Sendable {
   }
 
   /// - Parameter description: of these bytes.
-  public mutating func put(_ data: Data, as description: BlobDescription) { blobs[description.name] = (data, description) }
+  public mutating func put(_ data: Data, as description: BlobDescription) {
+    blobs[description.name] = (data, description)
+  }
 
   public mutating func removeAll(where matches: (String) -> Bool) {
     for name in blobs.keys where matches(name) { blobs[name] = nil }

@@ -26,6 +26,10 @@ public struct MessageLimits: Hashable, Sendable {
   /// Steps, sequence numbers and bytes counted: a sum of a few is still a number.
   public static let count: UInt64 = 1 << 53
 
+  /// What holds for every run.
+  public static let anyRun = MessageLimits(
+    lanes: 4096, clips: Int(Int32.max), validationClips: Int(Int32.max), lastStep: count)
+
   public init(
     lanes: Int, ranks: Int = MessageLimits.ranks, clips: Int, validationClips: Int, lastStep: UInt64
   ) {

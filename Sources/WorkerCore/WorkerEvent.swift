@@ -67,6 +67,9 @@ package struct RunRules: Sendable {
   /// A connection over which nothing was heard for so long is made anew.
   package var reconnectAfter = Duration.seconds(3)
 
+  /// What the coordinator's messages are bounded by.
+  package var limits = MessageLimits.anyRun
+
   package init(isCheckpoint: @escaping @Sendable (UInt64) -> Bool) {
     self.isCheckpoint = isCheckpoint
   }

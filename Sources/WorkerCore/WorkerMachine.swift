@@ -26,6 +26,7 @@ package struct WorkerMachine {
   /// An evaluation all of whose clips failed, until it is known whether the clips are to blame.
   private var doubtful: [(task: Int, result: EvaluationResult)] = []
   private var link = LinkLiveness()
+  private var refusals = RefusalCounter()
   private var wasAskedToLeave = false
   private var isInputClosed = false
   private var now = Duration.zero
@@ -115,6 +116,10 @@ package struct WorkerMachine {
 
   private mutating func receive(_ message: CoordinatorMessage, _ payload: Int?) {
     link.heard(at: now)
+    if let problem = message.problem(in: rules?.limits ?? .anyRun) {
+      if let text = refusals.count("coordinator's", problem, at: now) { effects.append(.log(.warning, text)) }
+      return
+    }
     switch message {
     case .blobPiece(let piece): took(piece, payload)
     case .blobRequest(let request): effects.append(.serve(request, peer: nil))

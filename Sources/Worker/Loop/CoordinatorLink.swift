@@ -48,7 +48,7 @@ final class CoordinatorLink {
 
   /// The next message, or nil. A malformed one is reported to `drop` and passed over.
   func receive(drop: (String) -> Void) throws -> (CoordinatorMessage, Data?)? {
-    while let parts = try socket.receive(dontWait: true) {
+    while let parts = try socket.receive(reporting: drop) {
       do {
         let (message, payload) = try ControlCodec.decode(CoordinatorMessage.self, parts)
         return (message, payload)
@@ -91,7 +91,7 @@ final class Heartbeat: Sendable {
       let message = WorkerMessage.heartbeat(progress.withLock { $0 })
       _ = try socket.send(try ControlCodec.encode(message), dontWait: true)
       _ = try Poller.wait(for: [PollItem(socket)], timeout: interval.withLock { $0 })
-      while let parts = try socket.receive(dontWait: true) {
+      while let parts = try socket.receive(reporting: { _ in }) {
         liveness.heard(at: .now - start)
         guard case .dismiss(let reason, _)? = try? ControlCodec.decode(CoordinatorMessage.self, parts).0 else {
           continue

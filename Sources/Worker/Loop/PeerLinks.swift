@@ -28,6 +28,8 @@ final class PeerLinks {
   private var monitor: DisconnectMonitor?
   private var donor: Socket?
   private var left = Data()
+  /// The generation that runs, or ran last.
+  private var present: UInt32 = 0
   /// Peers that asked for blobs, by the numbers that they go by here.
   private var askers: [Data] = []
   /// Ring messages of neighbours that began a generation before this worker did.
@@ -56,6 +58,7 @@ final class PeerLinks {
   /// Connects to the right neighbour and listens to the left one.
   func open(_ generation: Generation, position: Int) throws {
     close()
+    present = generation.number
     let members = generation.members
     let me = members[position]
     left = name(members[(position + members.count - 1) % members.count].identity, generation.number)
@@ -107,6 +110,8 @@ final class PeerLinks {
 
   private func number(of asker: Data) -> Int {
     if let known = askers.firstIndex(of: asker) { return known }
+    // Peers that fetch a state are at most the ranks of a run; their numbers are only used until they are answered.
+    if askers.count >= 1 << 16 { askers = [] }
     askers.append(asker)
     return askers.count - 1
   }
@@ -130,22 +135,22 @@ final class PeerLinks {
   /// The next thing that arrived, or nil. What cannot be understood is reported to `drop` and passed over.
   func next(drop: (String) -> Void) throws -> Arrival? {
     if let place = early.firstIndex(where: { $0.from == left }) { return .fromLeft(early.remove(at: place).message) }
-    while let parts = try inbound.receive(dontWait: true) {
+    while let parts = try inbound.receive(reporting: drop) {
       if (3...4).contains(parts.count), parts[1] == Self.ringTag {
         let message = FrameMessage(parts[2...])
         if parts[0] == left { return .fromLeft(message) }
-        keep(parts[0], message)
+        if !keep(parts[0], message) { drop("a frame from a peer of no coming generation") }
       } else if parts.count >= 3, parts[1] == Self.blobTag, let message = control(parts, from: 2, drop) {
         if case (.blobRequest(let request), _) = message { return .request(request, from: number(of: parts[0])) }
       } else {
         drop("a message of \(parts.count) parts from a peer that is no member")
       }
     }
-    while let parts = try right?.receive(dontWait: true) {
+    while let parts = try right?.receive(reporting: drop) {
       if parts.count == 2, parts[0] == Self.ringTag { return .fromRight(FrameMessage(parts[1...])) }
       drop("a message of \(parts.count) parts from the right neighbour")
     }
-    while let parts = try donor?.receive(dontWait: true) {
+    while let parts = try donor?.receive(reporting: drop) {
       if parts.first == Self.blobTag, case (.blobPiece(let piece), let payload)? = control(parts, from: 1, drop) {
         return .piece(piece, payload)
       }
@@ -163,8 +168,27 @@ final class PeerLinks {
     }
   }
 
-  private func keep(_ from: Data, _ message: FrameMessage) {
+  /// Frames of a neighbour that began its generation before this worker did are few, and short.
+  private static let earlyLimit = (messages: 256, bytes: 64 << 20)
+
+  /// - Returns: false for a sender whose name is not that of a member of a coming generation.
+  private func keep(_ from: Data, _ message: FrameMessage) -> Bool {
+    guard let number = Self.generation(of: from), number > present else { return false }
     early.append((from, message))
-    if early.count > 256 { early.removeFirst() }
+    while early.count > Self.earlyLimit.messages
+      || early.reduce(0, { $0 + $1.message.count }) > Self.earlyLimit.bytes
+    {
+      early.removeFirst()
+    }
+    return true
+  }
+
+  /// The generation that a ring connection's name says, if it is written as `name` writes it.
+  private static func generation(of name: Data) -> UInt32? {
+    let parts = String(decoding: name, as: UTF8.self).split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count == 4, parts[0] == "g", let number = UInt32(parts[1]), let rank = Int(parts[2]), rank >= 0,
+      let life = UInt64(parts[3]), Data("g.\(number).\(rank).\(life)".utf8) == name
+    else { return nil }
+    return number
   }
 }

@@ -209,6 +209,9 @@ extension RunContext {
   /// What the recipe says about a worker's conduct.
   var rules: RunRules {
     var rules = RunRules { [self] in isCheckpoint($0) }
+    rules.limits = MessageLimits(
+      lanes: recipe.batch.lanes, clips: train.clips.count, validationClips: validation.clips.count,
+      lastStep: MessageLimits.count)
     rules.skipsNonFinite = recipe.exchange.nonFinite == .skip
     rules.orphanAfter = .seconds(recipe.faults.orphanSeconds)
     rules.linkAfter = .seconds(recipe.faults.linkSeconds)
