@@ -109,6 +109,7 @@ class Tensors:
             raise BadState("a file is not safetensors")
         try:
             header = json.loads(file.read(length))
+            self.metadata = header.get("__metadata__", {})
             self.places = {name: (8 + length + entry["data_offsets"][0], 8 + length + entry["data_offsets"][1])
                            for name, entry in header.items() if name != "__metadata__"}
             ends = [8 + length, *(place for pair in self.places.values() for place in pair)]
@@ -117,6 +118,16 @@ class Tensors:
                 raise BadState("a file's header has places outside of it")
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
             raise BadState("a file's header is not that of safetensors")
+
+    def list(self, key, otherwise):
+        """A list of names in the metadata."""
+        try:
+            names = json.loads(self.metadata[key]) if key in self.metadata else otherwise
+            if isinstance(names, list) and all(isinstance(name, str) for name in names):
+                return names
+        except (ValueError, TypeError, RecursionError):
+            pass
+        raise BadState(f"a file's metadata '{key}' is no list of names")
 
     def names(self):
         return sorted(self.places, key=str.encode)
@@ -136,8 +147,11 @@ def state_digest(model_path, trainer_path):
     """As 32 hexadecimal digits. Raises BadState where the files are not those of a checkpoint."""
     with open(model_path, "rb") as model_file, open(trainer_path, "rb") as trainer_file:
         model, trainer = Tensors(model_file), Tensors(trainer_file)
-        slots = [name for name in trainer.names() if name.partition(".")[2] in model.places]
-        parameters = {name.partition(".")[2] for name in slots}
+        prefixes = trainer.list("slots", ["momentum."])
+        names = model.names()
+        slots = [prefix + name for prefix in prefixes for name in names if prefix + name in trainer.places]
+        parameters = {name for name in names if any(prefix + name in trainer.places for prefix in prefixes)}
+        parameters |= set(trainer.list("parameters", []))
         if not parameters or "trainer.scales" not in trainer.places:
             raise BadState("there are no slots of an optimiser")
         digest = Hash()

@@ -16,19 +16,20 @@ public struct TrainingStateCodec: Sendable {
   ///   scales. Encoding reads their memory, decoding writes it.
   public init(_ slots: [StateSlot]) { self.slots = slots }
 
-  public func encode(_ state: TrainerState) -> CheckpointFiles {
+  /// The files of the state as it is now.
+  public func encode(_ state: TrainerState) -> CheckpointFiles { draft(state).files() }
+
+  /// A copy of the state as it is now, which becomes files later and elsewhere.
+  public func draft(_ state: TrainerState) -> CheckpointDraft {
     var model = SafeTensorsWriter()
     // Other readers of the format look for this before they hand tensors to PyTorch.
     model.metadata["format"] = "pt"
     add(.model, to: &model)
-    let modelBytes = model.bytes()
-
     var trainer = SafeTensorsWriter()
     trainer.metadata = metadata(of: state)
-    trainer.metadata[TrainerMetadata.model] = Digest128(of: modelBytes).description
     for (key, value) in TrainerSlots(slots).metadata { trainer.metadata[key] = value }
     add(.trainer, to: &trainer)
-    return CheckpointFiles(model: modelBytes, trainer: trainer.bytes())
+    return CheckpointDraft(model: model, trainer: trainer)
   }
 
   /// Checks everything, then fills the slots; on an error they are as they were.
@@ -58,6 +59,20 @@ public struct TrainingStateCodec: Sendable {
     let file = try SafeTensors(model, origin: origin)
     try check(file, origin, .model)
     try copy(.model, from: file)
+  }
+}
+
+/// A copy of a state that is not encoded yet: nothing that training does reaches it any more.
+public struct CheckpointDraft: Sendable {
+  fileprivate let model: SafeTensorsWriter
+  fileprivate let trainer: SafeTensorsWriter
+
+  /// Encodes the copy. It takes a while for a large network, on any thread.
+  public func files() -> CheckpointFiles {
+    let modelBytes = model.bytes()
+    var trainer = trainer
+    trainer.metadata[TrainerMetadata.model] = Digest128(of: modelBytes).description
+    return CheckpointFiles(model: modelBytes, trainer: trainer.bytes())
   }
 }
 

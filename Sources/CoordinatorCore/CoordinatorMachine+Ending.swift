@@ -56,10 +56,21 @@ extension CoordinatorMachine {
     if evaluators.isEmpty { return awaitEvaluators() }
     withoutEvaluators = nil
     for worker in evaluators {
-      guard let task = evaluation?.task(for: worker) else { continue }
-      send(.evaluate(task), to: worker)
+      for task in evaluation?.tasks(for: worker.identity, atOnce: worker.hello.threads) ?? [] {
+        send(.evaluate(task), to: worker.identity)
+      }
     }
+    endHungEvaluators()
     if let total = evaluation?.total { effects.append(.showEvaluation(total)) }
+  }
+
+  /// A worker that has tasks and moves in nothing is ended; its tasks go to others.
+  private mutating func endHungEvaluators() {
+    let limit = settings.hangAfter
+    for worker in membership.all where evaluation?.isWorking(worker.identity) == true && now - worker.moved > limit {
+      let why = "hangs: its evaluation has not moved for \(limit.components.seconds) s"
+      ask { $0.lost(worker.identity, .condemned, reason: why, at: $1) }
+    }
   }
 
   /// Nobody can read the validation clips: the evaluation waits as long as training would.

@@ -4,7 +4,7 @@ import Shared
 /// Every task is done once; a lost worker's task goes to another.
 struct EvaluationQueue {
   private var waiting: [EvaluationTask]
-  private var assigned: [WorkerIdentity: EvaluationTask] = [:]
+  private var assigned: [WorkerIdentity: [EvaluationTask]] = [:]
   private var results: [Int: EvaluationResult] = [:]
   let tasks: Int
 
@@ -23,24 +23,30 @@ struct EvaluationQueue {
     results.sorted { $0.key < $1.key }.reduce(into: EvaluationResult()) { $0 += $1.value }
   }
 
-  /// What this worker should do now: its present task (again), or a new one.
-  mutating func task(for worker: WorkerIdentity) -> EvaluationTask? {
-    if let present = assigned[worker] { return present }
-    guard !waiting.isEmpty else { return nil }
-    let task = waiting.removeFirst()
-    assigned[worker] = task
-    return task
+  /// What this worker should do now: its present tasks (again), and new ones up to as many as it works on at once.
+  mutating func tasks(for worker: WorkerIdentity, atOnce: Int) -> [EvaluationTask] {
+    var tasks = assigned[worker] ?? []
+    let room = min(max(1, atOnce) - tasks.count, waiting.count)
+    if room > 0 {
+      tasks += waiting.prefix(room)
+      waiting.removeFirst(room)
+    }
+    assigned[worker] = tasks.isEmpty ? nil : tasks
+    return tasks
   }
 
   mutating func take(_ task: Int, _ result: EvaluationResult, from worker: WorkerIdentity) {
-    guard let given = assigned[worker], given.task == task, result.clips + result.failed.count == given.clips.count
+    guard let place = assigned[worker]?.firstIndex(where: { $0.task == task }),
+      let given = assigned[worker]?[place], result.clips + result.failed.count == given.clips.count
     else { return }
-    assigned[worker] = nil
+    assigned[worker]?.remove(at: place)
     results[task] = result
   }
 
+  func isWorking(_ worker: WorkerIdentity) -> Bool { !(assigned[worker] ?? []).isEmpty }
+
   mutating func lost(_ worker: WorkerIdentity) {
-    guard let task = assigned.removeValue(forKey: worker) else { return }
-    waiting.insert(task, at: 0)
+    guard let tasks = assigned.removeValue(forKey: worker) else { return }
+    waiting.insert(contentsOf: tasks, at: 0)
   }
 }

@@ -231,10 +231,13 @@ package struct Membership {
 
   package var members: [Worker] { all.filter { isMember($0.identity) } }
 
-  /// Those who hold the final state and can evaluate with it.
-  var evaluators: [WorkerIdentity] {
+  /// Those who hold the final state, as the journal has it, and can evaluate with it.
+  var evaluators: [Worker] {
     guard case .stopped = phase else { return [] }
-    return all.filter { $0.dataLost == nil && (isMember($0.identity) || $0.prepared != nil) }.map(\.identity)
+    return all.filter { worker in
+      guard worker.dataLost == nil else { return false }
+      return isMember(worker.identity) || worker.prepared.map { state == nil || $0 == state } ?? false
+    }
   }
 
   /// The workers of the generation being made, by rank.

@@ -9,10 +9,13 @@ public struct BlobShelf: Sendable {
 
   @discardableResult
   public mutating func put(_ name: String, _ data: Data) -> BlobDescription {
-    let description = BlobDescription(name: name, bytes: data.count, digest: Digest128(of: data))
-    blobs[name] = (data, description)
+    let description = BlobDescription(name: name, data)
+    put(data, as: description)
     return description
   }
+
+  /// - Parameter description: of these bytes.
+  public mutating func put(_ data: Data, as description: BlobDescription) { blobs[description.name] = (data, description) }
 
   public mutating func removeAll(where matches: (String) -> Bool) {
     for name in blobs.keys where matches(name) { blobs[name] = nil }
@@ -28,5 +31,12 @@ public struct BlobShelf: Sendable {
     let end = min(data.count, request.offset + ControlCodec.pieceBytes)
     let piece = data.subdata(in: data.startIndex + request.offset..<data.startIndex + end)
     return (BlobPiece(name: request.name, offset: request.offset, description: description), piece)
+  }
+}
+
+extension BlobDescription {
+  /// Describes `data`, which it reads once.
+  public init(name: String, _ data: Data) {
+    self.init(name: name, bytes: data.count, digest: Digest128(of: data))
   }
 }

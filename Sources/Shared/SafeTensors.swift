@@ -13,7 +13,7 @@ public enum TensorFormat: String, Sendable {
 /// Builds a safetensors file that is a function of its contents alone: names sorted, no time, no host.
 ///
 /// **Source:** the format's description in the safetensors project's README.
-public struct SafeTensorsWriter {
+public struct SafeTensorsWriter: Sendable {
   private var tensors: [String: (format: TensorFormat, shape: [Int], bytes: Data)] = [:]
   public var metadata: [String: String] = [:]
 

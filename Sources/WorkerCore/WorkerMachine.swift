@@ -15,8 +15,8 @@ package struct WorkerMachine {
   /// The step whose state peers can fetch, or will when it is encoded, and who asked too early.
   private var published: (step: UInt64, isReady: Bool)?
   private var waitingPeers: [(request: BlobRequest, peer: Int)] = []
-  /// The newest evaluation task, and what came of it.
-  private var evaluated: (task: Int, result: EvaluationResult?)?
+  /// Evaluation tasks by number, and what came of those that are done.
+  private var evaluations: [Int: EvaluationResult?] = [:]
   /// Exponents of the next attempt.
   private var raised: [RaisedExponent] = []
   /// Why none of this worker's data can be read, while that is so.
@@ -24,7 +24,7 @@ package struct WorkerMachine {
   /// The lane that failed on a clip, until it is known whether the clip is to blame.
   private var suspect: (step: UInt64, lane: Int, clip: Int, reason: String)?
   /// An evaluation all of whose clips failed, until it is known whether the clips are to blame.
-  private var doubtful: (task: Int, result: EvaluationResult)?
+  private var doubtful: [(task: Int, result: EvaluationResult)] = []
   private var link = LinkLiveness()
   private var wasAskedToLeave = false
   private var isInputClosed = false
@@ -103,7 +103,7 @@ package struct WorkerMachine {
     case .applied(let record): ask { $0.applied(record) }
     case .evaluated(let task, let result):
       if result.clips == 0, !result.failed.isEmpty {
-        doubtful = (task, result)
+        doubtful.append((task, result))
         effects.append(.probe(clip: nil))
       } else {
         finish(task, result)
@@ -125,7 +125,7 @@ package struct WorkerMachine {
   private mutating func tick(_ unacknowledged: Duration?, _ unread: Duration?) {
     if session.phase == .joining { introduce() }
     for message in session.unanswered() { send(message) }
-    if dataLost != nil || suspect != nil || doubtful != nil { effects.append(.probe(clip: suspect?.clip)) }
+    if dataLost != nil || suspect != nil || !doubtful.isEmpty { effects.append(.probe(clip: suspect?.clip)) }
     if dataLost == nil, let rules, let unread, unread > rules.readAfter {
       lose("nothing was read for \(unread.components.seconds) s")
     }
@@ -200,10 +200,8 @@ package struct WorkerMachine {
       dataLost = nil
       effects.append(.log(.info, "the data can be read again"))
     }
-    if let doubtful {
-      self.doubtful = nil
-      finish(doubtful.task, doubtful.result)
-    }
+    for done in doubtful { finish(done.task, done.result) }
+    doubtful = []
     guard let suspect, let clip, clip.number == suspect.clip else { return }
     self.suspect = nil
     guard suspect.step == session.next, session.phase == .computing else { return }
@@ -220,7 +218,8 @@ package struct WorkerMachine {
     if dataLost == nil { effects.append(.log(.warning, "none of the data can be read: \(reason)")) }
     dataLost = reason
     suspect = nil
-    if doubtful != nil { (doubtful, evaluated) = (nil, nil) }
+    for done in doubtful { evaluations[done.task] = nil }
+    doubtful = []
     guard session.phase == .computing, !session.lanes.isEmpty else { return }
     let fault = Fault(
       kind: .dataLost, generation: session.number, step: session.next ?? 0, text: reason, status: .ioError)
@@ -228,7 +227,7 @@ package struct WorkerMachine {
   }
 
   private mutating func finish(_ task: Int, _ result: EvaluationResult) {
-    evaluated = (task, result)
+    evaluations[task] = .some(result)
     effects.append(.send(.evaluated(task: task, result)))
   }
 
@@ -296,11 +295,11 @@ package struct WorkerMachine {
 
   /// A task that comes again is answered again, but computed once.
   private mutating func evaluate(_ task: EvaluationTask) {
-    if let evaluated, evaluated.task == task.task {
-      if let result = evaluated.result { effects.append(.send(.evaluated(task: task.task, result))) }
+    if let known = evaluations[task.task] {
+      if let result = known { effects.append(.send(.evaluated(task: task.task, result))) }
       return
     }
-    evaluated = (task.task, nil)
+    evaluations[task.task] = .some(nil)
     effects.append(.evaluate(task))
   }
 }

@@ -26,7 +26,7 @@ import Testing
     let last = try #require(finished.output.split(separator: "\n").last)
     #expect(
       last.hasPrefix(
-        "coordinator: no worker stays alive; the last, worker 0, ended with exit code 69: worker 0: no memory for "),
+        "coordinator: no worker stays alive; the last, worker 0, ended: exit code 69: worker 0: no memory for "),
       "\(finished.output)")
     #expect(last.contains("fewer threads or slots"))
     let log = try cluster.folder.text("run/logs/rank-0.log").split(separator: "\n")
@@ -44,6 +44,6 @@ import Testing
     let finished = try cluster.train("run", hosts: "localhost worker=\(cluster.folder.path("trapping"))")
     #expect(finished.status == 69, "\(finished.output)")
     let last = try #require(finished.output.split(separator: "\n").last)
-    #expect(last.contains("worker 0, was killed by signal 4: a fault in the program"), "\(finished.output)")
+    #expect(last.contains("worker 0, ended: killed by signal 4: a fault in the program"), "\(finished.output)")
   }
 }

@@ -68,12 +68,13 @@ import Testing
   func lostWorker() throws {
     var queue = EvaluationQueue(clips: 10, clipsPerTask: 4)
     let workers = (0..<2).map { WorkerIdentity(rank: $0, incarnation: 1) }
-    let assigned = queue.task(for: workers[0])
-    let first = try #require(assigned)
-    #expect(queue.task(for: workers[0]) == first)
+    let assigned = queue.tasks(for: workers[0], atOnce: 1)
+    let first = try #require(assigned.first)
+    #expect(assigned.count == 1 && queue.tasks(for: workers[0], atOnce: 1) == [first])
+    #expect(queue.tasks(for: workers[0], atOnce: 3).map(\.task) == [0, 1, 2])
     queue.lost(workers[0])
     var done: [Int] = []
-    while let task = queue.task(for: workers[1]) {
+    while let task = queue.tasks(for: workers[1], atOnce: 1).first {
       done += task.clips
       var result = EvaluationResult()
       result.clips = task.clips.count

@@ -30,7 +30,7 @@ extension WorkerLoop {
       } else {
         try link.send(.blobPiece(piece), payload: bytes)
       }
-    case .publish(let step): return try publish(step)
+    case .publish(let step): try publish(step)
     case .withdraw(let steps): shelf.removeAll { name in !steps.contains { name.hasPrefix(StateBlobs.prefix($0)) } }
     case .begin(let welcome, let indexes): return try begin(welcome, indexes)
     case .keepState(let step): return training.map { .obtained(step: step, weights: $0.state.digest) }
@@ -123,11 +123,17 @@ extension WorkerLoop {
     return .obtained(step: step, weights: state.digest)
   }
 
-  private func publish(_ step: UInt64) throws -> WorkerEvent? {
-    guard let state = training?.state, state.step == step else { return nil }
-    let files = try state.files()
-    return .published(
-      step: step,
-      blobs: [shelf.put(StateBlobs.model(step), files.model), shelf.put(StateBlobs.trainer(step), files.trainer)])
+  /// Copies the state; the rest is done elsewhere, and told by `published`.
+  private func publish(_ step: UInt64) throws {
+    guard let state = training?.state, state.step == step else { return }
+    publisher.encode(try state.draft(), step: step)
+  }
+
+  func takePublished() throws {
+    for published in publisher.results() {
+      shelf.put(published.files.model, as: published.model)
+      shelf.put(published.files.trainer, as: published.trainer)
+      try handle(.published(step: published.step, blobs: [published.model, published.trainer]))
+    }
   }
 }

@@ -39,6 +39,7 @@ final class WorkerLoop {
   let peers: PeerLinks
   let heartbeat: Heartbeat
   let wakeup: Wakeup
+  let publisher: StatePublisher
   private let signals: SignalSource
   private let start = ContinuousClock.now
   private var isInputOpen = true
@@ -70,7 +71,9 @@ final class WorkerLoop {
     self.log = log
     machine = WorkerMachine(identity: settings.identity)
     let messaging = try MessagingContext()
-    wakeup = try Wakeup()
+    let wakeup = try Wakeup()
+    self.wakeup = wakeup
+    publisher = StatePublisher { wakeup.signal() }
     signals = try SignalSource([SIGTERM, SIGINT])
     link = try CoordinatorLink(messaging, settings.coordinator, settings.identity)
     peers = try PeerLinks(messaging, listen: settings.listen)
@@ -102,6 +105,7 @@ final class WorkerLoop {
       try takePeers()
       try startBuckets()
       try takeLanes()
+      try takePublished()
       try pump()
       if peers.rightWasClosed() { try handle(.rightClosed) }
       showProgress()
