@@ -40,10 +40,10 @@ public final class IntegerVectors: Sendable {
   }
 
   /// What a ballot says of sums, from one pass over memory.
-  /// - Parameter hands: threads to work on.
-  public func digestAndChecksum(hands: Int = 1) -> (digest: Digest128, linearChecksum: UInt64) {
+  /// - Parameter threads: how many threads may share the work.
+  public func digestAndChecksum(threads: Int = 1) -> (digest: Digest128, linearChecksum: UInt64) {
     let sum = Atomic<UInt64>(0)
-    let digest = digest(hands: hands) { sum.wrappingAdd(checksum($0), ordering: .relaxed) }
+    let digest = digest(threads: threads) { sum.wrappingAdd(checksum($0), ordering: .relaxed) }
     return unsafe (
       digest, sum.load(ordering: .relaxed) &+ tamring_ring_checksum64(statistics.base, statistics.count)
     )
@@ -51,12 +51,12 @@ public final class IntegerVectors: Sendable {
 
   /// XXH3-128 over the XXH3-128 of each block of 2^18 gradients, then over the statistics.
   /// - Parameters:
-  ///   - hands: threads to work on.
+  ///   - threads: how many may share the work.
   ///   - also: is called with each block while it is in the caches.
-  public func digest(hands: Int = 1, also: (Range<Int>) -> Void = { _ in }) -> Digest128 {
+  public func digest(threads: Int = 1, also: (Range<Int>) -> Void = { _ in }) -> Digest128 {
     var digests = [Digest128](repeating: Digest128(high: 0, low: 0), count: blocks)
     unsafe digests.withUnsafeMutableBufferPointer { digests in
-      Hands.share(blocks, among: hands) { index, _ in
+      Parallel.forEach(blocks, threads: threads) { index, _ in
         let values = unsafe UnsafeMutableBufferPointer(rebasing: gradients.buffer[block(index)])
         unsafe digests[index] = Digest128(of: UnsafeRawBufferPointer(values))
         also(block(index))
@@ -71,10 +71,10 @@ public final class IntegerVectors: Sendable {
   }
 
   /// `Σ rᵢ·xᵢ mod 2^64`, rᵢ fixed odd numbers: the checksums of partials add up to the checksum of their sum.
-  /// - Parameter hands: threads to work on.
-  public func linearChecksum(hands: Int = 1) -> UInt64 {
+  /// - Parameter threads: how many threads may share the work.
+  public func linearChecksum(threads: Int = 1) -> UInt64 {
     let sum = Atomic<UInt64>(0)
-    Hands.share(blocks, among: hands) { index, _ in
+    Parallel.forEach(blocks, threads: threads) { index, _ in
       sum.wrappingAdd(checksum(block(index)), ordering: .relaxed)
     }
     return unsafe sum.load(ordering: .relaxed) &+ tamring_ring_checksum64(statistics.base, statistics.count)

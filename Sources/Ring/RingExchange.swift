@@ -139,7 +139,7 @@ final class RingExchange {
   func nextFrames(limit: Int, as encoding: ChunkEncoding) -> [FrameBytes] {
     var frames: [FrameBytes?] = []
     var chunks: [(place: Int, frame: Frame, storage: AlignedStorage<UInt8>?)] = []
-    while frames.count < min(limit, tools.hands), let next = outgoing.removeFirst() {
+    while frames.count < min(limit, tools.threads), let next = outgoing.removeFirst() {
       switch next {
       case .frame(let bytes): frames.append(bytes)
       case .chunk(let frame):
@@ -153,7 +153,7 @@ final class RingExchange {
       }
     }
     unsafe frames.withUnsafeMutableBufferPointer { frames in
-      tools.share(chunks.count) { index, codec in
+      tools.forEach(chunks.count) { index, codec in
         let (place, frame, storage) = chunks[index]
         unsafe frames[place] = encode(frame, as: encoding, in: storage, codec)
       }
@@ -193,7 +193,7 @@ final class RingExchange {
       let batch = Array(together)
       var isMerged = [Bool](repeating: false, count: batch.count)
       unsafe isMerged.withUnsafeMutableBufferPointer { isMerged in
-        tools.share(batch.count) { index, codec in unsafe isMerged[index] = decode(batch[index], codec) }
+        tools.forEach(batch.count) { index, codec in unsafe isMerged[index] = decode(batch[index], codec) }
       }
       // A neighbour that aborted its ring may have written in what was read: this attempt ends nowhere.
       if batch.contains(where: { $0.frame.encoding == .inMemory }), tools.left?.isOf(generation) == false { return }

@@ -135,9 +135,9 @@ public final class RingSession {
   public var unacknowledgedSince: ContinuousClock.Instant? { sender.waitingSince }
 
   /// On how many threads chunks are encoded and added, the caller's included; 1 unless set.
-  public var hands: Int {
-    get { tools.hands }
-    set { tools.hands = max(1, newValue) }
+  public var threads: Int {
+    get { tools.threads }
+    set { tools.threads = max(1, newValue) }
   }
 
   /// What the link to the right neighbour was measured to gain by compression, if it decides by that and has.
@@ -173,7 +173,7 @@ public final class RingSession {
     if isAborted { return }
     var frames = [Frame?](repeating: nil, count: messages.count)
     unsafe frames.withUnsafeMutableBufferPointer { frames in
-      tools.share(messages.count) { index, _ in
+      tools.forEach(messages.count) { index, _ in
         unsafe frames[index] = Frame.decode(messages[index])
       }
     }

@@ -95,14 +95,14 @@ final class GradientWork {
   /// This rank's word on the reduced sum.
   /// - Parameters:
   ///   - expected: `ClipPairs` of each of the step's lanes.
-  ///   - hands: threads to work on.
-  func ballot(rank: Int, weights: Digest128, expected: [Digest128], directive: UInt64, hands: Int) -> Ballot {
-    let sum = sums.digestAndChecksum(hands: hands)
+  ///   - threads: how many may share the work.
+  func ballot(rank: Int, weights: Digest128, expected: [Digest128], directive: UInt64, threads: Int) -> Ballot {
+    let sum = sums.digestAndChecksum(threads: threads)
     expectedClips = expected
     return Ballot(
       rank: UInt32(rank), sumDigest: sum.digest, weightsDigest: weights,
       scalesDigest: unsafe exponents.withUnsafeBytes { unsafe Digest128(of: $0).low },
-      partialChecksum: accumulator.partial.linearChecksum(hands: hands), sumChecksum: sum.linearChecksum,
+      partialChecksum: accumulator.partial.linearChecksum(threads: threads), sumChecksum: sum.linearChecksum,
       trainedClips: ClipPairs.sum(clips.values), expectedClips: ClipPairs.sum(expected), lanes: LaneSet(summed),
       directive: directive,
       raised: accumulator.raised, nonFinite: accumulator.nonFinite)
