@@ -59,7 +59,7 @@ public final class RingSession {
   private var early: [RingExchange.Arrival] = []
   private var counted = RingCounters()
   /// The segments that the right neighbour was last told of, and how often it was told of any.
-  private var offer: NeighbourMemory.Offer?
+  private var offer: SharedMemoryTransport.Offer?
   private var offers: UInt32 = 0
   private var segments: [MemorySegment] = []
   /// The newest of the left neighbour's offers, if it can be read; else 0.
@@ -255,7 +255,7 @@ public final class RingSession {
 
   /// Tells the right neighbour where partials and sums are, if they are elsewhere than before.
   private func offerMemory(_ partials: IntegerVectors, _ sums: IntegerVectors) {
-    let next = plan.size > 1 ? NeighbourMemory.Offer(partials, sums) : nil
+    let next = plan.size > 1 ? SharedMemoryTransport.Offer(partials, sums) : nil
     if next == offer { return }
     offer = next
     tools.isReadByRight = false
@@ -269,7 +269,7 @@ public final class RingSession {
 
   /// What cannot be read from here comes over the wire.
   private func takeOffer(_ frame: Frame, _ payload: Data) {
-    tools.left = NeighbourMemory.Offer(decoding: payload).flatMap { NeighbourMemory($0, plan: plan) }
+    tools.left = SharedMemoryTransport.Offer(decoding: payload).flatMap { SharedMemoryTransport($0, plan: plan) }
     taken = tools.left == nil ? 0 : frame.chunk
   }
 

@@ -10,7 +10,7 @@ final class RingTools {
   private var codecs: [ChunkCodec]
   var frames: FramePool
   /// The left neighbour's vectors, if they can be read from here.
-  var left: NeighbourMemory?
+  var left: SharedMemoryTransport?
   /// The right neighbour reads the vectors of the present step where they are.
   var isReadByRight = false
 

@@ -17,7 +17,7 @@ struct SegmentLayout {
 ///
 /// It writes them anew only when all ballots of an attempt are there, so that everybody has read them; or when its ring
 /// is aborted, and then it says so in the segments' words first.
-struct NeighbourMemory {
+struct SharedMemoryTransport {
   /// What a position tells its right neighbour: the two segments.
   struct Offer: Hashable {
     let partials: MemorySegment.Name
