@@ -117,8 +117,8 @@ INLINE void put16(bool bf16, bool stream, void *to, int64_t i, float16v value) {
 INLINE float16v where_positive(float16v value, float16v then) { return (float16v)((int16v)then & (value > 0)); }
 
 /// Sums of sixteen channels from `c` on, scaled and shifted.
-INLINE float16v finished(const tamring_finish *finish, int64_t c, float16v sums) {
-  return sums * *(const float16u *)(finish->scale + c) + *(const float16u *)(finish->shift + c);
+INLINE float16v scaled_and_shifted(const tamring_epilogue *epilogue, int64_t c, float16v sums) {
+  return sums * *(const float16u *)(epilogue->scale + c) + *(const float16u *)(epilogue->shift + c);
 }
 
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }

@@ -33,25 +33,25 @@ KERNEL(pointwise_forms,
        (int64_t outputs, int64_t inputs, bool turned, const float *weights, const float *scale, float *forms),
        (outputs, inputs, turned, weights, scale, forms))
 
-/// c[r] = [c[r] +] Σ a[r] · b, for `count` rows and sixteen columns; shifted, and with ReLU, where `finish` is given.
+/// c[r] = [c[r] +] Σ a[r] · b, for `count` rows and sixteen columns; shifted, and with ReLU, where `epilogue` is given.
 INLINE void rows_product(int count, const float *restrict a, int64_t from, const float *restrict b, int64_t depth,
-                         bool add, const tamring_finish *finish, int64_t column, float *restrict c, int64_t to) {
+                         bool add, const tamring_epilogue *epilogue, int64_t column, float *restrict c, int64_t to) {
   float16v sums[MOST_ROWS] = {0};
   for (int64_t k = 0; k < depth; k++, b += LANES) {
     const float16v w = *(const float16u *)b;
     for (int r = 0; r < count; r++) sums[r] = __builtin_elementwise_fma(SPLAT(a[r * from + k]), w, sums[r]);
   }
-  if (!finish) return put_rows(count, sums, add, c, to);
-  const float16v shift = *(const float16u *)(finish->shift + column);
+  if (!epilogue) return put_rows(count, sums, add, c, to);
+  const float16v shift = *(const float16u *)(epilogue->shift + column);
   for (int r = 0; r < count; r++) {
     float16u *place = (float16u *)(c + r * to);
     const float16v value = (add ? *place + sums[r] : sums[r]) + shift;
-    *place = finish->relu ? where_positive(value, value) : value;
+    *place = epilogue->relu ? where_positive(value, value) : value;
   }
 }
 
 INLINE void product(int64_t rows, int64_t from, int64_t to, const float *restrict a, const float *restrict forms,
-                    bool add, const tamring_finish *finish, float *restrict c) {
+                    bool add, const tamring_epilogue *epilogue, float *restrict c) {
   for (int64_t top = 0; top < rows; top += ROWS_AT_ONCE) {
     const int64_t high = smaller(ROWS_AT_ONCE, rows - top), groups = (high + MOST_ROWS - 1) / MOST_ROWS;
     const int64_t below = smaller(ROWS_AT_ONCE, rows - top - high);
@@ -60,7 +60,7 @@ INLINE void product(int64_t rows, int64_t from, int64_t to, const float *restric
     coming sums_next = next_block(c + (top + high) * to, below * to, steps);
     for (int64_t k = 0; k < from; k += DEPTH) {
       const int64_t depth = smaller(DEPTH, from - k);
-      const tamring_finish *last = k + depth == from ? finish : NULL;
+      const tamring_epilogue *last = k + depth == from ? epilogue : NULL;
       for (int64_t panel = 0; panel < to; panel += LANES)
         for (int64_t group = 0; group < groups; group++) {
           // Groups as even as can be: one of few rows would wait for its own sums.
@@ -84,16 +84,16 @@ INLINE void product(int64_t rows, int64_t from, int64_t to, const float *restric
 }
 // What is null in the call is left out of the loops.
 BODY pointwise_body(int64_t rows, int64_t from, int64_t to, const float *a, const float *forms, bool add,
-                    const tamring_finish *finish, float *c) {
-  if (finish)
-    product(rows, from, to, a, forms, add, finish, c);
+                    const tamring_epilogue *epilogue, float *c) {
+  if (epilogue)
+    product(rows, from, to, a, forms, add, epilogue, c);
   else
     product(rows, from, to, a, forms, add, NULL, c);
 }
 KERNEL(pointwise,
        (int64_t rows, int64_t from, int64_t to, const float *a, const float *forms, bool add,
-        const tamring_finish *finish, float *c),
-       (rows, from, to, a, forms, add, finish, c))
+        const tamring_epilogue *epilogue, float *c),
+       (rows, from, to, a, forms, add, epilogue, c))
 
 /// Columns of pixels, sixteen side by side: where they lie, or packed.
 typedef struct {

@@ -67,7 +67,7 @@ BF16_INLINE void tile(int count, int vectors, const uint32_t *restrict a, int64_
 
 /// `from` counts words of a row of a, `to` numbers of a row of c; `column` is the first channel of c.
 BF16_INLINE void rows_product(int count, int vectors, const uint32_t *restrict a, int64_t from,
-                              const uint32_t *restrict b, bool add, const tamring_finish *finish, int64_t column,
+                              const uint32_t *restrict b, bool add, const tamring_epilogue *epilogue, int64_t column,
                               uint16_t *restrict c, int64_t to) {
   __m512 sums[MOST_ROWS][WIDE];
   tile(count, vectors, a, from, 1, b, from * LANES, from, sums);
@@ -79,9 +79,9 @@ BF16_INLINE void rows_product(int count, int vectors, const uint32_t *restrict a
         const __m512i former = _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(place)), 16);
         sum = _mm512_add_ps(sum, _mm512_castsi512_ps(former));
       }
-      if (finish) {
-        sum = _mm512_add_ps(sum, _mm512_loadu_ps(finish->shift + column + v * LANES));
-        if (finish->relu) sum = _mm512_max_ps(sum, _mm512_setzero_ps());
+      if (epilogue) {
+        sum = _mm512_add_ps(sum, _mm512_loadu_ps(epilogue->shift + column + v * LANES));
+        if (epilogue->relu) sum = _mm512_max_ps(sum, _mm512_setzero_ps());
       }
       _mm256_storeu_si256(place, (__m256i)_mm512_cvtneps_pbh(sum));
     }
@@ -89,7 +89,7 @@ BF16_INLINE void rows_product(int count, int vectors, const uint32_t *restrict a
 
 /// `vectors` panels of results for all `rows`, in groups as even as can be.
 BF16_INLINE void panels_product(int vectors, const uint32_t *a, int64_t rows, int64_t from, const uint32_t *forms,
-                                bool add, const tamring_finish *finish, int64_t column, uint16_t *c, int64_t to,
+                                bool add, const tamring_epilogue *epilogue, int64_t column, uint16_t *c, int64_t to,
                                 coming *next, coming *place_next) {
   const int64_t groups = (rows + MOST_ROWS - 1) / MOST_ROWS;
   for (int64_t group = 0; group < groups; group++) {
@@ -99,18 +99,18 @@ BF16_INLINE void panels_product(int vectors, const uint32_t *a, int64_t rows, in
     fetch(next);
     fetch(place_next);
     switch (count) {
-      case 6: rows_product(6, vectors, left, from, forms, add, finish, column, result, to); break;
-      case 5: rows_product(5, vectors, left, from, forms, add, finish, column, result, to); break;
-      case 4: rows_product(4, vectors, left, from, forms, add, finish, column, result, to); break;
+      case 6: rows_product(6, vectors, left, from, forms, add, epilogue, column, result, to); break;
+      case 5: rows_product(5, vectors, left, from, forms, add, epilogue, column, result, to); break;
+      case 4: rows_product(4, vectors, left, from, forms, add, epilogue, column, result, to); break;
       default:
         for (int64_t r = 0; r < count; r++)
-          rows_product(1, vectors, left + r * from, from, forms, add, finish, column, result + r * to, to);
+          rows_product(1, vectors, left + r * from, from, forms, add, epilogue, column, result + r * to, to);
     }
   }
 }
 
 BF16_INLINE void product(int64_t rows, int64_t from, int64_t to, const void *images, const void *forms, bool add,
-                         const tamring_finish *finish, void *results) {
+                         const tamring_epilogue *epilogue, void *results) {
   const uint32_t *weights = forms;
   const int64_t half = from / 2;
   for (int64_t top = 0; top < rows; top += ROWS_AT_ONCE) {
@@ -122,19 +122,19 @@ BF16_INLINE void product(int64_t rows, int64_t from, int64_t to, const void *ima
     coming next = next_block(a + high * half, below * half, steps);
     coming place_next = next_block(c + high * to, below * to / 2, steps);
     for (int64_t k = 0; k < whole; k += WIDE * LANES)
-      panels_product(WIDE, a, high, half, weights + k * half, add, finish, k, c + k, to, &next,
+      panels_product(WIDE, a, high, half, weights + k * half, add, epilogue, k, c + k, to, &next,
                      &place_next);
     for (int64_t k = whole; k < to; k += LANES)
-      panels_product(1, a, high, half, weights + k * half, add, finish, k, c + k, to, &next,
+      panels_product(1, a, high, half, weights + k * half, add, epilogue, k, c + k, to, &next,
                      &place_next);
   }
 }
 
 // What is null in the call is left out of the loops.
 BF16 void tamring_narrow_pointwise(int64_t rows, int64_t from, int64_t to, const void *images, const void *forms, bool add,
-                                   const tamring_finish *finish, void *results) {
-  if (finish)
-    product(rows, from, to, images, forms, add, finish, results);
+                                   const tamring_epilogue *epilogue, void *results) {
+  if (epilogue)
+    product(rows, from, to, images, forms, add, epilogue, results);
   else
     product(rows, from, to, images, forms, add, NULL, results);
 }

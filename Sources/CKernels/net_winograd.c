@@ -228,7 +228,7 @@ ACTIVATION_KERNEL(winograd_slopes,
 
 INLINE void outputs_of_way(bool bf16, winograd_way way, const tamring_window *w, const float *restrict points,
                            int64_t first, int64_t tiles, int64_t from, int64_t count, bool accumulate,
-                           const tamring_finish *finish, void *restrict dst) {
+                           const tamring_epilogue *epilogue, void *restrict dst) {
   const int sides = is_plain(way) ? 6 : 9, size = way == WAY_DOUBLE ? 8 : tile_side(way);
   const int64_t c = w->channels, plane = tiles * count;
   const int64_t height = way == WAY_DOUBLE ? w->height : w->out_height;
@@ -254,10 +254,10 @@ INLINE void outputs_of_way(bool bf16, winograd_way way, const tamring_window *w,
         to_outputs(way, half[row], y);
         for (int64_t column = 0; column < columns; column++) {
           const int64_t to = ((top + row) * width + left + column) * c + k;
-          const float16v value = finish ? finished(finish, from + k, y[column]) : y[column];
+          const float16v value = epilogue ? scaled_and_shifted(epilogue, from + k, y[column]) : y[column];
           const float16v sum = accumulate ? get16(bf16, image, to) + value : value;
           fetch_place16(bf16, image, to + size * width * c);
-          put16(bf16, false, image, to, finish && finish->relu ? where_positive(sum, sum) : sum);
+          put16(bf16, false, image, to, epilogue && epilogue->relu ? where_positive(sum, sum) : sum);
         }
       }
     }
@@ -265,30 +265,30 @@ INLINE void outputs_of_way(bool bf16, winograd_way way, const tamring_window *w,
 }
 
 INLINE void all_outputs(bool bf16, const tamring_window *w, bool back, const float *points, int64_t first, int64_t tiles,
-                        int64_t from, int64_t count, bool accumulate, const tamring_finish *finish, void *dst) {
+                        int64_t from, int64_t count, bool accumulate, const tamring_epilogue *epilogue, void *dst) {
   if (w->kernel == 4)
-    outputs_of_way(bf16, WAY_STEM, w, points, first, tiles, from, count, accumulate, finish, dst);
+    outputs_of_way(bf16, WAY_STEM, w, points, first, tiles, from, count, accumulate, epilogue, dst);
   else if (w->stride == 1)
-    outputs_of_way(bf16, WAY_SAME, w, points, first, tiles, from, count, accumulate, finish, dst);
+    outputs_of_way(bf16, WAY_SAME, w, points, first, tiles, from, count, accumulate, epilogue, dst);
   else if (back)
-    outputs_of_way(bf16, WAY_DOUBLE, w, points, first, tiles, from, count, accumulate, finish, dst);
+    outputs_of_way(bf16, WAY_DOUBLE, w, points, first, tiles, from, count, accumulate, epilogue, dst);
   else
-    outputs_of_way(bf16, WAY_HALVE, w, points, first, tiles, from, count, accumulate, finish, dst);
+    outputs_of_way(bf16, WAY_HALVE, w, points, first, tiles, from, count, accumulate, epilogue, dst);
 }
 
 // What is null in the call is left out of the loops.
 BODY winograd_outputs_body(bool bf16, const tamring_window *w, bool back, const float *points, int64_t first,
-                           int64_t tiles, int64_t from, int64_t count, bool accumulate, const tamring_finish *finish,
+                           int64_t tiles, int64_t from, int64_t count, bool accumulate, const tamring_epilogue *epilogue,
                            void *dst) {
-  if (finish)
-    all_outputs(bf16, w, back, points, first, tiles, from, count, accumulate, finish, dst);
+  if (epilogue)
+    all_outputs(bf16, w, back, points, first, tiles, from, count, accumulate, epilogue, dst);
   else
     all_outputs(bf16, w, back, points, first, tiles, from, count, accumulate, NULL, dst);
 }
 ACTIVATION_KERNEL(winograd_outputs,
                   (bool bf16, const tamring_window *w, bool back, const float *points, int64_t first, int64_t tiles,
-                   int64_t from, int64_t count, bool accumulate, const tamring_finish *finish, void *dst),
-                  (bf16, w, back, points, first, tiles, from, count, accumulate, finish, dst))
+                   int64_t from, int64_t count, bool accumulate, const tamring_epilogue *epilogue, void *dst),
+                  (bf16, w, back, points, first, tiles, from, count, accumulate, epilogue, dst))
 
 /// The nine weights of sixteen windows, which lie side by side, to nine vectors; and back.
 INLINE void read_windows(const float *restrict weights, float16v taps[LANES]) {

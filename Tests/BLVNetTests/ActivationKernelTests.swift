@@ -290,11 +290,11 @@ import Testing
       } _: {
         tamring_winograd_outputs_generic($0, &window, back, points.base, 0, 8, 0, 16, accumulate, nil, $1[0])
       }
-      var finish = tamring_finish(scale: points.base, shift: points.base + 16, adds: accumulate, relu: accumulate)
-      check("winograd_outputs, finished", [images]) {
-        tamring_winograd_outputs($0, &window, back, points.base, 0, 8, 0, 16, accumulate, &finish, $1[0])
+      var epilogue = tamring_epilogue(scale: points.base, shift: points.base + 16, adds: accumulate, relu: accumulate)
+      check("winograd_outputs, with an epilogue", [images]) {
+        tamring_winograd_outputs($0, &window, back, points.base, 0, 8, 0, 16, accumulate, &epilogue, $1[0])
       } _: {
-        tamring_winograd_outputs_generic($0, &window, back, points.base, 0, 8, 0, 16, accumulate, &finish, $1[0])
+        tamring_winograd_outputs_generic($0, &window, back, points.base, 0, 8, 0, 16, accumulate, &epilogue, $1[0])
       }
     }
   }

@@ -65,7 +65,7 @@ enum TestedNarrowEngine: CaseIterable {
     let once: Float = 0x1.02p-8
     let result = Narrow(dDst.count, seed: 4)
     engine.forward(
-      shape, images: images, src: src.base, weights: weights.base, finish: nil, dst: result.base,
+      shape, images: images, src: src.base, weights: weights.base, epilogue: nil, dst: result.base,
       workspace: workspace.base)
     expectEqual("forward", result.floats, dst, within: once)
     let slope = Narrow(src.count, seed: 5)

@@ -99,11 +99,11 @@ import Testing
       } _: {
         tamring_pointwise_generic(p, i, 48, images.base, weights.base, add, nil, $0[0].base)
       }
-      var finish = tamring_finish(scale: scales.base, shift: scales.base, adds: add, relu: add)
-      expectEqualBits("pointwise, finished", [slopes]) {
-        tamring_pointwise(p, i, 48, images.base, weights.base, add, &finish, $0[0].base)
+      var epilogue = tamring_epilogue(scale: scales.base, shift: scales.base, adds: add, relu: add)
+      expectEqualBits("pointwise, with an epilogue", [slopes]) {
+        tamring_pointwise(p, i, 48, images.base, weights.base, add, &epilogue, $0[0].base)
       } _: {
-        tamring_pointwise_generic(p, i, 48, images.base, weights.base, add, &finish, $0[0].base)
+        tamring_pointwise_generic(p, i, 48, images.base, weights.base, add, &epilogue, $0[0].base)
       }
     }
     expectEqualBits("pointwise_slopes", [weights]) {
@@ -114,20 +114,20 @@ import Testing
   }
 
   @Test("what follows a convolution's sums has equal bits in every variant", arguments: [1, 16, 37])
-  func finish(_ channels: Int) {
+  func epilogue(_ channels: Int) {
     let (sums, dst) = (randomNumbers(5 * channels, seed: 1), randomNumbers(5 * channels, seed: 2))
     let (scale, shift) = (randomNumbers(channels, seed: 3), randomNumbers(channels, seed: 4))
     for (adds, relu) in [(false, false), (false, true), (true, false), (true, true)] {
-      var finish = tamring_finish(scale: scale.base, shift: shift.base, adds: adds, relu: relu)
-      expectEqualBits("apply_finish", [dst]) {
-        tamring_apply_finish(&finish, 5, Int64(channels), sums.base, $0[0].base)
+      var epilogue = tamring_epilogue(scale: scale.base, shift: shift.base, adds: adds, relu: relu)
+      expectEqualBits("apply_epilogue", [dst]) {
+        tamring_apply_epilogue(&epilogue, 5, Int64(channels), sums.base, $0[0].base)
       } _: {
-        tamring_apply_finish_generic(&finish, 5, Int64(channels), sums.base, $0[0].base)
+        tamring_apply_epilogue_generic(&epilogue, 5, Int64(channels), sums.base, $0[0].base)
       }
       expectEqualBits("scale_weights", [dst]) {
-        tamring_scale_weights(&finish, Int64(channels), 5, sums.base, $0[0].base)
+        tamring_scale_weights(&epilogue, Int64(channels), 5, sums.base, $0[0].base)
       } _: {
-        tamring_scale_weights_generic(&finish, Int64(channels), 5, sums.base, $0[0].base)
+        tamring_scale_weights_generic(&epilogue, Int64(channels), 5, sums.base, $0[0].base)
       }
     }
   }

@@ -45,9 +45,9 @@ final class BFloat16Engine: ConvolutionEngine {
     return max(most, imageCount(shape) + primitives.find(shape, 1, TAMRING_DNN_DATA).workspaceCount)
   }
 
-  func prepare(_ shape: ConvolutionShape, images: Int, finish: FinishKind) -> Int {
+  func prepare(_ shape: ConvolutionShape, images: Int, epilogue: EpilogueKind) -> Int {
     ownWorkspaceCount(shape, images)
-      ?? primitives.find(shape, images, TAMRING_DNN_FORWARD, finish: finish).workspaceCount
+      ?? primitives.find(shape, images, TAMRING_DNN_FORWARD, epilogue: epilogue).workspaceCount
   }
 
   /// Floats of the workspace that an image before the convolution takes, in whole cache lines.
@@ -57,18 +57,18 @@ final class BFloat16Engine: ConvolutionEngine {
 
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
-    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
+    epilogue: UnsafePointer<tamring_epilogue>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
     if isWinograd(shape) {
       return unsafe winograd.forward(
-        shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
+        shape, images: images, src: src, weights: weights, epilogue: epilogue, dst: dst, workspace: workspace)
     }
     if PointwiseConvolutions.fits(shape) {
       return unsafe pointwise.forward(
-        shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
+        shape, images: images, src: src, weights: weights, epilogue: epilogue, dst: dst, workspace: workspace)
     }
-    unsafe primitives.find(shape, images, TAMRING_DNN_FORWARD, finish: finish?.pointee.kind).run(
-      UnsafeMutableRawPointer(mutating: src), weights, dst, finish: finish, workspace)
+    unsafe primitives.find(shape, images, TAMRING_DNN_FORWARD, epilogue: epilogue?.pointee.kind).run(
+      UnsafeMutableRawPointer(mutating: src), weights, dst, epilogue: epilogue, workspace)
   }
 
   func dataGradient(

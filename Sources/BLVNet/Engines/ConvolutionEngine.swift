@@ -81,15 +81,15 @@ public enum ConvolutionDirection: String, Sendable, CaseIterable {
   case weights
 }
 
-/// What an evaluation does with a convolution's sums in the same pass: `tamring_finish` without its numbers.
-public struct FinishKind: Sendable, Hashable {
+/// What an evaluation does with a convolution's sums in the same pass: `tamring_epilogue` without its numbers.
+public struct EpilogueKind: Sendable, Hashable {
   /// To what the results held before.
   public let adds: Bool
   public let relu: Bool
 }
 
-extension tamring_finish {
-  var kind: FinishKind { unsafe FinishKind(adds: adds, relu: relu) }
+extension tamring_epilogue {
+  var kind: EpilogueKind { unsafe EpilogueKind(adds: adds, relu: relu) }
 }
 
 /// Convolutions of NHWC images, forward and backward, on the calling thread alone. Images are numbers of the engine's
@@ -107,17 +107,17 @@ public protocol ConvolutionEngine: Sendable {
   /// - Returns: elements of the workspace that such calls need.
   func prepare(_ shape: ConvolutionShape, images: Int) -> Int
 
-  /// The same for `forward` with such a finish, which is all that an evaluation calls.
-  func prepare(_ shape: ConvolutionShape, images: Int, finish: FinishKind) -> Int
+  /// The same for `forward` with such an epilogue, which is all that an evaluation calls.
+  func prepare(_ shape: ConvolutionShape, images: Int, epilogue: EpilogueKind) -> Int
 
   /// Whether a call can be parted among threads to the same bits: by images or, where it is the weights' gradient, by
   /// outputs in sixteens.
   func isSeparable(_ shape: ConvolutionShape, _ direction: ConvolutionDirection) -> Bool
 
-  /// - Parameter finish: what is done with the sums, where it is given; its scale may be taken into the weights.
+  /// - Parameter epilogue: what is done with the sums, where it is given; its scale may be taken into the weights.
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
-    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>)
+    epilogue: UnsafePointer<tamring_epilogue>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>)
 
   /// - Parameter accumulate: whether to add to `dSrc` or to write it.
   func dataGradient(

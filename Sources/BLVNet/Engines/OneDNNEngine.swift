@@ -72,10 +72,10 @@ final class OneDNNEngine: FloatEngine {
     return max(counts.max() ?? 0, products.prepare(shape, images: images))
   }
 
-  func prepare(_ shape: ConvolutionShape, images: Int, finish: FinishKind) -> Int {
+  func prepare(_ shape: ConvolutionShape, images: Int, epilogue: EpilogueKind) -> Int {
     switch method(shape, TAMRING_DNN_FORWARD) {
-    case .direct: primitives.find(shape, images, TAMRING_DNN_FORWARD, finish: finish).workspaceCount
-    case .product: products.prepare(shape, images: images, finish: finish)
+    case .direct: primitives.find(shape, images, TAMRING_DNN_FORWARD, epilogue: epilogue).workspaceCount
+    case .product: products.prepare(shape, images: images, epilogue: epilogue)
     case .pointwise: pointwise.workspaceCount(shape)
     case .stem: stem.workspaceCount(shape)
     case .winograd: winograd.workspaceCount(shape, images: images)
@@ -84,24 +84,24 @@ final class OneDNNEngine: FloatEngine {
 
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+    epilogue: UnsafePointer<tamring_epilogue>?, dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     switch method(shape, TAMRING_DNN_FORWARD) {
     case .winograd:
       unsafe winograd.forward(
-        shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
+        shape, images: images, src: src, weights: weights, epilogue: epilogue, dst: dst, workspace: workspace)
     case .product:
       unsafe products.forward(
-        shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
+        shape, images: images, src: src, weights: weights, epilogue: epilogue, dst: dst, workspace: workspace)
     case .pointwise:
       unsafe pointwise.forward(
-        shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
+        shape, images: images, src: src, weights: weights, epilogue: epilogue, dst: dst, workspace: workspace)
     case .stem:
       unsafe stem.forward(
-        shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
+        shape, images: images, src: src, weights: weights, epilogue: epilogue, dst: dst, workspace: workspace)
     case .direct:
-      unsafe primitives.find(shape, images, TAMRING_DNN_FORWARD, finish: finish?.pointee.kind).run(
-        UnsafeMutableRawPointer(mutating: src), weights, dst, finish: finish, workspace)
+      unsafe primitives.find(shape, images, TAMRING_DNN_FORWARD, epilogue: epilogue?.pointee.kind).run(
+        UnsafeMutableRawPointer(mutating: src), weights, dst, epilogue: epilogue, workspace)
     }
   }
 

@@ -10,7 +10,7 @@ final class PrimitiveCache: Sendable {
     var shape: ConvolutionShape
     var images: Int
     var direction: UInt32
-    var finish: FinishKind?
+    var epilogue: EpilogueKind?
   }
 
   private let bf16: Bool
@@ -18,13 +18,13 @@ final class PrimitiveCache: Sendable {
 
   init(bf16: Bool) { self.bf16 = bf16 }
 
-  /// - Parameter finish: of the forward pass.
+  /// - Parameter epilogue: of the forward pass.
   func find(
-    _ shape: ConvolutionShape, _ images: Int, _ direction: tamring_dnn_direction, finish: FinishKind? = nil
+    _ shape: ConvolutionShape, _ images: Int, _ direction: tamring_dnn_direction, epilogue: EpilogueKind? = nil
   ) -> Primitive {
-    let key = Key(shape: shape, images: images, direction: direction.rawValue, finish: finish)
+    let key = Key(shape: shape, images: images, direction: direction.rawValue, epilogue: epilogue)
     if let made = primitives.withLock({ $0[key] }) { return made }
-    let made = Primitive(shape, images, direction, finish, bf16: bf16)
+    let made = Primitive(shape, images, direction, epilogue, bf16: bf16)
     return primitives.withLock { all in
       // Another lane may have been first.
       let kept = all[key] ?? made
@@ -34,7 +34,7 @@ final class PrimitiveCache: Sendable {
   }
 }
 
-/// A primitive of oneDNN; constant. Its workspace holds scaled weights, where it has a finish, then its form of the
+/// A primitive of oneDNN; constant. Its workspace holds scaled weights, where it has an epilogue, then its form of the
 /// weights, if it has one, then its scratch.
 @safe final class Primitive: Sendable {
   nonisolated(unsafe) private let handle: OpaquePointer
@@ -48,20 +48,20 @@ final class PrimitiveCache: Sendable {
   let workspaceCount: Int
 
   init(
-    _ shape: ConvolutionShape, _ images: Int, _ direction: tamring_dnn_direction, _ finish: FinishKind?,
+    _ shape: ConvolutionShape, _ images: Int, _ direction: tamring_dnn_direction, _ epilogue: EpilogueKind?,
     bf16: Bool
   ) {
     var wanted = tamring_dnn_shape(
       images: Int64(images), inputs: Int64(shape.inputChannels), outputs: Int64(shape.outputChannels),
       kernel: Int64(shape.kernel), stride: Int64(shape.stride), padding: Int64(shape.padding),
       height: Int64(shape.height), width: Int64(shape.width), bf16: bf16,
-      biased: finish != nil, adds: finish?.adds ?? false, relu: finish?.relu ?? false)
+      biased: epilogue != nil, adds: epilogue?.adds ?? false, relu: epilogue?.relu ?? false)
     guard let made = unsafe tamring_dnn_create(&wanted, direction) else {
       endProcess(.unavailable, "oneDNN makes no convolution for \(shape): most likely no memory is left on this host")
     }
     unsafe handle = made
     self.shape = shape
-    scaledCount = finish == nil ? 0 : (shape.weightCount + 15) & ~15
+    scaledCount = epilogue == nil ? 0 : (shape.weightCount + 15) & ~15
     formCount = unsafe Int(tamring_dnn_form_bytes(made)) / 4
     workspaceCount = unsafe scaledCount + formCount + Int(tamring_dnn_scratch_bytes(made)) / 4
     clearedCount = min(shape.height, shape.width) < shape.kernel ? workspaceCount : 0
@@ -70,21 +70,21 @@ final class PrimitiveCache: Sendable {
   deinit { unsafe tamring_dnn_destroy(handle) }
 
   /// Forward, or the data's gradient. Weights are brought into form for each call: a lane needs each form once.
-  /// - Parameter finish: as the primitive was made for.
+  /// - Parameter epilogue: as the primitive was made for.
   func run(
     _ images: UnsafeMutableRawPointer, _ weights: UnsafePointer<Float>, _ results: UnsafeMutableRawPointer,
-    finish: UnsafePointer<tamring_finish>? = nil, _ workspace: UnsafeMutablePointer<Float>
+    epilogue: UnsafePointer<tamring_epilogue>? = nil, _ workspace: UnsafeMutablePointer<Float>
   ) {
     var plain = unsafe weights
-    if let finish = unsafe finish {
-      unsafe tamring_scale_weights(finish, Int64(shape.outputChannels), Int64(shape.columns), weights, workspace)
+    if let epilogue = unsafe epilogue {
+      unsafe tamring_scale_weights(epilogue, Int64(shape.outputChannels), Int64(shape.columns), weights, workspace)
       unsafe plain = UnsafePointer(workspace)
     }
     let own = unsafe workspace + scaledCount
     let form = unsafe formCount > 0 ? own : UnsafeMutablePointer(mutating: plain)
     let works =
       unsafe (formCount == 0 || tamring_dnn_arrange(handle, plain, own))
-      && tamring_dnn_run(handle, images, form, results, finish?.pointee.shift, own + formCount)
+      && tamring_dnn_run(handle, images, form, results, epilogue?.pointee.shift, own + formCount)
     if !works { endProcess(.unavailable, "a convolution of oneDNN failed: most likely no memory is left on this host") }
   }
 

@@ -27,8 +27,8 @@ public struct OpenBLASEngine: FloatEngine {
     shape.isPointwise ? 0 : tileRows(shape, images: images) * shape.columns + shape.weightCount
   }
 
-  public func prepare(_ shape: ConvolutionShape, images: Int, finish: FinishKind) -> Int {
-    let sums = finish.adds ? tileRows(shape, images: images) * shape.outputChannels : 0
+  public func prepare(_ shape: ConvolutionShape, images: Int, epilogue: EpilogueKind) -> Int {
+    let sums = epilogue.adds ? tileRows(shape, images: images) * shape.outputChannels : 0
     return prepare(shape, images: images) + sums
   }
 
@@ -51,20 +51,20 @@ public struct OpenBLASEngine: FloatEngine {
 
   public func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+    epilogue: UnsafePointer<tamring_epilogue>?, dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     let outputs = shape.outputChannels
     let (form, gathered) = unsafe split(shape, workspace)
     let weights = unsafe arranged(shape, weights, in: form)
     // What is added to is no place for the sums.
     let sums = unsafe gathered + (shape.isPointwise ? 0 : tileRows(shape, images: images) * shape.columns)
-    unsafe forEachTile(shape, images, src, gathered, finished: finish != nil) { first, rows, columns in
+    unsafe forEachTile(shape, images, src, gathered, hasEpilogue: epilogue != nil) { first, rows, columns in
       let results = unsafe dst + first * outputs
-      let product = unsafe finish?.pointee.adds == true ? sums : results
+      let product = unsafe epilogue?.pointee.adds == true ? sums : results
       unsafe multiply(
         rows, outputs, shape.columns, columns, shape.columns, false, weights, shape.columns, true, 0, product)
-      if let finish = unsafe finish {
-        unsafe tamring_apply_finish(finish, Int64(rows), Int64(outputs), product, results)
+      if let epilogue = unsafe epilogue {
+        unsafe tamring_apply_epilogue(epilogue, Int64(rows), Int64(outputs), product, results)
       }
     }
   }
@@ -117,13 +117,13 @@ public struct OpenBLASEngine: FloatEngine {
   }
 
   /// Calls `body` with the first row, the count of rows and the matrix [rows, columns] of each tile.
-  /// - Parameter finished: also where there is nothing to gather, so that results are still in the caches.
+  /// - Parameter hasEpilogue: also where there is nothing to gather, so that results are still in the caches.
   private func forEachTile(
     _ shape: ConvolutionShape, _ images: Int, _ src: UnsafePointer<Float>, _ gathered: UnsafeMutablePointer<Float>,
-    finished: Bool = false, _ body: (Int, Int, UnsafePointer<Float>) -> Void
+    hasEpilogue: Bool = false, _ body: (Int, Int, UnsafePointer<Float>) -> Void
   ) {
     let total = images * shape.outputHeight * shape.outputWidth
-    if shape.isPointwise && !finished { return unsafe body(0, total, src) }
+    if shape.isPointwise && !hasEpilogue { return unsafe body(0, total, src) }
     let tile = tileRows(shape, images: images)
     var window = shape.window
     for first in stride(from: 0, to: total, by: tile) {

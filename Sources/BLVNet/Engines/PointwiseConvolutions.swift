@@ -17,10 +17,10 @@ struct PointwiseConvolutions {
 
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
-    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
+    epilogue: UnsafePointer<tamring_epilogue>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
     unsafe multiply(
-      shape, images, back: false, from: src, to: dst, weights, accumulate: finish?.pointee.adds ?? false, finish,
+      shape, images, back: false, from: src, to: dst, weights, accumulate: epilogue?.pointee.adds ?? false, epilogue,
       workspace)
   }
 
@@ -34,18 +34,18 @@ struct PointwiseConvolutions {
   private func multiply(
     _ shape: ConvolutionShape, _ images: Int, back: Bool, from src: UnsafeRawPointer,
     to dst: UnsafeMutableRawPointer, _ weights: UnsafePointer<Float>, accumulate: Bool,
-    _ finish: UnsafePointer<tamring_finish>?, _ workspace: UnsafeMutablePointer<Float>
+    _ epilogue: UnsafePointer<tamring_epilogue>?, _ workspace: UnsafeMutablePointer<Float>
   ) {
     let (inputs, outputs) = (Int64(shape.inputChannels), Int64(shape.outputChannels))
     let (from, to) = back ? (outputs, inputs) : (inputs, outputs)
-    let scale = unsafe finish?.pointee.scale
+    let scale = unsafe epilogue?.pointee.scale
     if bf16 {
       unsafe tamring_narrow_forms(outputs, inputs, back, weights, scale, workspace)
-      unsafe tamring_narrow_pointwise(pixels(shape, images), from, to, src, workspace, accumulate, finish, dst)
+      unsafe tamring_narrow_pointwise(pixels(shape, images), from, to, src, workspace, accumulate, epilogue, dst)
     } else {
       unsafe tamring_pointwise_forms(outputs, inputs, back, weights, scale, workspace)
       unsafe tamring_pointwise(
-        pixels(shape, images), from, to, src.assumingMemoryBound(to: Float.self), workspace, accumulate, finish,
+        pixels(shape, images), from, to, src.assumingMemoryBound(to: Float.self), workspace, accumulate, epilogue,
         dst.assumingMemoryBound(to: Float.self))
     }
   }

@@ -25,7 +25,7 @@ struct StemConvolution {
 
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+    epilogue: UnsafePointer<tamring_epilogue>?, dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     let (used, outputs) = (Int64(4 * shape.inputChannels), Int64(shape.outputChannels))
     var written = window(shape, outputs)
@@ -34,7 +34,7 @@ struct StemConvolution {
     unsafe forEachBlock(shape, images, src, room) { image, first, tiles in
       unsafe tamring_winograd_multiply(1, tiles, used, outputs, room.inputs, room.forms, room.outputs)
       unsafe tamring_winograd_outputs(
-        false, &written, false, room.outputs, first, tiles, 0, outputs, finish?.pointee.adds ?? false, finish,
+        false, &written, false, room.outputs, first, tiles, 0, outputs, epilogue?.pointee.adds ?? false, epilogue,
         dst + image * shape.outputCount)
     }
   }

@@ -47,8 +47,8 @@ public final class TimedEngine: ConvolutionEngine {
 
   public func prepare(_ shape: ConvolutionShape, images: Int) -> Int { engine.prepare(shape, images: images) }
 
-  public func prepare(_ shape: ConvolutionShape, images: Int, finish: FinishKind) -> Int {
-    engine.prepare(shape, images: images, finish: finish)
+  public func prepare(_ shape: ConvolutionShape, images: Int, epilogue: EpilogueKind) -> Int {
+    engine.prepare(shape, images: images, epilogue: epilogue)
   }
 
   public func isSeparable(_ shape: ConvolutionShape, _ direction: ConvolutionDirection) -> Bool {
@@ -57,11 +57,11 @@ public final class TimedEngine: ConvolutionEngine {
 
   public func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
-    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
+    epilogue: UnsafePointer<tamring_epilogue>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
     timed(.forward, shape, images * shape.multiplyAdds) {
       unsafe engine.forward(
-        shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
+        shape, images: images, src: src, weights: weights, epilogue: epilogue, dst: dst, workspace: workspace)
     }
   }
 

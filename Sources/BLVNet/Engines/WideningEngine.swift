@@ -33,9 +33,9 @@ struct WideningEngine: ConvolutionEngine {
       + engine.prepare(shape, images: images)
   }
 
-  func prepare(_ shape: ConvolutionShape, images: Int, finish: FinishKind) -> Int {
+  func prepare(_ shape: ConvolutionShape, images: Int, epilogue: EpilogueKind) -> Int {
     aligned(srcCount(shape, images)) + aligned(dstCount(shape, images)) + 2 * aligned(shape.weightCount)
-      + aligned(shape.outputChannels) + engine.prepare(shape, images: images, finish: finish)
+      + aligned(shape.outputChannels) + engine.prepare(shape, images: images, epilogue: epilogue)
   }
 
   private func room(_ shape: ConvolutionShape, _ images: Int, _ workspace: UnsafeMutablePointer<Float>) -> Room {
@@ -50,26 +50,26 @@ struct WideningEngine: ConvolutionEngine {
 
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
-    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
+    epilogue: UnsafePointer<tamring_epilogue>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
     let room = unsafe room(shape, images, workspace)
     unsafe tamring_widen(src, Int64(srcCount(shape, images)), room.src)
-    if let finish = unsafe finish {
+    if let epilogue = unsafe epilogue {
       // Weights are rounded with the scale in them, so that nothing is left to scale.
       let (ones, scaled) = unsafe (room.rest, room.rest + aligned(shape.outputChannels))
       unsafe ones.update(repeating: 1, count: shape.outputChannels)
-      unsafe tamring_scale_weights(finish, Int64(shape.outputChannels), Int64(shape.columns), weights, scaled)
+      unsafe tamring_scale_weights(epilogue, Int64(shape.outputChannels), Int64(shape.columns), weights, scaled)
       unsafe tamring_round_off(scaled, Int64(shape.weightCount), room.weights)
-      var inner = unsafe finish.pointee
+      var inner = unsafe epilogue.pointee
       unsafe inner.scale = UnsafePointer(ones)
       if unsafe inner.adds { unsafe tamring_widen(dst, Int64(dstCount(shape, images)), room.dst) }
       unsafe engine.forward(
-        shape, images: images, src: UnsafePointer(room.src), weights: room.weights, finish: &inner, dst: room.dst,
+        shape, images: images, src: UnsafePointer(room.src), weights: room.weights, epilogue: &inner, dst: room.dst,
         workspace: scaled + aligned(shape.weightCount))
     } else {
       unsafe tamring_round_off(weights, Int64(shape.weightCount), room.weights)
       unsafe engine.forward(
-        shape, images: images, src: UnsafePointer(room.src), weights: room.weights, finish: nil, dst: room.dst,
+        shape, images: images, src: UnsafePointer(room.src), weights: room.weights, epilogue: nil, dst: room.dst,
         workspace: room.rest)
     }
     unsafe tamring_narrow(room.dst, Int64(dstCount(shape, images)), dst)

@@ -50,10 +50,10 @@ struct WinogradConvolutions {
 
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
-    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
+    epilogue: UnsafePointer<tamring_epilogue>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
     unsafe convolve(
-      shape, images, back: false, from: src, to: dst, weights, accumulate: finish?.pointee.adds ?? false, finish,
+      shape, images, back: false, from: src, to: dst, weights, accumulate: epilogue?.pointee.adds ?? false, epilogue,
       workspace)
   }
 
@@ -69,7 +69,7 @@ struct WinogradConvolutions {
   private func convolve(
     _ shape: ConvolutionShape, _ images: Int, back: Bool, from src: UnsafeRawPointer,
     to dst: UnsafeMutableRawPointer, _ weights: UnsafePointer<Float>, accumulate: Bool,
-    _ finish: UnsafePointer<tamring_finish>?, _ workspace: UnsafeMutablePointer<Float>
+    _ epilogue: UnsafePointer<tamring_epilogue>?, _ workspace: UnsafeMutablePointer<Float>
   ) {
     let (from, to) =
       back ? (shape.outputChannels, shape.inputChannels) : (shape.inputChannels, shape.outputChannels)
@@ -94,7 +94,7 @@ struct WinogradConvolutions {
         }
         unsafe tamring_winograd_multiply(stride, tiles, Int64(from), Int64(width), a, forms, b)
         unsafe tamring_winograd_outputs(
-          bf16, &written, back, b, Int64(first), tiles, Int64(channel), Int64(width), accumulate, finish, dst)
+          bf16, &written, back, b, Int64(first), tiles, Int64(channel), Int64(width), accumulate, epilogue, dst)
       }
     }
   }

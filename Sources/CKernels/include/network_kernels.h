@@ -42,13 +42,13 @@ typedef struct {
 typedef struct {
   const float *scale, *shift;
   bool adds, relu;
-} tamring_finish;
+} tamring_epilogue;
 
-// net_finish.c
-/// `rows` rows of sums; `sums` may be `dst` where the finish does not add.
-TAMRING_KERNEL(apply_finish, (const tamring_finish *finish, int64_t rows, int64_t channels, const float *sums, float *dst))
-/// Weights [outputs, columns] times the finish's scale.
-TAMRING_KERNEL(scale_weights, (const tamring_finish *finish, int64_t outputs, int64_t columns, const float *weights,
+// net_epilogue.c
+/// `rows` rows of sums; `sums` may be `dst` where the epilogue does not add.
+TAMRING_KERNEL(apply_epilogue, (const tamring_epilogue *epilogue, int64_t rows, int64_t channels, const float *sums, float *dst))
+/// Weights [outputs, columns] times the epilogue's scale.
+TAMRING_KERNEL(scale_weights, (const tamring_epilogue *epilogue, int64_t outputs, int64_t columns, const float *weights,
                                float *scaled))
 
 // net_window.c
@@ -77,10 +77,10 @@ void tamring_swap_inner(const float *src, int64_t outputs, int64_t inputs, int64
 TAMRING_KERNEL(winograd_inputs, (bool bf16, const tamring_window *window, bool back, const void *src, int64_t first,
                                  int64_t tiles, float *points))
 /// Points of `count` channels to channels `from ..< from + count` of the results, or, `back`, of the images' gradient.
-/// With a finish (else null) `accumulate` must be what it says.
+/// With an epilogue (else null) `accumulate` must be what it says.
 TAMRING_KERNEL(winograd_outputs, (bool bf16, const tamring_window *window, bool back, const float *points,
                                   int64_t first, int64_t tiles, int64_t from, int64_t count, bool accumulate,
-                                  const tamring_finish *finish, void *dst))
+                                  const tamring_epilogue *epilogue, void *dst))
 /// The gradient of the results to points, for the gradient of the weights.
 TAMRING_KERNEL(winograd_slopes, (bool bf16, const tamring_window *window, const void *slopes, int64_t first,
                                  int64_t tiles, float *points))
@@ -123,10 +123,10 @@ TAMRING_KERNEL(stem_weight_slopes, (int64_t outputs, int64_t channels, const flo
 /// `turned`, [inputs / 16][outputs][16].
 TAMRING_KERNEL(pointwise_forms, (int64_t outputs, int64_t inputs, bool turned, const float *weights, const float *scale,
                                  float *forms))
-/// results [pixels, to] = [results +] images [pixels, from] · forms [to / 16][from][16]. With a finish (else null) `add`
+/// results [pixels, to] = [results +] images [pixels, from] · forms [to / 16][from][16]. With an epilogue (else null) `add`
 /// must be what it says, and its scale be in the forms.
 TAMRING_KERNEL(pointwise, (int64_t pixels, int64_t from, int64_t to, const float *images, const float *forms, bool add,
-                           const tamring_finish *finish, float *results))
+                           const tamring_epilogue *epilogue, float *results))
 /// The gradient of weights [outputs, inputs]: slopes [pixels, outputs], turned, · images [pixels, inputs]. From one
 /// pixel's slopes to the next are `row` numbers, which may be more than `outputs`. `room` is scratch for 128 pixels of
 /// both.
@@ -138,7 +138,7 @@ TAMRING_KERNEL(pointwise_slopes, (int64_t pixels, int64_t outputs, int64_t row, 
 void tamring_narrow_forms(int64_t outputs, int64_t inputs, bool turned, const float *weights, const float *scale,
                           void *forms);
 void tamring_narrow_pointwise(int64_t pixels, int64_t from, int64_t to, const void *images, const void *forms, bool add,
-                              const tamring_finish *finish, void *results);
+                              const tamring_epilogue *epilogue, void *results);
 /// Writes the weights' gradient, or adds to it. `room` is scratch for 256 pixels of both.
 void tamring_narrow_pointwise_slopes(int64_t pixels, int64_t outputs, int64_t row, int64_t inputs, const void *slopes,
                                      const void *images, bool add, void *room, float *weights);

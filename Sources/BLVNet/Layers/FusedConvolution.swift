@@ -5,14 +5,14 @@ import CKernels
 /// constants, scale = weight / √(variance + ε) and shift = bias − mean · scale.
 ///
 /// **Shapes:** as of `Convolution` and `BatchNorm`.
-struct FinishedConvolution: ForwardLayer {
+struct FusedConvolution: ForwardLayer {
   let convolution: Convolution
   let norm: BatchNorm
 
   var name: String { convolution.name }
   var sources: [Int] { norm.residual.map { [convolution.src, $0] } ?? [convolution.src] }
   var results: [Int] { [norm.dst] }
-  var finish: FinishKind { FinishKind(adds: norm.residual != nil, relu: norm.relu) }
+  var epilogue: EpilogueKind { EpilogueKind(adds: norm.residual != nil, relu: norm.relu) }
   /// A residual of the results' size is best where they are to be: the sums are added to it there.
   var inPlaceSource: Int? { norm.residual == convolution.src ? nil : norm.residual }
 
@@ -20,7 +20,7 @@ struct FinishedConvolution: ForwardLayer {
     var scratch = norm.scratch(clips: clips, engine, team)
     for images in team.parts(convolution.frames * clips) {
       scratch.workspace = max(
-        scratch.workspace, engine.prepare(convolution.shape, images: images, finish: finish))
+        scratch.workspace, engine.prepare(convolution.shape, images: images, epilogue: epilogue))
     }
     return scratch
   }
@@ -33,7 +33,7 @@ struct FinishedConvolution: ForwardLayer {
       }
     }
     let (scale, shift) = unsafe norm.constants(lane)
-    var finish = unsafe tamring_finish(scale: scale, shift: shift, adds: finish.adds, relu: finish.relu)
-    unsafe convolution.forward(lane, finish: &finish, dst: dst)
+    var epilogue = unsafe tamring_epilogue(scale: scale, shift: shift, adds: epilogue.adds, relu: epilogue.relu)
+    unsafe convolution.forward(lane, epilogue: &epilogue, dst: dst)
   }
 }
