@@ -126,7 +126,7 @@ ACTIVATION_KERNEL(norm_forward,
                    const float *shift, const void *residual, const tamring_window *enlarged, bool relu, void *y),
                   (bf16, x, n, span, mean, scale, shift, residual, enlarged, relu, y))
 
-INLINE void add_slopes(bool bf16, void *restrict g, const void *restrict y, const void *restrict x, int64_t columns,
+INLINE void add_gradients(bool bf16, void *restrict g, const void *restrict y, const void *restrict x, int64_t columns,
                        const float *restrict mean, const float *restrict scale, const float *restrict shift,
                        float *restrict sum, float *restrict products) {
   for (int64_t j = 0; j < columns; j += 16) {
@@ -144,7 +144,7 @@ INLINE void add_slopes(bool bf16, void *restrict g, const void *restrict y, cons
 }
 
 /// The sums of whole rows; what is null in the call is left out of the loops.
-INLINE void sum_slopes(bool bf16, void *g, const void *y, const void *x, int64_t rows, int64_t span,
+INLINE void sum_gradients(bool bf16, void *g, const void *y, const void *x, int64_t rows, int64_t span,
                        const float *mean, const float *scale, const float *shift, double *sums) {
   for (int64_t first = 0; first < rows; first += tamring_block_rows) {
     const int64_t last = smaller(rows, first + tamring_block_rows);
@@ -154,7 +154,7 @@ INLINE void sum_slopes(bool bf16, void *g, const void *y, const void *x, int64_t
       memset(sum, 0, (size_t)columns * sizeof(float));
       memset(products, 0, (size_t)columns * sizeof(float));
       for (int64_t i = first * span + j; i < last * span; i += span)
-        add_slopes(bf16, writable_at(bf16, g, i), y ? at(bf16, y, i) : NULL, at(bf16, x, i), columns, mean + j,
+        add_gradients(bf16, writable_at(bf16, g, i), y ? at(bf16, y, i) : NULL, at(bf16, x, i), columns, mean + j,
                    scale ? scale + j : NULL, shift ? shift + j : NULL, sum, products);
       add_to_doubles(sum, columns, sums + j);
       add_to_doubles(products, columns, sums + span + j);
@@ -167,11 +167,11 @@ BODY norm_backward_sums_body(bool bf16, void *restrict g, const void *restrict y
                              const float *restrict shift, double *restrict sums) {
   const int64_t rows = n / span;
   if (y)
-    sum_slopes(bf16, g, y, x, rows, span, mean, NULL, NULL, sums);
+    sum_gradients(bf16, g, y, x, rows, span, mean, NULL, NULL, sums);
   else if (scale)
-    sum_slopes(bf16, g, NULL, x, rows, span, mean, scale, shift, sums);
+    sum_gradients(bf16, g, NULL, x, rows, span, mean, scale, shift, sums);
   else
-    sum_slopes(bf16, g, NULL, x, rows, span, mean, NULL, NULL, sums);
+    sum_gradients(bf16, g, NULL, x, rows, span, mean, NULL, NULL, sums);
   for (int64_t i = rows * span, j = 0; i < n; i++, j++) {
     const float d = get(bf16, x, i) - mean[j];
     float value = get(bf16, g, i);
@@ -200,15 +200,15 @@ BODY norm_backward_body(bool bf16, const void *g, const void *restrict x, int64_
       fetch16(bf16, x, i + j - block);
       fetch16(bf16, g, i + j - block);
       const float16v d = get16(bf16, x, i + j) - *(const float16u *)(mean + j);
-      float16v slope = get16(bf16, g, i + j);
-      if (scale) slope = where_positive(d * *(const float16u *)(scale + j) + *(const float16u *)(shift + j), slope);
+      float16v masked = get16(bf16, g, i + j);
+      if (scale) masked = where_positive(d * *(const float16u *)(scale + j) + *(const float16u *)(shift + j), masked);
       put16(bf16, false, d_x, i + j,
-            *(const float16u *)(a + j) * slope + *(const float16u *)(b + j) + *(const float16u *)(c + j) * d);
+            *(const float16u *)(a + j) * masked + *(const float16u *)(b + j) + *(const float16u *)(c + j) * d);
     }
     for (int64_t j = whole; j < count; j++) {
       const float d = get(bf16, x, i + j) - mean[j], all = get(bf16, g, i + j);
-      const float slope = !scale || d * scale[j] + shift[j] > 0 ? all : 0;
-      put(bf16, d_x, i + j, a[j] * slope + b[j] + c[j] * d);
+      const float masked = !scale || d * scale[j] + shift[j] > 0 ? all : 0;
+      put(bf16, d_x, i + j, a[j] * masked + b[j] + c[j] * d);
     }
   }
 }

@@ -117,14 +117,14 @@ INLINE columns columns_of(const float *restrict pixels, int64_t count, int64_t c
   return packed;
 }
 
-BODY pointwise_slopes_body(int64_t rows, int64_t outputs, int64_t row, int64_t inputs, const float *restrict slopes,
+BODY pointwise_weight_gradient_body(int64_t rows, int64_t outputs, int64_t row, int64_t inputs, const float *restrict gradients,
                            const float *restrict images, float *restrict room, float *restrict weights) {
   for (int64_t top = 0; top < rows; top += PIXELS) {
     const int64_t depth = smaller(PIXELS, rows - top);
-    const columns a = columns_of(slopes + top * row, depth, outputs, row, room);
+    const columns a = columns_of(gradients + top * row, depth, outputs, row, room);
     const columns b = columns_of(images + top * inputs, depth, inputs, inputs, room + PIXELS * outputs);
     const int64_t below = smaller(PIXELS, rows - top - depth), steps = outputs / LANES * inputs / LANES;
-    coming left_next = next_block(slopes + (top + depth) * row, below * row, steps);
+    coming left_next = next_block(gradients + (top + depth) * row, below * row, steps);
     coming right_next = next_block(images + (top + depth) * inputs, below * inputs, steps);
     for (int64_t o = 0; o < outputs; o += LANES)
       for (int64_t i = 0; i < inputs; i += LANES) {
@@ -138,7 +138,7 @@ BODY pointwise_slopes_body(int64_t rows, int64_t outputs, int64_t row, int64_t i
       }
   }
 }
-KERNEL(pointwise_slopes,
-       (int64_t rows, int64_t outputs, int64_t row, int64_t inputs, const float *slopes, const float *images,
+KERNEL(pointwise_weight_gradient,
+       (int64_t rows, int64_t outputs, int64_t row, int64_t inputs, const float *gradients, const float *images,
         float *room, float *weights),
-       (rows, outputs, row, inputs, slopes, images, room, weights))
+       (rows, outputs, row, inputs, gradients, images, room, weights))

@@ -154,7 +154,7 @@ BF16_INLINE void pack(const uint16_t *restrict rows, int64_t count, int64_t chan
       }
 }
 
-BF16_INLINE void slopes_product(int count, int vectors, const uint32_t *restrict a, const uint32_t *restrict b,
+BF16_INLINE void gradient_product(int count, int vectors, const uint32_t *restrict a, const uint32_t *restrict b,
                                 int64_t depth, bool add, float *restrict c, int64_t to) {
   __m512 sums[MOST_ROWS][WIDE];
   tile(count, vectors, a, 1, LANES, b, depth * LANES, depth, sums);
@@ -168,15 +168,15 @@ BF16_INLINE void slopes_product(int count, int vectors, const uint32_t *restrict
 /// Sixteen columns of a by `vectors` panels of b.
 BF16_INLINE void square_product(int vectors, const uint32_t *a, const uint32_t *b, int64_t depth, bool add, float *c,
                                 int64_t to) {
-  slopes_product(6, vectors, a, b, depth, add, c, to);
-  slopes_product(5, vectors, a + 6, b, depth, add, c + 6 * to, to);
-  slopes_product(5, vectors, a + 11, b, depth, add, c + 11 * to, to);
+  gradient_product(6, vectors, a, b, depth, add, c, to);
+  gradient_product(5, vectors, a + 6, b, depth, add, c + 6 * to, to);
+  gradient_product(5, vectors, a + 11, b, depth, add, c + 11 * to, to);
 }
 
-BF16 void tamring_narrow_pointwise_slopes(int64_t rows, int64_t outputs, int64_t row, int64_t inputs,
-                                          const void *slopes, const void *images, bool add, void *room,
+BF16 void tamring_narrow_pointwise_weight_gradient(int64_t rows, int64_t outputs, int64_t row, int64_t inputs,
+                                          const void *gradients, const void *images, bool add, void *room,
                                           float *weights) {
-  const uint16_t *down = slopes, *across = images;
+  const uint16_t *down = gradients, *across = images;
   const int64_t whole = inputs / (WIDE * LANES) * WIDE * LANES;
   for (int64_t top = 0; top < rows; top += DEPTH) {
     const int64_t count = smaller(DEPTH, rows - top), half = (count + 1) / 2;

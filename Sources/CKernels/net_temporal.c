@@ -117,9 +117,9 @@ INLINE void mask_and_add(bool bf16, int count, int rows, const masked_tile *tile
     for (int k = 0; k < count; k++) sums[k] = *(const float16u *)(blocks[k] + j);
     for (int row = 0; row < rows; row++) {
       const int64_t i = first + row * span + j;
-      const float16v slope = where_positive(get16(bf16, result, i), get16(bf16, g, i));
-      put16(bf16, false, g, i, slope);
-      for (int k = 0; k < count; k++) sums[k] += slope * get16(bf16, to[k].frame, i);
+      const float16v masked = where_positive(get16(bf16, result, i), get16(bf16, g, i));
+      put16(bf16, false, g, i, masked);
+      for (int k = 0; k < count; k++) sums[k] += masked * get16(bf16, to[k].frame, i);
     }
     for (int k = 0; k < count; k++) *(float16u *)(blocks[k] + j) = sums[k];
   }
@@ -143,9 +143,9 @@ INLINE void mask_tile(bool bf16, int count, const masked_tile *tile, const tap_s
     }
   }
   for (int64_t i = rows * span, j = 0; i < n; i++, j++) {
-    const float all = get(bf16, tile->g, i), slope = get(bf16, tile->result, i) > 0 ? all : 0;
-    put(bf16, tile->g, i, slope);
-    for (int k = 0; k < count; k++) to[k].sums[j] += (double)(slope * get(bf16, to[k].frame, i));
+    const float all = get(bf16, tile->g, i), masked = get(bf16, tile->result, i) > 0 ? all : 0;
+    put(bf16, tile->g, i, masked);
+    for (int k = 0; k < count; k++) to[k].sums[j] += (double)(masked * get(bf16, to[k].frame, i));
   }
 }
 

@@ -65,8 +65,8 @@ INLINE void to_outputs(winograd_way way, const float16v *m, float16v *y) {
   }
 }
 
-/// Slopes of results to points: the transpose of the above.
-INLINE void slopes_to_points(winograd_way way, const float16v *y, float16v *m) {
+/// Gradients of results to points: the transpose of the above.
+INLINE void gradients_to_points(winograd_way way, const float16v *y, float16v *m) {
   if (way == WAY_STEM) {
     const float16v even = y[0] + y[2], even2 = scaled(4, y[2], y[0]);
     m[0] = y[0];
@@ -111,7 +111,7 @@ INLINE void weights_to_forms(winograd_way way, const float16v g[3], float16v u[6
   u[5] = g[1];
 }
 
-/// The transpose of the above: slopes of forms to those of weights.
+/// The transpose of the above: gradients of forms to those of weights.
 INLINE void forms_to_weights(winograd_way way, const float16v u[6], float16v g[3]) {
   if (way == WAY_SAME) {
     const float16v inner = (u[1] + u[2]) * (-1.0f / 6), wide = (u[3] + u[4]) * (1.0f / 24);
@@ -137,7 +137,7 @@ INLINE tile_place place(winograd_way way, const tamring_window *w, int64_t tile)
   return result;
 }
 
-typedef enum { INPUTS, SLOPES } pixel_kind;
+typedef enum { INPUTS, GRADIENTS } pixel_kind;
 
 /// Transforms the `size` x `size` pixels that begin at (top, left) of an image; those outside are zero.
 INLINE void transform_tile(bool bf16, winograd_way way, pixel_kind kind, int size, bool whole,
@@ -162,7 +162,7 @@ INLINE void transform_tile(bool bf16, winograd_way way, pixel_kind kind, int siz
       if (kind == INPUTS)
         to_points(way, d, v);
       else
-        slopes_to_points(way, d, v);
+        gradients_to_points(way, d, v);
       for (int i = 0; i < sides; i++) half[i][x] = v[i];
     }
     for (int i = 0; i < sides; i++) {
@@ -170,7 +170,7 @@ INLINE void transform_tile(bool bf16, winograd_way way, pixel_kind kind, int siz
       if (kind == INPUTS)
         to_points(way, half[i], v);
       else
-        slopes_to_points(way, half[i], v);
+        gradients_to_points(way, half[i], v);
       for (int j = 0; j < sides; j++)
         *(float16u *)(points + offset_of(point(way, i, j), tiles * channels, tiles, k)) = v[j];
     }
@@ -179,13 +179,13 @@ INLINE void transform_tile(bool bf16, winograd_way way, pixel_kind kind, int siz
 
 INLINE void transform_tiles(bool bf16, winograd_way way, pixel_kind kind, const tamring_window *w, bool back,
                             const void *restrict src, int64_t first, int64_t tiles, float *restrict points) {
-  const bool results = kind == SLOPES || back;
+  const bool results = kind == GRADIENTS || back;
   const int64_t c = w->channels;
   const int64_t height = results ? w->out_height : w->height, width = results ? w->out_width : w->width;
   // A tile's pixels begin at its first result, or where the window over that one does.
   const int step = way == WAY_HALVE && kind == INPUTS ? 2 : 1;
-  const int margin = kind == SLOPES || way == WAY_DOUBLE ? 0 : way == WAY_STEM ? 2 : 1;
-  const int size = kind == SLOPES ? tile_side(way) : is_plain(way) ? 6 : way == WAY_HALVE ? 9 : 5;
+  const int margin = kind == GRADIENTS || way == WAY_DOUBLE ? 0 : way == WAY_STEM ? 2 : 1;
+  const int size = kind == GRADIENTS ? tile_side(way) : is_plain(way) ? 6 : way == WAY_HALVE ? 9 : 5;
   for (int64_t t = 0; t < tiles; t++, points += LANES) {
     const tile_place tile = place(way, w, first + t);
     const void *image = at(bf16, src, tile.image * height * width * c);
@@ -213,16 +213,16 @@ ACTIVATION_KERNEL(winograd_inputs,
                    float *points),
                   (bf16, w, back, src, first, tiles, points))
 
-BODY winograd_slopes_body(bool bf16, const tamring_window *w, const void *src, int64_t first, int64_t tiles,
+BODY winograd_gradients_body(bool bf16, const tamring_window *w, const void *src, int64_t first, int64_t tiles,
                           float *points) {
   if (w->kernel == 4)
-    transform_tiles(bf16, WAY_STEM, SLOPES, w, false, src, first, tiles, points);
+    transform_tiles(bf16, WAY_STEM, GRADIENTS, w, false, src, first, tiles, points);
   else if (w->stride == 1)
-    transform_tiles(bf16, WAY_SAME, SLOPES, w, false, src, first, tiles, points);
+    transform_tiles(bf16, WAY_SAME, GRADIENTS, w, false, src, first, tiles, points);
   else
-    transform_tiles(bf16, WAY_HALVE, SLOPES, w, false, src, first, tiles, points);
+    transform_tiles(bf16, WAY_HALVE, GRADIENTS, w, false, src, first, tiles, points);
 }
-ACTIVATION_KERNEL(winograd_slopes,
+ACTIVATION_KERNEL(winograd_gradients,
                   (bool bf16, const tamring_window *w, const void *src, int64_t first, int64_t tiles, float *points),
                   (bf16, w, src, first, tiles, points))
 
@@ -370,8 +370,8 @@ BODY winograd_weights_body(const tamring_winograd_weights_shape *s, const float 
 KERNEL(winograd_weights, (const tamring_winograd_weights_shape *s, const float *weights, float *forms),
        (s, weights, forms))
 
-INLINE void weight_slopes_of_way(winograd_way way, const float *restrict forms, int64_t outputs, int64_t inputs,
-                                 float *restrict slopes) {
+INLINE void weight_gradients_of_way(winograd_way way, const float *restrict forms, int64_t outputs, int64_t inputs,
+                                 float *restrict gradients) {
   const int64_t plane = outputs * inputs + GAP;
   for (int64_t o = 0; o < outputs; o++)
     for (int64_t k = 0; k < inputs; k += LANES) {
@@ -385,15 +385,15 @@ INLINE void weight_slopes_of_way(winograd_way way, const float *restrict forms, 
       }
       float16v taps[LANES] = {0};
       for (int y = 0; y < 3; y++) forms_to_weights(way, half[y], taps + 3 * y);
-      write_windows(taps, slopes + (o * inputs + k) * 9);
+      write_windows(taps, gradients + (o * inputs + k) * 9);
     }
 }
 
-BODY winograd_weight_slopes_body(const float *forms, int64_t stride, int64_t outputs, int64_t inputs, float *slopes) {
+BODY winograd_weight_gradients_body(const float *forms, int64_t stride, int64_t outputs, int64_t inputs, float *gradients) {
   if (stride == 1)
-    weight_slopes_of_way(WAY_SAME, forms, outputs, inputs, slopes);
+    weight_gradients_of_way(WAY_SAME, forms, outputs, inputs, gradients);
   else
-    weight_slopes_of_way(WAY_HALVE, forms, outputs, inputs, slopes);
+    weight_gradients_of_way(WAY_HALVE, forms, outputs, inputs, gradients);
 }
-KERNEL(winograd_weight_slopes, (const float *forms, int64_t stride, int64_t outputs, int64_t inputs, float *slopes),
-       (forms, stride, outputs, inputs, slopes))
+KERNEL(winograd_weight_gradients, (const float *forms, int64_t stride, int64_t outputs, int64_t inputs, float *gradients),
+       (forms, stride, outputs, inputs, gradients))

@@ -48,7 +48,7 @@ KERNEL(winograd_multiply,
         float *results),
        (stride, tiles, from, to, points, forms, results))
 
-BODY winograd_multiply_slopes_body(const tamring_winograd_slopes_shape *s, const float *slopes, const float *inputs,
+BODY winograd_multiply_gradients_body(const tamring_winograd_gradients_shape *s, const float *gradients, const float *inputs,
                                    bool add, float *forms) {
   for (int64_t form = 0; form < 36; form++) {
     const int64_t rows = form_place(s->stride, form / 6, form % 6).members * s->tiles;
@@ -57,7 +57,7 @@ BODY winograd_multiply_slopes_body(const tamring_winograd_slopes_shape *s, const
         const int64_t count = smaller(LANES, s->first + s->count - o), groups = (count + MOST_ROWS - 1) / MOST_ROWS;
         for (int64_t group = 0; group < groups; group++) {
           const int64_t first = count * group / groups;
-          const float *a = slopes + o * rows + first, *b = inputs + i * rows;
+          const float *a = gradients + o * rows + first, *b = inputs + i * rows;
           float *result = forms + first * LANES;
           switch (count * (group + 1) / groups - first) {
             case 6: columns_product(6, a, LANES, b, LANES, rows, add, result, LANES); break;
@@ -68,11 +68,11 @@ BODY winograd_multiply_slopes_body(const tamring_winograd_slopes_shape *s, const
           }
         }
       }
-    slopes += rows * whole_panels(s->outputs) + GAP;
+    gradients += rows * whole_panels(s->outputs) + GAP;
     inputs += rows * s->inputs + GAP;
     forms += GAP;
   }
 }
-KERNEL(winograd_multiply_slopes,
-       (const tamring_winograd_slopes_shape *s, const float *slopes, const float *inputs, bool add, float *forms),
-       (s, slopes, inputs, add, forms))
+KERNEL(winograd_multiply_gradients,
+       (const tamring_winograd_gradients_shape *s, const float *gradients, const float *inputs, bool add, float *forms),
+       (s, gradients, inputs, add, forms))

@@ -68,7 +68,7 @@ BODY stem_weights_body(int64_t outputs, int64_t channels, const float *restrict 
 KERNEL(stem_weights, (int64_t outputs, int64_t channels, const float *weights, float *forms),
        (outputs, channels, weights, forms))
 
-BODY stem_weight_slopes_body(int64_t outputs, int64_t channels, const float *restrict forms, float *restrict slopes) {
+BODY stem_weight_gradients_body(int64_t outputs, int64_t channels, const float *restrict forms, float *restrict gradients) {
   const int64_t plane = outputs * LANES + GAP;
   for (int64_t o = 0; o < outputs; o += LANES)
     for (int64_t k = 0; k < 4 * channels; k++) {
@@ -85,9 +85,9 @@ BODY stem_weight_slopes_body(int64_t outputs, int64_t channels, const float *res
         for (int64_t x = 0; x < TAPS; x++) {
           const int64_t i = whole_tap(y, phase / 2), j = whole_tap(x, phase % 2);
           for (int lane = 0; lane < LANES && i >= 0 && j >= 0; lane++)
-            slopes[(((o + lane) * channels + channel) * KERNEL + i) * KERNEL + j] = g[y][x][lane];
+            gradients[(((o + lane) * channels + channel) * KERNEL + i) * KERNEL + j] = g[y][x][lane];
         }
     }
 }
-KERNEL(stem_weight_slopes, (int64_t outputs, int64_t channels, const float *forms, float *slopes),
-       (outputs, channels, forms, slopes))
+KERNEL(stem_weight_gradients, (int64_t outputs, int64_t channels, const float *forms, float *gradients),
+       (outputs, channels, forms, gradients))

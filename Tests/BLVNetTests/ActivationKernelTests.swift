@@ -169,7 +169,7 @@ import Testing
       let count = 2 * frames * pixels * channels
       let src = randomNumbers(paired ? count / 2 : count, seed: 1)
       let results = [randomNumbers(count, seed: 3), randomNumbers(count, seed: 4)]
-      let slopes = [randomNumbers(count, seed: 5), randomNumbers(count, seed: 6)]
+      let gradients = [randomNumbers(count, seed: 5), randomNumbers(count, seed: 6)]
       check("temporal_forward", [src] + results) {
         tamring_temporal_forward($0, &shape, 2, $1[0], weights.base, $1[1], $1[2])
       } _: {
@@ -177,7 +177,7 @@ import Testing
       }
       let sums = FloatStorage(count: 2 * taps * Int(span))
       for accumulate in [false, true] {
-        check("temporal_backward", [src] + results + slopes + [src], [sums]) {
+        check("temporal_backward", [src] + results + gradients + [src], [sums]) {
           tamring_temporal_backward(
             $0, &shape, 2, $1[0], weights.base, $1[1], $1[2], $1[3], $1[4], accumulate, $1[5], $1.doubles(0))
         } _: {
@@ -212,7 +212,7 @@ import Testing
       frames: 4, taps: 3, frame_size: Int64(size / 4), span: 64, begin: 0, end: Int64(size / 4), paired: false,
       split: false)
     let weights = randomNumbers(3 * 64, seed: 5)
-    let (results, slopes) = (numbers(6), numbers(7))
+    let (results, gradients) = (numbers(6), numbers(7))
     let sums = FloatStorage(count: 2 * 3 * 64)
     func forward(_ clips: Int, _ at: Int, _ dst: AlignedStorage<UInt16>) {
       tamring_temporal_forward(
@@ -222,7 +222,7 @@ import Testing
       let sums = UnsafeMutableRawPointer(sums.base).assumingMemoryBound(to: Double.self)
       tamring_temporal_backward(
         bf16, &shape, Int64(clips), place(x, at), weights.base, place(results, at), place(results, at),
-        place(slopes, at), place(slopes, at), false, place(dst, at), sums)
+        place(gradients, at), place(gradients, at), false, place(dst, at), sums)
     }
     for pass in [norm, forward, backward] {
       pass(3, 0, whole)
@@ -279,10 +279,10 @@ import Testing
     } _: {
       tamring_winograd_inputs_generic($0, &window, back, $1[0], 0, 8, $1.floats[0].base)
     }
-    check("winograd_slopes", [images], [points]) {
-      tamring_winograd_slopes($0, &window, $1[0], 0, 8, $1.floats[0].base)
+    check("winograd_gradients", [images], [points]) {
+      tamring_winograd_gradients($0, &window, $1[0], 0, 8, $1.floats[0].base)
     } _: {
-      tamring_winograd_slopes_generic($0, &window, $1[0], 0, 8, $1.floats[0].base)
+      tamring_winograd_gradients_generic($0, &window, $1[0], 0, 8, $1.floats[0].base)
     }
     for accumulate in [false, true] {
       check("winograd_outputs", [images]) {

@@ -49,12 +49,12 @@ enum TestedNarrowEngine: CaseIterable {
       [Double](repeating: 0, count: weights.count)
     )
     let winograd = (engine as? BFloat16Engine)?.isWinograd(shape) ?? false
-    let (images32, slopes32) = (src.floats, dDst.floats)
+    let (images32, gradients32) = (src.floats, dDst.floats)
     let multiplied = winograd ? weights.array : Narrow(weights).floats
     EngineTests.forEachProduct(shape, images) { o, i, w in
       dst[o] += Double(images32[i]) * Double(multiplied[w])
-      dSrc[i] += Double(slopes32[o]) * Double(multiplied[w])
-      dWeights[w] += Double(slopes32[o]) * Double(images32[i])
+      dSrc[i] += Double(gradients32[o]) * Double(multiplied[w])
+      dWeights[w] += Double(gradients32[o]) * Double(images32[i])
     }
     func expectEqual(_ what: String, _ actual: [Float], _ expected: [Double], within: Float) {
       var deviation = Deviation()
@@ -68,21 +68,21 @@ enum TestedNarrowEngine: CaseIterable {
       shape, images: images, src: src.base, weights: weights.base, epilogue: nil, dst: result.base,
       workspace: workspace.base)
     expectEqual("forward", result.floats, dst, within: once)
-    let slope = Narrow(src.count, seed: 5)
+    let dataGradient = Narrow(src.count, seed: 5)
     engine.dataGradient(
-      shape, images: images, dDst: dDst.base, weights: weights.base, accumulate: false, dSrc: slope.base,
+      shape, images: images, dDst: dDst.base, weights: weights.base, accumulate: false, dSrc: dataGradient.base,
       workspace: workspace.base)
-    expectEqual("data gradient", slope.floats, dSrc, within: once)
+    expectEqual("data gradient", dataGradient.floats, dSrc, within: once)
     // An engine may round what it adds, and adds to what was rounded before.
     engine.dataGradient(
-      shape, images: images, dDst: dDst.base, weights: weights.base, accumulate: true, dSrc: slope.base,
+      shape, images: images, dDst: dDst.base, weights: weights.base, accumulate: true, dSrc: dataGradient.base,
       workspace: workspace.base)
-    expectEqual("data gradient, added", slope.floats, dSrc.map { 2 * $0 }, within: 2 * once)
-    let weightSlope = FloatStorage(repeatElement(.nan, count: weights.count))
+    expectEqual("data gradient, added", dataGradient.floats, dSrc.map { 2 * $0 }, within: 2 * once)
+    let weightGradient = FloatStorage(repeatElement(.nan, count: weights.count))
     engine.weightGradient(
       shape, images: images, outputs: 0..<shape.outputChannels, src: src.base, dDst: dDst.base,
-      dWeights: weightSlope.base, workspace: workspace.base)
-    expectEqual("weight gradient", weightSlope.array, dWeights, within: 2e-5)
+      dWeights: weightGradient.base, workspace: workspace.base)
+    expectEqual("weight gradient", weightGradient.array, dWeights, within: 2e-5)
   }
 
   /// How far PyTorch's own bf16 (autocast) is from the golden step: the relative distance of the logits, and the

@@ -97,20 +97,20 @@ enum TestedEngine: CaseIterable {
       workspace: workspace.base)
     expectEqual(result, dst, "forward", within: within)
 
-    let slope = FloatStorage(repeatElement(.nan, count: src.count))
+    let dataGradient = FloatStorage(repeatElement(.nan, count: src.count))
     for accumulate in [false, true] {
       engine.dataGradient(
-        shape, images: images, dDst: dDst.base, weights: weights.base, accumulate: accumulate, dSrc: slope.base,
+        shape, images: images, dDst: dDst.base, weights: weights.base, accumulate: accumulate, dSrc: dataGradient.base,
         workspace: workspace.base)
       expectEqual(
-        slope, dSrc.map { accumulate ? 2 * $0 : $0 }, "data gradient, accumulate \(accumulate)", within: within)
+        dataGradient, dSrc.map { accumulate ? 2 * $0 : $0 }, "data gradient, accumulate \(accumulate)", within: within)
     }
 
-    let weightSlope = FloatStorage(repeatElement(.nan, count: weights.count))
+    let weightGradient = FloatStorage(repeatElement(.nan, count: weights.count))
     engine.weightGradient(
       shape, images: images, outputs: 0..<shape.outputChannels, src: src.base, dDst: dDst.base,
-      dWeights: weightSlope.base, workspace: workspace.base)
-    expectEqual(weightSlope, dWeights, "weight gradient", within: within)
+      dWeights: weightGradient.base, workspace: workspace.base)
+    expectEqual(weightGradient, dWeights, "weight gradient", within: within)
   }
 
   @Test(

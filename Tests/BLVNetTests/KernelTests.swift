@@ -64,26 +64,26 @@ import Testing
         tamring_winograd_multiply_generic(stride, count, Int64(from), Int64(to), a.base, forms.base, $0[0].base)
       }
     }
-    var slopes = tamring_winograd_slopes_shape(
+    var gradients = tamring_winograd_gradients_shape(
       stride: stride, tiles: Int64(tiles), outputs: Int64(to), inputs: Int64(from), first: 16, count: 16)
     for add in [false, true] {
-      expectEqualBits("winograd_multiply_slopes", [forms]) {
-        tamring_winograd_multiply_slopes(&slopes, b.base, a.base, add, $0[0].base)
+      expectEqualBits("winograd_multiply_gradients", [forms]) {
+        tamring_winograd_multiply_gradients(&gradients, b.base, a.base, add, $0[0].base)
       } _: {
-        tamring_winograd_multiply_slopes_generic(&slopes, b.base, a.base, add, $0[0].base)
+        tamring_winograd_multiply_gradients_generic(&gradients, b.base, a.base, add, $0[0].base)
       }
     }
-    expectEqualBits("winograd_weight_slopes", [FloatStorage(count: numbers.count)]) {
-      tamring_winograd_weight_slopes(forms.base, stride, Int64(to), Int64(from), $0[0].base)
+    expectEqualBits("winograd_weight_gradients", [FloatStorage(count: numbers.count)]) {
+      tamring_winograd_weight_gradients(forms.base, stride, Int64(to), Int64(from), $0[0].base)
     } _: {
-      tamring_winograd_weight_slopes_generic(forms.base, stride, Int64(to), Int64(from), $0[0].base)
+      tamring_winograd_weight_gradients_generic(forms.base, stride, Int64(to), Int64(from), $0[0].base)
     }
   }
 
   @Test("products of pixels have equal bits in every variant", arguments: [(1, 16), (200, 272), (13, 32), (261, 16)])
   func pointwise(_ pixels: Int, _ inputs: Int) {
     let (outputs, p, i) = (48, Int64(pixels), Int64(inputs))
-    let (images, slopes) = (randomNumbers(pixels * inputs, seed: 1), randomNumbers(pixels * outputs, seed: 2))
+    let (images, gradients) = (randomNumbers(pixels * inputs, seed: 1), randomNumbers(pixels * outputs, seed: 2))
     let weights = randomNumbers(inputs * outputs, seed: 3)
     let (room, scales) = (FloatStorage(count: 256 * (inputs + outputs)), randomNumbers(outputs, seed: 4))
     for (turned, scale) in [(false, nil), (false, scales.base), (true, nil)] {
@@ -94,22 +94,22 @@ import Testing
       }
     }
     for add in [false, true] {
-      expectEqualBits("pointwise", [slopes]) {
+      expectEqualBits("pointwise", [gradients]) {
         tamring_pointwise(p, i, 48, images.base, weights.base, add, nil, $0[0].base)
       } _: {
         tamring_pointwise_generic(p, i, 48, images.base, weights.base, add, nil, $0[0].base)
       }
       var epilogue = tamring_epilogue(scale: scales.base, shift: scales.base, adds: add, relu: add)
-      expectEqualBits("pointwise, with an epilogue", [slopes]) {
+      expectEqualBits("pointwise, with an epilogue", [gradients]) {
         tamring_pointwise(p, i, 48, images.base, weights.base, add, &epilogue, $0[0].base)
       } _: {
         tamring_pointwise_generic(p, i, 48, images.base, weights.base, add, &epilogue, $0[0].base)
       }
     }
-    expectEqualBits("pointwise_slopes", [weights]) {
-      tamring_pointwise_slopes(p, 48, 48, i, slopes.base, images.base, room.base, $0[0].base)
+    expectEqualBits("pointwise_weight_gradient", [weights]) {
+      tamring_pointwise_weight_gradient(p, 48, 48, i, gradients.base, images.base, room.base, $0[0].base)
     } _: {
-      tamring_pointwise_slopes_generic(p, 48, 48, i, slopes.base, images.base, room.base, $0[0].base)
+      tamring_pointwise_weight_gradient_generic(p, 48, 48, i, gradients.base, images.base, room.base, $0[0].base)
     }
   }
 
@@ -144,10 +144,10 @@ import Testing
     } _: {
       tamring_winograd_inputs_generic(false, &window, false, images.base, 0, 12, $0[0].base)
     }
-    expectEqualBits("winograd_slopes", [FloatStorage(count: points.count)]) {
-      tamring_winograd_slopes(false, &window, images.base, 0, 12, $0[0].base)
+    expectEqualBits("winograd_gradients", [FloatStorage(count: points.count)]) {
+      tamring_winograd_gradients(false, &window, images.base, 0, 12, $0[0].base)
     } _: {
-      tamring_winograd_slopes_generic(false, &window, images.base, 0, 12, $0[0].base)
+      tamring_winograd_gradients_generic(false, &window, images.base, 0, 12, $0[0].base)
     }
     expectEqualBits("winograd_outputs", [images]) {
       tamring_winograd_outputs(false, &window, false, points.base, 0, 12, 0, 16, false, nil, $0[0].base)
@@ -160,10 +160,10 @@ import Testing
     } _: {
       tamring_stem_weights_generic(32, 3, weights.base, $0[0].base)
     }
-    expectEqualBits("stem_weight_slopes", [FloatStorage(count: weights.count)]) {
-      tamring_stem_weight_slopes(32, 3, forms.base, $0[0].base)
+    expectEqualBits("stem_weight_gradients", [FloatStorage(count: weights.count)]) {
+      tamring_stem_weight_gradients(32, 3, forms.base, $0[0].base)
     } _: {
-      tamring_stem_weight_slopes_generic(32, 3, forms.base, $0[0].base)
+      tamring_stem_weight_gradients_generic(32, 3, forms.base, $0[0].base)
     }
   }
 

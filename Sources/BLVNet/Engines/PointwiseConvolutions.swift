@@ -57,10 +57,10 @@ struct PointwiseConvolutions {
     let (inputs, all, count) = (Int64(shape.inputChannels), Int64(shape.outputChannels), Int64(outputs.count))
     let result = unsafe dWeights + outputs.lowerBound * shape.inputChannels
     if bf16 {
-      unsafe tamring_narrow_pointwise_slopes(
+      unsafe tamring_narrow_pointwise_weight_gradient(
         pixels(shape, images), count, all, inputs, dDst + 2 * outputs.lowerBound, src, false, workspace, result)
     } else {
-      unsafe tamring_pointwise_slopes(
+      unsafe tamring_pointwise_weight_gradient(
         pixels(shape, images), count, all, inputs, dDst.assumingMemoryBound(to: Float.self) + outputs.lowerBound,
         src.assumingMemoryBound(to: Float.self), workspace, result)
     }

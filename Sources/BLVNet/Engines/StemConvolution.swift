@@ -44,18 +44,18 @@ struct StemConvolution {
     dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     let (used, outputs) = (Int64(4 * shape.inputChannels), Int64(shape.outputChannels))
-    var slopes = window(shape, outputs)
+    var gradients = window(shape, outputs)
     let room = unsafe room(shape, workspace)
     unsafe forEachBlock(shape, images, src, room) { image, first, tiles in
-      unsafe tamring_winograd_slopes(
-        false, &slopes, dDst + image * shape.outputCount, first, tiles,
+      unsafe tamring_winograd_gradients(
+        false, &gradients, dDst + image * shape.outputCount, first, tiles,
         room.outputs)
       // With the roles exchanged: phases have fewer channels than a panel.
-      var part = tamring_winograd_slopes_shape(
+      var part = tamring_winograd_gradients_shape(
         stride: 1, tiles: tiles, outputs: used, inputs: outputs, first: 0, count: used)
-      unsafe tamring_winograd_multiply_slopes(&part, room.inputs, room.outputs, image > 0 || first > 0, room.forms)
+      unsafe tamring_winograd_multiply_gradients(&part, room.inputs, room.outputs, image > 0 || first > 0, room.forms)
     }
-    unsafe tamring_stem_weight_slopes(outputs, Int64(shape.inputChannels), room.forms, dWeights)
+    unsafe tamring_stem_weight_gradients(outputs, Int64(shape.inputChannels), room.forms, dWeights)
   }
 
   private typealias Room = (

@@ -105,7 +105,7 @@ struct WinogradConvolutions {
   ) {
     let (inputs, outputs) = (shape.inputChannels, shape.outputChannels)
     let slice = slice(from: inputs, to: outputs)
-    var (read, slopes) = (window(shape, inputs), window(shape, outputs))
+    var (read, gradients) = (window(shape, inputs), window(shape, outputs))
     let total = tileCount(shape, images)
     let block = blockSize(shape, images, sliced: slice < outputs)
     let forms = unsafe workspace
@@ -117,14 +117,14 @@ struct WinogradConvolutions {
         let tiles = min(block, total - first)
         if block < total || channel == part.lowerBound {
           unsafe tamring_winograd_inputs(bf16, &read, false, src, Int64(first), Int64(tiles), a)
-          unsafe tamring_winograd_slopes(bf16, &slopes, dDst, Int64(first), Int64(tiles), b)
+          unsafe tamring_winograd_gradients(bf16, &gradients, dDst, Int64(first), Int64(tiles), b)
         }
-        var product = tamring_winograd_slopes_shape(
+        var product = tamring_winograd_gradients_shape(
           stride: Int64(shape.stride), tiles: Int64(tiles), outputs: Int64(outputs), inputs: Int64(inputs),
           first: Int64(channel), count: Int64(width))
-        unsafe tamring_winograd_multiply_slopes(&product, b, a, first > 0, forms)
+        unsafe tamring_winograd_multiply_gradients(&product, b, a, first > 0, forms)
       }
-      unsafe tamring_winograd_weight_slopes(
+      unsafe tamring_winograd_weight_gradients(
         forms, Int64(shape.stride), Int64(width), Int64(inputs), dWeights + 9 * channel * inputs)
     }
   }

@@ -177,10 +177,10 @@ struct BatchNorm: Layer {
     for i in 0..<channels {
       let (sum, products) = unsafe foldedSums(sums, i)
       let s = Double(lane.inverseDeviations[variance.offset + i])
-      let slope = unsafe Double(weights[i]) * s
-      unsafe a[i] = Float(slope)
-      unsafe b[i] = Float(-slope * sum / values)
-      unsafe c[i] = Float(-slope * s * s * products / values)
+      let direct = unsafe Double(weights[i]) * s
+      unsafe a[i] = Float(direct)
+      unsafe b[i] = Float(-direct * sum / values)
+      unsafe c[i] = Float(-direct * s * s * products / values)
       unsafe dBias[i] = Float(sum)
       unsafe dWeight[i] = Float(products * s)
     }

@@ -82,7 +82,7 @@ TAMRING_KERNEL(winograd_outputs, (bool bf16, const tamring_window *window, bool 
                                   int64_t first, int64_t tiles, int64_t from, int64_t count, bool accumulate,
                                   const tamring_epilogue *epilogue, void *dst))
 /// The gradient of the results to points, for the gradient of the weights.
-TAMRING_KERNEL(winograd_slopes, (bool bf16, const tamring_window *window, const void *slopes, int64_t first,
+TAMRING_KERNEL(winograd_gradients, (bool bf16, const tamring_window *window, const void *gradients, int64_t first,
                                  int64_t tiles, float *points))
 /// Which weights, and how far apart in memory one channel is from the next; `turned` by half a circle.
 typedef struct {
@@ -98,14 +98,14 @@ TAMRING_KERNEL(winograd_multiply, (int64_t stride, int64_t tiles, int64_t from, 
 /// Outputs `first ..< first + count` of `outputs`.
 typedef struct {
   int64_t stride, tiles, outputs, inputs, first, count;
-} tamring_winograd_slopes_shape;
-/// The gradient of forms, [36][count / 16][inputs / 16][16][16], from points of slopes and inputs; or adds to it.
+} tamring_winograd_gradients_shape;
+/// The gradient of forms, [36][count / 16][inputs / 16][16][16], from points of gradients and inputs; or adds to it.
 /// `outputs` and `count` need not be sixteens, as above.
-TAMRING_KERNEL(winograd_multiply_slopes, (const tamring_winograd_slopes_shape *shape, const float *slopes,
+TAMRING_KERNEL(winograd_multiply_gradients, (const tamring_winograd_gradients_shape *shape, const float *gradients,
                                           const float *inputs, bool add, float *forms))
 /// The gradient of forms to that of weights [outputs, inputs, 3, 3].
-TAMRING_KERNEL(winograd_weight_slopes, (const float *forms, int64_t stride, int64_t outputs, int64_t inputs,
-                                        float *slopes))
+TAMRING_KERNEL(winograd_weight_gradients, (const float *forms, int64_t stride, int64_t outputs, int64_t inputs,
+                                        float *gradients))
 
 // net_winograd_stem.c: 7x7 windows, padding 3, stride 2, over up to four channels. As windows of 4x4, padding 2, stride 1
 // over the phases of an image they take the functions above: 3x3 results come from 36 points. Outputs come in sixteens.
@@ -116,7 +116,7 @@ void tamring_stem_phases(const tamring_window *window, const float *src, float *
 /// they are, here and below.
 TAMRING_KERNEL(stem_weights, (int64_t outputs, int64_t channels, const float *weights, float *forms))
 /// The gradient of forms, [36][outputs / 16][16][16], to that of weights.
-TAMRING_KERNEL(stem_weight_slopes, (int64_t outputs, int64_t channels, const float *forms, float *slopes))
+TAMRING_KERNEL(stem_weight_gradients, (int64_t outputs, int64_t channels, const float *forms, float *gradients))
 
 // net_pointwise.c: 1x1 convolutions; channels come in sixteens.
 /// Weights [outputs, inputs] to forms [outputs / 16][inputs][16], times a scale for each output (unless null); or,
@@ -127,10 +127,10 @@ TAMRING_KERNEL(pointwise_forms, (int64_t outputs, int64_t inputs, bool turned, c
 /// must be what it says, and its scale be in the forms.
 TAMRING_KERNEL(pointwise, (int64_t pixels, int64_t from, int64_t to, const float *images, const float *forms, bool add,
                            const tamring_epilogue *epilogue, float *results))
-/// The gradient of weights [outputs, inputs]: slopes [pixels, outputs], turned, · images [pixels, inputs]. From one
-/// pixel's slopes to the next are `row` numbers, which may be more than `outputs`. `room` is scratch for 128 pixels of
+/// The gradient of weights [outputs, inputs]: gradients [pixels, outputs], turned, · images [pixels, inputs]. From one
+/// pixel's gradients to the next are `row` numbers, which may be more than `outputs`. `room` is scratch for 128 pixels of
 /// both.
-TAMRING_KERNEL(pointwise_slopes, (int64_t pixels, int64_t outputs, int64_t row, int64_t inputs, const float *slopes,
+TAMRING_KERNEL(pointwise_weight_gradient, (int64_t pixels, int64_t outputs, int64_t row, int64_t inputs, const float *gradients,
                                   const float *images, float *room, float *weights))
 
 // net_pointwise_bf16.c: the same for bfloat16, on processors that multiply it (avx512_bf16).
@@ -140,7 +140,7 @@ void tamring_narrow_forms(int64_t outputs, int64_t inputs, bool turned, const fl
 void tamring_narrow_pointwise(int64_t pixels, int64_t from, int64_t to, const void *images, const void *forms, bool add,
                               const tamring_epilogue *epilogue, void *results);
 /// Writes the weights' gradient, or adds to it. `room` is scratch for 256 pixels of both.
-void tamring_narrow_pointwise_slopes(int64_t pixels, int64_t outputs, int64_t row, int64_t inputs, const void *slopes,
+void tamring_narrow_pointwise_weight_gradient(int64_t pixels, int64_t outputs, int64_t row, int64_t inputs, const void *gradients,
                                      const void *images, bool add, void *room, float *weights);
 
 // net_norm.c
