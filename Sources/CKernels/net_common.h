@@ -94,7 +94,7 @@ INLINE void fetch16(bool bf16, const void *from, int64_t i) { __builtin_prefetch
 /// The same for put16.
 INLINE void fetch_place16(bool bf16, void *to, int64_t i) { __builtin_prefetch(at(bf16, to, i), 1, 2); }
 
-INLINE half16v narrow16(float16v value) {
+INLINE half16v bf16x16(float16v value) {
   const word16v bits = (word16v)value, none = (word16v)(value != value);
   const word16v rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16, quiet = bits >> 16 | 0x40;
   return __builtin_convertvector((rounded & ~none) | (quiet & none), half16v);
@@ -105,9 +105,9 @@ INLINE void put16(bool bf16, bool stream, void *to, int64_t i, float16v value) {
   if (bf16) {
     uint16_t *place = (uint16_t *)to + i;
     if (stream)
-      __builtin_nontemporal_store(narrow16(value), (half16v *)place);
+      __builtin_nontemporal_store(bf16x16(value), (half16v *)place);
     else
-      *(half16u *)place = narrow16(value);
+      *(half16u *)place = bf16x16(value);
   } else {
     STORE(value, stream, (float *)to + i);
   }

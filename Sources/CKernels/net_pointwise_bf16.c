@@ -22,7 +22,7 @@ BF16_INLINE __m512i words(__m256i first, __m256i second) {
   return _mm512_or_si512(_mm512_cvtepu16_epi32(first), _mm512_slli_epi32(_mm512_cvtepu16_epi32(second), 16));
 }
 
-BF16 void tamring_narrow_forms(int64_t outputs, int64_t inputs, bool turned, const float *weights, const float *scale,
+BF16 void tamring_pointwise_pack_bf16(int64_t outputs, int64_t inputs, bool turned, const float *weights, const float *scale,
                                void *form_words) {
   uint32_t *forms = form_words;
   if (turned) {
@@ -131,7 +131,7 @@ BF16_INLINE void product(int64_t rows, int64_t from, int64_t to, const void *ima
 }
 
 // What is null in the call is left out of the loops.
-BF16 void tamring_narrow_pointwise(int64_t rows, int64_t from, int64_t to, const void *images, const void *forms, bool add,
+BF16 void tamring_pointwise_bf16(int64_t rows, int64_t from, int64_t to, const void *images, const void *forms, bool add,
                                    const tamring_epilogue *epilogue, void *results) {
   if (epilogue)
     product(rows, from, to, images, forms, add, epilogue, results);
@@ -173,7 +173,7 @@ BF16_INLINE void square_product(int vectors, const uint32_t *a, const uint32_t *
   gradient_product(5, vectors, a + 11, b, depth, add, c + 11 * to, to);
 }
 
-BF16 void tamring_narrow_pointwise_weight_gradient(int64_t rows, int64_t outputs, int64_t row, int64_t inputs,
+BF16 void tamring_pointwise_weight_gradient_bf16(int64_t rows, int64_t outputs, int64_t row, int64_t inputs,
                                           const void *gradients, const void *images, bool add, void *room,
                                           float *weights) {
   const uint16_t *down = gradients, *across = images;

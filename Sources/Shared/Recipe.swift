@@ -8,7 +8,7 @@ public struct Recipe: Hashable, Sendable {
   public var seed: UInt64 = 1
   public var engine = Engine.onednn
   public var precision = Precision.float32
-  /// With `bf16`: widen to float32 for the convolutions, on all processors alike. For trials where bf16 is slow.
+  /// With `bf16`: convert to float32 for the convolutions, on every processor alike. For trials where bf16 is slow.
   public var emulateBF16 = false
   public var model = ModelRecipe()
   public var optimizer = OptimizerRecipe()

@@ -63,7 +63,7 @@ extension Recipe {
 
   func makeEngine(hasBF16: Bool) throws -> any ConvolutionEngine {
     guard precision == .bf16 else { return engine.make() }
-    if emulateBF16 { return WideningEngine(engine.make()) }
+    if emulateBF16 { return EmulatedBFloat16Engine(engine.make()) }
     guard hasBF16 else {
       throw BLVNetError(
         .badConfiguration,

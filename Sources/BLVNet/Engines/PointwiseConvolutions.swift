@@ -40,8 +40,8 @@ struct PointwiseConvolutions {
     let (from, to) = back ? (outputs, inputs) : (inputs, outputs)
     let scale = unsafe epilogue?.pointee.scale
     if bf16 {
-      unsafe tamring_narrow_forms(outputs, inputs, back, weights, scale, workspace)
-      unsafe tamring_narrow_pointwise(pixels(shape, images), from, to, src, workspace, accumulate, epilogue, dst)
+      unsafe tamring_pointwise_pack_bf16(outputs, inputs, back, weights, scale, workspace)
+      unsafe tamring_pointwise_bf16(pixels(shape, images), from, to, src, workspace, accumulate, epilogue, dst)
     } else {
       unsafe tamring_pointwise_forms(outputs, inputs, back, weights, scale, workspace)
       unsafe tamring_pointwise(
@@ -57,7 +57,7 @@ struct PointwiseConvolutions {
     let (inputs, all, count) = (Int64(shape.inputChannels), Int64(shape.outputChannels), Int64(outputs.count))
     let result = unsafe dWeights + outputs.lowerBound * shape.inputChannels
     if bf16 {
-      unsafe tamring_narrow_pointwise_weight_gradient(
+      unsafe tamring_pointwise_weight_gradient_bf16(
         pixels(shape, images), count, all, inputs, dDst + 2 * outputs.lowerBound, src, false, workspace, result)
     } else {
       unsafe tamring_pointwise_weight_gradient(

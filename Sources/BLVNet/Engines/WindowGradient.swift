@@ -30,7 +30,7 @@ struct WindowGradient {
     for first in stride(from: 0, to: total, by: Self.tile) {
       let rows = min(Self.tile, total - first)
       unsafe tamring_im2col(&window, src.assumingMemoryBound(to: Float.self), Int64(first), Int64(rows), gathered)
-      unsafe tamring_narrow_pointwise_weight_gradient(
+      unsafe tamring_pointwise_weight_gradient_bf16(
         Int64(rows), Int64(outputs.count), Int64(all), Int64(columns), dDst + 2 * (first * all + outputs.lowerBound),
         gathered, first > 0, room, workspace)
     }

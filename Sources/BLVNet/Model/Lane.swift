@@ -70,7 +70,7 @@ public final class Lane {
   private var parameters: FloatStorage
   private var input: FloatStorage
   /// The input in bfloat16, where activations are.
-  private let narrowInput: AlignedStorage<UInt16>
+  private let bf16Input: AlignedStorage<UInt16>
 
   /// - Parameters:
   ///   - maximumClips: the most clips of a call; memory is proportional to it.
@@ -89,7 +89,7 @@ public final class Lane {
     inverseDeviations = FloatStorage(count: network.layout.statisticCount)
     parameters = FloatStorage(count: 0)
     input = FloatStorage(count: 0)
-    narrowInput = AlignedStorage(count: network.precision == .bf16 ? maximumClips * network.inputCount : 0)
+    bf16Input = AlignedStorage(count: network.precision == .bf16 ? maximumClips * network.inputCount : 0)
 
     team = Team(threads)
     var scratch = structure.head.scratch
@@ -175,7 +175,7 @@ public final class Lane {
     self.pass = pass
     if bf16 {
       team.part(clips * network.inputCount, by: 4096) { range, _ in
-        unsafe tamring_narrow(input.base + range.lowerBound, Int64(range.count), narrowInput.base + range.lowerBound)
+        unsafe tamring_to_bf16(input.base + range.lowerBound, Int64(range.count), bf16Input.base + range.lowerBound)
       }
     }
     if case .evaluation = pass {
@@ -196,10 +196,10 @@ extension Lane {
   /// Bytes of one of them.
   var elementBytes: Int { network.elementBytes }
 
-  /// The value's first element; for the input, which is only read, the caller's memory or the narrow copy of it.
+  /// The value's first element; for the input, which is only read, the caller's memory or the bf16 copy of it.
   func value(_ index: Int) -> UnsafeMutableRawPointer {
     if index == 0 {
-      return unsafe bf16 ? UnsafeMutableRawPointer(narrowInput.base) : UnsafeMutableRawPointer(input.base)
+      return unsafe bf16 ? UnsafeMutableRawPointer(bf16Input.base) : UnsafeMutableRawPointer(input.base)
     }
     let offset =
       switch pass {
@@ -217,7 +217,7 @@ extension Lane {
   /// A number a channel of activations, as floats; they may take the first of `channelValues`.
   func floats(_ activations: UnsafeRawPointer, _ channels: Int) -> UnsafePointer<Float> {
     guard bf16 else { return unsafe activations.assumingMemoryBound(to: Float.self) }
-    unsafe tamring_widen(activations, Int64(channels), channelValues(0))
+    unsafe tamring_from_bf16(activations, Int64(channels), channelValues(0))
     return unsafe UnsafePointer(channelValues(0))
   }
 

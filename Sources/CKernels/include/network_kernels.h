@@ -135,12 +135,12 @@ TAMRING_KERNEL(pointwise_weight_gradient, (int64_t pixels, int64_t outputs, int6
 
 // net_pointwise_bf16.c: the same for bfloat16, on processors that multiply it (avx512_bf16).
 /// Weights to forms as above, of words: two numbers that are multiplied one after the other.
-void tamring_narrow_forms(int64_t outputs, int64_t inputs, bool turned, const float *weights, const float *scale,
+void tamring_pointwise_pack_bf16(int64_t outputs, int64_t inputs, bool turned, const float *weights, const float *scale,
                           void *forms);
-void tamring_narrow_pointwise(int64_t pixels, int64_t from, int64_t to, const void *images, const void *forms, bool add,
+void tamring_pointwise_bf16(int64_t pixels, int64_t from, int64_t to, const void *images, const void *forms, bool add,
                               const tamring_epilogue *epilogue, void *results);
 /// Writes the weights' gradient, or adds to it. `room` is scratch for 256 pixels of both.
-void tamring_narrow_pointwise_weight_gradient(int64_t pixels, int64_t outputs, int64_t row, int64_t inputs, const void *gradients,
+void tamring_pointwise_weight_gradient_bf16(int64_t pixels, int64_t outputs, int64_t row, int64_t inputs, const void *gradients,
                                      const void *images, bool add, void *room, float *weights);
 
 // net_norm.c
@@ -188,11 +188,11 @@ TAMRING_KERNEL(temporal_backward,
 
 // net_convert.c
 /// bfloat16 to float, exactly.
-TAMRING_KERNEL(widen, (const void *src, int64_t n, float *dst))
+TAMRING_KERNEL(from_bf16, (const void *src, int64_t n, float *dst))
 /// Float to bfloat16, to the nearest, ties to even.
-TAMRING_KERNEL(narrow, (const float *src, int64_t n, void *dst))
+TAMRING_KERNEL(to_bf16, (const float *src, int64_t n, void *dst))
 /// The floats nearest to `src` that are bfloat16; `dst` is not `src`.
-TAMRING_KERNEL(round_off, (const float *src, int64_t n, float *dst))
+TAMRING_KERNEL(round_to_bf16, (const float *src, int64_t n, float *dst))
 /// sums[c] += src[pixel][c] * shares[c], pixel after pixel.
 TAMRING_KERNEL(gather_pixels, (bool bf16, const void *src, int64_t pixels, int64_t channels, const float *shares,
                                float *sums))
