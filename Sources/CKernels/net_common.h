@@ -89,7 +89,7 @@ INLINE float16v get16(bool bf16, const void *from, int64_t i) {
 }
 
 /// Brings what get16 will read nearer.
-INLINE void fetch16(bool bf16, const void *from, int64_t i) { __builtin_prefetch(at(bf16, from, i), 0, 2); }
+INLINE void prefetch16(bool bf16, const void *from, int64_t i) { __builtin_prefetch(at(bf16, from, i), 0, 2); }
 
 /// The same for put16.
 INLINE void fetch_place16(bool bf16, void *to, int64_t i) { __builtin_prefetch(at(bf16, to, i), 1, 2); }

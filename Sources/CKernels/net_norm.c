@@ -78,8 +78,8 @@ INLINE void norm_row(bool bf16, const void *x, int64_t count, const float *mean,
                      const void *residual, bool relu, bool stream, int64_t before, void *y) {
   const int64_t whole = count & -16;
   for (int64_t j = 0; j < whole; j += 16) {
-    fetch16(bf16, x, j - before);
-    if (residual) fetch16(bf16, residual, j - before);
+    prefetch16(bf16, x, j - before);
+    if (residual) prefetch16(bf16, residual, j - before);
     if (!stream) fetch_place16(bf16, y, j - before);
     float16v value = (get16(bf16, x, j) - *(const float16u *)(mean + j)) * *(const float16u *)(scale + j) +
                      *(const float16u *)(shift + j);
@@ -197,8 +197,8 @@ BODY norm_backward_body(bool bf16, const void *g, const void *restrict x, int64_
   for (int64_t i = first; i < last; i += span) {
     const int64_t count = smaller(span, n - i), whole = count & -16;
     for (int64_t j = 0; j < whole; j += 16) {
-      fetch16(bf16, x, i + j - block);
-      fetch16(bf16, g, i + j - block);
+      prefetch16(bf16, x, i + j - block);
+      prefetch16(bf16, g, i + j - block);
       const float16v d = get16(bf16, x, i + j) - *(const float16u *)(mean + j);
       float16v masked = get16(bf16, g, i + j);
       if (scale) masked = where_positive(d * *(const float16u *)(scale + j) + *(const float16u *)(shift + j), masked);

@@ -10,28 +10,28 @@ enum { DEPTH = 256, ROWS_AT_ONCE = 192, PIXELS = 128 };
 /// caches.
 enum { NARROW = 256 };
 
-BODY pointwise_forms_body(int64_t outputs, int64_t inputs, bool turned, const float *restrict weights,
-                          const float *restrict scale, float *restrict forms) {
+BODY pointwise_pack_body(int64_t outputs, int64_t inputs, bool turned, const float *restrict weights,
+                          const float *restrict scale, float *restrict packed) {
   if (turned) {
     // Few rows at a time, as memory likes them.
     for (int64_t top = 0; top < outputs; top += LANES)
       for (int64_t i = 0; i < inputs; i += LANES)
         for (int64_t o = top; o < top + LANES; o++)
-          *(float16u *)(forms + i * outputs + o * LANES) = *(const float16u *)(weights + o * inputs + i);
+          *(float16u *)(packed + i * outputs + o * LANES) = *(const float16u *)(weights + o * inputs + i);
   } else {
     for (int64_t o = 0; o < outputs; o += LANES)
       for (int64_t i = 0; i < inputs; i += LANES) {
         float16v block[LANES];
         for (int r = 0; r < LANES; r++) block[r] = *(const float16u *)(weights + (o + r) * inputs + i);
         transpose16(block);
-        for (int r = 0; r < LANES; r++, forms += LANES)
-          *(float16u *)forms = scale ? block[r] * *(const float16u *)(scale + o) : block[r];
+        for (int r = 0; r < LANES; r++, packed += LANES)
+          *(float16u *)packed = scale ? block[r] * *(const float16u *)(scale + o) : block[r];
       }
   }
 }
-KERNEL(pointwise_forms,
-       (int64_t outputs, int64_t inputs, bool turned, const float *weights, const float *scale, float *forms),
-       (outputs, inputs, turned, weights, scale, forms))
+KERNEL(pointwise_pack,
+       (int64_t outputs, int64_t inputs, bool turned, const float *weights, const float *scale, float *packed),
+       (outputs, inputs, turned, weights, scale, packed))
 
 /// c[r] = [c[r] +] Σ a[r] · b, for `count` rows and sixteen columns; shifted, and with ReLU, where `epilogue` is given.
 INLINE void rows_product(int count, const float *restrict a, int64_t from, const float *restrict b, int64_t depth,
@@ -50,7 +50,7 @@ INLINE void rows_product(int count, const float *restrict a, int64_t from, const
   }
 }
 
-INLINE void product(int64_t rows, int64_t from, int64_t to, const float *restrict a, const float *restrict forms,
+INLINE void product(int64_t rows, int64_t from, int64_t to, const float *restrict a, const float *restrict packed,
                     bool add, const tamring_epilogue *epilogue, float *restrict c) {
   for (int64_t top = 0; top < rows; top += ROWS_AT_ONCE) {
     const int64_t high = smaller(ROWS_AT_ONCE, rows - top), groups = (high + MOST_ROWS - 1) / MOST_ROWS;
@@ -65,10 +65,10 @@ INLINE void product(int64_t rows, int64_t from, int64_t to, const float *restric
         for (int64_t group = 0; group < groups; group++) {
           // Groups as even as can be: one of few rows would wait for its own sums.
           const int64_t first = high * group / groups, count = high * (group + 1) / groups - first;
-          const float *left = a + (top + first) * from + k, *right = forms + panel * from + k * LANES;
+          const float *left = a + (top + first) * from + k, *right = packed + panel * from + k * LANES;
           float *result = c + (top + first) * to + panel;
-          fetch(&next);
-          fetch(&sums_next);
+          prefetch(&next);
+          prefetch(&sums_next);
           switch (count) {
             case 6: rows_product(6, left, from, right, depth, add || k > 0, last, panel, result, to); break;
             case 5: rows_product(5, left, from, right, depth, add || k > 0, last, panel, result, to); break;
@@ -83,17 +83,17 @@ INLINE void product(int64_t rows, int64_t from, int64_t to, const float *restric
   }
 }
 // What is null in the call is left out of the loops.
-BODY pointwise_body(int64_t rows, int64_t from, int64_t to, const float *a, const float *forms, bool add,
+BODY pointwise_body(int64_t rows, int64_t from, int64_t to, const float *a, const float *packed, bool add,
                     const tamring_epilogue *epilogue, float *c) {
   if (epilogue)
-    product(rows, from, to, a, forms, add, epilogue, c);
+    product(rows, from, to, a, packed, add, epilogue, c);
   else
-    product(rows, from, to, a, forms, add, NULL, c);
+    product(rows, from, to, a, packed, add, NULL, c);
 }
 KERNEL(pointwise,
-       (int64_t rows, int64_t from, int64_t to, const float *a, const float *forms, bool add,
+       (int64_t rows, int64_t from, int64_t to, const float *a, const float *packed, bool add,
         const tamring_epilogue *epilogue, float *c),
-       (rows, from, to, a, forms, add, epilogue, c))
+       (rows, from, to, a, packed, add, epilogue, c))
 
 /// Columns of pixels, sixteen side by side: where they lie, or packed.
 typedef struct {
@@ -130,8 +130,8 @@ BODY pointwise_weight_gradient_body(int64_t rows, int64_t outputs, int64_t row, 
       for (int64_t i = 0; i < inputs; i += LANES) {
         const float *left = a.first + o * a.channel, *right = b.first + i * b.channel;
         float *result = weights + o * inputs + i;
-        fetch(&left_next);
-        fetch(&right_next);
+        prefetch(&left_next);
+        prefetch(&right_next);
         columns_product(6, left, a.row, right, b.row, depth, top > 0, result, inputs);
         columns_product(5, left + 6, a.row, right, b.row, depth, top > 0, result + 6 * inputs, inputs);
         columns_product(5, left + 11, a.row, right, b.row, depth, top > 0, result + 11 * inputs, inputs);

@@ -23,15 +23,15 @@ BF16_INLINE __m512i words(__m256i first, __m256i second) {
 }
 
 BF16 void tamring_pointwise_pack_bf16(int64_t outputs, int64_t inputs, bool turned, const float *weights, const float *scale,
-                               void *form_words) {
-  uint32_t *forms = form_words;
+                               void *packed_words) {
+  uint32_t *packed = packed_words;
   if (turned) {
     // Few rows at a time, as memory likes them.
     for (int64_t top = 0; top < outputs; top += LANES)
       for (int64_t i = 0; i < inputs; i += LANES)
         for (int64_t o = top; o < top + LANES; o += 2) {
           const float *from = weights + o * inputs + i;
-          _mm512_storeu_si512(forms + (i * outputs + o * LANES) / 2, words(rounded(from, 1), rounded(from + inputs, 1)));
+          _mm512_storeu_si512(packed + (i * outputs + o * LANES) / 2, words(rounded(from, 1), rounded(from + inputs, 1)));
         }
     return;
   }
@@ -46,7 +46,7 @@ BF16 void tamring_pointwise_pack_bf16(int64_t outputs, int64_t inputs, bool turn
         block[r] = (float16v)_mm512_inserti64x4(_mm512_castsi256_si512(rounded(from, times)), second, 1);
       }
       transpose16(block);
-      for (int r = 0; r < (whole ? LANES : LANES / 2); r++, forms += LANES) *(float16u *)forms = block[r];
+      for (int r = 0; r < (whole ? LANES : LANES / 2); r++, packed += LANES) *(float16u *)packed = block[r];
     }
 }
 
@@ -88,7 +88,7 @@ BF16_INLINE void rows_product(int count, int vectors, const uint32_t *restrict a
 }
 
 /// `vectors` panels of results for all `rows`, in groups as even as can be.
-BF16_INLINE void panels_product(int vectors, const uint32_t *a, int64_t rows, int64_t from, const uint32_t *forms,
+BF16_INLINE void panels_product(int vectors, const uint32_t *a, int64_t rows, int64_t from, const uint32_t *packed,
                                 bool add, const tamring_epilogue *epilogue, int64_t column, uint16_t *c, int64_t to,
                                 coming *next, coming *place_next) {
   const int64_t groups = (rows + MOST_ROWS - 1) / MOST_ROWS;
@@ -96,22 +96,22 @@ BF16_INLINE void panels_product(int vectors, const uint32_t *a, int64_t rows, in
     const int64_t first = rows * group / groups, count = rows * (group + 1) / groups - first;
     const uint32_t *left = a + first * from;
     uint16_t *result = c + first * to;
-    fetch(next);
-    fetch(place_next);
+    prefetch(next);
+    prefetch(place_next);
     switch (count) {
-      case 6: rows_product(6, vectors, left, from, forms, add, epilogue, column, result, to); break;
-      case 5: rows_product(5, vectors, left, from, forms, add, epilogue, column, result, to); break;
-      case 4: rows_product(4, vectors, left, from, forms, add, epilogue, column, result, to); break;
+      case 6: rows_product(6, vectors, left, from, packed, add, epilogue, column, result, to); break;
+      case 5: rows_product(5, vectors, left, from, packed, add, epilogue, column, result, to); break;
+      case 4: rows_product(4, vectors, left, from, packed, add, epilogue, column, result, to); break;
       default:
         for (int64_t r = 0; r < count; r++)
-          rows_product(1, vectors, left + r * from, from, forms, add, epilogue, column, result + r * to, to);
+          rows_product(1, vectors, left + r * from, from, packed, add, epilogue, column, result + r * to, to);
     }
   }
 }
 
-BF16_INLINE void product(int64_t rows, int64_t from, int64_t to, const void *images, const void *forms, bool add,
+BF16_INLINE void product(int64_t rows, int64_t from, int64_t to, const void *images, const void *packed, bool add,
                          const tamring_epilogue *epilogue, void *results) {
-  const uint32_t *weights = forms;
+  const uint32_t *weights = packed;
   const int64_t half = from / 2;
   for (int64_t top = 0; top < rows; top += ROWS_AT_ONCE) {
     const int64_t high = smaller(ROWS_AT_ONCE, rows - top), below = smaller(ROWS_AT_ONCE, rows - top - high);
@@ -131,12 +131,12 @@ BF16_INLINE void product(int64_t rows, int64_t from, int64_t to, const void *ima
 }
 
 // What is null in the call is left out of the loops.
-BF16 void tamring_pointwise_bf16(int64_t rows, int64_t from, int64_t to, const void *images, const void *forms, bool add,
+BF16 void tamring_pointwise_bf16(int64_t rows, int64_t from, int64_t to, const void *images, const void *packed, bool add,
                                    const tamring_epilogue *epilogue, void *results) {
   if (epilogue)
-    product(rows, from, to, images, forms, add, epilogue, results);
+    product(rows, from, to, images, packed, add, epilogue, results);
   else
-    product(rows, from, to, images, forms, add, NULL, results);
+    product(rows, from, to, images, packed, add, NULL, results);
 }
 
 /// `count` rows, `row` numbers from one to the next, to [channels / 16][pairs of rows][16].
@@ -191,8 +191,8 @@ BF16 void tamring_pointwise_weight_gradient_bf16(int64_t rows, int64_t outputs, 
       for (int64_t i = 0; i < inputs; i += i < whole ? WIDE * LANES : LANES) {
         const uint32_t *left = a + o * half, *right = b + i * half;
         float *result = weights + o * inputs + i;
-        fetch(&left_next);
-        fetch(&right_next);
+        prefetch(&left_next);
+        prefetch(&right_next);
         if (i < whole)
           square_product(WIDE, left, right, half, add || top > 0, result, inputs);
         else

@@ -45,7 +45,7 @@ INLINE coming next_block(const void *from, int64_t count, int64_t steps) {
   return result;
 }
 
-INLINE void fetch(coming *next) {
+INLINE void prefetch(coming *next) {
   for (int64_t end = next->bytes - smaller(next->bytes, next->step); next->bytes > end; next->bytes -= 64, next->at += 64)
     __builtin_prefetch(next->at, 0, 2);
 }

@@ -38,7 +38,7 @@ INLINE void add_up(bool bf16, const terms *t, int64_t n, int64_t span, bool add,
   for (int64_t i = 0; i < n; i += span) {
     const int64_t count = smaller(span, n - i), whole = count & -16;
     for (int64_t j = 0; j < whole; j += 16) {
-      if (frame) fetch16(bf16, frame, next + i + j);
+      if (frame) prefetch16(bf16, frame, next + i + j);
       if (add || !stream) fetch_place16(bf16, dst, next + i + j);
       float16v sum = add ? get16(bf16, dst, i + j) : (float16v){0};
       for (int64_t k = 0; k < t->count; k++) {
@@ -109,9 +109,9 @@ INLINE void mask_and_add(bool bf16, int count, int rows, const masked_tile *tile
   for (int64_t j = 0; j < columns; j += 16) {
     for (int row = 0; row < rows; row++) {
       const int64_t i = tile->next + first + rows * j + row * 16;
-      fetch16(bf16, result, i);
-      fetch16(bf16, g, i);
-      fetch16(bf16, tile->frame, i);
+      prefetch16(bf16, result, i);
+      prefetch16(bf16, g, i);
+      prefetch16(bf16, tile->frame, i);
     }
     float16v sums[TOGETHER];
     for (int k = 0; k < count; k++) sums[k] = *(const float16u *)(blocks[k] + j);

@@ -91,8 +91,8 @@ INLINE void gradients_to_points(winograd_way way, const float16v *y, float16v *m
   for (int i = 0; i < 4; i++) m[5 + i] = y[i];
 }
 
-/// Three weights to six forms; those of the last serve all points from the sixth on.
-INLINE void weights_to_forms(winograd_way way, const float16v g[3], float16v u[6]) {
+/// Three weights to six transformed; those of the last serve all points from the sixth on.
+INLINE void transform_weights(winograd_way way, const float16v g[3], float16v u[6]) {
   if (way == WAY_SAME) {
     const float16v outer = g[0] + g[2], wide = scaled(4, g[2], g[0]);
     u[0] = g[0] * 0.25f;
@@ -111,8 +111,8 @@ INLINE void weights_to_forms(winograd_way way, const float16v g[3], float16v u[6
   u[5] = g[1];
 }
 
-/// The transpose of the above: gradients of forms to those of weights.
-INLINE void forms_to_weights(winograd_way way, const float16v u[6], float16v g[3]) {
+/// The transpose of the above: gradients of transformed to those of weights.
+INLINE void transform_weight_gradients(winograd_way way, const float16v u[6], float16v g[3]) {
   if (way == WAY_SAME) {
     const float16v inner = (u[1] + u[2]) * (-1.0f / 6), wide = (u[3] + u[4]) * (1.0f / 24);
     g[0] = u[0] * 0.25f + inner + wide;
@@ -156,8 +156,8 @@ INLINE void transform_tile(bool bf16, winograd_way way, pixel_kind kind, int siz
         d[y] = inside ? get16(bf16, image, pixel) : (float16v){0};
         // So many places at once are more than the processor foresees: those of these pixels' next channels, and, below
         // this tile, those that are the next row's alone.
-        if (inside) fetch16(bf16, image, pixel + LANES);
-        if (y >= size - step && x >= size - step) fetch16(bf16, image, pixel + step * width * channels);
+        if (inside) prefetch16(bf16, image, pixel + LANES);
+        if (y >= size - step && x >= size - step) prefetch16(bf16, image, pixel + step * width * channels);
       }
       if (kind == INPUTS)
         to_points(way, d, v);
@@ -290,8 +290,8 @@ ACTIVATION_KERNEL(winograd_outputs,
                    int64_t from, int64_t count, bool accumulate, const tamring_epilogue *epilogue, void *dst),
                   (bf16, w, back, points, first, tiles, from, count, accumulate, epilogue, dst))
 
-/// The nine weights of sixteen windows, which lie side by side, to nine vectors; and back.
-INLINE void read_windows(const float *restrict weights, float16v taps[LANES]) {
+/// The nine weights of sixteen kernels, which lie side by side, to nine vectors; and back.
+INLINE void read_kernels(const float *restrict weights, float16v taps[LANES]) {
   // Each vector holds a window and more, but nothing is read beyond the last one.
   for (int lane = 0; lane < LANES - 1; lane++) taps[lane] = *(const float16u *)(weights + 9 * lane);
   float last[LANES] = {0};
@@ -300,19 +300,19 @@ INLINE void read_windows(const float *restrict weights, float16v taps[LANES]) {
   transpose16(taps);
 }
 
-INLINE void write_windows(float16v taps[LANES], float *restrict weights) {
+INLINE void write_kernels(float16v taps[LANES], float *restrict weights) {
   transpose16(taps);
   // What a vector writes behind its window, the next one mends.
   for (int lane = 0; lane < LANES - 1; lane++) *(float16u *)(weights + 9 * lane) = taps[lane];
   memcpy(weights + 9 * (LANES - 1), &taps[LANES - 1], 9 * sizeof(float));
 }
 
-/// Sixteen windows that lie side by side.
-INLINE void fetch_windows(const float *windows) {
-  for (int line = 0; line < 9; line++) fetch16(false, windows, line * LANES);
+/// Sixteen kernels that lie side by side.
+INLINE void prefetch_kernels(const float *kernels) {
+  for (int line = 0; line < 9; line++) prefetch16(false, kernels, line * LANES);
 }
 
-/// Sixteen rows of sixteen windows each to the weights [window of a row][tap] of all rows.
+/// Sixteen rows of sixteen kernels each to the weights [window of a row][tap] of all rows.
 INLINE void read_rows(const float *restrict weights, int64_t stride, float16v taps[9 * LANES]) {
   for (int part = 0; part < 9; part++) {
     for (int lane = 0; lane < LANES; lane++)
@@ -321,79 +321,79 @@ INLINE void read_rows(const float *restrict weights, int64_t stride, float16v ta
   }
 }
 
-INLINE void window_to_forms(winograd_way way, const float16v taps[9], bool turned, float *restrict forms, int64_t plane) {
+INLINE void transform_kernel(winograd_way way, const float16v taps[9], bool turned, float *restrict transformed, int64_t plane) {
   float16v half[6][3];
   for (int x = 0; x < 3; x++) {
     float16v g[3], u[6];
     for (int y = 0; y < 3; y++) g[y] = taps[turned ? 8 - (y * 3 + x) : y * 3 + x];
-    weights_to_forms(way, g, u);
+    transform_weights(way, g, u);
     for (int y = 0; y < 6; y++) half[y][x] = u[y];
   }
   for (int y = 0; y < 6; y++) {
     float16v u[6];
-    weights_to_forms(way, half[y], u);
-    for (int x = 0; x < 6; x++) *(float16u *)(forms + (y * 6 + x) * plane) = u[x];
+    transform_weights(way, half[y], u);
+    for (int x = 0; x < 6; x++) *(float16u *)(transformed + (y * 6 + x) * plane) = u[x];
   }
 }
 
 INLINE void weights_of_way(winograd_way way, const tamring_winograd_weights_shape *s, const float *restrict weights,
-                           float *restrict forms) {
+                           float *restrict transformed) {
   const int64_t plane = s->to * s->from + GAP;
   for (int64_t o = 0; o < s->to; o += LANES)
     for (int64_t i = 0; i < s->from; i += LANES) {
-      const float *windows = weights + o * s->to_stride + i * s->from_stride, *next = windows + LANES * s->from_stride;
-      float *to = forms + o * s->from + i * LANES;
+      const float *kernels = weights + o * s->to_stride + i * s->from_stride, *next = kernels + LANES * s->from_stride;
+      float *to = transformed + o * s->from + i * LANES;
       if (s->turned) {
         for (int k = 0; k < LANES; k++) {
           float16v taps[LANES];
-          fetch_windows(next + k * s->from_stride);
-          read_windows(windows + k * s->from_stride, taps);
-          window_to_forms(way, taps, true, to + k * LANES, plane);
+          prefetch_kernels(next + k * s->from_stride);
+          read_kernels(kernels + k * s->from_stride, taps);
+          transform_kernel(way, taps, true, to + k * LANES, plane);
         }
       } else {
         float16v taps[9 * LANES];
-        read_rows(windows, s->to_stride, taps);
+        read_rows(kernels, s->to_stride, taps);
         for (int k = 0; k < LANES; k++) {
-          fetch_windows(next + k * s->to_stride);
-          window_to_forms(way, taps + 9 * k, false, to + k * LANES, plane);
+          prefetch_kernels(next + k * s->to_stride);
+          transform_kernel(way, taps + 9 * k, false, to + k * LANES, plane);
         }
       }
     }
 }
 
-BODY winograd_weights_body(const tamring_winograd_weights_shape *s, const float *weights, float *forms) {
+BODY winograd_weights_body(const tamring_winograd_weights_shape *s, const float *weights, float *transformed) {
   if (s->stride == 1)
-    weights_of_way(WAY_SAME, s, weights, forms);
+    weights_of_way(WAY_SAME, s, weights, transformed);
   else
-    weights_of_way(WAY_HALVE, s, weights, forms);
+    weights_of_way(WAY_HALVE, s, weights, transformed);
 }
-KERNEL(winograd_weights, (const tamring_winograd_weights_shape *s, const float *weights, float *forms),
-       (s, weights, forms))
+KERNEL(winograd_weights, (const tamring_winograd_weights_shape *s, const float *weights, float *transformed),
+       (s, weights, transformed))
 
-INLINE void weight_gradients_of_way(winograd_way way, const float *restrict forms, int64_t outputs, int64_t inputs,
+INLINE void weight_gradients_of_way(winograd_way way, const float *restrict transformed, int64_t outputs, int64_t inputs,
                                  float *restrict gradients) {
   const int64_t plane = outputs * inputs + GAP;
   for (int64_t o = 0; o < outputs; o++)
     for (int64_t k = 0; k < inputs; k += LANES) {
-      const float *from = forms + (o / LANES * inputs + k) * LANES + o % LANES * LANES;
+      const float *from = transformed + (o / LANES * inputs + k) * LANES + o % LANES * LANES;
       float16v half[3][6];
       for (int j = 0; j < 6; j++) {
         float16v u[6], g[3];
         for (int i = 0; i < 6; i++) u[i] = *(const float16u *)(from + (i * 6 + j) * plane);
-        forms_to_weights(way, u, g);
+        transform_weight_gradients(way, u, g);
         for (int y = 0; y < 3; y++) half[y][j] = g[y];
       }
       float16v taps[LANES] = {0};
-      for (int y = 0; y < 3; y++) forms_to_weights(way, half[y], taps + 3 * y);
-      write_windows(taps, gradients + (o * inputs + k) * 9);
+      for (int y = 0; y < 3; y++) transform_weight_gradients(way, half[y], taps + 3 * y);
+      write_kernels(taps, gradients + (o * inputs + k) * 9);
     }
 }
 
-BODY winograd_weight_gradients_body(const float *forms, int64_t stride, int64_t outputs, int64_t inputs, float *gradients) {
+BODY winograd_weight_gradients_body(const float *transformed, int64_t stride, int64_t outputs, int64_t inputs, float *gradients) {
   if (stride == 1)
-    weight_gradients_of_way(WAY_SAME, forms, outputs, inputs, gradients);
+    weight_gradients_of_way(WAY_SAME, transformed, outputs, inputs, gradients);
   else
-    weight_gradients_of_way(WAY_HALVE, forms, outputs, inputs, gradients);
+    weight_gradients_of_way(WAY_HALVE, transformed, outputs, inputs, gradients);
 }
-KERNEL(winograd_weight_gradients, (const float *forms, int64_t stride, int64_t outputs, int64_t inputs, float *gradients),
-       (forms, stride, outputs, inputs, gradients))
+KERNEL(winograd_weight_gradients, (const float *transformed, int64_t stride, int64_t outputs, int64_t inputs, float *gradients),
+       (transformed, stride, outputs, inputs, gradients))

@@ -40,18 +40,18 @@ import Testing
     }
   }
 
-  @Test("Winograd's forms and products have equal bits in every variant", arguments: [1, 2], [false, true])
+  @Test("Winograd's transforms and products have equal bits in every variant", arguments: [1, 2], [false, true])
   func winograd(_ stride: Int64, _ back: Bool) {
     let (tiles, from, to) = (8, 16, 32)
     let points = stride == 1 ? 36 : 81
     let gaps = 36 * 16
     let a = randomNumbers(points * tiles * from + gaps, seed: 2)
     let b = randomNumbers(points * tiles * to + gaps, seed: 3)
-    let forms = randomNumbers(36 * from * to + gaps, seed: 4)
+    let transformed = randomNumbers(36 * from * to + gaps, seed: 4)
     var weights = tamring_winograd_weights_shape(
       stride: stride, from: Int64(from), to: Int64(to), from_stride: 9, to_stride: Int64(9 * from), turned: back)
     let numbers = randomNumbers(9 * from * to, seed: 5)
-    expectEqualBits("winograd_weights", [FloatStorage(count: forms.count)]) {
+    expectEqualBits("winograd_weights", [FloatStorage(count: transformed.count)]) {
       tamring_winograd_weights(&weights, numbers.base, $0[0].base)
     } _: {
       tamring_winograd_weights_generic(&weights, numbers.base, $0[0].base)
@@ -59,24 +59,24 @@ import Testing
     // All counts of rows, and so all sizes of groups.
     for count in 1...Int64(tiles) {
       expectEqualBits("winograd_multiply", [FloatStorage(count: b.count)]) {
-        tamring_winograd_multiply(stride, count, Int64(from), Int64(to), a.base, forms.base, $0[0].base)
+        tamring_winograd_multiply(stride, count, Int64(from), Int64(to), a.base, transformed.base, $0[0].base)
       } _: {
-        tamring_winograd_multiply_generic(stride, count, Int64(from), Int64(to), a.base, forms.base, $0[0].base)
+        tamring_winograd_multiply_generic(stride, count, Int64(from), Int64(to), a.base, transformed.base, $0[0].base)
       }
     }
     var gradients = tamring_winograd_gradients_shape(
       stride: stride, tiles: Int64(tiles), outputs: Int64(to), inputs: Int64(from), first: 16, count: 16)
     for add in [false, true] {
-      expectEqualBits("winograd_multiply_gradients", [forms]) {
+      expectEqualBits("winograd_multiply_gradients", [transformed]) {
         tamring_winograd_multiply_gradients(&gradients, b.base, a.base, add, $0[0].base)
       } _: {
         tamring_winograd_multiply_gradients_generic(&gradients, b.base, a.base, add, $0[0].base)
       }
     }
     expectEqualBits("winograd_weight_gradients", [FloatStorage(count: numbers.count)]) {
-      tamring_winograd_weight_gradients(forms.base, stride, Int64(to), Int64(from), $0[0].base)
+      tamring_winograd_weight_gradients(transformed.base, stride, Int64(to), Int64(from), $0[0].base)
     } _: {
-      tamring_winograd_weight_gradients_generic(forms.base, stride, Int64(to), Int64(from), $0[0].base)
+      tamring_winograd_weight_gradients_generic(transformed.base, stride, Int64(to), Int64(from), $0[0].base)
     }
   }
 
@@ -87,10 +87,10 @@ import Testing
     let weights = randomNumbers(inputs * outputs, seed: 3)
     let (room, scales) = (FloatStorage(count: 256 * (inputs + outputs)), randomNumbers(outputs, seed: 4))
     for (turned, scale) in [(false, nil), (false, scales.base), (true, nil)] {
-      expectEqualBits("pointwise_forms", [FloatStorage(count: weights.count)]) {
-        tamring_pointwise_forms(48, i, turned, weights.base, scale, $0[0].base)
+      expectEqualBits("pointwise_pack", [FloatStorage(count: weights.count)]) {
+        tamring_pointwise_pack(48, i, turned, weights.base, scale, $0[0].base)
       } _: {
-        tamring_pointwise_forms_generic(48, i, turned, weights.base, scale, $0[0].base)
+        tamring_pointwise_pack_generic(48, i, turned, weights.base, scale, $0[0].base)
       }
     }
     for add in [false, true] {
@@ -154,16 +154,16 @@ import Testing
     } _: {
       tamring_winograd_outputs_generic(false, &window, false, points.base, 0, 12, 0, 16, false, nil, $0[0].base)
     }
-    let (weights, forms) = (randomNumbers(32 * 3 * 49, seed: 3), randomNumbers(36 * 32 * 16 + 36 * 16, seed: 4))
-    expectEqualBits("stem_weights", [FloatStorage(count: forms.count)]) {
+    let (weights, transformed) = (randomNumbers(32 * 3 * 49, seed: 3), randomNumbers(36 * 32 * 16 + 36 * 16, seed: 4))
+    expectEqualBits("stem_weights", [FloatStorage(count: transformed.count)]) {
       tamring_stem_weights(32, 3, weights.base, $0[0].base)
     } _: {
       tamring_stem_weights_generic(32, 3, weights.base, $0[0].base)
     }
     expectEqualBits("stem_weight_gradients", [FloatStorage(count: weights.count)]) {
-      tamring_stem_weight_gradients(32, 3, forms.base, $0[0].base)
+      tamring_stem_weight_gradients(32, 3, transformed.base, $0[0].base)
     } _: {
-      tamring_stem_weight_gradients_generic(32, 3, forms.base, $0[0].base)
+      tamring_stem_weight_gradients_generic(32, 3, transformed.base, $0[0].base)
     }
   }
 

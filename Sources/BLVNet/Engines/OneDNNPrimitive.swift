@@ -34,13 +34,13 @@ final class PrimitiveCache: Sendable {
   }
 }
 
-/// A primitive of oneDNN; constant. Its workspace holds scaled weights, where it has an epilogue, then its form of the
+/// A primitive of oneDNN; constant. Its workspace holds scaled weights, where it has an epilogue, then its packed of the
 /// weights, if it has one, then its scratch.
 @safe final class Primitive: Sendable {
   nonisolated(unsafe) private let handle: OpaquePointer
   private let shape: ConvolutionShape
   private let scaledCount: Int
-  private let formCount: Int
+  private let packedCount: Int
   /// Elements of the workspace to clear before a gradient of the weights: on an image smaller than the window, where
   /// taps meet no pixel, the library multiplies zeros by what it finds there.
   private let clearedCount: Int
@@ -62,14 +62,14 @@ final class PrimitiveCache: Sendable {
     unsafe handle = made
     self.shape = shape
     scaledCount = epilogue == nil ? 0 : (shape.weightCount + 15) & ~15
-    formCount = unsafe Int(tamring_dnn_form_bytes(made)) / 4
-    workspaceCount = unsafe scaledCount + formCount + Int(tamring_dnn_scratch_bytes(made)) / 4
+    packedCount = unsafe Int(tamring_dnn_packed_bytes(made)) / 4
+    workspaceCount = unsafe scaledCount + packedCount + Int(tamring_dnn_scratch_bytes(made)) / 4
     clearedCount = min(shape.height, shape.width) < shape.kernel ? workspaceCount : 0
   }
 
   deinit { unsafe tamring_dnn_destroy(handle) }
 
-  /// Forward, or the data's gradient. Weights are brought into form for each call: a lane needs each form once.
+  /// Forward, or the data's gradient. Weights are brought into packed for each call: a lane needs each packed once.
   /// - Parameter epilogue: as the primitive was made for.
   func run(
     _ images: UnsafeMutableRawPointer, _ weights: UnsafePointer<Float>, _ results: UnsafeMutableRawPointer,
@@ -81,10 +81,10 @@ final class PrimitiveCache: Sendable {
       unsafe plain = UnsafePointer(workspace)
     }
     let own = unsafe workspace + scaledCount
-    let form = unsafe formCount > 0 ? own : UnsafeMutablePointer(mutating: plain)
+    let packed = unsafe packedCount > 0 ? own : UnsafeMutablePointer(mutating: plain)
     let works =
-      unsafe (formCount == 0 || tamring_dnn_arrange(handle, plain, own))
-      && tamring_dnn_run(handle, images, form, results, epilogue?.pointee.shift, own + formCount)
+      unsafe (packedCount == 0 || tamring_dnn_reorder(handle, plain, own))
+      && tamring_dnn_run(handle, images, packed, results, epilogue?.pointee.shift, own + packedCount)
     if !works { endProcess(.unavailable, "a convolution of oneDNN failed: most likely no memory is left on this host") }
   }
 
@@ -92,11 +92,11 @@ final class PrimitiveCache: Sendable {
     _ images: UnsafeMutableRawPointer, gradient: UnsafeMutablePointer<Float>,
     _ results: UnsafeMutableRawPointer, _ workspace: UnsafeMutablePointer<Float>
   ) {
-    let form = unsafe formCount > 0 ? workspace : gradient
+    let packed = unsafe packedCount > 0 ? workspace : gradient
     unsafe workspace.update(repeating: 0, count: clearedCount)
     let works =
-      unsafe tamring_dnn_run(handle, images, form, results, nil, workspace + formCount)
-      && (formCount == 0 || tamring_dnn_arrange(handle, workspace, gradient))
+      unsafe tamring_dnn_run(handle, images, packed, results, nil, workspace + packedCount)
+      && (packedCount == 0 || tamring_dnn_reorder(handle, workspace, gradient))
     if !works { endProcess(.unavailable, "a convolution of oneDNN failed: most likely no memory is left on this host") }
   }
 }

@@ -43,7 +43,7 @@ struct PointwiseConvolutions {
       unsafe tamring_pointwise_pack_bf16(outputs, inputs, back, weights, scale, workspace)
       unsafe tamring_pointwise_bf16(pixels(shape, images), from, to, src, workspace, accumulate, epilogue, dst)
     } else {
-      unsafe tamring_pointwise_forms(outputs, inputs, back, weights, scale, workspace)
+      unsafe tamring_pointwise_pack(outputs, inputs, back, weights, scale, workspace)
       unsafe tamring_pointwise(
         pixels(shape, images), from, to, src.assumingMemoryBound(to: Float.self), workspace, accumulate, epilogue,
         dst.assumingMemoryBound(to: Float.self))

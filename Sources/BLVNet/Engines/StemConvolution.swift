@@ -6,7 +6,7 @@ import CKernels
 /// `WinogradConvolutions`. There is no gradient of the images, as they are the network's input.
 struct StemConvolution {
   private static let channels = 16
-  /// Points of a tile, and forms of a weight.
+  /// Points of a tile, and transformed of a weight.
   private static let points = 36
   /// Tiles at a time, so that their points stay within the caches.
   private static let most = 40
@@ -30,9 +30,9 @@ struct StemConvolution {
     let (used, outputs) = (Int64(4 * shape.inputChannels), Int64(shape.outputChannels))
     var written = window(shape, outputs)
     let room = unsafe room(shape, workspace)
-    unsafe tamring_stem_weights(outputs, Int64(shape.inputChannels), weights, room.forms)
+    unsafe tamring_stem_weights(outputs, Int64(shape.inputChannels), weights, room.weights)
     unsafe forEachBlock(shape, images, src, room) { image, first, tiles in
-      unsafe tamring_winograd_multiply(1, tiles, used, outputs, room.inputs, room.forms, room.outputs)
+      unsafe tamring_winograd_multiply(1, tiles, used, outputs, room.inputs, room.weights, room.outputs)
       unsafe tamring_winograd_outputs(
         false, &written, false, room.outputs, first, tiles, 0, outputs, epilogue?.pointee.adds ?? false, epilogue,
         dst + image * shape.outputCount)
@@ -53,13 +53,13 @@ struct StemConvolution {
       // With the roles exchanged: phases have fewer channels than a panel.
       var part = tamring_winograd_gradients_shape(
         stride: 1, tiles: tiles, outputs: used, inputs: outputs, first: 0, count: used)
-      unsafe tamring_winograd_multiply_gradients(&part, room.inputs, room.outputs, image > 0 || first > 0, room.forms)
+      unsafe tamring_winograd_multiply_gradients(&part, room.inputs, room.outputs, image > 0 || first > 0, room.weights)
     }
-    unsafe tamring_stem_weight_gradients(outputs, Int64(shape.inputChannels), room.forms, dWeights)
+    unsafe tamring_stem_weight_gradients(outputs, Int64(shape.inputChannels), room.weights, dWeights)
   }
 
   private typealias Room = (
-    forms: UnsafeMutablePointer<Float>, inputs: UnsafeMutablePointer<Float>, outputs: UnsafeMutablePointer<Float>,
+    weights: UnsafeMutablePointer<Float>, inputs: UnsafeMutablePointer<Float>, outputs: UnsafeMutablePointer<Float>,
     phases: UnsafeMutablePointer<Float>
   )
 

@@ -6,14 +6,14 @@ import CKernels
 ///
 /// **Source:** Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016; at stride 2 the pixels
 /// that meet two taps and those that meet one are convolved apart. Its results differ from those of a direct
-/// convolution by about 1e-6 of the largest. Images are floats or bfloat16; points and forms are floats.
+/// convolution by about 1e-6 of the largest. Images are floats or bfloat16; points and transformed are floats.
 struct WinogradConvolutions {
   let bf16: Bool
 
   /// Forms of the weights; a form serves one point, or at stride 2 up to sixteen.
-  private static let forms = 36
-  /// Elements between the matrices of two forms, summed up.
-  private static let gaps = forms * 16
+  private static let matrices = 36
+  /// Elements between the matrices of two transformed, summed up.
+  private static let gaps = matrices * 16
 
   static func fits(_ shape: ConvolutionShape) -> Bool {
     shape.kernel == 3 && shape.stride <= 2 && shape.padding == 1 && shape.inputChannels % 16 == 0
@@ -29,8 +29,8 @@ struct WinogradConvolutions {
   /// Of the channels that a form leads to, so many at a time that it stays within 2.4 MB.
   private func slice(from: Int, to: Int) -> Int { min(to, max(16, 16_384 / from / 16 * 16)) }
 
-  /// Tiles at a time: within the caches, if forms need not be made again for each of them; always enough to make up
-  /// for fetching the forms.
+  /// Tiles at a time: within the caches, if transformed need not be made again for each of them; always enough to make up
+  /// for fetching the transformed.
   private func blockSize(_ shape: ConvolutionShape, _ images: Int, sliced: Bool) -> Int {
     let room = sliced ? 2 << 20 : 128 << 10
     let most = max(24, room / (points(shape) * (shape.inputChannels + shape.outputChannels)))
@@ -44,7 +44,7 @@ struct WinogradConvolutions {
     return [(inputs, outputs), (outputs, inputs)].map { from, to in
       let slice = slice(from: from, to: to)
       let block = blockSize(shape, images, sliced: slice < to)
-      return Self.forms * from * slice + points(shape) * block * (inputs + outputs) + 3 * Self.gaps
+      return Self.matrices * from * slice + points(shape) * block * (inputs + outputs) + 3 * Self.gaps
     }.max() ?? 0
   }
 
@@ -78,21 +78,21 @@ struct WinogradConvolutions {
     var (read, written) = (window(shape, from), window(shape, to))
     let total = tileCount(shape, images)
     let block = blockSize(shape, images, sliced: slice < to)
-    let forms = unsafe workspace
-    let a = unsafe forms + Self.forms * from * slice + Self.gaps
+    let transformed = unsafe workspace
+    let a = unsafe transformed + Self.matrices * from * slice + Self.gaps
     let b = unsafe a + points(shape) * block * from + Self.gaps
     for channel in Swift.stride(from: 0, to: to, by: slice) {
       let width = min(slice, to - channel)
       var part = tamring_winograd_weights_shape(
         stride: stride, from: Int64(from), to: Int64(width), from_stride: Int64(fromStride),
         to_stride: Int64(toStride), turned: back)
-      unsafe tamring_winograd_weights(&part, weights + channel * toStride, forms)
+      unsafe tamring_winograd_weights(&part, weights + channel * toStride, transformed)
       for first in Swift.stride(from: 0, to: total, by: block) {
         let tiles = Int64(min(block, total - first))
         if block < total || channel == 0 {
           unsafe tamring_winograd_inputs(bf16, &read, back, src, Int64(first), tiles, a)
         }
-        unsafe tamring_winograd_multiply(stride, tiles, Int64(from), Int64(width), a, forms, b)
+        unsafe tamring_winograd_multiply(stride, tiles, Int64(from), Int64(width), a, transformed, b)
         unsafe tamring_winograd_outputs(
           bf16, &written, back, b, Int64(first), tiles, Int64(channel), Int64(width), accumulate, epilogue, dst)
       }
@@ -108,8 +108,8 @@ struct WinogradConvolutions {
     var (read, gradients) = (window(shape, inputs), window(shape, outputs))
     let total = tileCount(shape, images)
     let block = blockSize(shape, images, sliced: slice < outputs)
-    let forms = unsafe workspace
-    let a = unsafe forms + Self.forms * inputs * slice + Self.gaps
+    let transformed = unsafe workspace
+    let a = unsafe transformed + Self.matrices * inputs * slice + Self.gaps
     let b = unsafe a + points(shape) * block * inputs + Self.gaps
     for channel in stride(from: part.lowerBound, to: part.upperBound, by: slice) {
       let width = min(slice, part.upperBound - channel)
@@ -122,10 +122,10 @@ struct WinogradConvolutions {
         var product = tamring_winograd_gradients_shape(
           stride: Int64(shape.stride), tiles: Int64(tiles), outputs: Int64(outputs), inputs: Int64(inputs),
           first: Int64(channel), count: Int64(width))
-        unsafe tamring_winograd_multiply_gradients(&product, b, a, first > 0, forms)
+        unsafe tamring_winograd_multiply_gradients(&product, b, a, first > 0, transformed)
       }
       unsafe tamring_winograd_weight_gradients(
-        forms, Int64(shape.stride), Int64(width), Int64(inputs), dWeights + 9 * channel * inputs)
+        transformed, Int64(shape.stride), Int64(width), Int64(inputs), dWeights + 9 * channel * inputs)
     }
   }
 

@@ -70,7 +70,7 @@ TAMRING_KERNEL(enlarge_gradient, (bool bf16, const tamring_window *sizes, int64_
 void tamring_swap_inner(const float *src, int64_t outputs, int64_t inputs, int64_t area, float *dst);
 
 // net_winograd.c and net_winograd_products.c: 3x3 windows, padding 1, stride 1 or 2. 4x4 results come from 36 points
-// (stride 1) or 81 (stride 2); 36 forms of the weights serve them. Channels come in sixteens. Tiles are counted through
+// (stride 1) or 81 (stride 2); 36 transformed of the weights serve them. Channels come in sixteens. Tiles are counted through
 // all images; points are [form][channels / 16][members of the form][tiles][16]. Behind each form, of points or weights,
 // lies a gap of sixteen.
 /// Images to points; `back`, the gradient of the results to those that give the gradient of the images.
@@ -89,22 +89,22 @@ typedef struct {
   int64_t stride, from, to, from_stride, to_stride;
   bool turned;
 } tamring_winograd_weights_shape;
-/// Weights to forms [36][to / 16][from][16].
-TAMRING_KERNEL(winograd_weights, (const tamring_winograd_weights_shape *shape, const float *weights, float *forms))
-/// Points of `from` channels and forms to points of `to` channels. `from` need not be sixteens, but its last panel has
+/// Weights to transformed [36][to / 16][from][16].
+TAMRING_KERNEL(winograd_weights, (const tamring_winograd_weights_shape *shape, const float *weights, float *transformed))
+/// Points of `from` channels and transformed to points of `to` channels. `from` need not be sixteens, but its last panel has
 /// room for all.
 TAMRING_KERNEL(winograd_multiply, (int64_t stride, int64_t tiles, int64_t from, int64_t to, const float *points,
-                                   const float *forms, float *results))
+                                   const float *transformed, float *results))
 /// Outputs `first ..< first + count` of `outputs`.
 typedef struct {
   int64_t stride, tiles, outputs, inputs, first, count;
 } tamring_winograd_gradients_shape;
-/// The gradient of forms, [36][count / 16][inputs / 16][16][16], from points of gradients and inputs; or adds to it.
+/// The gradient of transformed, [36][count / 16][inputs / 16][16][16], from points of gradients and inputs; or adds to it.
 /// `outputs` and `count` need not be sixteens, as above.
 TAMRING_KERNEL(winograd_multiply_gradients, (const tamring_winograd_gradients_shape *shape, const float *gradients,
-                                          const float *inputs, bool add, float *forms))
-/// The gradient of forms to that of weights [outputs, inputs, 3, 3].
-TAMRING_KERNEL(winograd_weight_gradients, (const float *forms, int64_t stride, int64_t outputs, int64_t inputs,
+                                          const float *inputs, bool add, float *transformed))
+/// The gradient of transformed to that of weights [outputs, inputs, 3, 3].
+TAMRING_KERNEL(winograd_weight_gradients, (const float *transformed, int64_t stride, int64_t outputs, int64_t inputs,
                                         float *gradients))
 
 // net_winograd_stem.c: 7x7 windows, padding 3, stride 2, over up to four channels. As windows of 4x4, padding 2, stride 1
@@ -112,20 +112,20 @@ TAMRING_KERNEL(winograd_weight_gradients, (const float *forms, int64_t stride, i
 /// The phases of one image, [out_height, out_width, 16]: of the pixels 2y + p and 2x + q, channel by channel, at
 /// (2p + q) * channels; zero behind them and beyond the image.
 void tamring_stem_phases(const tamring_window *window, const float *src, float *phases);
-/// Weights [outputs, channels, 7, 7] to forms [36][outputs / 16][16][16]; rows beyond the phases' channels stay as
+/// Weights [outputs, channels, 7, 7] to transformed [36][outputs / 16][16][16]; rows beyond the phases' channels stay as
 /// they are, here and below.
-TAMRING_KERNEL(stem_weights, (int64_t outputs, int64_t channels, const float *weights, float *forms))
-/// The gradient of forms, [36][outputs / 16][16][16], to that of weights.
-TAMRING_KERNEL(stem_weight_gradients, (int64_t outputs, int64_t channels, const float *forms, float *gradients))
+TAMRING_KERNEL(stem_weights, (int64_t outputs, int64_t channels, const float *weights, float *transformed))
+/// The gradient of transformed, [36][outputs / 16][16][16], to that of weights.
+TAMRING_KERNEL(stem_weight_gradients, (int64_t outputs, int64_t channels, const float *transformed, float *gradients))
 
 // net_pointwise.c: 1x1 convolutions; channels come in sixteens.
-/// Weights [outputs, inputs] to forms [outputs / 16][inputs][16], times a scale for each output (unless null); or,
+/// Weights [outputs, inputs] to packed [outputs / 16][inputs][16], times a scale for each output (unless null); or,
 /// `turned`, [inputs / 16][outputs][16].
-TAMRING_KERNEL(pointwise_forms, (int64_t outputs, int64_t inputs, bool turned, const float *weights, const float *scale,
-                                 float *forms))
-/// results [pixels, to] = [results +] images [pixels, from] · forms [to / 16][from][16]. With an epilogue (else null) `add`
-/// must be what it says, and its scale be in the forms.
-TAMRING_KERNEL(pointwise, (int64_t pixels, int64_t from, int64_t to, const float *images, const float *forms, bool add,
+TAMRING_KERNEL(pointwise_pack, (int64_t outputs, int64_t inputs, bool turned, const float *weights, const float *scale,
+                                 float *packed))
+/// results [pixels, to] = [results +] images [pixels, from] · packed [to / 16][from][16]. With an epilogue (else null) `add`
+/// must be what it says, and its scale be in the packed.
+TAMRING_KERNEL(pointwise, (int64_t pixels, int64_t from, int64_t to, const float *images, const float *packed, bool add,
                            const tamring_epilogue *epilogue, float *results))
 /// The gradient of weights [outputs, inputs]: gradients [pixels, outputs], turned, · images [pixels, inputs]. From one
 /// pixel's gradients to the next are `row` numbers, which may be more than `outputs`. `room` is scratch for 128 pixels of
@@ -134,10 +134,10 @@ TAMRING_KERNEL(pointwise_weight_gradient, (int64_t pixels, int64_t outputs, int6
                                   const float *images, float *room, float *weights))
 
 // net_pointwise_bf16.c: the same for bfloat16, on processors that multiply it (avx512_bf16).
-/// Weights to forms as above, of words: two numbers that are multiplied one after the other.
+/// Weights to packed as above, of words: two numbers that are multiplied one after the other.
 void tamring_pointwise_pack_bf16(int64_t outputs, int64_t inputs, bool turned, const float *weights, const float *scale,
-                          void *forms);
-void tamring_pointwise_bf16(int64_t pixels, int64_t from, int64_t to, const void *images, const void *forms, bool add,
+                          void *packed);
+void tamring_pointwise_bf16(int64_t pixels, int64_t from, int64_t to, const void *images, const void *packed, bool add,
                               const tamring_epilogue *epilogue, void *results);
 /// Writes the weights' gradient, or adds to it. `room` is scratch for 256 pixels of both.
 void tamring_pointwise_weight_gradient_bf16(int64_t pixels, int64_t outputs, int64_t row, int64_t inputs, const void *gradients,

@@ -5,7 +5,7 @@
 
 typedef struct {
   int64_t images, inputs, outputs, kernel, stride, padding, height, width;
-  /// Images, results and the form of the weights are bfloat16, else float. A gradient of the weights is float always.
+  /// Images, results and the packed weights are bfloat16, else float. A gradient of the weights is float always.
   bool bf16;
   /// Forward only, where `biased`: a bias is added to the sums, then what is in the results where `adds`; then ReLU.
   bool biased, adds, relu;
@@ -26,20 +26,20 @@ typedef struct tamring_dnn tamring_dnn;
 tamring_dnn *tamring_dnn_create(const tamring_dnn_shape *shape, tamring_dnn_direction direction);
 void tamring_dnn_destroy(tamring_dnn *primitive);
 
-/// Bytes of the library's form of the weights, or of their gradient; a multiple of 64. 0 where they stay as they are.
-int64_t tamring_dnn_form_bytes(const tamring_dnn *primitive);
+/// Bytes of the packed weights, or of their gradient; a multiple of 64. 0 where they stay as they are.
+int64_t tamring_dnn_packed_bytes(const tamring_dnn *primitive);
 int64_t tamring_dnn_scratch_bytes(const tamring_dnn *primitive);
 
 /// Brings weights, floats [O, I, k, k], into the library's form; for TAMRING_DNN_WEIGHTS, a gradient from that form into theirs.
 /// Only where the library has a form of its own.
-bool tamring_dnn_arrange(const tamring_dnn *primitive, const void *from, void *to);
+bool tamring_dnn_reorder(const tamring_dnn *primitive, const void *from, void *to);
 
 /// \param images   [N, H, W, I]: read forward and for weights, written (or added to) for data.
-/// \param form     weights in the library's form; written for weights, read else.
+/// \param packed   weights in the library's form; written for weights, read else.
 /// \param results  [N, H', W', O]: written forward, read else.
 /// \param bias     [O]; only for a shape that is biased.
 /// \param scratch  as many bytes as the primitive asks for, on a boundary of 64.
-bool tamring_dnn_run(const tamring_dnn *primitive, void *images, void *form, void *results, const float *bias,
+bool tamring_dnn_run(const tamring_dnn *primitive, void *images, void *packed, void *results, const float *bias,
                      void *scratch);
 
 /// Whether the processor multiplies bfloat16 in hardware, as far as oneDNN uses it.
