@@ -19,8 +19,8 @@ import Testing
     #expect(zip(a, memory).contains { $0.array.map(\.bitPattern) != $1.array.map(\.bitPattern) }, "\(what) did nothing")
   }
 
-  @Test("gathered windows have equal bits in every variant", arguments: [1, 3, 16, 19])
-  func windows(_ channels: Int) {
+  @Test("im2col and col2im have equal bits in every variant", arguments: [1, 3, 16, 19])
+  func im2col(_ channels: Int) {
     var window = tamring_window(
       height: 7, width: 5, channels: Int64(channels), kernel: 3, stride: 2, padding: 1, out_height: 4, out_width: 3)
     let images = 3

@@ -1,8 +1,8 @@
-// 1x1 convolutions as products of matrices, by our own kernels.
+// 1x1 convolutions as GEMMs, by our own kernels.
 import CKernels
 
-/// Reads images and their gradients where they lie, and fetches them ahead; only the weights are brought into a form.
-/// Images are floats or, on a processor that multiplies it, bfloat16; then the form's weights are rounded to it.
+/// Reads images and their gradients in place, with prefetching, and packs only the weights. Images are floats or, on a
+/// processor with bf16 instructions, bf16; then the packed weights are rounded to bf16.
 struct PointwiseConvolutions {
   let bf16: Bool
 
@@ -10,7 +10,7 @@ struct PointwiseConvolutions {
     shape.isPointwise && shape.inputChannels % 16 == 0 && shape.outputChannels % 16 == 0
   }
 
-  /// The weights' form, or 256 pixels with their gradients.
+  /// Room for the packed weights, or for 256 pixels and their gradients.
   func workspaceCount(_ shape: ConvolutionShape) -> Int {
     max(shape.weightCount, 256 * (shape.inputChannels + shape.outputChannels))
   }
