@@ -9,9 +9,9 @@ final class RingTools {
   private let chunkValues: Int
   private var codecs: [ChunkCodec]
   var frames: FramePool
-  /// The left neighbour's vectors, if they can be read from here.
+  /// The left neighbour's vectors, if they can be read in shared memory.
   var left: SharedMemoryTransport?
-  /// The right neighbour reads the vectors of the present step where they are.
+  /// Whether the right neighbour reads this step's vectors in shared memory.
   var isReadByRight = false
 
   init(chunkValues: Int) {
