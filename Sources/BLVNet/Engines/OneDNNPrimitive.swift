@@ -1,4 +1,4 @@
-// One convolution of oneDNN, made once and shared by all lanes.
+// oneDNN primitives, created once and shared by all lanes.
 import CKernels
 import COneDNN
 import Shared
@@ -26,7 +26,7 @@ final class PrimitiveCache: Sendable {
     if let made = primitives.withLock({ $0[key] }) { return made }
     let made = Primitive(shape, images, direction, epilogue, bf16: bf16)
     return primitives.withLock { all in
-      // Another lane may have been first.
+      // Another lane may have created it first.
       let kept = all[key] ?? made
       all[key] = kept
       return kept
@@ -34,17 +34,17 @@ final class PrimitiveCache: Sendable {
   }
 }
 
-/// A primitive of oneDNN; constant. Its workspace holds scaled weights, where it has an epilogue, then its packed of the
-/// weights, if it has one, then its scratch.
+/// An immutable oneDNN primitive. Its workspace holds the scaled weights if there is an epilogue, then the packed weights
+/// if oneDNN packs them, then scratch.
 @safe final class Primitive: Sendable {
   nonisolated(unsafe) private let handle: OpaquePointer
   private let shape: ConvolutionShape
   private let scaledCount: Int
   private let packedCount: Int
-  /// Elements of the workspace to clear before a gradient of the weights: on an image smaller than the window, where
-  /// taps meet no pixel, the library multiplies zeros by what it finds there.
+  /// Elements of the workspace to clear before a weight gradient. On an image smaller than the kernel, where taps meet
+  /// no pixel, oneDNN multiplies zeros by whatever it finds there.
   private let clearedCount: Int
-  /// In floats.
+  /// The size of the workspace, in floats.
   let workspaceCount: Int
 
   init(
@@ -57,7 +57,7 @@ final class PrimitiveCache: Sendable {
       height: Int64(shape.height), width: Int64(shape.width), bf16: bf16,
       biased: epilogue != nil, adds: epilogue?.adds ?? false, relu: epilogue?.relu ?? false)
     guard let made = unsafe tamring_dnn_create(&wanted, direction) else {
-      endProcess(.unavailable, "oneDNN makes no convolution for \(shape): most likely no memory is left on this host")
+      endProcess(.unavailable, "oneDNN cannot convolve \(shape): most likely no memory is left on this host")
     }
     unsafe handle = made
     self.shape = shape
@@ -69,8 +69,8 @@ final class PrimitiveCache: Sendable {
 
   deinit { unsafe tamring_dnn_destroy(handle) }
 
-  /// Forward, or the data's gradient. Weights are brought into packed for each call: a lane needs each packed once.
-  /// - Parameter epilogue: as the primitive was made for.
+  /// Runs the forward pass or the data gradient. The weights are packed in each call: a lane needs them only once.
+  /// - Parameter epilogue: of the kind that the primitive was created for.
   func run(
     _ images: UnsafeMutableRawPointer, _ weights: UnsafePointer<Float>, _ results: UnsafeMutableRawPointer,
     epilogue: UnsafePointer<tamring_epilogue>? = nil, _ workspace: UnsafeMutablePointer<Float>

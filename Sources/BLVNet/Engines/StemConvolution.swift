@@ -1,14 +1,14 @@
 // The first convolution, 7x7 at stride 2 over a few channels, by Winograd's minimal filtering.
 import CKernels
 
-/// Each image is parted into its four phases (even and odd rows and columns), side by side as sixteen channels. Over
-/// these the window is one of 4x4 at stride 1: F(3x3, 4x4), with a quarter of the multiplications and the points of
-/// `WinogradConvolutions`. There is no gradient of the images, as they are the network's input.
+/// Splits each image into its four phases (even and odd rows and columns), side by side as sixteen channels. Over the
+/// phases, the kernel is 4x4 at stride 1: F(3x3, 4x4), with a quarter of the multiplications and the points of
+/// `WinogradConvolutions`. There is no data gradient, because the images are the network's input.
 struct StemConvolution {
   private static let channels = 16
-  /// Points of a tile, and transformed of a weight.
+  /// Points of a transformed tile, and of a transformed kernel.
   private static let points = 36
-  /// Tiles at a time, so that their points stay within the caches.
+  /// Tiles per block, so that their points stay within the caches.
   private static let most = 40
   private static let gaps = points * 16
 
@@ -50,7 +50,7 @@ struct StemConvolution {
       unsafe tamring_winograd_gradients(
         false, &gradients, dDst + image * shape.outputCount, first, tiles,
         room.outputs)
-      // With the roles exchanged: phases have fewer channels than a panel.
+      // The operands change places, because the phases have fewer channels than a panel.
       var part = tamring_winograd_gradients_shape(
         stride: 1, tiles: tiles, outputs: used, inputs: outputs, first: 0, count: used)
       unsafe tamring_winograd_multiply_gradients(&part, room.inputs, room.outputs, image > 0 || first > 0, room.weights)
@@ -71,7 +71,7 @@ struct StemConvolution {
     )
   }
 
-  /// Calls `body` with an image, the first of some of its tiles and their count, when their inputs are points.
+  /// Transforms a block of tiles at a time, and calls `body` with the image, the block's first tile and its size.
   private func forEachBlock(
     _ shape: ConvolutionShape, _ images: Int, _ src: UnsafePointer<Float>, _ room: Room,
     _ body: (Int, Int64, Int64) -> Void
@@ -88,7 +88,7 @@ struct StemConvolution {
     }
   }
 
-  /// The window over the phases.
+  /// The convolution over the phases.
   private func window(_ shape: ConvolutionShape, _ channels: Int64) -> tamring_window {
     let (height, width) = (Int64(shape.outputHeight), Int64(shape.outputWidth))
     return tamring_window(

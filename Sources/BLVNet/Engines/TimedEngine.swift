@@ -1,9 +1,9 @@
-// An engine that keeps the time of another: where a step's convolutions spend it.
+// An engine that times another one: where a step's convolutions spend their time.
 import CKernels
 import Shared
 import Synchronization
 
-/// Passes every call on, and adds up how long it took. For measurements alone; it may be shared by lanes.
+/// Forwards every call and adds up how long it took. For measurements only; lanes may share it.
 public final class TimedEngine: ConvolutionEngine {
   public struct Row: Sendable {
     public let shape: ConvolutionShape
@@ -24,7 +24,7 @@ public final class TimedEngine: ConvolutionEngine {
 
   public var precision: Recipe.Precision { engine.precision }
 
-  /// What was measured since the last call.
+  /// The measurements since the last call.
   public func take() -> [Row] {
     times.withLock { all in
       defer { all = [:] }

@@ -2,17 +2,18 @@
 // at stride 2 with 81 instead of 144.
 import CKernels
 
-/// Transforms tiles of images to points, multiplies matrices there, and transforms back.
+/// Transforms tiles of the images, multiplies them by the transformed weights, one GEMM for each point of a tile, and
+/// transforms back.
 ///
-/// **Source:** Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016; at stride 2 the pixels
-/// that meet two taps and those that meet one are convolved apart. Its results differ from those of a direct
-/// convolution by about 1e-6 of the largest. Images are floats or bfloat16; points and transformed are floats.
+/// **Source:** Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016. At stride 2, the pixels
+/// that meet two taps and those that meet one are convolved separately. Results differ from a direct convolution's by
+/// about 1e-6 of the largest. Images are floats or bf16; transformed tiles and weights are floats.
 struct WinogradConvolutions {
   let bf16: Bool
 
-  /// Forms of the weights; a form serves one point, or at stride 2 up to sixteen.
+  /// Matrices of transformed weights. Each serves one point, or at stride 2 up to sixteen.
   private static let matrices = 36
-  /// Elements between the matrices of two transformed, summed up.
+  /// The sum of the gaps between the matrices, in elements.
   private static let gaps = matrices * 16
 
   static func fits(_ shape: ConvolutionShape) -> Bool {
@@ -26,11 +27,11 @@ struct WinogradConvolutions {
     images * ((shape.outputHeight + 3) / 4) * ((shape.outputWidth + 3) / 4)
   }
 
-  /// Of the channels that a form leads to, so many at a time that it stays within 2.4 MB.
+  /// Destination channels per slice: as many as keep the transformed weights within 2.4 MB.
   private func slice(from: Int, to: Int) -> Int { min(to, max(16, 16_384 / from / 16 * 16)) }
 
-  /// Tiles at a time: within the caches, if transformed need not be made again for each of them; always enough to make up
-  /// for fetching the transformed.
+  /// Tiles per block. A block fits the caches if the weights are not sliced; it is always large enough to amortise
+  /// reading the transformed weights.
   private func blockSize(_ shape: ConvolutionShape, _ images: Int, sliced: Bool) -> Int {
     let room = sliced ? 2 << 20 : 128 << 10
     let most = max(24, room / (points(shape) * (shape.inputChannels + shape.outputChannels)))
@@ -65,7 +66,7 @@ struct WinogradConvolutions {
       shape, images, back: true, from: dDst, to: dSrc, weights, accumulate: accumulate, nil, workspace)
   }
 
-  /// - Parameter back: from the results' gradient to the images', with the weights turned.
+  /// - Parameter back: whether to compute the images' gradient from the results', with the weights rotated by 180°.
   private func convolve(
     _ shape: ConvolutionShape, _ images: Int, back: Bool, from src: UnsafeRawPointer,
     to dst: UnsafeMutableRawPointer, _ weights: UnsafePointer<Float>, accumulate: Bool,

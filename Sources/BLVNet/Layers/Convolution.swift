@@ -58,7 +58,7 @@ struct Convolution: Layer {
     }
   }
 
-  /// Calls `body` with all of `count`, or each thread with its part of them.
+  /// Calls `body` with all of `count`, or on each thread with its part.
   private func share(
     _ count: Int, by unit: Int = 1, _ direction: ConvolutionDirection, _ lane: Lane, _ body: (Range<Int>, Int) -> Void
   ) {

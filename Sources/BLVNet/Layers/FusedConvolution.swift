@@ -1,10 +1,10 @@
-// A convolution with the batch norm behind it, in evaluation form.
+// A convolution fused with the batch norm behind it, for evaluation.
 import CKernels
 
-/// dst = [ReLU](scale · (weights * src) + shift [+ residual]), in the convolution's own last pass: where statistics are
+/// dst = [ReLU](scale · (weights * src) + shift [+ residual]), in the convolution's epilogue. As the statistics are
 /// constants, scale = weight / √(variance + ε) and shift = bias − mean · scale.
 ///
-/// **Shapes:** as of `Convolution` and `BatchNorm`.
+/// **Shapes:** see `Convolution` and `BatchNorm`.
 struct FusedConvolution: ForwardLayer {
   let convolution: Convolution
   let norm: BatchNorm
@@ -13,7 +13,7 @@ struct FusedConvolution: ForwardLayer {
   var sources: [Int] { norm.residual.map { [convolution.src, $0] } ?? [convolution.src] }
   var results: [Int] { [norm.dst] }
   var epilogue: EpilogueKind { EpilogueKind(adds: norm.residual != nil, relu: norm.relu) }
-  /// A residual of the results' size is best where they are to be: the sums are added to it there.
+  /// The residual, if it can be overwritten: the epilogue adds the sums to it in place.
   var inPlaceSource: Int? { norm.residual == convolution.src ? nil : norm.residual }
 
   func scratch(clips: Int, _ engine: any ConvolutionEngine, _ team: Team) -> LayerScratch {
