@@ -1,4 +1,4 @@
-// Between bfloat16 and float, and the two loops of the head over features.
+// Conversion between bf16 and float, and the head's two loops over features.
 #include "net_common.h"
 #include "network_kernels.h"
 

@@ -1,4 +1,4 @@
-// Batch norm with constant statistics, residual and ReLU behind a convolution: on its sums, or its scale on the weights.
+// A convolution's epilogue: batch norm with constant statistics, residual and ReLU. Its scale can go into the weights.
 #include "net_common.h"
 #include "network_kernels.h"
 

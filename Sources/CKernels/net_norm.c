@@ -16,8 +16,8 @@ void tamring_expand(const float *values, int64_t channels, int64_t span, float *
   for (int64_t i = 0; i < span; i += channels) memcpy(expanded + i, values, (size_t)channels * sizeof(float));
 }
 
-// Sums are kept in float over at most 32 rows of `span`, then in double: near double's accuracy at float's speed. Some
-// rows are read side by side, and fetched one after the other before.
+// Sums are kept in float over at most 32 rows of `span`, then added to doubles: nearly double's accuracy at float's
+// speed. Several rows are read side by side, and prefetched one after the other.
 enum { SIDE_BY_SIDE = 4, AHEAD = 2 };
 
 INLINE void add_rows(bool bf16, int rows, const void *restrict x, int64_t span, int64_t columns,
@@ -68,8 +68,8 @@ BODY norm_sums_body(bool bf16, const void *restrict x, int64_t n, int64_t span, 
 ACTIVATION_KERNEL(norm_sums, (bool bf16, const void *x, int64_t n, int64_t span, const float *pivot, double *sums),
                   (bf16, x, n, span, pivot, sums))
 
-/// Blocks of some 64 KB, the last one first: a pass over the same numbers has just ended there, so they are still in the
-/// caches; and the next one will begin where this one ends. While a block is worked on, the one before it is fetched.
+/// Blocks of about 64 KB, last to first: the previous pass has just ended at the last one, which is still in the
+/// caches, and the next pass will begin where this one ends. Each block prefetches the one before it.
 #define FROM_THE_END(first, last, n, span)                                                                          \
   const int64_t block = (16384 / span + 1) * span;                                                                  \
   for (int64_t first = (n - 1) / block * block, last = n; first >= 0; last = first, first -= block)
@@ -93,7 +93,7 @@ INLINE void norm_row(bool bf16, const void *x, int64_t count, const float *mean,
   }
 }
 
-/// Row by row, where the residual is that of a smaller image.
+/// Works row by row, because the residual belongs to a smaller image.
 INLINE void norm_enlarged(bool bf16, const void *x, int64_t n, const float *mean, const float *scale, const float *shift,
                           const void *residual, const tamring_window *sizes, bool relu, bool stream, void *y) {
   const int64_t c = sizes->channels, line = sizes->out_width * c, lines = n / line;
@@ -143,7 +143,7 @@ INLINE void add_gradients(bool bf16, void *restrict g, const void *restrict y, c
   }
 }
 
-/// The sums of whole rows; what is null in the call is left out of the loops.
+/// The sums of whole rows. A call with constant nulls drops those branches from the loops.
 INLINE void sum_gradients(bool bf16, void *g, const void *y, const void *x, int64_t rows, int64_t span,
                        const float *mean, const float *scale, const float *shift, double *sums) {
   for (int64_t first = 0; first < rows; first += tamring_block_rows) {
@@ -189,7 +189,7 @@ ACTIVATION_KERNEL(norm_backward_sums,
                    const float *scale, const float *shift, double *sums),
                   (bf16, g, y, x, n, span, mean, scale, shift, sums))
 
-// In vectors by hand: as `d_x` may be `g`, the compiler would fall back to one number at a time.
+// Vectorised by hand: `d_x` may alias `g`, so the compiler would fall back to scalar code.
 BODY norm_backward_body(bool bf16, const void *g, const void *restrict x, int64_t n, int64_t span,
                         const float *restrict mean, const float *restrict scale, const float *restrict shift,
                         const float *restrict a, const float *restrict b, const float *restrict c, void *d_x) {

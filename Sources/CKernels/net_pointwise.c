@@ -1,19 +1,19 @@
-// 1x1 convolutions as products of matrices, pixels being rows. A result is the sum, in order, of what blocks of DEPTH
-// terms give, each a chain of fused multiply-adds in a fixed order: tiles may be cut as it suits.
+// 1x1 convolutions as GEMMs, with pixels as rows. A result is the sum, in order, of blocks of DEPTH terms, each a chain
+// of fused multiply-adds in a fixed order. So the tiling does not affect the bits.
 #include "net_products.h"
 #include "network_kernels.h"
 
-/// Sixteen columns of a block's weights fit into the cache nearest to the processor, and a block's rows into the next.
+/// A block's panel of sixteen columns of weights fits into L1, and its rows into L2.
 enum { DEPTH = 256, ROWS_AT_ONCE = 192, PIXELS = 128 };
 
-/// With more channels than these, the pixels of a column lie so far apart that they compete for a few lines of the
-/// caches.
+/// With more channels than this, consecutive pixels of a column lie so far apart that they compete for a few cache
+/// lines.
 enum { NARROW = 256 };
 
 BODY pointwise_pack_body(int64_t outputs, int64_t inputs, bool turned, const float *restrict weights,
                           const float *restrict scale, float *restrict packed) {
   if (turned) {
-    // Few rows at a time, as memory likes them.
+    // A few rows at a time, for sequential memory access.
     for (int64_t top = 0; top < outputs; top += LANES)
       for (int64_t i = 0; i < inputs; i += LANES)
         for (int64_t o = top; o < top + LANES; o++)
@@ -33,7 +33,7 @@ KERNEL(pointwise_pack,
        (int64_t outputs, int64_t inputs, bool turned, const float *weights, const float *scale, float *packed),
        (outputs, inputs, turned, weights, scale, packed))
 
-/// c[r] = [c[r] +] Σ a[r] · b, for `count` rows and sixteen columns; shifted, and with ReLU, where `epilogue` is given.
+/// c[r] = [c[r] +] Σ a[r] · b, for `count` rows and sixteen columns, followed by the epilogue's shift and ReLU, if any.
 INLINE void rows_product(int count, const float *restrict a, int64_t from, const float *restrict b, int64_t depth,
                          bool add, const tamring_epilogue *epilogue, int64_t column, float *restrict c, int64_t to) {
   float16v sums[MOST_ROWS] = {0};
@@ -63,7 +63,7 @@ INLINE void product(int64_t rows, int64_t from, int64_t to, const float *restric
       const tamring_epilogue *last = k + depth == from ? epilogue : NULL;
       for (int64_t panel = 0; panel < to; panel += LANES)
         for (int64_t group = 0; group < groups; group++) {
-          // Groups as even as can be: one of few rows would wait for its own sums.
+          // Make the groups as even as possible: a group of few rows would stall on its own sums.
           const int64_t first = high * group / groups, count = high * (group + 1) / groups - first;
           const float *left = a + (top + first) * from + k, *right = packed + panel * from + k * LANES;
           float *result = c + (top + first) * to + panel;
@@ -82,7 +82,7 @@ INLINE void product(int64_t rows, int64_t from, int64_t to, const float *restric
     }
   }
 }
-// What is null in the call is left out of the loops.
+// A constant null drops the epilogue from the loops.
 BODY pointwise_body(int64_t rows, int64_t from, int64_t to, const float *a, const float *packed, bool add,
                     const tamring_epilogue *epilogue, float *c) {
   if (epilogue)
@@ -95,14 +95,14 @@ KERNEL(pointwise,
         const tamring_epilogue *epilogue, float *c),
        (rows, from, to, a, packed, add, epilogue, c))
 
-/// Columns of pixels, sixteen side by side: where they lie, or packed.
+/// Panels of sixteen columns of pixels, in place or packed.
 typedef struct {
   const float *first;
-  /// From one pixel, and from one channel that sixteen divides, to the next.
+  /// The strides from pixel to pixel, and from panel to panel per channel.
   int64_t row, channel;
 } columns;
 
-/// `row` counts the channels of a pixel, from one to the next.
+/// `row` is the stride between pixels.
 INLINE columns columns_of(const float *restrict pixels, int64_t count, int64_t channels, int64_t row,
                           float *restrict room) {
   if (row <= NARROW) {

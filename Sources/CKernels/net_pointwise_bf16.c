@@ -1,6 +1,6 @@
-// 1x1 convolutions of bfloat16 as products of matrices, pixels being rows, in the processor's instruction that
-// multiplies pairs of bfloat16 and adds in float. Two numbers that are multiplied one after the other lie side by side,
-// as a word. A result is one chain of sums; a weight's gradient is the sum of one chain for each block of pixels.
+// 1x1 convolutions in bf16 as GEMMs, with pixels as rows, by the dot-product instruction that multiplies pairs of bf16
+// and accumulates in float. Two consecutive terms lie side by side in a 32-bit word. A result is one chain of sums; a
+// weight gradient is the sum of one chain per block of pixels.
 #include <immintrin.h>
 
 #include "net_products.h"
@@ -9,15 +9,15 @@
 #define BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
 #define BF16_INLINE static inline __attribute__((always_inline, target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
 
-/// Pixels of a block of the gradient, and of one of results: within the caches. Vectors of results side by side, so that
-/// a word that is brought into all lanes serves several multiplications.
+/// DEPTH: pixels per block of the gradient; ROWS_AT_ONCE: pixels per block of results; both stay within the caches.
+/// WIDE: vectors of results side by side, so that a broadcast word serves several multiplications.
 enum { DEPTH = 256, ROWS_AT_ONCE = 192, WIDE = 4 };
 
 BF16_INLINE __m256i rounded(const float *from, float scale) {
   return (__m256i)_mm512_cvtneps_pbh(_mm512_mul_ps(_mm512_loadu_ps(from), _mm512_set1_ps(scale)));
 }
 
-/// Two rows of sixteen as sixteen words.
+/// Interleaves two rows of sixteen to sixteen words.
 BF16_INLINE __m512i words(__m256i first, __m256i second) {
   return _mm512_or_si512(_mm512_cvtepu16_epi32(first), _mm512_slli_epi32(_mm512_cvtepu16_epi32(second), 16));
 }
@@ -26,7 +26,7 @@ BF16 void tamring_pointwise_pack_bf16(int64_t outputs, int64_t inputs, bool turn
                                void *packed_words) {
   uint32_t *packed = packed_words;
   if (turned) {
-    // Few rows at a time, as memory likes them.
+    // A few rows at a time, for sequential memory access.
     for (int64_t top = 0; top < outputs; top += LANES)
       for (int64_t i = 0; i < inputs; i += LANES)
         for (int64_t o = top; o < top + LANES; o += 2) {
@@ -65,7 +65,7 @@ BF16_INLINE void tile(int count, int vectors, const uint32_t *restrict a, int64_
   }
 }
 
-/// `from` counts words of a row of a, `to` numbers of a row of c; `column` is the first channel of c.
+/// `from` is the words per row of a, `to` the elements per row of c; `column` is the first channel of c.
 BF16_INLINE void rows_product(int count, int vectors, const uint32_t *restrict a, int64_t from,
                               const uint32_t *restrict b, bool add, const tamring_epilogue *epilogue, int64_t column,
                               uint16_t *restrict c, int64_t to) {
@@ -87,7 +87,7 @@ BF16_INLINE void rows_product(int count, int vectors, const uint32_t *restrict a
     }
 }
 
-/// `vectors` panels of results for all `rows`, in groups as even as can be.
+/// Computes `vectors` panels of results for all `rows`, in groups that are as even as possible.
 BF16_INLINE void panels_product(int vectors, const uint32_t *a, int64_t rows, int64_t from, const uint32_t *packed,
                                 bool add, const tamring_epilogue *epilogue, int64_t column, uint16_t *c, int64_t to,
                                 coming *next, coming *place_next) {
@@ -130,7 +130,7 @@ BF16_INLINE void product(int64_t rows, int64_t from, int64_t to, const void *ima
   }
 }
 
-// What is null in the call is left out of the loops.
+// A constant null drops the epilogue from the loops.
 BF16 void tamring_pointwise_bf16(int64_t rows, int64_t from, int64_t to, const void *images, const void *packed, bool add,
                                    const tamring_epilogue *epilogue, void *results) {
   if (epilogue)
@@ -139,7 +139,7 @@ BF16 void tamring_pointwise_bf16(int64_t rows, int64_t from, int64_t to, const v
     product(rows, from, to, images, packed, add, NULL, results);
 }
 
-/// `count` rows, `row` numbers from one to the next, to [channels / 16][pairs of rows][16].
+/// Packs `count` rows with stride `row` to [channels / 16][pairs of rows][16].
 BF16_INLINE void pack(const uint16_t *restrict rows, int64_t count, int64_t channels, int64_t row,
                       uint32_t *restrict panels) {
   const int64_t half = (count + 1) / 2;
@@ -165,7 +165,7 @@ BF16_INLINE void gradient_product(int count, int vectors, const uint32_t *restri
     }
 }
 
-/// Sixteen columns of a by `vectors` panels of b.
+/// Multiplies sixteen columns of a by `vectors` panels of b.
 BF16_INLINE void square_product(int vectors, const uint32_t *a, const uint32_t *b, int64_t depth, bool add, float *c,
                                 int64_t to) {
   gradient_product(6, vectors, a, b, depth, add, c, to);

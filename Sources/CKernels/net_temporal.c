@@ -2,11 +2,11 @@
 #include "net_common.h"
 #include "network_kernels.h"
 
-/// As many as a recipe may ask for.
+/// The most taps that a recipe may ask for.
 enum { MOST_TAPS = 64 };
 
-// Everything is done in tiles of a few rows of `span`, frame after frame, so that a tile of all frames stays in the
-// cache while each of its frames is read `taps` times.
+// The kernels work in tiles of a few rows of `span`, frame after frame, so that a tile of all frames stays in the cache
+// while each of its frames is read `taps` times.
 static inline __attribute__((always_inline)) int64_t result_offset(const tamring_temporal_shape *s, int64_t clip, int64_t t) {
   return s->split ? (clip * (s->frames / 2) + t / 2) * s->frame_size : (clip * s->frames + t) * s->frame_size;
 }
@@ -15,11 +15,10 @@ static inline __attribute__((always_inline)) int64_t source_offset(const tamring
   return s->paired ? (clip * (s->frames / 2) + t / 2) * s->frame_size : (clip * s->frames + t) * s->frame_size;
 }
 
-/// Elements of a tile. While it is worked on, the next one is fetched: of so many frames side by side the processor would
-/// not by itself.
+/// Elements per tile. Each tile prefetches the next: the hardware prefetcher cannot follow so many frames at once.
 INLINE int64_t tile_of(const tamring_temporal_shape *s) { return tamring_temporal_rows(s->span) * s->span; }
 
-/// What is added up into one frame: frames of n elements, and weights that repeat after `span`.
+/// The sources of one result frame: frames of n elements, and weights that repeat after `span`.
 typedef struct {
   int64_t count;
   const void *frames[2 * MOST_TAPS];
@@ -31,8 +30,8 @@ static inline __attribute__((always_inline)) void add_term(terms *t, const void 
   t->weights[t->count++] = weights;
 }
 
-/// dst = [dst +] Σ weights * frames, in order [, then ReLU]. `next` elements on is what comes next: of dst and, unless
-/// it is null, of `frame`.
+/// dst = [dst +] Σ weights * frames, in order [, then ReLU]. `next` is the distance to the next tile: of dst and,
+/// unless it is null, of `frame`.
 INLINE void add_up(bool bf16, const terms *t, int64_t n, int64_t span, bool add, bool relu, bool stream,
                    const void *frame, int64_t next, void *dst) {
   for (int64_t i = 0; i < n; i += span) {
@@ -84,7 +83,7 @@ ACTIVATION_KERNEL(temporal_forward,
                    void *odd, void *even),
                   (bf16, s, clips, src, weights, odd, even))
 
-/// Taps whose products are summed in one pass, and rows side by side, as memory likes them.
+/// Taps summed in one pass, and rows read side by side.
 enum { TOGETHER = 3, SIDE_BY_SIDE = 2 };
 
 /// A tap's frame, and where its column sums go.
@@ -93,7 +92,7 @@ typedef struct {
   double *sums;
 } tap_sums;
 
-/// A tile of the results and of their gradients; the frame that they were made of; and from each to its next tile.
+/// A tile of the results and of their gradients, and the distances to the next tile.
 typedef struct {
   const void *result;
   void *g;
@@ -101,7 +100,8 @@ typedef struct {
   int64_t next;
 } masked_tile;
 
-/// Rows of `span` and some columns: g = 0 where the result is not positive, blocks[k] += column sums of g * frames[k].
+/// For rows of `span` and some columns: g = 0 where the result is not positive; blocks[k] += column sums of g *
+/// frames[k].
 INLINE void mask_and_add(bool bf16, int count, int rows, const masked_tile *tile, const tap_sums *to, int64_t first,
                          int64_t span, int64_t columns, float blocks[TOGETHER][COLUMNS]) {
   const void *restrict result = tile->result;
@@ -125,7 +125,7 @@ INLINE void mask_and_add(bool bf16, int count, int rows, const masked_tile *tile
   }
 }
 
-/// The same over a tile of `n` elements, and from the blocks into doubles.
+/// The same over a tile of `n` elements, with the blocks added to doubles.
 INLINE void mask_tile(bool bf16, int count, const masked_tile *tile, const tap_sums *to, int64_t n, int64_t span) {
   const int64_t rows = n / span;
   for (int64_t top = 0; top < rows; top += tamring_block_rows) {

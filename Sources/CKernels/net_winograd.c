@@ -1,7 +1,7 @@
-// Winograd's minimal filtering for 3x3 windows: images and weights to points and back. The products between are in
-// net_winograd_products.c.
-// Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016. At stride 2 every second
-// pixel meets two taps, F(4, 2), and the others one; what they give is added.
+// Winograd's minimal filtering for 3x3 kernels: the transforms of images and weights to points and back. The GEMMs
+// between them are in net_winograd_products.c. Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural
+// Networks", CVPR 2016. At stride 2, every second pixel meets two taps, F(4, 2), and the others one; the two results
+// are added.
 #include "net_winograd.h"
 
 /// Four results of two taps from five pixels, at the points 0, 1, -1, 2 and infinity.
@@ -21,7 +21,7 @@ INLINE void pair_outputs(const float16v m[5], float16v y[4]) {
   y[3] = scaled(8, m[3], odd) + m[4];
 }
 
-/// Pixels along one side to points.
+/// Transforms the pixels along one side to points.
 INLINE void to_points(winograd_way way, const float16v *d, float16v *v) {
   if (is_plain(way)) {
     // At 0, 1, -1, 2, -2 and infinity.
@@ -40,7 +40,7 @@ INLINE void to_points(winograd_way way, const float16v *d, float16v *v) {
   for (int i = 0; i < 4; i++) v[5 + i] = way == WAY_HALVE ? d[2 * i + 1] : d[i];
 }
 
-/// Points to results along one side.
+/// Transforms points to results along one side.
 INLINE void to_outputs(winograd_way way, const float16v *m, float16v *y) {
   if (is_plain(way)) {
     const float16v even = m[1] + m[2], odd = m[1] - m[2], even2 = m[3] + m[4], odd2 = m[3] - m[4];
@@ -65,7 +65,7 @@ INLINE void to_outputs(winograd_way way, const float16v *m, float16v *y) {
   }
 }
 
-/// Gradients of results to points: the transpose of the above.
+/// Transforms the gradients of results to points: the transpose of the above.
 INLINE void gradients_to_points(winograd_way way, const float16v *y, float16v *m) {
   if (way == WAY_STEM) {
     const float16v even = y[0] + y[2], even2 = scaled(4, y[2], y[0]);
@@ -91,7 +91,7 @@ INLINE void gradients_to_points(winograd_way way, const float16v *y, float16v *m
   for (int i = 0; i < 4; i++) m[5 + i] = y[i];
 }
 
-/// Three weights to six transformed; those of the last serve all points from the sixth on.
+/// Transforms three taps to six weights; the last serves all points from the sixth on.
 INLINE void transform_weights(winograd_way way, const float16v g[3], float16v u[6]) {
   if (way == WAY_SAME) {
     const float16v outer = g[0] + g[2], wide = scaled(4, g[2], g[0]);
@@ -111,7 +111,7 @@ INLINE void transform_weights(winograd_way way, const float16v g[3], float16v u[
   u[5] = g[1];
 }
 
-/// The transpose of the above: gradients of transformed to those of weights.
+/// The transpose of the above: gradients of the transformed weights to those of the taps.
 INLINE void transform_weight_gradients(winograd_way way, const float16v u[6], float16v g[3]) {
   if (way == WAY_SAME) {
     const float16v inner = (u[1] + u[2]) * (-1.0f / 6), wide = (u[3] + u[4]) * (1.0f / 24);
@@ -139,7 +139,7 @@ INLINE tile_place place(winograd_way way, const tamring_window *w, int64_t tile)
 
 typedef enum { INPUTS, GRADIENTS } pixel_kind;
 
-/// Transforms the `size` x `size` pixels that begin at (top, left) of an image; those outside are zero.
+/// Transforms the `size` x `size` pixels from (top, left) of an image on; pixels outside are zero.
 INLINE void transform_tile(bool bf16, winograd_way way, pixel_kind kind, int size, bool whole,
                            const void *restrict image, int64_t height, int64_t width, int64_t channels, int64_t top, int64_t left, int64_t tiles,
                            float *restrict points) {
@@ -154,8 +154,8 @@ INLINE void transform_tile(bool bf16, winograd_way way, pixel_kind kind, int siz
         const bool inside = whole || (row >= 0 && row < height && column >= 0 && column < width);
         const int64_t pixel = (row * width + column) * channels + k;
         d[y] = inside ? get16(bf16, image, pixel) : (float16v){0};
-        // So many places at once are more than the processor foresees: those of these pixels' next channels, and, below
-        // this tile, those that are the next row's alone.
+        // The hardware prefetcher cannot follow so many addresses, so prefetch the next channels of these pixels, and
+        // the pixels below this tile that only the next row of tiles reads.
         if (inside) prefetch16(bf16, image, pixel + LANES);
         if (y >= size - step && x >= size - step) prefetch16(bf16, image, pixel + step * width * channels);
       }
@@ -182,7 +182,7 @@ INLINE void transform_tiles(bool bf16, winograd_way way, pixel_kind kind, const 
   const bool results = kind == GRADIENTS || back;
   const int64_t c = w->channels;
   const int64_t height = results ? w->out_height : w->height, width = results ? w->out_width : w->width;
-  // A tile's pixels begin at its first result, or where the window over that one does.
+  // A tile's pixels begin at its first result, or where the kernel over that result begins.
   const int step = way == WAY_HALVE && kind == INPUTS ? 2 : 1;
   const int margin = kind == GRADIENTS || way == WAY_DOUBLE ? 0 : way == WAY_STEM ? 2 : 1;
   const int size = kind == GRADIENTS ? tile_side(way) : is_plain(way) ? 6 : way == WAY_HALVE ? 9 : 5;
@@ -276,7 +276,7 @@ INLINE void all_outputs(bool bf16, const tamring_window *w, bool back, const flo
     outputs_of_way(bf16, WAY_HALVE, w, points, first, tiles, from, count, accumulate, epilogue, dst);
 }
 
-// What is null in the call is left out of the loops.
+// A constant null drops the epilogue from the loops.
 BODY winograd_outputs_body(bool bf16, const tamring_window *w, bool back, const float *points, int64_t first,
                            int64_t tiles, int64_t from, int64_t count, bool accumulate, const tamring_epilogue *epilogue,
                            void *dst) {
@@ -290,9 +290,9 @@ ACTIVATION_KERNEL(winograd_outputs,
                    int64_t from, int64_t count, bool accumulate, const tamring_epilogue *epilogue, void *dst),
                   (bf16, w, back, points, first, tiles, from, count, accumulate, epilogue, dst))
 
-/// The nine weights of sixteen kernels, which lie side by side, to nine vectors; and back.
+/// Reads the nine taps of sixteen adjacent kernels to nine vectors; `write_kernels` is the inverse.
 INLINE void read_kernels(const float *restrict weights, float16v taps[LANES]) {
-  // Each vector holds a window and more, but nothing is read beyond the last one.
+  // Each vector holds a kernel and more, but nothing is read beyond the last one.
   for (int lane = 0; lane < LANES - 1; lane++) taps[lane] = *(const float16u *)(weights + 9 * lane);
   float last[LANES] = {0};
   memcpy(last, weights + 9 * (LANES - 1), 9 * sizeof(float));
@@ -302,17 +302,17 @@ INLINE void read_kernels(const float *restrict weights, float16v taps[LANES]) {
 
 INLINE void write_kernels(float16v taps[LANES], float *restrict weights) {
   transpose16(taps);
-  // What a vector writes behind its window, the next one mends.
+  // Each vector overwrites the start of the next kernel, which the next vector repairs.
   for (int lane = 0; lane < LANES - 1; lane++) *(float16u *)(weights + 9 * lane) = taps[lane];
   memcpy(weights + 9 * (LANES - 1), &taps[LANES - 1], 9 * sizeof(float));
 }
 
-/// Sixteen kernels that lie side by side.
+/// Prefetches sixteen adjacent kernels.
 INLINE void prefetch_kernels(const float *kernels) {
   for (int line = 0; line < 9; line++) prefetch16(false, kernels, line * LANES);
 }
 
-/// Sixteen rows of sixteen kernels each to the weights [window of a row][tap] of all rows.
+/// Reads sixteen rows of sixteen kernels each to [kernel of a row][tap], over all rows.
 INLINE void read_rows(const float *restrict weights, int64_t stride, float16v taps[9 * LANES]) {
   for (int part = 0; part < 9; part++) {
     for (int lane = 0; lane < LANES; lane++)

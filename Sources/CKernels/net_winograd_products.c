@@ -1,8 +1,8 @@
-// The products between Winograd's transforms. Every result is a chain of fused multiply-adds in a fixed order, however
-// many of them are kept in registers, so tiles may be cut as it suits.
+// The GEMMs between Winograd's transforms. Every result is a chain of fused multiply-adds in a fixed order, so the
+// tiling does not affect the bits.
 #include "net_winograd.h"
 
-/// Channels with those that fill up the last sixteen.
+/// The channel count, rounded up to whole panels.
 INLINE int64_t whole_panels(int64_t channels) { return (channels + LANES - 1) / LANES * LANES; }
 
 /// results[r] = Σ a[r] · weights over `channels` in panels of sixteen, for `count` rows.
@@ -25,7 +25,7 @@ BODY winograd_multiply_body(int64_t stride, int64_t tiles, int64_t from, int64_t
     const int64_t groups = (rows + MOST_ROWS - 1) / MOST_ROWS;
     for (int64_t panel = 0; panel < to; panel += LANES, transformed += whole_panels(from) * LANES)
       for (int64_t group = 0; group < groups; group++) {
-        // Groups as even as can be: one of few rows would wait for its own sums.
+        // Make the groups as even as possible: a group of few rows would stall on its own sums.
         const int64_t first = rows * group / groups, count = rows * (group + 1) / groups - first;
         const float *a = points + first * LANES;
         float *result = results + panel * rows + first * LANES;

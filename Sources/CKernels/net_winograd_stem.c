@@ -1,10 +1,10 @@
-// The stem's windows, 7x7 at stride 2 over few channels: the pixels of even and odd rows and columns are four images
-// (phases) of half the size, over which such a window is one of 4x4 at stride 1. What lies between is in net_winograd.c.
+// The stem: 7x7 kernels at stride 2 over few channels. The pixels of even and odd rows and columns form four images
+// (phases) of half the size, over which the kernel is 4x4 at stride 1. net_winograd.c does the rest.
 #include "net_winograd.h"
 
 enum { TAPS = 4, KERNEL = 7 };
 
-/// The tap of the 7x7 window that a tap of a phase's window is, or -1.
+/// The tap of the 7x7 kernel that corresponds to a tap of a phase's kernel, or -1.
 INLINE int64_t whole_tap(int64_t tap, int64_t phase) { return 2 * tap + phase - 1; }
 
 void tamring_stem_phases(const tamring_window *w, const float *restrict src, float *restrict phases) {
@@ -20,7 +20,7 @@ void tamring_stem_phases(const tamring_window *w, const float *restrict src, flo
     }
 }
 
-/// Four weights to six transformed.
+/// Transforms four taps to six weights.
 INLINE void transform_taps(const float16v g[TAPS], float16v u[6]) {
   const float16v even = g[0] + g[2], odd = g[1] + g[3], even2 = g[0] + 4.0f * g[2], odd2 = 2.0f * g[1] + 8.0f * g[3];
   u[0] = g[0] * 0.25f;

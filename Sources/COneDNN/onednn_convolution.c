@@ -8,23 +8,23 @@
 #error "written for oneDNN 2; version 3 makes descriptors in other ways"
 #endif
 
-// From GNU's OpenMP, which Debian's oneDNN runs on. It holds for the calling thread.
+// From GNU OpenMP, which Debian's oneDNN uses. It applies to the calling thread.
 extern void omp_set_num_threads(int count);
 
 struct tamring_dnn {
   tamring_dnn_direction direction;
   dnnl_primitive_desc_t descriptor;
   dnnl_primitive_t primitive;
-  /// Between the plain weights and the library's form; NULL where they are the same.
+  /// Packs plain weights, or unpacks their gradient; NULL if oneDNN uses them as they are.
   dnnl_primitive_t reorder;
   dnnl_memory_desc_t images, results, weights, plain, bias, scratchpad;
   bool biased;
-  /// What the library calls each of the first three.
+  /// oneDNN's argument numbers of the images, results and weights.
   int images_argument, results_argument, weights_argument;
   int64_t scratchpad_bytes, packed_bytes;
 };
 
-/// One engine for the process: it is only the processor.
+/// The process's one CPU engine.
 static dnnl_engine_t engine(void) {
   static dnnl_engine_t shared = NULL;
   dnnl_engine_t seen = __atomic_load_n(&shared, __ATOMIC_ACQUIRE);
@@ -38,7 +38,7 @@ static dnnl_engine_t engine(void) {
 
 static int64_t rounded(size_t bytes) { return (int64_t)((bytes + 63) & ~(size_t)63); }
 
-/// Row-major, or where `turned` column-major.
+/// A row-major matrix; column-major if `turned`.
 static dnnl_memory_desc_t matrix(int64_t rows, int64_t columns, bool turned, dnnl_data_type_t type) {
   const dnnl_dims_t sizes = {rows, columns};
   dnnl_memory_desc_t desc;
@@ -46,7 +46,7 @@ static dnnl_memory_desc_t matrix(int64_t rows, int64_t columns, bool turned, dnn
   return desc;
 }
 
-/// With scratch of the caller's, and what is to be done with the sums before they are rounded.
+/// Attributes with the caller's scratch memory and the post-ops.
 static dnnl_primitive_attr_t attributes_for(bool adds, bool relu) {
   dnnl_primitive_attr_t attributes = NULL;
   dnnl_post_ops_t after = NULL;
@@ -65,8 +65,8 @@ static dnnl_primitive_attr_t attributes_for(bool adds, bool relu) {
 
 static bool is_pointwise(const tamring_dnn_shape *s) { return s->kernel == 1 && s->stride == 1 && s->padding == 0; }
 
-// A 1x1 convolution of bfloat16 is a product of matrices as they stand. It is as fast as the library's convolutions,
-// spares the forms of the weights, and can add to its result.
+// A 1x1 convolution in bf16 is a plain GEMM. It is as fast as oneDNN's convolution, needs no packed weights, and can
+// add to its result.
 static bool make_product(tamring_dnn *p, const tamring_dnn_shape *s) {
   const int64_t pixels = s->images * s->height * s->width;
   const bool forward = p->direction == TAMRING_DNN_FORWARD, weights = p->direction == TAMRING_DNN_WEIGHTS;
@@ -148,7 +148,7 @@ static bool make_reorder(tamring_dnn *p) {
 }
 
 tamring_dnn *tamring_dnn_create(const tamring_dnn_shape *shape, tamring_dnn_direction direction) {
-  // A primitive that is made for several threads gives other bits, also when one runs it.
+  // A primitive created for several threads gives other bits, even if one thread runs it.
   omp_set_num_threads(1);
   tamring_dnn *p = calloc(1, sizeof *p);
   if (!p) return NULL;
@@ -186,7 +186,7 @@ int64_t tamring_dnn_packed_bytes(const tamring_dnn *p) { return p->packed_bytes;
 
 int64_t tamring_dnn_scratch_bytes(const tamring_dnn *p) { return p->scratchpad_bytes; }
 
-/// Memory of the caller's, for one call.
+/// One argument of a call, in the caller's memory.
 typedef struct {
   int argument;
   const dnnl_memory_desc_t *desc;
