@@ -1,4 +1,4 @@
-// What the network's kernels share: dispatch to the CPU's level, and sixteen partial sums.
+// Shared by the network's kernels: dispatch by CPU level, vectors of sixteen, and conversion from and to bf16.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,7 +39,7 @@ typedef uint32_t word16v __attribute__((vector_size(64)));
 typedef uint16_t half16v __attribute__((vector_size(32)));
 typedef uint16_t half16u __attribute__((vector_size(32), aligned(2), may_alias));
 
-/// Whether `bytes` of results at `to` are too many for the caches: then they are better written past them.
+/// Whether to write `bytes` of results at `to` past the caches, because they are too many for them.
 static inline bool streams(int64_t bytes, const void *to) { return bytes > (16 << 20) && ((uintptr_t)to & 63) == 0; }
 
 #define STORE(value, stream, to)                            \
@@ -50,15 +50,15 @@ static inline bool streams(int64_t bytes, const void *to) { return bytes > (16 <
       *(float16u *)(to) = value;                            \
   } while (0)
 
-// Vectors are passed to functions that are always inlined, so it does not matter how another level would pass them.
+// Functions that take vectors are always inlined, so the calling convention of another level does not matter.
 #pragma clang diagnostic ignored "-Wpsabi"
 #define INLINE static inline __attribute__((always_inline))
 
-// A bfloat16 is the upper half of a float. Rounding to it is to the nearest, ties to even; what is no number stays one.
+// A bf16 number is the upper half of a float. Conversion rounds to nearest, ties to even, and keeps NaN.
 
 INLINE int64_t element_size(bool bf16) { return bf16 ? 2 : 4; }
 
-/// Element `i` of a block of activations, to read from it on.
+/// The address of element `i` in a block of activations.
 INLINE const void *at(bool bf16, const void *block, int64_t i) { return (const char *)block + i * element_size(bf16); }
 
 INLINE void *writable_at(bool bf16, void *block, int64_t i) { return (char *)block + i * element_size(bf16); }
@@ -88,41 +88,40 @@ INLINE float16v get16(bool bf16, const void *from, int64_t i) {
   return (float16v)(__builtin_convertvector(half, word16v) << 16);
 }
 
-/// Brings what get16 will read nearer.
-INLINE void fetch16(bool bf16, const void *from, int64_t i) { __builtin_prefetch(at(bf16, from, i), 0, 2); }
+/// Prefetches what get16 will read.
+INLINE void prefetch16(bool bf16, const void *from, int64_t i) { __builtin_prefetch(at(bf16, from, i), 0, 2); }
 
-/// The same for put16.
+/// Prefetches where put16 will write.
 INLINE void fetch_place16(bool bf16, void *to, int64_t i) { __builtin_prefetch(at(bf16, to, i), 1, 2); }
 
-INLINE half16v narrow16(float16v value) {
+INLINE half16v bf16x16(float16v value) {
   const word16v bits = (word16v)value, none = (word16v)(value != value);
   const word16v rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16, quiet = bits >> 16 | 0x40;
   return __builtin_convertvector((rounded & ~none) | (quiet & none), half16v);
 }
 
-/// Past the caches where `stream`; then the place is aligned.
+/// With `stream`, writes past the caches; the address must then be aligned.
 INLINE void put16(bool bf16, bool stream, void *to, int64_t i, float16v value) {
   if (bf16) {
     uint16_t *place = (uint16_t *)to + i;
     if (stream)
-      __builtin_nontemporal_store(narrow16(value), (half16v *)place);
+      __builtin_nontemporal_store(bf16x16(value), (half16v *)place);
     else
-      *(half16u *)place = narrow16(value);
+      *(half16u *)place = bf16x16(value);
   } else {
     STORE(value, stream, (float *)to + i);
   }
 }
 
-/// Where `value` is above 0, `then`; else 0.
+/// `then` where `value` is above 0, else 0.
 INLINE float16v where_positive(float16v value, float16v then) { return (float16v)((int16v)then & (value > 0)); }
 
-/// Sums of sixteen channels from `c` on, scaled and shifted.
-INLINE float16v finished(const tamring_finish *finish, int64_t c, float16v sums) {
-  return sums * *(const float16u *)(finish->scale + c) + *(const float16u *)(finish->shift + c);
+/// Scales and shifts the sums of the sixteen channels from `c` on.
+INLINE float16v scaled_and_shifted(const tamring_epilogue *epilogue, int64_t c, float16v sums) {
+  return sums * *(const float16u *)(epilogue->scale + c) + *(const float16u *)(epilogue->shift + c);
 }
 
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/// Columns whose sums in float stay in the cache nearest to the processor. Where all columns do, memory is read from one
-/// end to the other, as it likes best.
+/// The most columns whose float sums stay in the L1 cache. With fewer columns, memory is read sequentially.
 enum { COLUMNS = 2048 };

@@ -1,25 +1,25 @@
-// Between bfloat16 and float, and the two loops of the head over features.
+// Conversion between bf16 and float, and the head's two loops over features.
 #include "net_common.h"
 #include "network_kernels.h"
 
-BODY widen_body(const void *restrict src, int64_t n, float *restrict dst) {
+BODY from_bf16_body(const void *restrict src, int64_t n, float *restrict dst) {
   for (int64_t i = 0; i < n; i++) dst[i] = get(true, src, i);
 }
-KERNEL(widen, (const void *src, int64_t n, float *dst), (src, n, dst))
+KERNEL(from_bf16, (const void *src, int64_t n, float *dst), (src, n, dst))
 
-BODY narrow_body(const float *restrict src, int64_t n, void *restrict dst) {
+BODY to_bf16_body(const float *restrict src, int64_t n, void *restrict dst) {
   for (int64_t i = 0; i < n; i++) put(true, dst, i, src[i]);
 }
-KERNEL(narrow, (const float *src, int64_t n, void *dst), (src, n, dst))
+KERNEL(to_bf16, (const float *src, int64_t n, void *dst), (src, n, dst))
 
-BODY round_off_body(const float *restrict src, int64_t n, float *restrict dst) {
+BODY round_to_bf16_body(const float *restrict src, int64_t n, float *restrict dst) {
   for (int64_t i = 0; i < n; i++) {
     uint16_t half;
     put(true, &half, 0, src[i]);
     dst[i] = get(true, &half, 0);
   }
 }
-KERNEL(round_off, (const float *src, int64_t n, float *dst), (src, n, dst))
+KERNEL(round_to_bf16, (const float *src, int64_t n, float *dst), (src, n, dst))
 
 BODY gather_pixels_body(bool bf16, const void *restrict src, int64_t pixels, int64_t channels,
                         const float *restrict shares, float *restrict sums) {

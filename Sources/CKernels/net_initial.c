@@ -24,7 +24,7 @@ INLINE double8v log8(double8v x) {
   return exponent * 0x1.62e42fefa38p-1 + (exponent * 0x1.ef35793c7673p-45 + 2 * z * (1 + sum));
 }
 
-/// Blocks of the generator that are drawn at once; each gives two pairs.
+/// Generator blocks drawn at once; each yields two pairs.
 enum { BLOCKS = 128, PAIRS = 2 * BLOCKS };
 
 BODY fill_normal_body(uint64_t key, uint32_t stream, int64_t count, double deviation, float *restrict values) {
@@ -38,7 +38,7 @@ BODY fill_normal_body(uint64_t key, uint32_t stream, int64_t count, double devia
     }
     index += BLOCKS;
 
-    // Points of the square [-1, 1)², of which those within the circle are kept, in the order drawn.
+    // Points of the square [-1, 1)². Keep those within the unit circle, in the order drawn.
     double xs[2][BLOCKS], ys[2][BLOCKS], squares[2][BLOCKS];
     for (int half = 0; half < 2; half++)
       for (int i = 0; i < BLOCKS; i++) {
@@ -58,7 +58,7 @@ BODY fill_normal_body(uint64_t key, uint32_t stream, int64_t count, double devia
         kept[pairs] = square;
         pairs += square > 0 && square < 1;
       }
-    // Whole vectors: what is computed behind the last pair is not used.
+    // Compute whole vectors; results behind the last pair are not used.
     for (int64_t i = pairs; i < pairs + 8; i++) kept_x[i] = kept_y[i] = 0, kept[i] = 0.5;
 
     for (int64_t i = 0; i < pairs && done < count; i += 8) {

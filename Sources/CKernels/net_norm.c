@@ -16,8 +16,8 @@ void tamring_expand(const float *values, int64_t channels, int64_t span, float *
   for (int64_t i = 0; i < span; i += channels) memcpy(expanded + i, values, (size_t)channels * sizeof(float));
 }
 
-// Sums are kept in float over at most 32 rows of `span`, then in double: near double's accuracy at float's speed. Some
-// rows are read side by side, and fetched one after the other before.
+// Sums are kept in float over at most 32 rows of `span`, then added to doubles: nearly double's accuracy at float's
+// speed. Several rows are read side by side, and prefetched one after the other.
 enum { SIDE_BY_SIDE = 4, AHEAD = 2 };
 
 INLINE void add_rows(bool bf16, int rows, const void *restrict x, int64_t span, int64_t columns,
@@ -68,8 +68,8 @@ BODY norm_sums_body(bool bf16, const void *restrict x, int64_t n, int64_t span, 
 ACTIVATION_KERNEL(norm_sums, (bool bf16, const void *x, int64_t n, int64_t span, const float *pivot, double *sums),
                   (bf16, x, n, span, pivot, sums))
 
-/// Blocks of some 64 KB, the last one first: a pass over the same numbers has just ended there, so they are still in the
-/// caches; and the next one will begin where this one ends. While a block is worked on, the one before it is fetched.
+/// Blocks of about 64 KB, last to first: the previous pass has just ended at the last one, which is still in the
+/// caches, and the next pass will begin where this one ends. Each block prefetches the one before it.
 #define FROM_THE_END(first, last, n, span)                                                                          \
   const int64_t block = (16384 / span + 1) * span;                                                                  \
   for (int64_t first = (n - 1) / block * block, last = n; first >= 0; last = first, first -= block)
@@ -78,8 +78,8 @@ INLINE void norm_row(bool bf16, const void *x, int64_t count, const float *mean,
                      const void *residual, bool relu, bool stream, int64_t before, void *y) {
   const int64_t whole = count & -16;
   for (int64_t j = 0; j < whole; j += 16) {
-    fetch16(bf16, x, j - before);
-    if (residual) fetch16(bf16, residual, j - before);
+    prefetch16(bf16, x, j - before);
+    if (residual) prefetch16(bf16, residual, j - before);
     if (!stream) fetch_place16(bf16, y, j - before);
     float16v value = (get16(bf16, x, j) - *(const float16u *)(mean + j)) * *(const float16u *)(scale + j) +
                      *(const float16u *)(shift + j);
@@ -93,7 +93,7 @@ INLINE void norm_row(bool bf16, const void *x, int64_t count, const float *mean,
   }
 }
 
-/// Row by row, where the residual is that of a smaller image.
+/// Works row by row, because the residual belongs to a smaller image.
 INLINE void norm_enlarged(bool bf16, const void *x, int64_t n, const float *mean, const float *scale, const float *shift,
                           const void *residual, const tamring_window *sizes, bool relu, bool stream, void *y) {
   const int64_t c = sizes->channels, line = sizes->out_width * c, lines = n / line;
@@ -126,7 +126,7 @@ ACTIVATION_KERNEL(norm_forward,
                    const float *shift, const void *residual, const tamring_window *enlarged, bool relu, void *y),
                   (bf16, x, n, span, mean, scale, shift, residual, enlarged, relu, y))
 
-INLINE void add_slopes(bool bf16, void *restrict g, const void *restrict y, const void *restrict x, int64_t columns,
+INLINE void add_gradients(bool bf16, void *restrict g, const void *restrict y, const void *restrict x, int64_t columns,
                        const float *restrict mean, const float *restrict scale, const float *restrict shift,
                        float *restrict sum, float *restrict products) {
   for (int64_t j = 0; j < columns; j += 16) {
@@ -143,8 +143,8 @@ INLINE void add_slopes(bool bf16, void *restrict g, const void *restrict y, cons
   }
 }
 
-/// The sums of whole rows; what is null in the call is left out of the loops.
-INLINE void sum_slopes(bool bf16, void *g, const void *y, const void *x, int64_t rows, int64_t span,
+/// The sums of whole rows. A call with constant nulls drops those branches from the loops.
+INLINE void sum_gradients(bool bf16, void *g, const void *y, const void *x, int64_t rows, int64_t span,
                        const float *mean, const float *scale, const float *shift, double *sums) {
   for (int64_t first = 0; first < rows; first += tamring_block_rows) {
     const int64_t last = smaller(rows, first + tamring_block_rows);
@@ -154,7 +154,7 @@ INLINE void sum_slopes(bool bf16, void *g, const void *y, const void *x, int64_t
       memset(sum, 0, (size_t)columns * sizeof(float));
       memset(products, 0, (size_t)columns * sizeof(float));
       for (int64_t i = first * span + j; i < last * span; i += span)
-        add_slopes(bf16, writable_at(bf16, g, i), y ? at(bf16, y, i) : NULL, at(bf16, x, i), columns, mean + j,
+        add_gradients(bf16, writable_at(bf16, g, i), y ? at(bf16, y, i) : NULL, at(bf16, x, i), columns, mean + j,
                    scale ? scale + j : NULL, shift ? shift + j : NULL, sum, products);
       add_to_doubles(sum, columns, sums + j);
       add_to_doubles(products, columns, sums + span + j);
@@ -167,11 +167,11 @@ BODY norm_backward_sums_body(bool bf16, void *restrict g, const void *restrict y
                              const float *restrict shift, double *restrict sums) {
   const int64_t rows = n / span;
   if (y)
-    sum_slopes(bf16, g, y, x, rows, span, mean, NULL, NULL, sums);
+    sum_gradients(bf16, g, y, x, rows, span, mean, NULL, NULL, sums);
   else if (scale)
-    sum_slopes(bf16, g, NULL, x, rows, span, mean, scale, shift, sums);
+    sum_gradients(bf16, g, NULL, x, rows, span, mean, scale, shift, sums);
   else
-    sum_slopes(bf16, g, NULL, x, rows, span, mean, NULL, NULL, sums);
+    sum_gradients(bf16, g, NULL, x, rows, span, mean, NULL, NULL, sums);
   for (int64_t i = rows * span, j = 0; i < n; i++, j++) {
     const float d = get(bf16, x, i) - mean[j];
     float value = get(bf16, g, i);
@@ -189,7 +189,7 @@ ACTIVATION_KERNEL(norm_backward_sums,
                    const float *scale, const float *shift, double *sums),
                   (bf16, g, y, x, n, span, mean, scale, shift, sums))
 
-// In vectors by hand: as `d_x` may be `g`, the compiler would fall back to one number at a time.
+// Vectorised by hand: `d_x` may alias `g`, so the compiler would fall back to scalar code.
 BODY norm_backward_body(bool bf16, const void *g, const void *restrict x, int64_t n, int64_t span,
                         const float *restrict mean, const float *restrict scale, const float *restrict shift,
                         const float *restrict a, const float *restrict b, const float *restrict c, void *d_x) {
@@ -197,18 +197,18 @@ BODY norm_backward_body(bool bf16, const void *g, const void *restrict x, int64_
   for (int64_t i = first; i < last; i += span) {
     const int64_t count = smaller(span, n - i), whole = count & -16;
     for (int64_t j = 0; j < whole; j += 16) {
-      fetch16(bf16, x, i + j - block);
-      fetch16(bf16, g, i + j - block);
+      prefetch16(bf16, x, i + j - block);
+      prefetch16(bf16, g, i + j - block);
       const float16v d = get16(bf16, x, i + j) - *(const float16u *)(mean + j);
-      float16v slope = get16(bf16, g, i + j);
-      if (scale) slope = where_positive(d * *(const float16u *)(scale + j) + *(const float16u *)(shift + j), slope);
+      float16v masked = get16(bf16, g, i + j);
+      if (scale) masked = where_positive(d * *(const float16u *)(scale + j) + *(const float16u *)(shift + j), masked);
       put16(bf16, false, d_x, i + j,
-            *(const float16u *)(a + j) * slope + *(const float16u *)(b + j) + *(const float16u *)(c + j) * d);
+            *(const float16u *)(a + j) * masked + *(const float16u *)(b + j) + *(const float16u *)(c + j) * d);
     }
     for (int64_t j = whole; j < count; j++) {
       const float d = get(bf16, x, i + j) - mean[j], all = get(bf16, g, i + j);
-      const float slope = !scale || d * scale[j] + shift[j] > 0 ? all : 0;
-      put(bf16, d_x, i + j, a[j] * slope + b[j] + c[j] * d);
+      const float masked = !scale || d * scale[j] + shift[j] > 0 ? all : 0;
+      put(bf16, d_x, i + j, a[j] * masked + b[j] + c[j] * d);
     }
   }
 }

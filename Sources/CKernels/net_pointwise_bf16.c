@@ -1,6 +1,6 @@
-// 1x1 convolutions of bfloat16 as products of matrices, pixels being rows, in the processor's instruction that
-// multiplies pairs of bfloat16 and adds in float. Two numbers that are multiplied one after the other lie side by side,
-// as a word. A result is one chain of sums; a weight's gradient is the sum of one chain for each block of pixels.
+// 1x1 convolutions in bf16 as GEMMs, with pixels as rows, by the dot-product instruction that multiplies pairs of bf16
+// and accumulates in float. Two consecutive terms lie side by side in a 32-bit word. A result is one chain of sums; a
+// weight gradient is the sum of one chain per block of pixels.
 #include <immintrin.h>
 
 #include "net_products.h"
@@ -9,29 +9,29 @@
 #define BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
 #define BF16_INLINE static inline __attribute__((always_inline, target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
 
-/// Pixels of a block of the gradient, and of one of results: within the caches. Vectors of results side by side, so that
-/// a word that is brought into all lanes serves several multiplications.
+/// DEPTH: pixels per block of the gradient; ROWS_AT_ONCE: pixels per block of results; both stay within the caches.
+/// WIDE: vectors of results side by side, so that a broadcast word serves several multiplications.
 enum { DEPTH = 256, ROWS_AT_ONCE = 192, WIDE = 4 };
 
 BF16_INLINE __m256i rounded(const float *from, float scale) {
   return (__m256i)_mm512_cvtneps_pbh(_mm512_mul_ps(_mm512_loadu_ps(from), _mm512_set1_ps(scale)));
 }
 
-/// Two rows of sixteen as sixteen words.
+/// Interleaves two rows of sixteen to sixteen words.
 BF16_INLINE __m512i words(__m256i first, __m256i second) {
   return _mm512_or_si512(_mm512_cvtepu16_epi32(first), _mm512_slli_epi32(_mm512_cvtepu16_epi32(second), 16));
 }
 
-BF16 void tamring_narrow_forms(int64_t outputs, int64_t inputs, bool turned, const float *weights, const float *scale,
-                               void *form_words) {
-  uint32_t *forms = form_words;
+BF16 void tamring_pointwise_pack_bf16(int64_t outputs, int64_t inputs, bool turned, const float *weights, const float *scale,
+                               void *packed_words) {
+  uint32_t *packed = packed_words;
   if (turned) {
-    // Few rows at a time, as memory likes them.
+    // A few rows at a time, for sequential memory access.
     for (int64_t top = 0; top < outputs; top += LANES)
       for (int64_t i = 0; i < inputs; i += LANES)
         for (int64_t o = top; o < top + LANES; o += 2) {
           const float *from = weights + o * inputs + i;
-          _mm512_storeu_si512(forms + (i * outputs + o * LANES) / 2, words(rounded(from, 1), rounded(from + inputs, 1)));
+          _mm512_storeu_si512(packed + (i * outputs + o * LANES) / 2, words(rounded(from, 1), rounded(from + inputs, 1)));
         }
     return;
   }
@@ -46,7 +46,7 @@ BF16 void tamring_narrow_forms(int64_t outputs, int64_t inputs, bool turned, con
         block[r] = (float16v)_mm512_inserti64x4(_mm512_castsi256_si512(rounded(from, times)), second, 1);
       }
       transpose16(block);
-      for (int r = 0; r < (whole ? LANES : LANES / 2); r++, forms += LANES) *(float16u *)forms = block[r];
+      for (int r = 0; r < (whole ? LANES : LANES / 2); r++, packed += LANES) *(float16u *)packed = block[r];
     }
 }
 
@@ -65,9 +65,9 @@ BF16_INLINE void tile(int count, int vectors, const uint32_t *restrict a, int64_
   }
 }
 
-/// `from` counts words of a row of a, `to` numbers of a row of c; `column` is the first channel of c.
+/// `from` is the words per row of a, `to` the elements per row of c; `column` is the first channel of c.
 BF16_INLINE void rows_product(int count, int vectors, const uint32_t *restrict a, int64_t from,
-                              const uint32_t *restrict b, bool add, const tamring_finish *finish, int64_t column,
+                              const uint32_t *restrict b, bool add, const tamring_epilogue *epilogue, int64_t column,
                               uint16_t *restrict c, int64_t to) {
   __m512 sums[MOST_ROWS][WIDE];
   tile(count, vectors, a, from, 1, b, from * LANES, from, sums);
@@ -79,39 +79,39 @@ BF16_INLINE void rows_product(int count, int vectors, const uint32_t *restrict a
         const __m512i former = _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(place)), 16);
         sum = _mm512_add_ps(sum, _mm512_castsi512_ps(former));
       }
-      if (finish) {
-        sum = _mm512_add_ps(sum, _mm512_loadu_ps(finish->shift + column + v * LANES));
-        if (finish->relu) sum = _mm512_max_ps(sum, _mm512_setzero_ps());
+      if (epilogue) {
+        sum = _mm512_add_ps(sum, _mm512_loadu_ps(epilogue->shift + column + v * LANES));
+        if (epilogue->relu) sum = _mm512_max_ps(sum, _mm512_setzero_ps());
       }
       _mm256_storeu_si256(place, (__m256i)_mm512_cvtneps_pbh(sum));
     }
 }
 
-/// `vectors` panels of results for all `rows`, in groups as even as can be.
-BF16_INLINE void panels_product(int vectors, const uint32_t *a, int64_t rows, int64_t from, const uint32_t *forms,
-                                bool add, const tamring_finish *finish, int64_t column, uint16_t *c, int64_t to,
+/// Computes `vectors` panels of results for all `rows`, in groups that are as even as possible.
+BF16_INLINE void panels_product(int vectors, const uint32_t *a, int64_t rows, int64_t from, const uint32_t *packed,
+                                bool add, const tamring_epilogue *epilogue, int64_t column, uint16_t *c, int64_t to,
                                 coming *next, coming *place_next) {
   const int64_t groups = (rows + MOST_ROWS - 1) / MOST_ROWS;
   for (int64_t group = 0; group < groups; group++) {
     const int64_t first = rows * group / groups, count = rows * (group + 1) / groups - first;
     const uint32_t *left = a + first * from;
     uint16_t *result = c + first * to;
-    fetch(next);
-    fetch(place_next);
+    prefetch(next);
+    prefetch(place_next);
     switch (count) {
-      case 6: rows_product(6, vectors, left, from, forms, add, finish, column, result, to); break;
-      case 5: rows_product(5, vectors, left, from, forms, add, finish, column, result, to); break;
-      case 4: rows_product(4, vectors, left, from, forms, add, finish, column, result, to); break;
+      case 6: rows_product(6, vectors, left, from, packed, add, epilogue, column, result, to); break;
+      case 5: rows_product(5, vectors, left, from, packed, add, epilogue, column, result, to); break;
+      case 4: rows_product(4, vectors, left, from, packed, add, epilogue, column, result, to); break;
       default:
         for (int64_t r = 0; r < count; r++)
-          rows_product(1, vectors, left + r * from, from, forms, add, finish, column, result + r * to, to);
+          rows_product(1, vectors, left + r * from, from, packed, add, epilogue, column, result + r * to, to);
     }
   }
 }
 
-BF16_INLINE void product(int64_t rows, int64_t from, int64_t to, const void *images, const void *forms, bool add,
-                         const tamring_finish *finish, void *results) {
-  const uint32_t *weights = forms;
+BF16_INLINE void product(int64_t rows, int64_t from, int64_t to, const void *images, const void *packed, bool add,
+                         const tamring_epilogue *epilogue, void *results) {
+  const uint32_t *weights = packed;
   const int64_t half = from / 2;
   for (int64_t top = 0; top < rows; top += ROWS_AT_ONCE) {
     const int64_t high = smaller(ROWS_AT_ONCE, rows - top), below = smaller(ROWS_AT_ONCE, rows - top - high);
@@ -122,24 +122,24 @@ BF16_INLINE void product(int64_t rows, int64_t from, int64_t to, const void *ima
     coming next = next_block(a + high * half, below * half, steps);
     coming place_next = next_block(c + high * to, below * to / 2, steps);
     for (int64_t k = 0; k < whole; k += WIDE * LANES)
-      panels_product(WIDE, a, high, half, weights + k * half, add, finish, k, c + k, to, &next,
+      panels_product(WIDE, a, high, half, weights + k * half, add, epilogue, k, c + k, to, &next,
                      &place_next);
     for (int64_t k = whole; k < to; k += LANES)
-      panels_product(1, a, high, half, weights + k * half, add, finish, k, c + k, to, &next,
+      panels_product(1, a, high, half, weights + k * half, add, epilogue, k, c + k, to, &next,
                      &place_next);
   }
 }
 
-// What is null in the call is left out of the loops.
-BF16 void tamring_narrow_pointwise(int64_t rows, int64_t from, int64_t to, const void *images, const void *forms, bool add,
-                                   const tamring_finish *finish, void *results) {
-  if (finish)
-    product(rows, from, to, images, forms, add, finish, results);
+// A constant null drops the epilogue from the loops.
+BF16 void tamring_pointwise_bf16(int64_t rows, int64_t from, int64_t to, const void *images, const void *packed, bool add,
+                                   const tamring_epilogue *epilogue, void *results) {
+  if (epilogue)
+    product(rows, from, to, images, packed, add, epilogue, results);
   else
-    product(rows, from, to, images, forms, add, NULL, results);
+    product(rows, from, to, images, packed, add, NULL, results);
 }
 
-/// `count` rows, `row` numbers from one to the next, to [channels / 16][pairs of rows][16].
+/// Packs `count` rows with stride `row` to [channels / 16][pairs of rows][16].
 BF16_INLINE void pack(const uint16_t *restrict rows, int64_t count, int64_t channels, int64_t row,
                       uint32_t *restrict panels) {
   const int64_t half = (count + 1) / 2;
@@ -154,7 +154,7 @@ BF16_INLINE void pack(const uint16_t *restrict rows, int64_t count, int64_t chan
       }
 }
 
-BF16_INLINE void slopes_product(int count, int vectors, const uint32_t *restrict a, const uint32_t *restrict b,
+BF16_INLINE void gradient_product(int count, int vectors, const uint32_t *restrict a, const uint32_t *restrict b,
                                 int64_t depth, bool add, float *restrict c, int64_t to) {
   __m512 sums[MOST_ROWS][WIDE];
   tile(count, vectors, a, 1, LANES, b, depth * LANES, depth, sums);
@@ -165,18 +165,18 @@ BF16_INLINE void slopes_product(int count, int vectors, const uint32_t *restrict
     }
 }
 
-/// Sixteen columns of a by `vectors` panels of b.
+/// Multiplies sixteen columns of a by `vectors` panels of b.
 BF16_INLINE void square_product(int vectors, const uint32_t *a, const uint32_t *b, int64_t depth, bool add, float *c,
                                 int64_t to) {
-  slopes_product(6, vectors, a, b, depth, add, c, to);
-  slopes_product(5, vectors, a + 6, b, depth, add, c + 6 * to, to);
-  slopes_product(5, vectors, a + 11, b, depth, add, c + 11 * to, to);
+  gradient_product(6, vectors, a, b, depth, add, c, to);
+  gradient_product(5, vectors, a + 6, b, depth, add, c + 6 * to, to);
+  gradient_product(5, vectors, a + 11, b, depth, add, c + 11 * to, to);
 }
 
-BF16 void tamring_narrow_pointwise_slopes(int64_t rows, int64_t outputs, int64_t row, int64_t inputs,
-                                          const void *slopes, const void *images, bool add, void *room,
+BF16 void tamring_pointwise_weight_gradient_bf16(int64_t rows, int64_t outputs, int64_t row, int64_t inputs,
+                                          const void *gradients, const void *images, bool add, void *room,
                                           float *weights) {
-  const uint16_t *down = slopes, *across = images;
+  const uint16_t *down = gradients, *across = images;
   const int64_t whole = inputs / (WIDE * LANES) * WIDE * LANES;
   for (int64_t top = 0; top < rows; top += DEPTH) {
     const int64_t count = smaller(DEPTH, rows - top), half = (count + 1) / 2;
@@ -191,8 +191,8 @@ BF16 void tamring_narrow_pointwise_slopes(int64_t rows, int64_t outputs, int64_t
       for (int64_t i = 0; i < inputs; i += i < whole ? WIDE * LANES : LANES) {
         const uint32_t *left = a + o * half, *right = b + i * half;
         float *result = weights + o * inputs + i;
-        fetch(&left_next);
-        fetch(&right_next);
+        prefetch(&left_next);
+        prefetch(&right_next);
         if (i < whole)
           square_product(WIDE, left, right, half, add || top > 0, result, inputs);
         else

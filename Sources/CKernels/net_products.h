@@ -1,11 +1,11 @@
-// What products of matrices share. Columns of results come in sixteens, the lanes of a vector; so many rows stay in the
+// Shared by the GEMM kernels. A panel has sixteen columns, the lanes of a vector; MOST_ROWS rows of sums stay in the
 // registers of AVX2.
 #pragma once
 #include "net_common.h"
 
 enum { LANES = 16, MOST_ROWS = 6 };
 
-/// `x` in all lanes: subtracting zero changes nothing, not even the sign of a zero, and costs nothing.
+/// Broadcasts `x`. Subtracting zero changes nothing, not even the sign of a zero, and compiles to nothing.
 #define SPLAT(x) ((x) - (float16v){0})
 
 /// factor * x + term, rounded once.
@@ -13,7 +13,7 @@ INLINE float16v scaled(float factor, float16v x, float16v term) {
   return __builtin_elementwise_fma(SPLAT(factor), x, term);
 }
 
-/// Writes `count` rows of sums, `to` apart, or adds them to what is there.
+/// Writes `count` rows of sums with stride `to`, or adds them.
 INLINE void put_rows(int count, const float16v *sums, bool add, float *restrict results, int64_t to) {
   for (int r = 0; r < count; r++) {
     float16u *place = (float16u *)(results + r * to);
@@ -21,8 +21,8 @@ INLINE void put_rows(int count, const float16v *sums, bool add, float *restrict 
   }
 }
 
-/// results[r] = [results[r] +] Σ a[t][r] · b[t] over `depth` rows, for `count` columns of a and sixteen of b; rows are
-/// `a_row` and `b_row` apart.
+/// results[r] = [results[r] +] Σ a[t][r] · b[t] over `depth` rows, for `count` columns of a and sixteen of b, with row
+/// strides `a_row` and `b_row`.
 INLINE void columns_product(int count, const float *restrict a, int64_t a_row, const float *restrict b, int64_t b_row,
                             int64_t depth, bool add, float *restrict results, int64_t to) {
   float16v sums[MOST_ROWS] = {0};
@@ -33,24 +33,24 @@ INLINE void columns_product(int count, const float *restrict a, int64_t a_row, c
   put_rows(count, sums, add, results, to);
 }
 
-/// What will be read after this block, brought nearer a few cache lines at a time while this one is worked on.
+/// The next block's memory, prefetched a few cache lines at a time during the present block.
 typedef struct {
   const char *at;
   int64_t bytes, step;
 } coming;
 
-/// `count` words of four bytes, in so many steps.
+/// Spreads `count` words of four bytes over `steps` steps.
 INLINE coming next_block(const void *from, int64_t count, int64_t steps) {
   const coming result = {from, count * 4, (count * 4 / 64 / steps + 1) * 64};
   return result;
 }
 
-INLINE void fetch(coming *next) {
+INLINE void prefetch(coming *next) {
   for (int64_t end = next->bytes - smaller(next->bytes, next->step); next->bytes > end; next->bytes -= 64, next->at += 64)
     __builtin_prefetch(next->at, 0, 2);
 }
 
-/// Exchanges rows and columns of sixteen vectors, one bit of their numbers after the other.
+/// Transposes sixteen vectors, by butterflies over one bit of their index at a time.
 INLINE void transpose16(float16v r[LANES]) {
 #define EXCHANGE(step, low, high)               \
   for (int i = 0; i < LANES; i++)               \

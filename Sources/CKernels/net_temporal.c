@@ -2,11 +2,11 @@
 #include "net_common.h"
 #include "network_kernels.h"
 
-/// As many as a recipe may ask for.
+/// The most taps that a recipe may ask for.
 enum { MOST_TAPS = 64 };
 
-// Everything is done in tiles of a few rows of `span`, frame after frame, so that a tile of all frames stays in the
-// cache while each of its frames is read `taps` times.
+// The kernels work in tiles of a few rows of `span`, frame after frame, so that a tile of all frames stays in the cache
+// while each of its frames is read `taps` times.
 static inline __attribute__((always_inline)) int64_t result_offset(const tamring_temporal_shape *s, int64_t clip, int64_t t) {
   return s->split ? (clip * (s->frames / 2) + t / 2) * s->frame_size : (clip * s->frames + t) * s->frame_size;
 }
@@ -15,11 +15,10 @@ static inline __attribute__((always_inline)) int64_t source_offset(const tamring
   return s->paired ? (clip * (s->frames / 2) + t / 2) * s->frame_size : (clip * s->frames + t) * s->frame_size;
 }
 
-/// Elements of a tile. While it is worked on, the next one is fetched: of so many frames side by side the processor would
-/// not by itself.
+/// Elements per tile. Each tile prefetches the next: the hardware prefetcher cannot follow so many frames at once.
 INLINE int64_t tile_of(const tamring_temporal_shape *s) { return tamring_temporal_rows(s->span) * s->span; }
 
-/// What is added up into one frame: frames of n elements, and weights that repeat after `span`.
+/// The sources of one result frame: frames of n elements, and weights that repeat after `span`.
 typedef struct {
   int64_t count;
   const void *frames[2 * MOST_TAPS];
@@ -31,14 +30,14 @@ static inline __attribute__((always_inline)) void add_term(terms *t, const void 
   t->weights[t->count++] = weights;
 }
 
-/// dst = [dst +] Σ weights * frames, in order [, then ReLU]. `next` elements on is what comes next: of dst and, unless
-/// it is null, of `frame`.
+/// dst = [dst +] Σ weights * frames, in order [, then ReLU]. `next` is the distance to the next tile: of dst and,
+/// unless it is null, of `frame`.
 INLINE void add_up(bool bf16, const terms *t, int64_t n, int64_t span, bool add, bool relu, bool stream,
                    const void *frame, int64_t next, void *dst) {
   for (int64_t i = 0; i < n; i += span) {
     const int64_t count = smaller(span, n - i), whole = count & -16;
     for (int64_t j = 0; j < whole; j += 16) {
-      if (frame) fetch16(bf16, frame, next + i + j);
+      if (frame) prefetch16(bf16, frame, next + i + j);
       if (add || !stream) fetch_place16(bf16, dst, next + i + j);
       float16v sum = add ? get16(bf16, dst, i + j) : (float16v){0};
       for (int64_t k = 0; k < t->count; k++) {
@@ -84,7 +83,7 @@ ACTIVATION_KERNEL(temporal_forward,
                    void *odd, void *even),
                   (bf16, s, clips, src, weights, odd, even))
 
-/// Taps whose products are summed in one pass, and rows side by side, as memory likes them.
+/// Taps summed in one pass, and rows read side by side.
 enum { TOGETHER = 3, SIDE_BY_SIDE = 2 };
 
 /// A tap's frame, and where its column sums go.
@@ -93,7 +92,7 @@ typedef struct {
   double *sums;
 } tap_sums;
 
-/// A tile of the results and of their gradients; the frame that they were made of; and from each to its next tile.
+/// A tile of the results and of their gradients, and the distances to the next tile.
 typedef struct {
   const void *result;
   void *g;
@@ -101,7 +100,8 @@ typedef struct {
   int64_t next;
 } masked_tile;
 
-/// Rows of `span` and some columns: g = 0 where the result is not positive, blocks[k] += column sums of g * frames[k].
+/// For rows of `span` and some columns: g = 0 where the result is not positive; blocks[k] += column sums of g *
+/// frames[k].
 INLINE void mask_and_add(bool bf16, int count, int rows, const masked_tile *tile, const tap_sums *to, int64_t first,
                          int64_t span, int64_t columns, float blocks[TOGETHER][COLUMNS]) {
   const void *restrict result = tile->result;
@@ -109,23 +109,23 @@ INLINE void mask_and_add(bool bf16, int count, int rows, const masked_tile *tile
   for (int64_t j = 0; j < columns; j += 16) {
     for (int row = 0; row < rows; row++) {
       const int64_t i = tile->next + first + rows * j + row * 16;
-      fetch16(bf16, result, i);
-      fetch16(bf16, g, i);
-      fetch16(bf16, tile->frame, i);
+      prefetch16(bf16, result, i);
+      prefetch16(bf16, g, i);
+      prefetch16(bf16, tile->frame, i);
     }
     float16v sums[TOGETHER];
     for (int k = 0; k < count; k++) sums[k] = *(const float16u *)(blocks[k] + j);
     for (int row = 0; row < rows; row++) {
       const int64_t i = first + row * span + j;
-      const float16v slope = where_positive(get16(bf16, result, i), get16(bf16, g, i));
-      put16(bf16, false, g, i, slope);
-      for (int k = 0; k < count; k++) sums[k] += slope * get16(bf16, to[k].frame, i);
+      const float16v masked = where_positive(get16(bf16, result, i), get16(bf16, g, i));
+      put16(bf16, false, g, i, masked);
+      for (int k = 0; k < count; k++) sums[k] += masked * get16(bf16, to[k].frame, i);
     }
     for (int k = 0; k < count; k++) *(float16u *)(blocks[k] + j) = sums[k];
   }
 }
 
-/// The same over a tile of `n` elements, and from the blocks into doubles.
+/// The same over a tile of `n` elements, with the blocks added to doubles.
 INLINE void mask_tile(bool bf16, int count, const masked_tile *tile, const tap_sums *to, int64_t n, int64_t span) {
   const int64_t rows = n / span;
   for (int64_t top = 0; top < rows; top += tamring_block_rows) {
@@ -143,9 +143,9 @@ INLINE void mask_tile(bool bf16, int count, const masked_tile *tile, const tap_s
     }
   }
   for (int64_t i = rows * span, j = 0; i < n; i++, j++) {
-    const float all = get(bf16, tile->g, i), slope = get(bf16, tile->result, i) > 0 ? all : 0;
-    put(bf16, tile->g, i, slope);
-    for (int k = 0; k < count; k++) to[k].sums[j] += (double)(slope * get(bf16, to[k].frame, i));
+    const float all = get(bf16, tile->g, i), masked = get(bf16, tile->result, i) > 0 ? all : 0;
+    put(bf16, tile->g, i, masked);
+    for (int k = 0; k < count; k++) to[k].sums[j] += (double)(masked * get(bf16, to[k].frame, i));
   }
 }
 

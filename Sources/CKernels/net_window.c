@@ -1,8 +1,8 @@
-// Windows over images: im2col and its transpose, average pooling, and the gradient of enlargement.
+// Sliding windows over images: im2col and its transpose, average pooling, and the gradient of upsampling.
 #include "net_common.h"
 #include "network_kernels.h"
 
-/// The part of a window's row that lies inside the image, in taps.
+/// The taps of a window's row or column that lie inside the image.
 typedef struct {
   int64_t begin, end;
 } taps;
@@ -12,7 +12,7 @@ static inline __attribute__((always_inline)) taps inside(int64_t start, int64_t 
   return result;
 }
 
-// In NHWC the taps of one window row are neighbours in memory, so a window is `kernel` runs of kernel*channels.
+// In NHWC, the taps of a window row are contiguous, so a window is `kernel` runs of kernel * channels elements.
 BODY im2col_body(const tamring_window *w, const float *restrict src, int64_t first, int64_t rows,
                  float *restrict columns) {
   const int64_t c = w->channels, run = w->kernel * c, area = w->out_height * w->out_width;
@@ -70,41 +70,41 @@ BODY col2im_body(const tamring_window *w, const float *restrict columns, int64_t
 KERNEL(col2im, (const tamring_window *w, const float *columns, int64_t first, int64_t rows, float *d_src),
        (w, columns, first, rows, d_src))
 
-// Results of windows are summed in registers, a strip of channels at a time, so that each rounds once. Whole strips have
-// loops of their own: where the count is a constant, the sums stay in registers.
-enum { STRIP = 64 };
+// Pooling sums a block of channels at a time in registers, so that each result rounds once. Whole blocks have loops of
+// their own: with a constant count, the sums stay in registers.
+enum { BLOCK = 64 };
 
-INLINE void add_strip(bool bf16, const void *from, int64_t i, int64_t count, float share, float *sums) {
+INLINE void add_block(bool bf16, const void *from, int64_t i, int64_t count, float share, float *sums) {
   for (int64_t j = 0; j < count; j++) sums[j] += get(bf16, from, i + j) * share;
 }
 
-INLINE void put_strip(bool bf16, void *to, int64_t i, int64_t count, float share, const float *sums) {
+INLINE void put_block(bool bf16, void *to, int64_t i, int64_t count, float share, const float *sums) {
   for (int64_t j = 0; j < count; j++) put(bf16, to, i + j, sums[j] * share);
 }
 
-/// Where the pixels of a rectangle of an image lie, a row `line` elements behind the other.
+/// A rectangle of an image: its taps, its first element, and the stride between rows.
 typedef struct {
   taps down, across;
   int64_t first, line;
 } rectangle;
 
 /// to = after * ([to +] Σ before * pixel) over a rectangle, for `count` channels of `channels`.
-INLINE void sum_strip(bool bf16, int64_t count, const rectangle *r, const void *restrict from, int64_t channels,
+INLINE void sum_block(bool bf16, int64_t count, const rectangle *r, const void *restrict from, int64_t channels,
                       float before, float after, bool accumulate, void *restrict to, int64_t place) {
-  float sums[STRIP] = {0};
-  if (accumulate) add_strip(bf16, to, place, count, 1, sums);
+  float sums[BLOCK] = {0};
+  if (accumulate) add_block(bf16, to, place, count, 1, sums);
   for (int64_t i = r->down.begin; i < r->down.end; i++)
     for (int64_t k = r->across.begin; k < r->across.end; k++)
-      add_strip(bf16, from, r->first + i * r->line + k * channels, count, before, sums);
-  put_strip(bf16, to, place, count, after, sums);
+      add_block(bf16, from, r->first + i * r->line + k * channels, count, before, sums);
+  put_block(bf16, to, place, count, after, sums);
 }
 
 INLINE void sum_pixels(bool bf16, rectangle r, const void *restrict from, int64_t channels, float before, float after,
                        bool accumulate, void *restrict to, int64_t place) {
   int64_t j = 0;
-  for (; j + STRIP <= channels; j += STRIP, r.first += STRIP)
-    sum_strip(bf16, STRIP, &r, from, channels, before, after, accumulate, to, place + j);
-  if (j < channels) sum_strip(bf16, channels - j, &r, from, channels, before, after, accumulate, to, place + j);
+  for (; j + BLOCK <= channels; j += BLOCK, r.first += BLOCK)
+    sum_block(bf16, BLOCK, &r, from, channels, before, after, accumulate, to, place + j);
+  if (j < channels) sum_block(bf16, channels - j, &r, from, channels, before, after, accumulate, to, place + j);
 }
 
 BODY average_pool_body(bool bf16, const tamring_window *w, int64_t images, const void *restrict src,
@@ -127,7 +127,7 @@ BODY average_pool_body(bool bf16, const tamring_window *w, int64_t images, const
 ACTIVATION_KERNEL(average_pool, (bool bf16, const tamring_window *w, int64_t images, const void *src, void *dst),
                   (bf16, w, images, src, dst))
 
-/// The windows along one side that a pixel is in.
+/// The windows along one side that contain a pixel.
 INLINE taps covering(int64_t pixel, const tamring_window *w, int64_t count) {
   const int64_t below = pixel + w->padding - w->kernel + 1;
   const taps result = {below > 0 ? (below + w->stride - 1) / w->stride : 0,
@@ -155,7 +155,7 @@ ACTIVATION_KERNEL(average_pool_gradient,
                    void *d_src),
                   (bf16, w, images, d_dst, accumulate, d_src))
 
-/// The enlarged pixels along one side that a pixel became.
+/// The upsampled pixels along one side that a pixel became.
 INLINE taps enlarged(int64_t pixel, int64_t size, int64_t out_size) {
   const taps result = {(pixel * out_size + size - 1) / size, ((pixel + 1) * out_size + size - 1) / size};
   return result;

@@ -1,7 +1,7 @@
-// Winograd's minimal filtering for 3x3 windows: images and weights to points and back. The products between are in
-// net_winograd_products.c.
-// Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016. At stride 2 every second
-// pixel meets two taps, F(4, 2), and the others one; what they give is added.
+// Winograd's minimal filtering for 3x3 kernels: the transforms of images and weights to points and back. The GEMMs
+// between them are in net_winograd_products.c. Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural
+// Networks", CVPR 2016. At stride 2, every second pixel meets two taps, F(4, 2), and the others one; the two results
+// are added.
 #include "net_winograd.h"
 
 /// Four results of two taps from five pixels, at the points 0, 1, -1, 2 and infinity.
@@ -21,7 +21,7 @@ INLINE void pair_outputs(const float16v m[5], float16v y[4]) {
   y[3] = scaled(8, m[3], odd) + m[4];
 }
 
-/// Pixels along one side to points.
+/// Transforms the pixels along one side to points.
 INLINE void to_points(winograd_way way, const float16v *d, float16v *v) {
   if (is_plain(way)) {
     // At 0, 1, -1, 2, -2 and infinity.
@@ -40,7 +40,7 @@ INLINE void to_points(winograd_way way, const float16v *d, float16v *v) {
   for (int i = 0; i < 4; i++) v[5 + i] = way == WAY_HALVE ? d[2 * i + 1] : d[i];
 }
 
-/// Points to results along one side.
+/// Transforms points to results along one side.
 INLINE void to_outputs(winograd_way way, const float16v *m, float16v *y) {
   if (is_plain(way)) {
     const float16v even = m[1] + m[2], odd = m[1] - m[2], even2 = m[3] + m[4], odd2 = m[3] - m[4];
@@ -65,8 +65,8 @@ INLINE void to_outputs(winograd_way way, const float16v *m, float16v *y) {
   }
 }
 
-/// Slopes of results to points: the transpose of the above.
-INLINE void slopes_to_points(winograd_way way, const float16v *y, float16v *m) {
+/// Transforms the gradients of results to points: the transpose of the above.
+INLINE void gradients_to_points(winograd_way way, const float16v *y, float16v *m) {
   if (way == WAY_STEM) {
     const float16v even = y[0] + y[2], even2 = scaled(4, y[2], y[0]);
     m[0] = y[0];
@@ -91,8 +91,8 @@ INLINE void slopes_to_points(winograd_way way, const float16v *y, float16v *m) {
   for (int i = 0; i < 4; i++) m[5 + i] = y[i];
 }
 
-/// Three weights to six forms; those of the last serve all points from the sixth on.
-INLINE void weights_to_forms(winograd_way way, const float16v g[3], float16v u[6]) {
+/// Transforms three taps to six weights; the last serves all points from the sixth on.
+INLINE void transform_weights(winograd_way way, const float16v g[3], float16v u[6]) {
   if (way == WAY_SAME) {
     const float16v outer = g[0] + g[2], wide = scaled(4, g[2], g[0]);
     u[0] = g[0] * 0.25f;
@@ -111,8 +111,8 @@ INLINE void weights_to_forms(winograd_way way, const float16v g[3], float16v u[6
   u[5] = g[1];
 }
 
-/// The transpose of the above: slopes of forms to those of weights.
-INLINE void forms_to_weights(winograd_way way, const float16v u[6], float16v g[3]) {
+/// The transpose of the above: gradients of the transformed weights to those of the taps.
+INLINE void transform_weight_gradients(winograd_way way, const float16v u[6], float16v g[3]) {
   if (way == WAY_SAME) {
     const float16v inner = (u[1] + u[2]) * (-1.0f / 6), wide = (u[3] + u[4]) * (1.0f / 24);
     g[0] = u[0] * 0.25f + inner + wide;
@@ -137,9 +137,9 @@ INLINE tile_place place(winograd_way way, const tamring_window *w, int64_t tile)
   return result;
 }
 
-typedef enum { INPUTS, SLOPES } pixel_kind;
+typedef enum { INPUTS, GRADIENTS } pixel_kind;
 
-/// Transforms the `size` x `size` pixels that begin at (top, left) of an image; those outside are zero.
+/// Transforms the `size` x `size` pixels from (top, left) of an image on; pixels outside are zero.
 INLINE void transform_tile(bool bf16, winograd_way way, pixel_kind kind, int size, bool whole,
                            const void *restrict image, int64_t height, int64_t width, int64_t channels, int64_t top, int64_t left, int64_t tiles,
                            float *restrict points) {
@@ -154,15 +154,15 @@ INLINE void transform_tile(bool bf16, winograd_way way, pixel_kind kind, int siz
         const bool inside = whole || (row >= 0 && row < height && column >= 0 && column < width);
         const int64_t pixel = (row * width + column) * channels + k;
         d[y] = inside ? get16(bf16, image, pixel) : (float16v){0};
-        // So many places at once are more than the processor foresees: those of these pixels' next channels, and, below
-        // this tile, those that are the next row's alone.
-        if (inside) fetch16(bf16, image, pixel + LANES);
-        if (y >= size - step && x >= size - step) fetch16(bf16, image, pixel + step * width * channels);
+        // The hardware prefetcher cannot follow so many addresses, so prefetch the next channels of these pixels, and
+        // the pixels below this tile that only the next row of tiles reads.
+        if (inside) prefetch16(bf16, image, pixel + LANES);
+        if (y >= size - step && x >= size - step) prefetch16(bf16, image, pixel + step * width * channels);
       }
       if (kind == INPUTS)
         to_points(way, d, v);
       else
-        slopes_to_points(way, d, v);
+        gradients_to_points(way, d, v);
       for (int i = 0; i < sides; i++) half[i][x] = v[i];
     }
     for (int i = 0; i < sides; i++) {
@@ -170,7 +170,7 @@ INLINE void transform_tile(bool bf16, winograd_way way, pixel_kind kind, int siz
       if (kind == INPUTS)
         to_points(way, half[i], v);
       else
-        slopes_to_points(way, half[i], v);
+        gradients_to_points(way, half[i], v);
       for (int j = 0; j < sides; j++)
         *(float16u *)(points + offset_of(point(way, i, j), tiles * channels, tiles, k)) = v[j];
     }
@@ -179,13 +179,13 @@ INLINE void transform_tile(bool bf16, winograd_way way, pixel_kind kind, int siz
 
 INLINE void transform_tiles(bool bf16, winograd_way way, pixel_kind kind, const tamring_window *w, bool back,
                             const void *restrict src, int64_t first, int64_t tiles, float *restrict points) {
-  const bool results = kind == SLOPES || back;
+  const bool results = kind == GRADIENTS || back;
   const int64_t c = w->channels;
   const int64_t height = results ? w->out_height : w->height, width = results ? w->out_width : w->width;
-  // A tile's pixels begin at its first result, or where the window over that one does.
+  // A tile's pixels begin at its first result, or where the kernel over that result begins.
   const int step = way == WAY_HALVE && kind == INPUTS ? 2 : 1;
-  const int margin = kind == SLOPES || way == WAY_DOUBLE ? 0 : way == WAY_STEM ? 2 : 1;
-  const int size = kind == SLOPES ? tile_side(way) : is_plain(way) ? 6 : way == WAY_HALVE ? 9 : 5;
+  const int margin = kind == GRADIENTS || way == WAY_DOUBLE ? 0 : way == WAY_STEM ? 2 : 1;
+  const int size = kind == GRADIENTS ? tile_side(way) : is_plain(way) ? 6 : way == WAY_HALVE ? 9 : 5;
   for (int64_t t = 0; t < tiles; t++, points += LANES) {
     const tile_place tile = place(way, w, first + t);
     const void *image = at(bf16, src, tile.image * height * width * c);
@@ -213,22 +213,22 @@ ACTIVATION_KERNEL(winograd_inputs,
                    float *points),
                   (bf16, w, back, src, first, tiles, points))
 
-BODY winograd_slopes_body(bool bf16, const tamring_window *w, const void *src, int64_t first, int64_t tiles,
+BODY winograd_gradients_body(bool bf16, const tamring_window *w, const void *src, int64_t first, int64_t tiles,
                           float *points) {
   if (w->kernel == 4)
-    transform_tiles(bf16, WAY_STEM, SLOPES, w, false, src, first, tiles, points);
+    transform_tiles(bf16, WAY_STEM, GRADIENTS, w, false, src, first, tiles, points);
   else if (w->stride == 1)
-    transform_tiles(bf16, WAY_SAME, SLOPES, w, false, src, first, tiles, points);
+    transform_tiles(bf16, WAY_SAME, GRADIENTS, w, false, src, first, tiles, points);
   else
-    transform_tiles(bf16, WAY_HALVE, SLOPES, w, false, src, first, tiles, points);
+    transform_tiles(bf16, WAY_HALVE, GRADIENTS, w, false, src, first, tiles, points);
 }
-ACTIVATION_KERNEL(winograd_slopes,
+ACTIVATION_KERNEL(winograd_gradients,
                   (bool bf16, const tamring_window *w, const void *src, int64_t first, int64_t tiles, float *points),
                   (bf16, w, src, first, tiles, points))
 
 INLINE void outputs_of_way(bool bf16, winograd_way way, const tamring_window *w, const float *restrict points,
                            int64_t first, int64_t tiles, int64_t from, int64_t count, bool accumulate,
-                           const tamring_finish *finish, void *restrict dst) {
+                           const tamring_epilogue *epilogue, void *restrict dst) {
   const int sides = is_plain(way) ? 6 : 9, size = way == WAY_DOUBLE ? 8 : tile_side(way);
   const int64_t c = w->channels, plane = tiles * count;
   const int64_t height = way == WAY_DOUBLE ? w->height : w->out_height;
@@ -254,10 +254,10 @@ INLINE void outputs_of_way(bool bf16, winograd_way way, const tamring_window *w,
         to_outputs(way, half[row], y);
         for (int64_t column = 0; column < columns; column++) {
           const int64_t to = ((top + row) * width + left + column) * c + k;
-          const float16v value = finish ? finished(finish, from + k, y[column]) : y[column];
+          const float16v value = epilogue ? scaled_and_shifted(epilogue, from + k, y[column]) : y[column];
           const float16v sum = accumulate ? get16(bf16, image, to) + value : value;
           fetch_place16(bf16, image, to + size * width * c);
-          put16(bf16, false, image, to, finish && finish->relu ? where_positive(sum, sum) : sum);
+          put16(bf16, false, image, to, epilogue && epilogue->relu ? where_positive(sum, sum) : sum);
         }
       }
     }
@@ -265,34 +265,34 @@ INLINE void outputs_of_way(bool bf16, winograd_way way, const tamring_window *w,
 }
 
 INLINE void all_outputs(bool bf16, const tamring_window *w, bool back, const float *points, int64_t first, int64_t tiles,
-                        int64_t from, int64_t count, bool accumulate, const tamring_finish *finish, void *dst) {
+                        int64_t from, int64_t count, bool accumulate, const tamring_epilogue *epilogue, void *dst) {
   if (w->kernel == 4)
-    outputs_of_way(bf16, WAY_STEM, w, points, first, tiles, from, count, accumulate, finish, dst);
+    outputs_of_way(bf16, WAY_STEM, w, points, first, tiles, from, count, accumulate, epilogue, dst);
   else if (w->stride == 1)
-    outputs_of_way(bf16, WAY_SAME, w, points, first, tiles, from, count, accumulate, finish, dst);
+    outputs_of_way(bf16, WAY_SAME, w, points, first, tiles, from, count, accumulate, epilogue, dst);
   else if (back)
-    outputs_of_way(bf16, WAY_DOUBLE, w, points, first, tiles, from, count, accumulate, finish, dst);
+    outputs_of_way(bf16, WAY_DOUBLE, w, points, first, tiles, from, count, accumulate, epilogue, dst);
   else
-    outputs_of_way(bf16, WAY_HALVE, w, points, first, tiles, from, count, accumulate, finish, dst);
+    outputs_of_way(bf16, WAY_HALVE, w, points, first, tiles, from, count, accumulate, epilogue, dst);
 }
 
-// What is null in the call is left out of the loops.
+// A constant null drops the epilogue from the loops.
 BODY winograd_outputs_body(bool bf16, const tamring_window *w, bool back, const float *points, int64_t first,
-                           int64_t tiles, int64_t from, int64_t count, bool accumulate, const tamring_finish *finish,
+                           int64_t tiles, int64_t from, int64_t count, bool accumulate, const tamring_epilogue *epilogue,
                            void *dst) {
-  if (finish)
-    all_outputs(bf16, w, back, points, first, tiles, from, count, accumulate, finish, dst);
+  if (epilogue)
+    all_outputs(bf16, w, back, points, first, tiles, from, count, accumulate, epilogue, dst);
   else
     all_outputs(bf16, w, back, points, first, tiles, from, count, accumulate, NULL, dst);
 }
 ACTIVATION_KERNEL(winograd_outputs,
                   (bool bf16, const tamring_window *w, bool back, const float *points, int64_t first, int64_t tiles,
-                   int64_t from, int64_t count, bool accumulate, const tamring_finish *finish, void *dst),
-                  (bf16, w, back, points, first, tiles, from, count, accumulate, finish, dst))
+                   int64_t from, int64_t count, bool accumulate, const tamring_epilogue *epilogue, void *dst),
+                  (bf16, w, back, points, first, tiles, from, count, accumulate, epilogue, dst))
 
-/// The nine weights of sixteen windows, which lie side by side, to nine vectors; and back.
-INLINE void read_windows(const float *restrict weights, float16v taps[LANES]) {
-  // Each vector holds a window and more, but nothing is read beyond the last one.
+/// Reads the nine taps of sixteen adjacent kernels to nine vectors; `write_kernels` is the inverse.
+INLINE void read_kernels(const float *restrict weights, float16v taps[LANES]) {
+  // Each vector holds a kernel and more, but nothing is read beyond the last one.
   for (int lane = 0; lane < LANES - 1; lane++) taps[lane] = *(const float16u *)(weights + 9 * lane);
   float last[LANES] = {0};
   memcpy(last, weights + 9 * (LANES - 1), 9 * sizeof(float));
@@ -300,19 +300,19 @@ INLINE void read_windows(const float *restrict weights, float16v taps[LANES]) {
   transpose16(taps);
 }
 
-INLINE void write_windows(float16v taps[LANES], float *restrict weights) {
+INLINE void write_kernels(float16v taps[LANES], float *restrict weights) {
   transpose16(taps);
-  // What a vector writes behind its window, the next one mends.
+  // Each vector overwrites the start of the next kernel, which the next vector repairs.
   for (int lane = 0; lane < LANES - 1; lane++) *(float16u *)(weights + 9 * lane) = taps[lane];
   memcpy(weights + 9 * (LANES - 1), &taps[LANES - 1], 9 * sizeof(float));
 }
 
-/// Sixteen windows that lie side by side.
-INLINE void fetch_windows(const float *windows) {
-  for (int line = 0; line < 9; line++) fetch16(false, windows, line * LANES);
+/// Prefetches sixteen adjacent kernels.
+INLINE void prefetch_kernels(const float *kernels) {
+  for (int line = 0; line < 9; line++) prefetch16(false, kernels, line * LANES);
 }
 
-/// Sixteen rows of sixteen windows each to the weights [window of a row][tap] of all rows.
+/// Reads sixteen rows of sixteen kernels each to [kernel of a row][tap], over all rows.
 INLINE void read_rows(const float *restrict weights, int64_t stride, float16v taps[9 * LANES]) {
   for (int part = 0; part < 9; part++) {
     for (int lane = 0; lane < LANES; lane++)
@@ -321,79 +321,79 @@ INLINE void read_rows(const float *restrict weights, int64_t stride, float16v ta
   }
 }
 
-INLINE void window_to_forms(winograd_way way, const float16v taps[9], bool turned, float *restrict forms, int64_t plane) {
+INLINE void transform_kernel(winograd_way way, const float16v taps[9], bool turned, float *restrict transformed, int64_t plane) {
   float16v half[6][3];
   for (int x = 0; x < 3; x++) {
     float16v g[3], u[6];
     for (int y = 0; y < 3; y++) g[y] = taps[turned ? 8 - (y * 3 + x) : y * 3 + x];
-    weights_to_forms(way, g, u);
+    transform_weights(way, g, u);
     for (int y = 0; y < 6; y++) half[y][x] = u[y];
   }
   for (int y = 0; y < 6; y++) {
     float16v u[6];
-    weights_to_forms(way, half[y], u);
-    for (int x = 0; x < 6; x++) *(float16u *)(forms + (y * 6 + x) * plane) = u[x];
+    transform_weights(way, half[y], u);
+    for (int x = 0; x < 6; x++) *(float16u *)(transformed + (y * 6 + x) * plane) = u[x];
   }
 }
 
 INLINE void weights_of_way(winograd_way way, const tamring_winograd_weights_shape *s, const float *restrict weights,
-                           float *restrict forms) {
+                           float *restrict transformed) {
   const int64_t plane = s->to * s->from + GAP;
   for (int64_t o = 0; o < s->to; o += LANES)
     for (int64_t i = 0; i < s->from; i += LANES) {
-      const float *windows = weights + o * s->to_stride + i * s->from_stride, *next = windows + LANES * s->from_stride;
-      float *to = forms + o * s->from + i * LANES;
+      const float *kernels = weights + o * s->to_stride + i * s->from_stride, *next = kernels + LANES * s->from_stride;
+      float *to = transformed + o * s->from + i * LANES;
       if (s->turned) {
         for (int k = 0; k < LANES; k++) {
           float16v taps[LANES];
-          fetch_windows(next + k * s->from_stride);
-          read_windows(windows + k * s->from_stride, taps);
-          window_to_forms(way, taps, true, to + k * LANES, plane);
+          prefetch_kernels(next + k * s->from_stride);
+          read_kernels(kernels + k * s->from_stride, taps);
+          transform_kernel(way, taps, true, to + k * LANES, plane);
         }
       } else {
         float16v taps[9 * LANES];
-        read_rows(windows, s->to_stride, taps);
+        read_rows(kernels, s->to_stride, taps);
         for (int k = 0; k < LANES; k++) {
-          fetch_windows(next + k * s->to_stride);
-          window_to_forms(way, taps + 9 * k, false, to + k * LANES, plane);
+          prefetch_kernels(next + k * s->to_stride);
+          transform_kernel(way, taps + 9 * k, false, to + k * LANES, plane);
         }
       }
     }
 }
 
-BODY winograd_weights_body(const tamring_winograd_weights_shape *s, const float *weights, float *forms) {
+BODY winograd_weights_body(const tamring_winograd_weights_shape *s, const float *weights, float *transformed) {
   if (s->stride == 1)
-    weights_of_way(WAY_SAME, s, weights, forms);
+    weights_of_way(WAY_SAME, s, weights, transformed);
   else
-    weights_of_way(WAY_HALVE, s, weights, forms);
+    weights_of_way(WAY_HALVE, s, weights, transformed);
 }
-KERNEL(winograd_weights, (const tamring_winograd_weights_shape *s, const float *weights, float *forms),
-       (s, weights, forms))
+KERNEL(winograd_weights, (const tamring_winograd_weights_shape *s, const float *weights, float *transformed),
+       (s, weights, transformed))
 
-INLINE void weight_slopes_of_way(winograd_way way, const float *restrict forms, int64_t outputs, int64_t inputs,
-                                 float *restrict slopes) {
+INLINE void weight_gradients_of_way(winograd_way way, const float *restrict transformed, int64_t outputs, int64_t inputs,
+                                 float *restrict gradients) {
   const int64_t plane = outputs * inputs + GAP;
   for (int64_t o = 0; o < outputs; o++)
     for (int64_t k = 0; k < inputs; k += LANES) {
-      const float *from = forms + (o / LANES * inputs + k) * LANES + o % LANES * LANES;
+      const float *from = transformed + (o / LANES * inputs + k) * LANES + o % LANES * LANES;
       float16v half[3][6];
       for (int j = 0; j < 6; j++) {
         float16v u[6], g[3];
         for (int i = 0; i < 6; i++) u[i] = *(const float16u *)(from + (i * 6 + j) * plane);
-        forms_to_weights(way, u, g);
+        transform_weight_gradients(way, u, g);
         for (int y = 0; y < 3; y++) half[y][j] = g[y];
       }
       float16v taps[LANES] = {0};
-      for (int y = 0; y < 3; y++) forms_to_weights(way, half[y], taps + 3 * y);
-      write_windows(taps, slopes + (o * inputs + k) * 9);
+      for (int y = 0; y < 3; y++) transform_weight_gradients(way, half[y], taps + 3 * y);
+      write_kernels(taps, gradients + (o * inputs + k) * 9);
     }
 }
 
-BODY winograd_weight_slopes_body(const float *forms, int64_t stride, int64_t outputs, int64_t inputs, float *slopes) {
+BODY winograd_weight_gradients_body(const float *transformed, int64_t stride, int64_t outputs, int64_t inputs, float *gradients) {
   if (stride == 1)
-    weight_slopes_of_way(WAY_SAME, forms, outputs, inputs, slopes);
+    weight_gradients_of_way(WAY_SAME, transformed, outputs, inputs, gradients);
   else
-    weight_slopes_of_way(WAY_HALVE, forms, outputs, inputs, slopes);
+    weight_gradients_of_way(WAY_HALVE, transformed, outputs, inputs, gradients);
 }
-KERNEL(winograd_weight_slopes, (const float *forms, int64_t stride, int64_t outputs, int64_t inputs, float *slopes),
-       (forms, stride, outputs, inputs, slopes))
+KERNEL(winograd_weight_gradients, (const float *transformed, int64_t stride, int64_t outputs, int64_t inputs, float *gradients),
+       (transformed, stride, outputs, inputs, gradients))

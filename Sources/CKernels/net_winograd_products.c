@@ -1,8 +1,8 @@
-// The products between Winograd's transforms. Every result is a chain of fused multiply-adds in a fixed order, however
-// many of them are kept in registers, so tiles may be cut as it suits.
+// The GEMMs between Winograd's transforms. Every result is a chain of fused multiply-adds in a fixed order, so the
+// tiling does not affect the bits.
 #include "net_winograd.h"
 
-/// Channels with those that fill up the last sixteen.
+/// The channel count, rounded up to whole panels.
 INLINE int64_t whole_panels(int64_t channels) { return (channels + LANES - 1) / LANES * LANES; }
 
 /// results[r] = Σ a[r] · weights over `channels` in panels of sixteen, for `count` rows.
@@ -19,60 +19,60 @@ INLINE void rows_product(int count, const float *restrict a, int64_t panel, cons
 }
 
 BODY winograd_multiply_body(int64_t stride, int64_t tiles, int64_t from, int64_t to, const float *points,
-                            const float *forms, float *results) {
-  for (int64_t form = 0; form < 36; form++) {
-    const int64_t rows = form_place(stride, form / 6, form % 6).members * tiles;
+                            const float *transformed, float *results) {
+  for (int64_t matrix = 0; matrix < 36; matrix++) {
+    const int64_t rows = matrix_place(stride, matrix / 6, matrix % 6).members * tiles;
     const int64_t groups = (rows + MOST_ROWS - 1) / MOST_ROWS;
-    for (int64_t panel = 0; panel < to; panel += LANES, forms += whole_panels(from) * LANES)
+    for (int64_t panel = 0; panel < to; panel += LANES, transformed += whole_panels(from) * LANES)
       for (int64_t group = 0; group < groups; group++) {
-        // Groups as even as can be: one of few rows would wait for its own sums.
+        // Make the groups as even as possible: a group of few rows would stall on its own sums.
         const int64_t first = rows * group / groups, count = rows * (group + 1) / groups - first;
         const float *a = points + first * LANES;
         float *result = results + panel * rows + first * LANES;
         switch (count) {
-          case 6: rows_product(6, a, rows * LANES, forms, from, result); break;
-          case 5: rows_product(5, a, rows * LANES, forms, from, result); break;
-          case 4: rows_product(4, a, rows * LANES, forms, from, result); break;
+          case 6: rows_product(6, a, rows * LANES, transformed, from, result); break;
+          case 5: rows_product(5, a, rows * LANES, transformed, from, result); break;
+          case 4: rows_product(4, a, rows * LANES, transformed, from, result); break;
           default:
             for (int64_t r = 0; r < count; r++)
-              rows_product(1, a + r * LANES, rows * LANES, forms, from, result + r * LANES);
+              rows_product(1, a + r * LANES, rows * LANES, transformed, from, result + r * LANES);
         }
       }
     points += rows * whole_panels(from) + GAP;
-    forms += GAP;
+    transformed += GAP;
     results += rows * to + GAP;
   }
 }
 KERNEL(winograd_multiply,
-       (int64_t stride, int64_t tiles, int64_t from, int64_t to, const float *points, const float *forms,
+       (int64_t stride, int64_t tiles, int64_t from, int64_t to, const float *points, const float *transformed,
         float *results),
-       (stride, tiles, from, to, points, forms, results))
+       (stride, tiles, from, to, points, transformed, results))
 
-BODY winograd_multiply_slopes_body(const tamring_winograd_slopes_shape *s, const float *slopes, const float *inputs,
-                                   bool add, float *forms) {
-  for (int64_t form = 0; form < 36; form++) {
-    const int64_t rows = form_place(s->stride, form / 6, form % 6).members * s->tiles;
+BODY winograd_multiply_gradients_body(const tamring_winograd_gradients_shape *s, const float *gradients, const float *inputs,
+                                   bool add, float *transformed) {
+  for (int64_t matrix = 0; matrix < 36; matrix++) {
+    const int64_t rows = matrix_place(s->stride, matrix / 6, matrix % 6).members * s->tiles;
     for (int64_t o = s->first; o < s->first + s->count; o += LANES)
-      for (int64_t i = 0; i < s->inputs; i += LANES, forms += LANES * LANES) {
+      for (int64_t i = 0; i < s->inputs; i += LANES, transformed += LANES * LANES) {
         const int64_t count = smaller(LANES, s->first + s->count - o), groups = (count + MOST_ROWS - 1) / MOST_ROWS;
         for (int64_t group = 0; group < groups; group++) {
           const int64_t first = count * group / groups;
-          const float *a = slopes + o * rows + first, *b = inputs + i * rows;
-          float *result = forms + first * LANES;
+          const float *a = gradients + o * rows + first, *b = inputs + i * rows;
+          float *result = transformed + first * LANES;
           switch (count * (group + 1) / groups - first) {
             case 6: columns_product(6, a, LANES, b, LANES, rows, add, result, LANES); break;
             case 5: columns_product(5, a, LANES, b, LANES, rows, add, result, LANES); break;
             default:
               for (int64_t r = first; r < count * (group + 1) / groups; r++)
-                columns_product(1, a + r - first, LANES, b, LANES, rows, add, forms + r * LANES, LANES);
+                columns_product(1, a + r - first, LANES, b, LANES, rows, add, transformed + r * LANES, LANES);
           }
         }
       }
-    slopes += rows * whole_panels(s->outputs) + GAP;
+    gradients += rows * whole_panels(s->outputs) + GAP;
     inputs += rows * s->inputs + GAP;
-    forms += GAP;
+    transformed += GAP;
   }
 }
-KERNEL(winograd_multiply_slopes,
-       (const tamring_winograd_slopes_shape *s, const float *slopes, const float *inputs, bool add, float *forms),
-       (s, slopes, inputs, add, forms))
+KERNEL(winograd_multiply_gradients,
+       (const tamring_winograd_gradients_shape *s, const float *gradients, const float *inputs, bool add, float *transformed),
+       (s, gradients, inputs, add, transformed))

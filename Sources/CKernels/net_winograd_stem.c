@@ -1,10 +1,10 @@
-// The stem's windows, 7x7 at stride 2 over few channels: the pixels of even and odd rows and columns are four images
-// (phases) of half the size, over which such a window is one of 4x4 at stride 1. What lies between is in net_winograd.c.
+// The stem: 7x7 kernels at stride 2 over few channels. The pixels of even and odd rows and columns form four images
+// (phases) of half the size, over which the kernel is 4x4 at stride 1. net_winograd.c does the rest.
 #include "net_winograd.h"
 
 enum { TAPS = 4, KERNEL = 7 };
 
-/// The tap of the 7x7 window that a tap of a phase's window is, or -1.
+/// The tap of the 7x7 kernel that corresponds to a tap of a phase's kernel, or -1.
 INLINE int64_t whole_tap(int64_t tap, int64_t phase) { return 2 * tap + phase - 1; }
 
 void tamring_stem_phases(const tamring_window *w, const float *restrict src, float *restrict phases) {
@@ -20,8 +20,8 @@ void tamring_stem_phases(const tamring_window *w, const float *restrict src, flo
     }
 }
 
-/// Four weights to six forms.
-INLINE void taps_to_forms(const float16v g[TAPS], float16v u[6]) {
+/// Transforms four taps to six weights.
+INLINE void transform_taps(const float16v g[TAPS], float16v u[6]) {
   const float16v even = g[0] + g[2], odd = g[1] + g[3], even2 = g[0] + 4.0f * g[2], odd2 = 2.0f * g[1] + 8.0f * g[3];
   u[0] = g[0] * 0.25f;
   u[1] = (even + odd) * (-1.0f / 6);
@@ -32,7 +32,7 @@ INLINE void taps_to_forms(const float16v g[TAPS], float16v u[6]) {
 }
 
 /// The transpose of the above.
-INLINE void forms_to_taps(const float16v u[6], float16v g[TAPS]) {
+INLINE void transform_tap_gradients(const float16v u[6], float16v g[TAPS]) {
   const float16v even = (u[1] + u[2]) * (-1.0f / 6), odd = (u[1] - u[2]) * (-1.0f / 6);
   const float16v even2 = (u[3] + u[4]) * (1.0f / 24), odd2 = (u[3] - u[4]) * (1.0f / 12);
   g[0] = u[0] * 0.25f + even + even2;
@@ -41,7 +41,7 @@ INLINE void forms_to_taps(const float16v u[6], float16v g[TAPS]) {
   g[3] = odd + 4.0f * odd2 + u[5];
 }
 
-BODY stem_weights_body(int64_t outputs, int64_t channels, const float *restrict weights, float *restrict forms) {
+BODY stem_weights_body(int64_t outputs, int64_t channels, const float *restrict weights, float *restrict transformed) {
   const int64_t plane = outputs * LANES + GAP;
   for (int64_t o = 0; o < outputs; o += LANES)
     for (int64_t k = 0; k < 4 * channels; k++) {
@@ -55,20 +55,20 @@ BODY stem_weights_body(int64_t outputs, int64_t channels, const float *restrict 
           for (int lane = 0; lane < LANES && i >= 0; lane++)
             g[y][lane] = weights[(((o + lane) * channels + channel) * KERNEL + i) * KERNEL + j];
         }
-        taps_to_forms(g, u);
+        transform_taps(g, u);
         for (int y = 0; y < 6; y++) half[y][x] = u[y];
       }
       for (int y = 0; y < 6; y++) {
         float16v u[6];
-        taps_to_forms(half[y], u);
-        for (int x = 0; x < 6; x++) *(float16u *)(forms + (y * 6 + x) * plane + (o + k) * LANES) = u[x];
+        transform_taps(half[y], u);
+        for (int x = 0; x < 6; x++) *(float16u *)(transformed + (y * 6 + x) * plane + (o + k) * LANES) = u[x];
       }
     }
 }
-KERNEL(stem_weights, (int64_t outputs, int64_t channels, const float *weights, float *forms),
-       (outputs, channels, weights, forms))
+KERNEL(stem_weights, (int64_t outputs, int64_t channels, const float *weights, float *transformed),
+       (outputs, channels, weights, transformed))
 
-BODY stem_weight_slopes_body(int64_t outputs, int64_t channels, const float *restrict forms, float *restrict slopes) {
+BODY stem_weight_gradients_body(int64_t outputs, int64_t channels, const float *restrict transformed, float *restrict gradients) {
   const int64_t plane = outputs * LANES + GAP;
   for (int64_t o = 0; o < outputs; o += LANES)
     for (int64_t k = 0; k < 4 * channels; k++) {
@@ -76,18 +76,18 @@ BODY stem_weight_slopes_body(int64_t outputs, int64_t channels, const float *res
       float16v half[TAPS][6], g[TAPS][TAPS];
       for (int x = 0; x < 6; x++) {
         float16v u[6], taps[TAPS];
-        for (int y = 0; y < 6; y++) u[y] = *(const float16u *)(forms + (y * 6 + x) * plane + (o + k) * LANES);
-        forms_to_taps(u, taps);
+        for (int y = 0; y < 6; y++) u[y] = *(const float16u *)(transformed + (y * 6 + x) * plane + (o + k) * LANES);
+        transform_tap_gradients(u, taps);
         for (int y = 0; y < TAPS; y++) half[y][x] = taps[y];
       }
-      for (int y = 0; y < TAPS; y++) forms_to_taps(half[y], g[y]);
+      for (int y = 0; y < TAPS; y++) transform_tap_gradients(half[y], g[y]);
       for (int64_t y = 0; y < TAPS; y++)
         for (int64_t x = 0; x < TAPS; x++) {
           const int64_t i = whole_tap(y, phase / 2), j = whole_tap(x, phase % 2);
           for (int lane = 0; lane < LANES && i >= 0 && j >= 0; lane++)
-            slopes[(((o + lane) * channels + channel) * KERNEL + i) * KERNEL + j] = g[y][x][lane];
+            gradients[(((o + lane) * channels + channel) * KERNEL + i) * KERNEL + j] = g[y][x][lane];
         }
     }
 }
-KERNEL(stem_weight_slopes, (int64_t outputs, int64_t channels, const float *forms, float *slopes),
-       (outputs, channels, forms, slopes))
+KERNEL(stem_weight_gradients, (int64_t outputs, int64_t channels, const float *transformed, float *gradients),
+       (outputs, channels, transformed, gradients))

@@ -1,4 +1,4 @@
-// How a kernel of the ring is built for several CPU levels.
+// Builds a kernel of the ring for several CPU levels.
 #pragma once
 
 #if defined(__x86_64__) && defined(__linux__)
@@ -7,5 +7,5 @@
 #define RING_CLONES
 #endif
 
-// A body that is compiled anew inside each clone.
+// A body that is compiled into each clone.
 #define RING_BODY static inline __attribute__((always_inline))

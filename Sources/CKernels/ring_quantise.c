@@ -8,15 +8,15 @@
 
 #pragma STDC FP_CONTRACT OFF
 
-// A Philox block, 128 bits, serves eight elements: with 16 bits each the noise is finer than any sum shows. Eight blocks
-// are drawn in a vector, and four vectors in turn: a round has to wait for the one before it, but not for those of other
-// vectors.
+// A Philox block, 128 bits, serves eight elements: with 16 bits each the noise is finer than any sum shows. Eight
+// blocks are drawn in a vector, and four vectors in turn: a round depends on the round before it, but not on those of
+// other vectors.
 enum { abreast = 4, batch = 64 * abreast };
 
 typedef uint64_t u64x8 __attribute__((vector_size(64), may_alias));
 
-// The noise of elements first…first + batch - 1. Each 32-bit word sits in a 64-bit lane, whose upper half may hold rubbish:
-// the multiplication masks it, and so does the end.
+// The noise of elements first…first + batch - 1. Each 32-bit word sits in a 64-bit lane, whose upper half may hold
+// garbage: the multiplication and the last step mask it.
 RING_BODY void draw_noise(uint16_t *noise, size_t first, const tamring_ring_quantiser *quantiser) {
   const u64x8 zero = {0};
   const u64x8 low = zero + 0xFFFFFFFFu;
@@ -53,7 +53,8 @@ RING_BODY void draw_noise(uint16_t *noise, size_t first, const tamring_ring_quan
   }
 }
 
-/// A quantiser's numbers as floats. Powers of two, so that products are exact; two of them, as one may have no room.
+/// A quantiser's parameters as floats. The scale is the product of two powers of two, because one might not fit a
+/// float; products with them are exact.
 typedef struct {
   float scales[2], limit;
 } float_rule;
@@ -61,7 +62,7 @@ typedef struct {
 RING_BODY float_rule rule_of(const tamring_ring_quantiser *quantiser) {
   const int power = ilogb(quantiser->inverse_scale), half = power / 2;
   float_rule rule = {{(float)ldexp(1, half), (float)ldexp(1, power - half)}, (float)quantiser->limit};
-  // What is below the limit as a float is so as a double.
+  // Round the limit down, so that what is within it as a float is within it as a double.
   if ((double)rule.limit > quantiser->limit) rule.limit = nextafterf(rule.limit, 0);
   return rule;
 }
@@ -74,11 +75,12 @@ RING_BODY uint32_t round_batch(const float *gradient, size_t count, const uint16
     memcpy(&bits, &gradient[i], 4);
     bits &= 0x7FFFFFFFu;
     largest = bits > largest ? bits : largest;
-    // x, its whole part and the rest are exact. The noise is the middle of one of 2^16 pieces of [0, 1): its mean is 1/2.
+    // x, its whole part and the rest are exact. The noise is the middle of one of 2^16 intervals of [0, 1): its mean is
+    // 1/2.
     const float x = gradient[i] * rule.scales[0] * rule.scales[1];
     const float whole = __builtin_floorf(x), u = (float)(2 * (int32_t)noise[i] + 1) * 0x1p-17f;
     const float rounded = whole + (x - whole + u >= 1 ? 1.0f : 0.0f);
-    // Selected before it is converted: a conversion out of range would be undefined.
+    // Select before converting: an out-of-range conversion is undefined.
     const float kept = __builtin_fabsf(x) <= rule.limit ? rounded : 0.0f;
     sums[i] = (int32_t)((add ? (uint32_t)sums[i] : 0) + (uint32_t)(int32_t)kept);
   }

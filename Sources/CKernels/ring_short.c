@@ -1,4 +1,4 @@
-// Integers in half their bytes, where they fit.
+// Integers in half their bytes, if they fit.
 #include "ring_clones.h"
 #include "ring_kernels.h"
 

@@ -1,5 +1,5 @@
 // Zigzag and bit planes. A block of 256 values is seen as 32 rows of 8: transposing 32 × 32 bits in all eight columns
-// at once needs shifts and masks of whole rows only, which every vector width does well.
+// at once needs only shifts and masks of whole rows, which suit every vector width.
 #include <string.h>
 
 #include "ring_clones.h"

@@ -4,7 +4,7 @@
 
 #pragma STDC FP_CONTRACT OFF
 
-// A message's payload begins where it happens to.
+// A message's payload may be unaligned.
 typedef uint32_t __attribute__((aligned(1), may_alias)) word32;
 typedef uint64_t __attribute__((aligned(1), may_alias)) word64;
 
@@ -46,7 +46,7 @@ RING_CLONES double tamring_ring_sum_squares(const int32_t *values, size_t count)
 
 double tamring_ring_sum_squares_plain(const int32_t *values, size_t count) { return sum_squares(values, count); }
 
-// Odd, so that no single changed value can hide; signed 32 bits, so that one instruction multiplies.
+// Odd, so that no single changed value goes undetected; signed 32 bits, so that one instruction multiplies.
 RING_BODY int32_t coefficient(uint32_t index) {
   uint32_t hash = (index + 1) * 0x9E3779B1u;
   hash = (hash ^ hash >> 15) * 0x85EBCA77u;

@@ -8,23 +8,23 @@
 #error "written for oneDNN 2; version 3 makes descriptors in other ways"
 #endif
 
-// From GNU's OpenMP, which Debian's oneDNN runs on. It holds for the calling thread.
+// From GNU OpenMP, which Debian's oneDNN uses. It applies to the calling thread.
 extern void omp_set_num_threads(int count);
 
 struct tamring_dnn {
   tamring_dnn_direction direction;
   dnnl_primitive_desc_t descriptor;
   dnnl_primitive_t primitive;
-  /// Between the plain weights and the library's form; NULL where they are the same.
+  /// Packs plain weights, or unpacks their gradient; NULL if oneDNN uses them as they are.
   dnnl_primitive_t reorder;
   dnnl_memory_desc_t images, results, weights, plain, bias, scratchpad;
   bool biased;
-  /// What the library calls each of the first three.
+  /// oneDNN's argument numbers of the images, results and weights.
   int images_argument, results_argument, weights_argument;
-  int64_t scratchpad_bytes, form_bytes;
+  int64_t scratchpad_bytes, packed_bytes;
 };
 
-/// One engine for the process: it is only the processor.
+/// The process's one CPU engine.
 static dnnl_engine_t engine(void) {
   static dnnl_engine_t shared = NULL;
   dnnl_engine_t seen = __atomic_load_n(&shared, __ATOMIC_ACQUIRE);
@@ -38,15 +38,15 @@ static dnnl_engine_t engine(void) {
 
 static int64_t rounded(size_t bytes) { return (int64_t)((bytes + 63) & ~(size_t)63); }
 
-/// Row-major, or where `turned` column-major.
+/// A row-major matrix; column-major if `turned`.
 static dnnl_memory_desc_t matrix(int64_t rows, int64_t columns, bool turned, dnnl_data_type_t type) {
   const dnnl_dims_t sizes = {rows, columns};
-  dnnl_memory_desc_t form;
-  dnnl_memory_desc_init_by_tag(&form, 2, sizes, type, turned ? dnnl_ba : dnnl_ab);
-  return form;
+  dnnl_memory_desc_t desc;
+  dnnl_memory_desc_init_by_tag(&desc, 2, sizes, type, turned ? dnnl_ba : dnnl_ab);
+  return desc;
 }
 
-/// With scratch of the caller's, and what is to be done with the sums before they are rounded.
+/// Attributes with the caller's scratch memory and the post-ops.
 static dnnl_primitive_attr_t attributes_for(bool adds, bool relu) {
   dnnl_primitive_attr_t attributes = NULL;
   dnnl_post_ops_t after = NULL;
@@ -65,8 +65,8 @@ static dnnl_primitive_attr_t attributes_for(bool adds, bool relu) {
 
 static bool is_pointwise(const tamring_dnn_shape *s) { return s->kernel == 1 && s->stride == 1 && s->padding == 0; }
 
-// A 1x1 convolution of bfloat16 is a product of matrices as they stand. It is as fast as the library's convolutions,
-// spares the forms of the weights, and can add to its result.
+// A 1x1 convolution in bf16 is a plain GEMM. It is as fast as oneDNN's convolution, needs no packed weights, and can
+// add to its result.
 static bool make_product(tamring_dnn *p, const tamring_dnn_shape *s) {
   const int64_t pixels = s->images * s->height * s->width;
   const bool forward = p->direction == TAMRING_DNN_FORWARD, weights = p->direction == TAMRING_DNN_WEIGHTS;
@@ -101,26 +101,26 @@ static bool make_convolution(tamring_dnn *p, const tamring_dnn_shape *s) {
   const dnnl_dims_t weights = {s->outputs, s->inputs, s->kernel, s->kernel};
   const dnnl_dims_t results = {s->images, s->outputs, out_height, out_width};
   const dnnl_dims_t strides = {s->stride, s->stride}, padding = {s->padding, s->padding};
-  dnnl_memory_desc_t form, gradient;
+  dnnl_memory_desc_t packed, gradient;
   const dnnl_data_type_t type = s->bf16 ? dnnl_bf16 : dnnl_f32;
   dnnl_memory_desc_init_by_tag(&p->images, 4, images, type, dnnl_nhwc);
   dnnl_memory_desc_init_by_tag(&p->results, 4, results, type, dnnl_nhwc);
   dnnl_memory_desc_init_by_tag(&p->plain, 4, weights, dnnl_f32, dnnl_oihw);
-  dnnl_memory_desc_init_by_tag(&form, 4, weights, type, dnnl_format_tag_any);
+  dnnl_memory_desc_init_by_tag(&packed, 4, weights, type, dnnl_format_tag_any);
   dnnl_memory_desc_init_by_tag(&gradient, 4, weights, dnnl_f32, dnnl_format_tag_any);
 
   dnnl_primitive_attr_t attributes = attributes_for(s->adds, s->relu);
   dnnl_convolution_desc_t wanted;
   dnnl_primitive_desc_t forward = NULL;
   dnnl_status_t status = dnnl_convolution_forward_desc_init(
-      &wanted, dnnl_forward_training, dnnl_convolution_direct, &p->images, &form, s->biased ? &p->bias : NULL, &p->results,
+      &wanted, dnnl_forward_training, dnnl_convolution_direct, &p->images, &packed, s->biased ? &p->bias : NULL, &p->results,
       strides, padding, padding);
   if (status == dnnl_success) status = dnnl_primitive_desc_create(&forward, &wanted, attributes, engine(), NULL);
   if (forward_only) {
     p->descriptor = forward;
   } else if (status == dnnl_success) {
     status = data
-                 ? dnnl_convolution_backward_data_desc_init(&wanted, dnnl_convolution_direct, &p->images, &form,
+                 ? dnnl_convolution_backward_data_desc_init(&wanted, dnnl_convolution_direct, &p->images, &packed,
                                                             &p->results, strides, padding, padding)
                  : dnnl_convolution_backward_weights_desc_init(&wanted, dnnl_convolution_direct, &p->images, &gradient,
                                                                NULL, &p->results, strides, padding, padding);
@@ -148,7 +148,7 @@ static bool make_reorder(tamring_dnn *p) {
 }
 
 tamring_dnn *tamring_dnn_create(const tamring_dnn_shape *shape, tamring_dnn_direction direction) {
-  // A primitive that is made for several threads gives other bits, also when one runs it.
+  // A primitive created for several threads gives other bits, even if one thread runs it.
   omp_set_num_threads(1);
   tamring_dnn *p = calloc(1, sizeof *p);
   if (!p) return NULL;
@@ -170,7 +170,7 @@ tamring_dnn *tamring_dnn_create(const tamring_dnn_shape *shape, tamring_dnn_dire
     tamring_dnn_destroy(p);
     return NULL;
   }
-  p->form_bytes = p->reorder ? rounded(dnnl_memory_desc_get_size(&p->weights)) : 0;
+  p->packed_bytes = p->reorder ? rounded(dnnl_memory_desc_get_size(&p->weights)) : 0;
   return p;
 }
 
@@ -182,14 +182,14 @@ void tamring_dnn_destroy(tamring_dnn *p) {
   free(p);
 }
 
-int64_t tamring_dnn_form_bytes(const tamring_dnn *p) { return p->form_bytes; }
+int64_t tamring_dnn_packed_bytes(const tamring_dnn *p) { return p->packed_bytes; }
 
 int64_t tamring_dnn_scratch_bytes(const tamring_dnn *p) { return p->scratchpad_bytes; }
 
-/// Memory of the caller's, for one call.
+/// One argument of a call, in the caller's memory.
 typedef struct {
   int argument;
-  const dnnl_memory_desc_t *form;
+  const dnnl_memory_desc_t *desc;
   void *data;
 } operand;
 
@@ -200,7 +200,7 @@ static bool execute(dnnl_primitive_t primitive, const operand *operands, int cou
   bool works = dnnl_stream_create(&stream, engine(), dnnl_stream_default_flags) == dnnl_success;
   for (int i = 0; works && i < count; i++) {
     arguments[i].arg = operands[i].argument;
-    works = dnnl_memory_create(&arguments[i].memory, operands[i].form, engine(), operands[i].data) == dnnl_success;
+    works = dnnl_memory_create(&arguments[i].memory, operands[i].desc, engine(), operands[i].data) == dnnl_success;
   }
   works = works && dnnl_primitive_execute(primitive, stream, count, arguments) == dnnl_success &&
           dnnl_stream_wait(stream) == dnnl_success;
@@ -210,17 +210,17 @@ static bool execute(dnnl_primitive_t primitive, const operand *operands, int cou
   return works;
 }
 
-bool tamring_dnn_arrange(const tamring_dnn *p, const void *from, void *to) {
+bool tamring_dnn_reorder(const tamring_dnn *p, const void *from, void *to) {
   const bool back = p->direction == TAMRING_DNN_WEIGHTS;
   const operand operands[] = {{DNNL_ARG_FROM, back ? &p->weights : &p->plain, (void *)from},
                               {DNNL_ARG_TO, back ? &p->plain : &p->weights, to}};
   return execute(p->reorder, operands, 2);
 }
 
-bool tamring_dnn_run(const tamring_dnn *p, void *images, void *form, void *results, const float *bias,
+bool tamring_dnn_run(const tamring_dnn *p, void *images, void *packed, void *results, const float *bias,
                      void *scratch) {
   const operand operands[] = {{p->images_argument, &p->images, images},
-                              {p->weights_argument, &p->weights, form},
+                              {p->weights_argument, &p->weights, packed},
                               {p->results_argument, &p->results, results},
                               {DNNL_ARG_SCRATCHPAD, &p->scratchpad, scratch},
                               {DNNL_ARG_BIAS, &p->bias, (void *)bias}};

@@ -37,7 +37,7 @@ struct CheckpointWriter {
           badData: "already holds another state of step \(step); the run was not reproducible: run `coordinator audit`",
           path: existing.path)
       }
-      // Whoever wrote it may have been killed before its name was durable.
+      // The writer may have been killed before the name was durable.
       try Directory.sync(store.directory)
       return existing
     }

@@ -3,7 +3,7 @@ import CLinux
 import Foundation
 
 /// Makes a system call that returns -1 and sets `errno` when it fails.
-/// - Parameter retries: whether it is made again when a signal interrupted it.
+/// - Parameter retries: whether to retry it when a signal interrupted it.
 /// - Throws: `CheckpointError` with the call's name, the path and `errno`.
 @discardableResult
 func systemCall<Result: FixedWidthInteger>(
@@ -16,7 +16,7 @@ func systemCall<Result: FixedWidthInteger>(
   }
 }
 
-/// By which a file that was rewritten since is told from the one that was read.
+/// Distinguishes a file from one that was rewritten since.
 struct FileState: Hashable {
   let size: Int
   private let inode: UInt64
@@ -74,7 +74,7 @@ final class DiskFile {
         let written = try systemCall("write", path) {
           unsafe Foundation.write(descriptor, bytes.baseAddress?.advanced(by: done), bytes.count - done)
         }
-        // A disk that takes nothing and says nothing would be asked for ever.
+        // A write of zero bytes without an error would loop for ever.
         guard written > 0 else { throw CheckpointError("write", path: path, errno: EIO) }
         done += written
       }
@@ -101,8 +101,8 @@ final class DiskFile {
 
   /// Makes the contents durable, then asks the kernel to forget them, so that reading back reads the disk.
   ///
-  /// A failed fsync is not tried again, not even an interrupted one: the kernel may have dropped the pages that it
-  /// could not write, and tells of each failure only once.
+  /// A failed fsync is not retried, not even an interrupted one: the kernel may have dropped the pages that it could
+  /// not write, and reports each failure only once.
   func sync() throws {
     try systemCall("fsync", path, retries: false) { fsync(descriptor) }
     _ = posix_fadvise(descriptor, 0, 0, Int32(POSIX_FADV_DONTNEED))
@@ -116,7 +116,7 @@ final class DiskFile {
   }
 }
 
-/// What is done to directories.
+/// Operations on directories.
 enum Directory {
   /// Makes `path` and the directories above it, where they are missing.
   static func create(_ path: String) throws {
@@ -127,7 +127,7 @@ enum Directory {
     if !parent.isEmpty { try sync(parent) }
   }
 
-  /// - Throws: `CheckpointError` if it cannot be told: taking what cannot be seen for missing could lose a run.
+  /// - Throws: `CheckpointError` if that is unknown: to take an unreadable file for a missing one could lose a run.
   static func exists(_ path: String) throws -> Bool {
     var status = stat()
     do { try systemCall("stat", path) { unsafe stat(path, &status) } } catch let error as CheckpointError

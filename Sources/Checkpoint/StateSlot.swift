@@ -19,7 +19,7 @@ public struct NamedTensor: Hashable, Sendable {
   }
 }
 
-/// One slot of the training state: its tensors and its memory. What it means to training, nobody here knows.
+/// One slot of the training state: its tensors and its memory. This module does not know what it means to training.
 public struct StateSlot: Sendable {
   public enum File: Sendable {
     /// model.safetensors: what evaluation needs.

@@ -1,4 +1,4 @@
-// Where a run stands, apart from its numbers: what `trainer.safetensors` keeps as text.
+// A run's position, apart from its tensors: what `trainer.safetensors` keeps as text.
 
 /// The part of the training state that is not tensors.
 public struct TrainerState: Hashable, Sendable {

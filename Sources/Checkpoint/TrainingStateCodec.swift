@@ -2,13 +2,13 @@
 import Foundation
 import Shared
 
-/// Encodes and decodes a training state, whose slots it is told.
+/// Encodes and decodes a training state, given its slots.
 ///
 /// Files are functions of the state: equal states give equal bytes.
 ///
 /// - `model.safetensors`: the slots of the model (parameters and running statistics) under their tensors' names.
-/// - `trainer.safetensors`: the other slots under their prefixes (`momentum.NAME`, `trainer.scales`), and `TrainerState`
-///   as metadata, with the XXH3-128 of the model file that belongs to it.
+/// - `trainer.safetensors`: the other slots under their prefixes (`momentum.NAME`, `trainer.scales`), and
+///   `TrainerState` as metadata, with the XXH3-128 of the model file that belongs to it.
 public struct TrainingStateCodec: Sendable {
   private let slots: [StateSlot]
 

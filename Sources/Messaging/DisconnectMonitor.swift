@@ -1,4 +1,4 @@
-// Hearing of a connection's end: the kernel tells at once when the process at the other side is gone.
+// Detects closed connections: the kernel reports at once when the process at the other side is gone.
 import CZMQ
 import Synchronization
 

@@ -3,7 +3,7 @@ import CZMQ
 import Glibc
 import Shared
 
-/// What went wrong in a call of this module, where, and what to do about it.
+/// The failure of a call in this module: what failed, where, and what to do about it.
 public struct MessagingError: Failure, Equatable {
   public enum Cause: Equatable, Sendable {
     /// A call failed with this `errno`.
@@ -66,10 +66,10 @@ public struct MessagingError: Failure, Equatable {
   }
 }
 
-/// Performs a call of C that tells failure by −1 and `errno`.
+/// Performs a C call that reports failure by −1 and `errno`.
 ///
 /// - Returns: what the call returned, or nil if it would have had to wait (`EAGAIN`).
-/// - Throws: `MessagingError` for every other error but `EINTR`, after which the call is made again.
+/// - Throws: `MessagingError` for every other error except `EINTR`, after which the call is retried.
 func callUnlessBlocked<Result: SignedInteger>(
   _ operation: String, _ endpoint: String = "", _ body: () -> Result
 ) throws -> Result? {
@@ -85,7 +85,7 @@ func callUnlessBlocked<Result: SignedInteger>(
   }
 }
 
-/// The same for a call that never waits: `EAGAIN` is an error like any other.
+/// The same for a call that never blocks, so that `EAGAIN` is an error like any other.
 @discardableResult
 func call<Result: SignedInteger>(
   _ operation: String, _ endpoint: String = "", _ body: () -> Result

@@ -2,7 +2,7 @@
 import CZMQ
 import Glibc
 
-/// Something that can be waited for, and what one waits for.
+/// A socket or descriptor to wait for, and the events of interest.
 public struct PollItem {
   public enum Source {
     case socket(Socket)
@@ -35,9 +35,9 @@ public struct PollEvents: OptionSet, Sendable {
 
   /// Something can be read without waiting (end of file counts).
   public static let readable = PollEvents(rawValue: Int16(ZMQ_POLLIN))
-  /// Something can be sent without waiting to at least one peer; a router says so always.
+  /// Something can be sent without waiting to at least one peer; a router always reports this.
   public static let writable = PollEvents(rawValue: Int16(ZMQ_POLLOUT))
-  /// The descriptor is broken; sockets never say this.
+  /// The descriptor is broken; sockets never report this.
   public static let failed = PollEvents(rawValue: Int16(ZMQ_POLLERR))
 }
 
@@ -59,7 +59,7 @@ public enum Poller {
     }
     let deadline = timeout.map { ContinuousClock.now + $0 }
     try call("zmq_poll") {
-      // Worked out anew after each interruption by a signal.
+      // Recompute the timeout after each interruption by a signal.
       let left = deadline.map { Int(($0 - ContinuousClock.now).wholeMilliseconds) } ?? -1
       return unsafe zmq_poll(&entries, Int32(entries.count), left)
     }

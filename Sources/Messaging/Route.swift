@@ -1,4 +1,4 @@
-// Which of this machine's addresses a peer should be told.
+// Finds the address of this machine to advertise to a peer.
 import Glibc
 
 /// The local address from which packets to `host` leave, as text. Nothing is sent.

@@ -29,9 +29,9 @@ extension Socket {
 
   /// Sends `head`, then `pieces` as parts of their own that are not copied, unless they are short.
   ///
-  /// What they are of is kept alive until ZeroMQ has sent them. What changes before is sent changed.
+  /// Their storage is kept alive until ZeroMQ has sent them. If it changes before that, the changed bytes are sent.
   public func send(_ head: [Data], lending pieces: [LentBytes], dontWait: Bool = false) throws -> Bool {
-    // The place is taken by the first part; if that was queued, the others follow without waiting.
+    // Only the first part can block; once it is queued, the others follow without waiting.
     for (i, part) in head.enumerated() {
       let flags = flags(first: i == 0, last: pieces.isEmpty && i == head.count - 1, dontWait: dontWait)
       let sent = try callUnlessBlocked("send to", place) {
@@ -76,8 +76,8 @@ extension Socket {
     return false
   }
 
-  /// Only the first part can find the queue full. If the peer goes away between two parts, a router or dealer drops
-  /// the rest in silence (but says `EAGAIN` when told not to wait), a pair would wait for another peer.
+  /// Only the first part can find the queue full. If the peer goes away between two parts, a router or dealer silently
+  /// drops the rest (but returns `EAGAIN` with `dontWait`), and a pair would wait for another peer.
   private func flags(first: Bool, last: Bool, dontWait: Bool) -> Int32 {
     let wait = first ? !dontWait : kind != .pair
     return (last ? 0 : ZMQ_SNDMORE) | (wait ? 0 : ZMQ_DONTWAIT)

@@ -4,8 +4,8 @@ import Glibc
 
 /// A ZeroMQ socket. It belongs to the thread that uses it first, and is closed when it is released.
 ///
-/// Nothing that is sent is sure to arrive: what was under way when a connection broke is lost without a word.
-/// Number, acknowledge, time out.
+/// Delivery is not guaranteed: messages in flight when a connection breaks are lost silently. So number them,
+/// acknowledge them, and use timeouts.
 @safe
 public final class Socket {
   public enum Kind: Sendable {
@@ -19,11 +19,11 @@ public final class Socket {
 
   /// Set before the socket binds or connects.
   public struct Options: Sendable {
-    /// How long messages that are still unsent keep the connection open after the socket's end; nil: for ever.
+    /// How long unsent messages keep the connection open after the socket is closed; nil: for ever.
     public var linger: Duration? = .zero
     /// Messages that are queued for one peer before `send` would block.
     public var sendHighWater = 1000
-    /// Messages of one peer that are queued before it is made to wait.
+    /// Messages of one peer that are queued before that peer has to wait.
     public var receiveHighWater = 1000
     /// The longest part that is accepted, in bytes; a peer that sends a longer one is disconnected.
     public var maximumPartBytes = 64 << 20
@@ -109,7 +109,7 @@ public final class Socket {
     return actual
   }
 
-  /// Connects in the background, again and again until the peer is there.
+  /// Connects in the background, retrying until the peer is there.
   ///
   /// - Throws: `MessagingError` when the endpoint cannot be understood.
   public func connect(_ endpoint: Endpoint) throws {

@@ -1,4 +1,4 @@
-// How other threads, and signals, wake a loop that waits in a poller: pipes whose read end is polled.
+// Lets other threads, and signals, wake a loop that waits in a poller: pipes whose read end is polled.
 import CLinux
 import Glibc
 import Synchronization
@@ -15,10 +15,10 @@ public final class Wakeup: Sendable {
   /// Readable after `signal()`, until `clear()`.
   public var descriptor: Int32 { pipe.reader }
 
-  /// Wakes the loop; several calls before it looks are one.
+  /// Wakes the loop. Several calls before it wakes count as one.
   public func signal() { pipe.write(1) }
 
-  /// Called by the loop before it looks at what it was woken for.
+  /// Resets the wake-up. Call it in the loop before looking for work.
   public func clear() { _ = pipe.drain() }
 }
 

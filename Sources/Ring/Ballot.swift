@@ -1,32 +1,32 @@
-// What a rank says about its reduced sum in the second lap, before anything is applied.
+// A rank's vote on its reduced sum, cast before anything is applied.
 import Shared
 
-/// A rank's word on one attempt of a step.
+/// A rank's vote on one attempt of a step.
 public struct Ballot: Hashable, Sendable {
   public var rank: UInt32
   /// `IntegerVectors.digest()` of the reduced sum.
   public var sumDigest: Digest128
-  /// Of the weights that the step started from.
+  /// The digest of the weights that the step started from.
   public var weightsDigest: Digest128
-  /// Of the tensors' exponents; sums of different scales cannot be merged.
+  /// The digest of the tensors' exponents. Sums of different scales cannot be added.
   public var scalesDigest: UInt64
   /// `IntegerVectors.linearChecksum()` of its own partial.
   public var partialChecksum: UInt64
-  /// The same of the reduced sum, as it has it.
+  /// The linear checksum of the reduced sum, as this rank has it.
   public var sumChecksum: UInt64
-  /// `ClipPairs` of the clips that it trained for its partial.
+  /// `ClipPairs` of the clips that this rank trained for its partial.
   public var trainedClips: Digest128
-  /// The same of all lanes, as it expects it from the recipe and the clips that are left out.
+  /// `ClipPairs` of all lanes, as this rank expects it from the recipe and the excluded clips.
   public var expectedClips: Digest128
-  /// The lanes in its partial; the empty ones of a short step count as covered by their owner.
+  /// The lanes in its partial. Empty lanes of a short step count as covered by their owner.
   public var lanes: LaneSet
-  /// The number of the newest directive that it holds.
+  /// The number of the newest directive that this rank holds.
   public var directive: UInt64
   public var raised: [RaisedExponent]
-  /// The first `Ballot.listLimit` that it found.
+  /// The first `Ballot.listLimit` that this rank found.
   public var nonFinite: [NonFiniteGradient]
 
-  /// Entries that a list may have on the wire.
+  /// The most entries that a list may have on the wire.
   public static let listLimit = 16_384
 
   public init(

@@ -1,24 +1,24 @@
-// Which buckets of a worker's partial sum are complete, while its lanes are still computing the others.
+// Tracks which buckets of a worker's partial sum are complete while its lanes still compute the others.
 import Synchronization
 
 /// Counts the lanes that have added each tensor. Lane threads share it.
 final class BucketTracker: Sendable {
   private struct State {
-    /// Lanes that are to add each tensor; 0 until they are known.
+    /// How many lanes will add each tensor; 0 until that is known.
     var lanes = 0
     var added: [Int]
-    /// Tensors of each bucket that some lane has still to add.
+    /// How many tensors of each bucket are not yet complete.
     var missing: [Int]
     var ready: [Int] = []
   }
 
-  /// The buckets that a tensor's elements lie in.
+  /// The buckets that each tensor overlaps.
   private let buckets: [Range<Int>]
   private let state: Mutex<State>
 
   /// - Parameters:
-  ///   - tensors: each tensor's elements in the vector, in order.
-  ///   - bucketValues: elements of a bucket, as in `RingSettings`.
+  ///   - tensors: the range of each tensor in the vector, in order.
+  ///   - bucketValues: elements per bucket, as in `RingSettings`.
   init(tensors: [Range<Int>], bucketValues: Int) {
     let all = RingPlan.buckets(of: tensors.last?.upperBound ?? 0, bucketValues)
     buckets = tensors.map { range in
@@ -29,7 +29,7 @@ final class BucketTracker: Sendable {
       State(added: Array(repeating: 0, count: tensors.count), missing: Array(repeating: 0, count: all.count)))
   }
 
-  /// Nothing has been added.
+  /// Forgets everything that was added.
   func reset() {
     state.withLock { state in
       for tensor in state.added.indices { state.added[tensor] = 0 }
@@ -37,7 +37,7 @@ final class BucketTracker: Sendable {
     }
   }
 
-  /// So many lanes add each tensor, those that have done so included.
+  /// Sets how many lanes add each tensor, including those that already have.
   func expect(lanes: Int) {
     state.withLock { state in
       state.lanes = lanes
@@ -49,8 +49,8 @@ final class BucketTracker: Sendable {
     }
   }
 
-  /// A lane has added a tensor.
-  /// - Returns: whether that completed a bucket.
+  /// Records that a lane has added a tensor.
+  /// - Returns: whether this completed a bucket.
   func added(_ tensor: Int) -> Bool {
     state.withLock { state in
       state.added[tensor] += 1

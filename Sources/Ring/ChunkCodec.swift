@@ -1,18 +1,18 @@
-// A chunk of integers as bytes and back: zigzag, bit planes, LZ4; or in half the bytes; or as it is, where that would not
-// be smaller.
+// Encodes a chunk of integers to bytes and back: zigzag, bit planes and LZ4; or cut to half the bytes; or stored as
+// it is if neither is smaller.
 import CKernels
 import CLZ4
 import Shared
 
-/// How a chunk's bytes are to be read.
+/// How a chunk is encoded.
 enum ChunkEncoding: UInt8 {
   /// Little-endian integers.
   case stored = 0
   /// LZ4 block of the zigzag bit planes.
   case lz4 = 1
-  /// Little-endian integers of half the bytes, where all values fit into them (gradients only).
+  /// Little-endian integers of half the bytes, if all values fit (gradients only).
   case short = 2
-  /// No bytes: the values are read in the sender's memory.
+  /// No bytes: the receiver reads the values in the sender's memory.
   case inMemory = 3
 }
 
@@ -21,13 +21,13 @@ protocol ReducibleInteger: FixedWidthInteger, BitwiseCopyable, Sendable {
   static func shuffle(_ values: UnsafePointer<Self>, _ count: Int, _ planes: UnsafeMutablePointer<UInt8>)
   static func unshuffle(_ planes: UnsafePointer<UInt8>, _ count: Int, _ values: UnsafeMutablePointer<Self>)
   /// `sums[i] = addend[i] + values[i]`; the values are little-endian and may lie at any address.
-  /// - Parameter pastCaches: whether the sums are not read soon.
+  /// - Parameter pastCaches: whether to write past the caches, because nobody reads the sums soon.
   static func add(
     _ addend: UnsafePointer<Self>, _ values: UnsafeRawPointer, _ count: Int, into sums: UnsafeMutablePointer<Self>,
     pastCaches: Bool)
   /// - Returns: whether all values fit into half of their bytes; then `shorts` holds them.
   static func shorten(_ values: UnsafePointer<Self>, _ count: Int, _ shorts: UnsafeMutableRawPointer) -> Bool
-  /// `sums[i] = addend[i] + shorts[i]`, as `add`; without an addend if that is nil.
+  /// `sums[i] = addend[i] + shorts[i]`, as `add`; a nil `addend` counts as zeros.
   static func addShort(
     _ addend: UnsafePointer<Self>?, _ shorts: UnsafeRawPointer, _ count: Int, into sums: UnsafeMutablePointer<Self>,
     pastCaches: Bool)
@@ -71,7 +71,7 @@ extension Int64: ReducibleInteger {
     pastCaches: Bool
   ) { unsafe tamring_ring_add64(sums, addend, values, count) }
 
-  /// Statistics are few: nothing is gained by making them shorter.
+  /// There are few statistics, so halving them would gain nothing.
   static func shorten(_ values: UnsafePointer<Int64>, _ count: Int, _ shorts: UnsafeMutableRawPointer) -> Bool { false }
 
   static func addShort(
@@ -80,11 +80,11 @@ extension Int64: ReducibleInteger {
   ) { preconditionFailure("shorten never says that they fit") }
 }
 
-/// Encodes and decodes chunks of at most `capacity` values. Holds scratch memory: one thread at a time.
+/// Encodes and decodes chunks of at most `capacity` values. It owns scratch memory, so one thread may use it at a time.
 final class ChunkCodec {
   private let capacity: Int
   private let planes: AlignedStorage<UInt8>
-  /// Values that are to be added elsewhere.
+  /// Decoded values on their way to a sum.
   private let values: AlignedStorage<UInt8>
 
   init(capacity: Int) {
@@ -93,8 +93,8 @@ final class ChunkCodec {
     values = AlignedStorage(count: planes.count)
   }
 
-  /// Writes the values into `bytes`, which has room for them as they are.
-  /// - Returns: the bytes written, fewer than the values' own; nil where they would not be.
+  /// Encodes the values into `bytes`, which is as large as the values themselves.
+  /// - Returns: the number of bytes written; nil if the encoding is not smaller than the values.
   func compress<Value: ReducibleInteger>(
     _ values: UnsafeBufferPointer<Value>, into bytes: UnsafeMutableRawBufferPointer
   ) -> Int? {
@@ -109,7 +109,7 @@ final class ChunkCodec {
     return written > 0 ? Int(written) : nil
   }
 
-  /// The same in half the bytes; nil where they do not fit.
+  /// Encodes the values in half the bytes; nil if they do not fit.
   func shorten<Value: ReducibleInteger>(
     _ values: UnsafeBufferPointer<Value>, into bytes: UnsafeMutableRawBufferPointer
   ) -> Int? {
@@ -119,11 +119,11 @@ final class ChunkCodec {
     return unsafe Value.shorten(source, values.count, target) ? half : nil
   }
 
-  /// Fills `values` from a chunk's bytes.
+  /// Decodes a chunk into `values`.
   /// - Parameters:
-  ///   - addend: is added to what the bytes hold; it may be where `values` is.
-  ///   - pastCaches: whether the sums are not read soon.
-  /// - Returns: false if the bytes are no encoding of that many values; `values` may then hold anything.
+  ///   - addend: is added to the decoded values; it may alias `values`.
+  ///   - pastCaches: whether to write past the caches, because nobody reads the sums soon.
+  /// - Returns: false if the bytes do not encode that many values; `values` then holds garbage.
   func decode<Value: ReducibleInteger>(
     _ bytes: UnsafeRawBufferPointer, _ encoding: ChunkEncoding, adding addend: UnsafePointer<Value>? = nil,
     into values: UnsafeMutableBufferPointer<Value>, pastCaches: Bool = false

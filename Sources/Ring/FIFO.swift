@@ -1,4 +1,4 @@
-// A queue whose front is taken in constant time.
+// A queue with constant-time removal from the front.
 
 struct FIFO<Element> {
   private var elements: [Element?] = []

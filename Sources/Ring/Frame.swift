@@ -3,10 +3,10 @@ import CXXHash
 import Foundation
 import Shared
 
-/// A frame on its way out. Its own bytes never change once it was handed to the transport, which may borrow them; a
-/// lent payload may, when nobody needs the frame any more: a repetition that is still on its way then arrives damaged.
+/// An outgoing frame. Its own bytes never change once the transport, which may borrow them, has the frame. A lent
+/// payload may change when nobody needs the frame any more: a retransmission still in flight then arrives damaged.
 public struct FrameBytes {
-  /// The header, and behind it the payload, unless that is lent.
+  /// The header, followed by the payload unless that is lent.
   let storage: AlignedStorage<UInt8>
   private let length: Int
   private let lent: LentBytes?
@@ -17,14 +17,14 @@ public struct FrameBytes {
     self.storage = storage
     self.length = length
     self.lent = lent
-    // Here, where the payload was just written or read.
+    // Hash now, while the payload is in the caches.
     payloadChecksum = unsafe Frame.checksum(
       lent?.raw ?? UnsafeRawBufferPointer(rebasing: storage.bytes[Frame.headerBytes..<length]))
   }
 
   public var count: Int { length + (lent?.count ?? 0) }
 
-  /// What goes over the wire: one part, or the header and the payload.
+  /// The message parts: one, or the header and the lent payload.
   public var parts: [LentBytes] {
     let own = storage.lend(0..<length)
     return lent.map { [own, $0] } ?? [own]
@@ -41,7 +41,7 @@ public struct FrameBytes {
   }
 }
 
-/// A frame as it arrived: header and payload in one piece or in two.
+/// A frame as it arrived: header and payload in one part or in two.
 public struct FrameMessage {
   let header: Data
   let payload: Data
@@ -55,21 +55,21 @@ public struct FrameMessage {
     payload = parts.count > 1 ? parts.dropFirst().first ?? Data() : first.dropFirst(Frame.headerBytes)
   }
 
-  /// Whether two parts were cut where they have to be.
+  /// Whether the first of two parts is exactly a header.
   var isWhole: Bool { header.count == Frame.headerBytes }
 }
 
-/// Memory for frames, used again and again.
+/// A pool of reusable memory for frames.
 struct FramePool {
   private let capacity: Int
   private var free: [AlignedStorage<UInt8>] = []
 
-  /// - Parameter payload: the largest that is usual.
+  /// - Parameter payload: the usual largest payload, in bytes.
   init(payload: Int) { capacity = Frame.headerBytes + payload }
 
   mutating func take(payload: Int) -> AlignedStorage<UInt8> {
     let wanted = Frame.headerBytes + payload
-    // A frame that the transport has done with is nobody's but ours.
+    // A uniquely referenced frame is no longer borrowed by the transport.
     while wanted <= capacity, var last = free.popLast() {
       if isKnownUniquelyReferenced(&last) { return last }
     }
@@ -98,16 +98,16 @@ struct Frame: Equatable {
     case ballot = 2
     /// All frames below `sequence` have arrived.
     case acknowledgement = 3
-    /// The same, and the one numbered `sequence` is wanted again.
+    /// All frames below `sequence` have arrived, and the sender must resend from `sequence` on.
     case refusal = 4
-    /// Where the right neighbour may read partials and sums.
+    /// The segments in which the right neighbour may read partials and sums.
     case memory = 5
   }
 
   static let headerBytes = 56
   /// No correct frame has a larger payload: 65,536 values of 8 bytes.
   static let maximumPayload = 1 << 19
-  /// Stored payloads of more bytes are lent to the transport, not copied.
+  /// Larger stored payloads are lent to the transport, not copied.
   static let copiedPayload = 16 << 10
   private static let magic: UInt32 = 0x4752_4D54
   private static let version: UInt8 = 3
@@ -123,8 +123,8 @@ struct Frame: Equatable {
   var valueCount: UInt32 = 0
   var sequence: UInt64 = 0
 
-  /// The frame's bytes, not yet sealed. `fill` writes the payload into the room it is given, and says how many bytes
-  /// it wrote and how they are encoded.
+  /// Builds a frame that is not yet sealed. `fill` writes the payload into the buffer it is given, and returns how many
+  /// bytes it wrote and how they are encoded.
   func bytes(
     in storage: AlignedStorage<UInt8>, payloadRoom: Int,
     fill: (UnsafeMutableRawBufferPointer) -> (ChunkEncoding, Int)
@@ -137,7 +137,7 @@ struct Frame: Equatable {
     return FrameBytes(storage: storage, length: Frame.headerBytes + length)
   }
 
-  /// The same with a stored payload that stays where it is.
+  /// Builds a frame whose stored payload is lent, not copied.
   func bytes(lending payload: LentBytes) -> FrameBytes {
     precondition(payload.count <= Frame.maximumPayload, "a payload of \(payload.count) bytes")
     let storage = AlignedStorage<UInt8>(count: Frame.headerBytes)
@@ -166,10 +166,10 @@ struct Frame: Equatable {
     put(UInt32(0), 52)
   }
 
-  /// The same without a payload.
+  /// Builds a frame without a payload.
   func bytes() -> FrameBytes { unsafe bytes(payload: UnsafeRawBufferPointer(start: nil, count: 0)) }
 
-  /// The same with a payload that is already encoded.
+  /// Builds a frame with a payload that is already encoded.
   func bytes(in storage: AlignedStorage<UInt8>? = nil, payload: UnsafeRawBufferPointer) -> FrameBytes {
     let storage = storage ?? AlignedStorage(count: Frame.headerBytes + payload.count)
     return unsafe bytes(in: storage, payloadRoom: payload.count) { room in
@@ -178,7 +178,7 @@ struct Frame: Equatable {
     }
   }
 
-  /// The header of a frame that arrived, or nil if the bytes are damaged or no frame of this version.
+  /// Parses the header of a received frame; nil if the bytes are damaged or not a frame of this version.
   static func decode(_ message: FrameMessage) -> Frame? {
     guard message.isWhole, message.payload.count <= maximumPayload else { return nil }
     return unsafe message.header.withUnsafeBytes { header in

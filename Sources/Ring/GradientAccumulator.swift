@@ -1,5 +1,5 @@
-// Where a worker's lanes add their quantised gradients. Integer addition does not know an order, so the threads need
-// only keep out of one another's way.
+// Where a worker's lanes add their quantised gradients. Integer addition is associative, so the order of the lanes does
+// not matter; the threads need only exclude one another.
 import CKernels
 import Shared
 import Synchronization
@@ -30,7 +30,7 @@ public struct NonFiniteGradient: Hashable, Sendable {
 
 /// The partial sum of one worker for one attempt of a step. Lane threads share it.
 public final class GradientAccumulator: Sendable {
-  /// What distinguishes one attempt of a step from another.
+  /// Identifies one attempt of a step.
   public struct Attempt: Sendable {
     public let seed: UInt64
     public let step: UInt64
@@ -47,11 +47,11 @@ public final class GradientAccumulator: Sendable {
   private struct Findings {
     var exponent: Int32?
     var nonFiniteLanes: [UInt32] = []
-    /// What the sums hold is of an attempt before: the first lane writes, so that nobody need clear them.
+    /// The sums still hold an earlier attempt. The first lane overwrites them, so nobody has to clear them.
     var isStale = false
   }
 
-  /// A tensor's elements in the gradient vector, and the lock under which they are added to.
+  /// A tensor's range in the gradient vector, and the lock that guards its sums.
   private final class Slot: Sendable {
     let range: Range<Int>
     let findings = Mutex(Findings())
@@ -59,7 +59,8 @@ public final class GradientAccumulator: Sendable {
     init(_ range: Range<Int>) { self.range = range }
   }
 
-  /// Values that one thread quantises at a time, and of a tensor whose sums have left the caches when they are read.
+  /// Values that one thread quantises at a time. Sums of a larger tensor have left the caches by the time they are
+  /// read.
   private static let piece = 1 << 16
   private static let large = 1 << 19
 
@@ -95,8 +96,8 @@ public final class GradientAccumulator: Sendable {
   /// A tensor's elements in `partial.gradients`.
   public func range(tensor: Int) -> Range<Int> { slots[tensor].range }
 
-  /// Begins anew, for another attempt. No lane may be running. What a tensor's sums were stays there until a lane adds
-  /// to it, or none is expected.
+  /// Starts another attempt. No lane may be running. A tensor's old sums stay until a lane overwrites them, or until no
+  /// lane is expected.
   public func reset() {
     buckets.reset()
     for slot in slots { slot.findings.withLock { $0 = Findings(isStale: true) } }
@@ -104,7 +105,7 @@ public final class GradientAccumulator: Sendable {
     statisticsLock.withLock { $0 = [] }
   }
 
-  /// So many lanes add to the present attempt, those that have done so included.
+  /// Sets how many lanes add to the present attempt, including those that already have.
   public func expect(lanes: Int) {
     if lanes == 0 {
       for slot in slots {
@@ -118,16 +119,16 @@ public final class GradientAccumulator: Sendable {
     buckets.expect(lanes: lanes)
   }
 
-  /// The buckets whose sums became complete since the last call: all expected lanes have added all of their tensors.
+  /// The buckets that were completed since the last call: all expected lanes have added all of their tensors.
   public func takeCompleteBuckets() -> [Int] { buckets.takeReady() }
 
   /// Quantises a lane's gradient of a tensor and adds it: `q = ⌊g / 2^exponent + u⌋`, u uniform in [0, 1), keyed by
   /// (seed, step, lane, tensor, element). A repeated attempt draws the same u. Elements that are not finite or beyond
-  /// the overflow limit add nothing, and are found in `raised` and `nonFinite`.
+  /// the overflow limit add nothing, and are reported by `nonFinite` and `raised`.
   /// - Parameters:
   ///   - gradient: the elements in checkpoint order.
-  ///   - sharing: calls its second argument with each number below the first, on as many threads as it likes.
-  /// - Returns: whether that completed a bucket.
+  ///   - sharing: a parallel loop: calls its second argument with each number below the first, on any threads.
+  /// - Returns: whether this completed a bucket.
   @discardableResult
   public func add(
     tensor: Int, lane: Int, gradient: UnsafeBufferPointer<Float>, in attempt: Attempt,
@@ -140,7 +141,7 @@ public final class GradientAccumulator: Sendable {
     guard let source = gradient.baseAddress, !gradient.isEmpty else { return buckets.added(tensor) }
     let exponent = attempt.exponents[tensor]
     let limit = GradientScale.overflowLimit(lanes: laneCount)
-    // Counters have 32 bits for the step; what is beyond changes the key.
+    // The counter has 32 bits for the step; the higher bits go into the key.
     let key = Philox.key(seed: attempt.seed, .quantisation) &+ (attempt.step >> 32) &* 0x9E37_79B9_7F4A_7C15
     let quantiser = tamring_ring_quantiser(
       inverse_scale: GradientScale.power(-Int(exponent)), limit: Double(limit), key: key, tensor: UInt32(tensor),
@@ -169,7 +170,7 @@ public final class GradientAccumulator: Sendable {
     return buckets.added(tensor)
   }
 
-  /// The same, of gradients that lie in a storage.
+  /// Adds a gradient that lies in a storage.
   public func add(tensor: Int, lane: Int, gradient: FloatStorage, at offset: Int = 0, in attempt: Attempt) {
     let count = slots[tensor].range.count
     precondition(offset >= 0 && offset <= gradient.count - count, "offset \(offset) of \(gradient.count)")
@@ -178,8 +179,8 @@ public final class GradientAccumulator: Sendable {
       in: attempt)
   }
 
-  /// Adds fixed-point statistics of a lane from index `offset` on; a nil (see `FixedPoint.encode`) is reported as not
-  /// finite and adds nothing.
+  /// Adds a lane's fixed-point statistics from index `offset` on. A nil (see `FixedPoint.encode`) adds nothing and is
+  /// reported as not finite.
   public func addStatistics(_ values: [Int64?], at offset: Int, lane: Int) {
     precondition(offset >= 0 && offset + values.count <= partial.statistics.count, "statistics from \(offset)")
     statisticsLock.withLock { lanes in
@@ -200,7 +201,7 @@ public final class GradientAccumulator: Sendable {
     }
   }
 
-  /// Where values that are not finite were met, by tensor and lane.
+  /// The tensors and lanes that had values that are not finite.
   public var nonFinite: [NonFiniteGradient] {
     var found: [NonFiniteGradient] = []
     for (tensor, slot) in slots.enumerated() {

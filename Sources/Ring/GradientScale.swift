@@ -2,19 +2,20 @@
 import CKernels
 import Shared
 
-/// The rules for a tensor's scale 2^exponent. Every rank must come to the same exponents, so nothing here rounds twice
-/// or asks the mathematics library for a logarithm.
+/// The rules for a tensor's scale 2^exponent. Every rank must compute the same exponents, so nothing here rounds twice
+/// or calls the C library's logarithm.
 public enum GradientScale {
   /// The exponent of a tensor without history.
   public static let initialExponent: Int32 = -24
 
   /// `round(log2(max(R, 2^-30))) − gradientBits`.
-  /// - Parameter rootMeanSquare: R, of the last committed step's sum, rescaled to a full batch; nil without history.
+  /// - Parameter rootMeanSquare: R, the RMS of the last committed step's sum, rescaled to a full batch; nil without
+  ///   history.
   public static func exponent(rootMeanSquare: Double?, gradientBits: Int) -> Int32 {
     guard let rootMeanSquare else { return initialExponent }
     precondition(rootMeanSquare.isFinite && rootMeanSquare >= 0, "an RMS of \(rootMeanSquare)")
     let floored = max(rootMeanSquare, 0x1p-30)
-    // The smallest double above the square root of two: a significand from there on is nearer to the next power.
+    // The smallest double above √2: from there on, a significand is nearer to the next power of two.
     let up = floored.significand >= 0x1.6a09e667f3bcdp0
     return Int32(Int(floored.exponent) + (up ? 1 : 0) - gradientBits)
   }
@@ -39,7 +40,7 @@ public enum GradientScale {
   /// The RMS of a tensor's reduced sum, rescaled to a full batch; 0 for an empty tensor.
   /// - Parameters:
   ///   - range: the tensor's elements in `sum`.
-  ///   - exponent: what the sum was quantised with.
+  ///   - exponent: the exponent that the sum was quantised with.
   ///   - fullClips: clips of a full step; `clips`: those of this one.
   public static func rootMeanSquare(
     of sum: AlignedStorage<Int32>, _ range: Range<Int>, exponent: Int32, fullClips: Int, clips: Int
@@ -79,6 +80,6 @@ public enum FixedPoint {
     return Int64(scaled)
   }
 
-  /// The number that a sum stands for.
+  /// Converts a sum back to a number.
   public static func decode(_ sum: Int64) -> Double { Double(sum) * 0x1p-32 }
 }

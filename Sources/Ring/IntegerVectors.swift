@@ -1,4 +1,4 @@
-// What is reduced: the quantised gradients and the fixed-point statistics.
+// The vectors that the ring reduces: quantised gradients and fixed-point statistics.
 import CKernels
 import Shared
 import Synchronization
@@ -7,12 +7,12 @@ import Synchronization
 public final class IntegerVectors: Sendable {
   public let gradients: AlignedStorage<Int32>
   public let statistics: AlignedStorage<Int64>
-  /// Where a neighbour on this machine can read them; nil if they are nobody else's to read.
+  /// The segment in which a neighbour on this machine can read both vectors; nil if they are private.
   let segment: MemorySegment?
 
   /// - Parameters:
-  ///   - gradientCount: in elements, as the statistics; 0 is allowed.
-  ///   - shared: in memory that other processes can read, where the system has it.
+  ///   - gradientCount: elements; 0 is allowed, here and for the statistics.
+  ///   - shared: whether to use memory that other processes can read, if the system has it.
   public init(gradientCount: Int, statisticCount: Int, shared: Bool = false) {
     let layout = SegmentLayout(gradientCount: gradientCount, statisticCount: statisticCount)
     segment = shared ? MemorySegment.create(bytes: layout.bytes) : nil
@@ -30,7 +30,7 @@ public final class IntegerVectors: Sendable {
     statistics.zero()
   }
 
-  /// Values of the gradients' blocks that are digested each for itself.
+  /// Gradients per block; each block is hashed independently.
   private static let block = 1 << 18
 
   private var blocks: Int { (gradients.count + Self.block - 1) / Self.block }
@@ -39,11 +39,11 @@ public final class IntegerVectors: Sendable {
     index * Self.block..<min((index + 1) * Self.block, gradients.count)
   }
 
-  /// What a ballot says of sums, from one pass over memory.
-  /// - Parameter hands: threads to work on.
-  public func digestAndChecksum(hands: Int = 1) -> (digest: Digest128, linearChecksum: UInt64) {
+  /// The digest and the checksum that a ballot carries, in one pass over memory.
+  /// - Parameter threads: how many threads may share the work.
+  public func digestAndChecksum(threads: Int = 1) -> (digest: Digest128, linearChecksum: UInt64) {
     let sum = Atomic<UInt64>(0)
-    let digest = digest(hands: hands) { sum.wrappingAdd(checksum($0), ordering: .relaxed) }
+    let digest = digest(threads: threads) { sum.wrappingAdd(checksum($0), ordering: .relaxed) }
     return unsafe (
       digest, sum.load(ordering: .relaxed) &+ tamring_ring_checksum64(statistics.base, statistics.count)
     )
@@ -51,12 +51,12 @@ public final class IntegerVectors: Sendable {
 
   /// XXH3-128 over the XXH3-128 of each block of 2^18 gradients, then over the statistics.
   /// - Parameters:
-  ///   - hands: threads to work on.
-  ///   - also: is called with each block while it is in the caches.
-  public func digest(hands: Int = 1, also: (Range<Int>) -> Void = { _ in }) -> Digest128 {
+  ///   - threads: how many may share the work.
+  ///   - also: called with each block while it is in the caches.
+  public func digest(threads: Int = 1, also: (Range<Int>) -> Void = { _ in }) -> Digest128 {
     var digests = [Digest128](repeating: Digest128(high: 0, low: 0), count: blocks)
     unsafe digests.withUnsafeMutableBufferPointer { digests in
-      Hands.share(blocks, among: hands) { index, _ in
+      Parallel.forEach(blocks, threads: threads) { index, _ in
         let values = unsafe UnsafeMutableBufferPointer(rebasing: gradients.buffer[block(index)])
         unsafe digests[index] = Digest128(of: UnsafeRawBufferPointer(values))
         also(block(index))
@@ -71,10 +71,10 @@ public final class IntegerVectors: Sendable {
   }
 
   /// `Σ rᵢ·xᵢ mod 2^64`, rᵢ fixed odd numbers: the checksums of partials add up to the checksum of their sum.
-  /// - Parameter hands: threads to work on.
-  public func linearChecksum(hands: Int = 1) -> UInt64 {
+  /// - Parameter threads: how many threads may share the work.
+  public func linearChecksum(threads: Int = 1) -> UInt64 {
     let sum = Atomic<UInt64>(0)
-    Hands.share(blocks, among: hands) { index, _ in
+    Parallel.forEach(blocks, threads: threads) { index, _ in
       sum.wrappingAdd(checksum(block(index)), ordering: .relaxed)
     }
     return unsafe sum.load(ordering: .relaxed) &+ tamring_ring_checksum64(statistics.base, statistics.count)

@@ -1,4 +1,4 @@
-// Which lanes of a step a rank has covered.
+// The set of lanes of a step that a rank has covered.
 
 /// A set of lane numbers, as a bitmap.
 public struct LaneSet: Hashable, Sendable {

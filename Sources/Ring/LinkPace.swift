@@ -1,22 +1,22 @@
-// Whether a link gains by compression: tried both ways, and decided by what was measured.
+// Decides whether a link gains by compression, by measuring both ways.
 import Shared
 
-/// How fast values come through a link to the right, and with it the choice whether to compress.
+/// The throughput of the link to the right neighbour, and the choice whether to compress that follows from it.
 ///
-/// A link that waits for the wire gains by fewer bytes, one that waits for the processor by fewer instructions; which
-/// it is shows only in how long the values take, from the first chunk's encoding to the last acknowledgement.
+/// A network-bound link gains by fewer bytes, a CPU-bound one by fewer instructions. Only the elapsed time, from the
+/// first chunk's encoding to the last acknowledgement, shows which it is.
 public struct LinkPace {
-  /// What came of the trials, in bytes of values a second.
+  /// The result of the trials, in bytes of values per second.
   public struct Choice: Hashable, Sendable {
     public let compressed: Double
     public let plain: Double
     public var compresses: Bool { compressed >= plain }
   }
 
-  /// Steps that are tried each way, and steps until it is tried again.
+  /// Steps measured each way, and steps until the next measurement.
   private static let trials = 3
   private static let interval = 1000
-  /// What is smaller says more about latency than about the link.
+  /// Smaller exchanges measure latency rather than throughput.
   private static let enough = 1 << 18
 
   private let setting: ExchangeRecipe.Codec
@@ -29,7 +29,7 @@ public struct LinkPace {
 
   init(_ setting: ExchangeRecipe.Codec) { self.setting = setting }
 
-  /// Whether the chunks of the present step are to be compressed; else they are in 16 bits, or as they are.
+  /// Whether to compress the chunks of the present step. Otherwise they are sent in 16 bits, or stored.
   var compresses: Bool {
     switch setting {
     case .lz4: true
@@ -38,23 +38,23 @@ public struct LinkPace {
     }
   }
 
-  /// What they are to be encoded as, where that makes them smaller.
+  /// The encoding to use if it makes a chunk smaller.
   var encoding: ChunkEncoding { setting == .none ? .stored : compresses ? .lz4 : .short }
 
   private var isTrial: Bool { choice == nil || steps >= Self.interval }
 
-  /// Chunks are waiting for the link.
+  /// Starts the clock: chunks are waiting for the link.
   mutating func begins(_ now: ContinuousClock.Instant) { busySince = busySince ?? now }
 
   mutating func encoded(_ count: Int) { bytes += count }
 
-  /// All that was to be sent has been acknowledged.
+  /// Stops the clock: everything that was sent has been acknowledged.
   mutating func rests(_ now: ContinuousClock.Instant) {
     if let since = busySince { busy += now - since }
     busySince = nil
   }
 
-  /// A step is over. Its last acknowledgements may still be on their way: they count for it up to now.
+  /// Ends a step. Acknowledgements still in flight count for it up to now.
   mutating func endStep(_ now: ContinuousClock.Instant) {
     rests(now)
     defer { (busy, bytes) = (.zero, 0) }

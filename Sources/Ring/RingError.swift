@@ -1,7 +1,7 @@
-// What the ring reports when a peer sends what no correct peer can send.
+// The error for frames that no correct peer can send.
 import Shared
 
-/// A failure of the exchange. Lost, repeated and damaged frames are not failures: the link mends them.
+/// A failure of the exchange. Lost, duplicate and damaged frames are not failures: the link recovers from them.
 public struct RingError: Failure, Equatable {
   public let status: ExitStatus
   public let description: String

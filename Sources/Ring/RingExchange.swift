@@ -1,30 +1,30 @@
-// One attempt of one step: chunks and ballots through the ring. Knows nothing of links, time or the network.
+// One attempt of one step: moves chunks and ballots through the ring. It knows nothing of links, time or the network.
 import Foundation
 import Shared
 
-/// The reduction of one (generation, step, attempt), as one position runs it.
+/// The all-reduce of one (generation, step, attempt) at one position.
 ///
-/// The partials are read, never written; the sums are written piece by piece. A chunk goes on as soon as it is added.
+/// It only reads the partials, and writes the sums chunk by chunk. A chunk is forwarded as soon as it is added.
 final class RingExchange {
   private struct Bucket {
     var started = false
-    /// The next chunk of each hop: frames of a hop come in order.
+    /// The next chunk of each hop; the frames of a hop arrive in order.
     var nextChunk: [Int]
-    /// Chunks of each hop that have not been merged.
+    /// How many chunks of each hop are not merged yet.
     var missing: [Int]
-    /// Frames that came before the bucket was started.
+    /// Frames that arrived before the bucket was started.
     var held: [Arrival] = []
 
     var isDone: Bool { started && missing.allSatisfy { $0 == 0 } }
   }
 
   private enum Outgoing {
-    /// Encoded when it is asked for.
+    /// A chunk, encoded only when it is sent.
     case chunk(Frame)
     case frame(FrameBytes)
   }
 
-  /// A frame that came.
+  /// A received frame.
   struct Arrival {
     let frame: Frame
     let payload: Data
@@ -41,7 +41,7 @@ final class RingExchange {
   private var outgoing = FIFO<Outgoing>()
   private var ballots: [Ballot?]
   private var unfinished: Int
-  /// Bytes of the chunks sent, before encoding and after.
+  /// Bytes of the chunks sent, before and after encoding.
   private(set) var rawBytes = 0
   private(set) var encodedBytes = 0
 
@@ -79,7 +79,7 @@ final class RingExchange {
     return cast.count == ballots.count ? cast : nil
   }
 
-  /// The partials of this bucket are complete: send the own segment, and take what was held.
+  /// Starts a bucket whose partials are complete: sends this position's segment, and merges the frames held back.
   func start(_ bucket: Int) throws {
     precondition(!buckets[bucket].started, "bucket \(bucket) was started twice")
     buckets[bucket].started = true
@@ -101,7 +101,7 @@ final class RingExchange {
     try merge(held)
   }
 
-  /// Casts the own ballot. Only once all buckets are reduced.
+  /// Casts this position's ballot. Call it only when all buckets are reduced.
   func offer(_ ballot: Ballot) {
     precondition(isReduced, "a ballot before the sum is complete")
     precondition(ballots[plan.position] == nil, "two ballots of one attempt")
@@ -109,8 +109,8 @@ final class RingExchange {
     if plan.size > 1 { sendBallot(ballot, hop: 0) }
   }
 
-  /// Takes frames of this key, in the order in which they came.
-  /// - Throws: `RingError` if no correct neighbour can have sent them.
+  /// Processes frames of this step and attempt, in the order of arrival.
+  /// - Throws: `RingError` if no correct neighbour can have sent one of them.
   func receive(_ arrivals: [Arrival]) throws {
     var chunks: [Arrival] = []
     for arrival in arrivals {
@@ -135,11 +135,11 @@ final class RingExchange {
     try merge(chunks)
   }
 
-  /// The next frames for the right neighbour, not yet sealed: as many as can be encoded at once, at most `limit`.
+  /// The next frames for the right neighbour, not yet sealed: as many as can be encoded in parallel, at most `limit`.
   func nextFrames(limit: Int, as encoding: ChunkEncoding) -> [FrameBytes] {
     var frames: [FrameBytes?] = []
     var chunks: [(place: Int, frame: Frame, storage: AlignedStorage<UInt8>?)] = []
-    while frames.count < min(limit, tools.hands), let next = outgoing.removeFirst() {
+    while frames.count < min(limit, tools.threads), let next = outgoing.removeFirst() {
       switch next {
       case .frame(let bytes): frames.append(bytes)
       case .chunk(let frame):
@@ -153,7 +153,7 @@ final class RingExchange {
       }
     }
     unsafe frames.withUnsafeMutableBufferPointer { frames in
-      tools.share(chunks.count) { index, codec in
+      tools.forEach(chunks.count) { index, codec in
         let (place, frame, storage) = chunks[index]
         unsafe frames[place] = encode(frame, as: encoding, in: storage, codec)
       }
@@ -162,7 +162,8 @@ final class RingExchange {
     return frames.compactMap { $0 }
   }
 
-  /// The first bucket that is not reduced, the first of its hops with a chunk missing, and the position awaited.
+  /// What the exchange waits for: the first bucket that is not reduced, its first hop that lacks a chunk, and the
+  /// position that has to send it.
   var waiting: RingProgress.Waiting {
     if let bucket = buckets.firstIndex(where: { !$0.isDone }) {
       let hop = buckets[bucket].missing.firstIndex { $0 > 0 } ?? 0
@@ -183,9 +184,9 @@ final class RingExchange {
           chunk: UInt32(index), valueCount: UInt32(range.count))))
   }
 
-  /// Adds chunks that are next in turn, which touch different values, and sends on what goes on.
+  /// Adds the next chunks, which touch disjoint values, and queues those that travel on.
   private func merge(_ chunks: [Arrival]) throws {
-    // One hop's chunk is added to what the hop before it left there.
+    // A chunk must not be added before the same chunk of the previous hop.
     var rest = chunks[...]
     while let first = rest.first {
       let together = rest.prefix { $0.frame.bucket == first.frame.bucket && $0.frame.hop == first.frame.hop }
@@ -193,9 +194,10 @@ final class RingExchange {
       let batch = Array(together)
       var isMerged = [Bool](repeating: false, count: batch.count)
       unsafe isMerged.withUnsafeMutableBufferPointer { isMerged in
-        tools.share(batch.count) { index, codec in unsafe isMerged[index] = decode(batch[index], codec) }
+        tools.forEach(batch.count) { index, codec in unsafe isMerged[index] = decode(batch[index], codec) }
       }
-      // A neighbour that aborted its ring may have written in what was read: this attempt ends nowhere.
+      // If the neighbour aborted its ring, it may have overwritten what was read. Then this attempt must never
+      // complete.
       if batch.contains(where: { $0.frame.encoding == .inMemory }), tools.left?.isOf(generation) == false { return }
       for (arrival, isMerged) in zip(batch, isMerged) {
         guard isMerged else { throw violation(arrival.frame, "cannot be decoded") }
@@ -208,10 +210,10 @@ final class RingExchange {
     let frame = arrival.frame
     let bucket = Int(frame.bucket)
     let hop = Int(frame.hop)
-    // What is a sum and was not compressed is lent from the sums, or read in them.
+    // Send an uncompressed sum without a copy: lend it to the transport, or let the neighbour read it in place.
     let isLent = !plan.isWhole(bucket) && [.stored, .inMemory].contains(frame.encoding)
     if !isLent && plan.isForwarded(hop: hop, of: bucket) {
-      // Nothing is compressed again.
+      // The all-gather forwards chunks as they came, without compressing them again.
       var forwarded = frame
       forwarded.hop += 1
       let bytes = unsafe arrival.payload.withUnsafeBytes { payload in
@@ -227,7 +229,7 @@ final class RingExchange {
     if buckets[bucket].isDone { unfinished -= 1 }
   }
 
-  /// Any thread.
+  /// May run on any thread.
   private func decode(_ arrival: Arrival, _ codec: ChunkCodec) -> Bool {
     Int(arrival.frame.bucket) == plan.statisticsBucket
       ? decode(arrival, codec, into: sums.statistics, adding: partials.statistics)
@@ -242,9 +244,10 @@ final class RingExchange {
     let bucket = Int(frame.bucket)
     let range = plan.chunk(Int(frame.chunk), of: plan.received(hop: hop, of: bucket))
     let target = unsafe UnsafeMutableBufferPointer(rebasing: sums.buffer[range])
-    // A bucket that goes round whole is added up here, one that is cut on its way.
+    // In a bucket that travels whole, every position adds all partials; in a segmented one, the chunk collects them on
+    // its way.
     let earlier = plan.isWhole(bucket) && hop > 0 ? sums : partials
-    // Between two ranks nothing is sent on; sums larger than the caches would only drive other things out of them.
+    // With two ranks nothing is forwarded, so sums larger than the caches would only evict other data.
     let isLast = plan.size == 2 && sums.count * MemoryLayout<Value>.size > 16 << 20
     let addend = unsafe plan.isAdded(hop: hop) ? UnsafePointer(earlier.base + range.lowerBound) : nil
     if frame.encoding == .inMemory {
@@ -257,7 +260,7 @@ final class RingExchange {
     }
   }
 
-  /// Any thread.
+  /// May run on any thread.
   private func encode(
     _ frame: Frame, as encoding: ChunkEncoding, in storage: AlignedStorage<UInt8>?, _ codec: ChunkCodec
   ) -> FrameBytes {
@@ -267,7 +270,7 @@ final class RingExchange {
       : encode(frame, source.gradients, as: encoding, in: storage, codec)
   }
 
-  /// - Parameter storage: nil where nothing is to be copied.
+  /// - Parameter storage: nil if nothing has to be copied.
   private func encode<Value: ReducibleInteger>(
     _ frame: Frame, _ source: AlignedStorage<Value>, as encoding: ChunkEncoding, in storage: AlignedStorage<UInt8>?,
     _ codec: ChunkCodec
@@ -285,7 +288,7 @@ final class RingExchange {
     }
   }
 
-  /// Of the chunk's values.
+  /// The range of the chunk's values.
   private func rawBytes(of frame: Frame) -> Int {
     Int(frame.valueCount) * (Int(frame.bucket) == plan.statisticsBucket ? 8 : 4)
   }

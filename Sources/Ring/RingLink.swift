@@ -1,7 +1,7 @@
-// Reliable, ordered delivery from one position to the next, over a transport that may lose, repeat, damage or reorder
-// frames: numbers, cumulative acknowledgements, a sliding window, and going back to the oldest frame that is missing.
+// Reliable, ordered delivery from one position to the next, over a transport that may lose, duplicate, damage or
+// reorder frames: sequence numbers, cumulative acknowledgements, a sliding window and go-back-N retransmission.
 
-/// The sending half, towards the right neighbour. Keeps each frame until it is acknowledged.
+/// The sending half, towards the right neighbour. It keeps each frame until it is acknowledged.
 struct LinkSender {
   private let window: Int
   private let windowBytes: Int
@@ -10,13 +10,13 @@ struct LinkSender {
   private var unacknowledgedBytes = 0
   /// The number of the oldest unacknowledged frame.
   private var oldest: UInt64 = 0
-  /// How many of the unacknowledged frames have been sent since the last going back.
+  /// How many of the unacknowledged frames have been sent since the last go-back.
   private var cursor = 0
   private var patience: Duration
   private var deadlineOfOldest: ContinuousClock.Instant?
-  /// Since when nothing more was acknowledged; nil where nothing that was sent is outstanding.
+  /// The time of the last acknowledgement of progress; nil if no sent frame is outstanding.
   private(set) var waitingSince: ContinuousClock.Instant?
-  /// Frames numbered below this were sent before.
+  /// Frames below this number have been sent before, so sending them is a retransmission.
   private var highestSent: UInt64 = 0
   private(set) var resent = 0
 
@@ -27,12 +27,12 @@ struct LinkSender {
     patience = resendAfter
   }
 
-  /// How many frames may be appended.
+  /// How many more frames may be queued.
   var room: Int { unacknowledgedBytes >= windowBytes ? 0 : max(0, window - unacknowledged.count) }
-  /// Whether `next` has something: what lies beyond the window waits for acknowledgements.
+  /// Whether `next` would return a frame; frames beyond the window wait for acknowledgements.
   var hasUnsent: Bool { cursor < min(window, unacknowledged.count) }
   var isIdle: Bool { unacknowledged.isEmpty }
-  /// When to ask for the next frame even if nothing happens.
+  /// When to call `next` even if nothing happens: the retransmission deadline.
   var deadline: ContinuousClock.Instant? { deadlineOfOldest }
 
   /// Numbers, seals and queues a frame.
@@ -42,7 +42,7 @@ struct LinkSender {
     unacknowledgedBytes += frame.count
   }
 
-  /// The next frame to put on the wire, if any.
+  /// The next frame to send, if any.
   mutating func next(now: ContinuousClock.Instant) -> FrameBytes? {
     if let deadline = deadlineOfOldest, now >= deadline {
       cursor = 0
@@ -58,8 +58,8 @@ struct LinkSender {
     return frame
   }
 
-  /// All frames below `sequence` have arrived; with `refused`, the one of that number has not. Those that are not needed
-  /// any more go to `done`.
+  /// Processes an acknowledgement: all frames below `sequence` have arrived; with `refused`, frame `sequence` has not.
+  /// `done` receives the frames that are no longer needed.
   mutating func acknowledge(
     _ sequence: UInt64, refused: Bool, now: ContinuousClock.Instant, done: (FrameBytes) -> Void
   ) {
@@ -86,16 +86,16 @@ struct LinkReceiver {
     /// The next frame in order.
     case deliver
     case duplicate
-    /// One before it is missing.
+    /// A frame before it is missing.
     case gap
   }
 
-  /// The number of the next frame in order: all below have been delivered.
+  /// The number of the next frame in order; all frames below it have been delivered.
   private(set) var expected: UInt64 = 0
   private var lastSeen: UInt64 = 0
   private var acknowledgementDue = false
   private var refusalDue = false
-  /// A refusal of `expected` has gone out, and the left neighbour has not gone back since.
+  /// A refusal of `expected` has been sent, and the left neighbour has not gone back yet.
   private var refused = false
 
   mutating func arrived(_ sequence: UInt64) -> Arrival {
@@ -123,7 +123,7 @@ struct LinkReceiver {
     refused = true
   }
 
-  /// What to answer now, if anything is due.
+  /// The acknowledgement to send now, if one is due.
   mutating func answer() -> (kind: Frame.Kind, sequence: UInt64)? {
     guard acknowledgementDue || refusalDue else { return nil }
     defer {

@@ -1,22 +1,22 @@
-// Who sends which piece of which vector when: pure arithmetic on positions, buckets, segments, hops and chunks.
+// Who sends which part of which vector when: pure arithmetic on positions, buckets, segments, hops and chunks.
 import Shared
 
-/// What can be tuned. All ranks of a generation use the same.
+/// The tunable parameters. All ranks of a generation use the same values.
 public struct RingSettings: Hashable, Sendable {
-  /// Int32 values of a bucket, but for smaller ones at the front; 2^20 are 4 MiB.
+  /// Int32 values per bucket, except for the smaller ones at the front; 2^20 are 4 MiB.
   public var bucketValues = 1 << 20
-  /// Values of a chunk, at most 65,536; one chunk is one frame.
+  /// Values per chunk, at most 65,536; one chunk is one frame.
   public var chunkValues = 1 << 16
-  /// A bucket of at most this many values goes round whole: half the hops, for a little more on the wire.
+  /// A bucket of at most this many values travels whole: half the hops, for a few more bytes on the wire.
   public var wholeValues = 4096
-  /// Frames that may be on their way without acknowledgement.
+  /// Frames that may be in flight without acknowledgement.
   public var window = 32
-  /// No more are begun while these have this many bytes: enough for 10 Gbit/s over 0.8 ms, and little enough to stay in
-  /// a core's cache from the encoder to the socket.
+  /// Bytes that may be in flight without acknowledgement: enough for 10 Gbit/s over 0.8 ms, and few enough to stay in a
+  /// core's cache from the encoder to the socket.
   public var windowBytes = 1 << 20
-  /// Without an acknowledgement for this long, frames are sent again; doubled each time, up to 8 s.
+  /// The retransmission timeout, doubled each time up to 8 s.
   public var resendAfter = Duration.seconds(1)
-  /// It never changes the sums: each frame says how it is to be read.
+  /// How chunks are encoded. This never changes the sums: each frame names its own encoding.
   public var codec = ExchangeRecipe.Codec.auto
 
   public init() {}
@@ -27,8 +27,9 @@ public struct RingSettings: Hashable, Sendable {
 /// Each bucket is cut into R segments. At hop h, position p sends segment (p − h) mod R to p + 1 and receives
 /// segment (p − h − 1) mod R from p − 1; after hop R−2 it holds the complete sum of segment (p + 1) mod R.
 ///
-/// A bucket may instead go round whole, in R−1 hops: each position's partial comes by all others, which add it up. So
-/// do small ones, where the hops' latency is what costs; and between two positions all, as that is no more bytes.
+/// A bucket may instead travel whole, in R−1 hops: each position's partial passes all others, and each adds it up.
+/// Small buckets do so, because there the latency of the hops dominates; with two positions all do, at no cost in
+/// bytes.
 ///
 /// **Source:** Patarasuk and Yuan, "Bandwidth optimal all-reduce algorithms for clusters of workstations", 2009.
 public struct RingPlan: Hashable, Sendable {
@@ -36,7 +37,7 @@ public struct RingPlan: Hashable, Sendable {
   public let size: Int
   /// p in 0..<R.
   public let position: Int
-  /// Each bucket's elements: of the gradients, and last, of the statistics.
+  /// The range of each bucket: in the gradients, and for the last one in the statistics.
   public let buckets: [Range<Int>]
   let chunkValues: Int
   private let wholeValues: Int
@@ -53,8 +54,9 @@ public struct RingPlan: Hashable, Sendable {
     precondition(buckets.count <= Int(UInt16.max), "\(buckets.count) buckets; make them larger")
   }
 
-  /// How gradients are cut. The first layers' are complete last, when all others have gone round already: so that little
-  /// is left to do then, buckets begin small, and each is as large as all before it, up to the size that is wanted.
+  /// Divides the gradients into buckets. Those of the first layers complete last, when all others have been reduced. So
+  /// that little remains to be done then, buckets begin small, and each is as large as all before it, up to the full
+  /// size.
   static func buckets(of count: Int, _ bucketValues: Int) -> [Range<Int>] {
     var buckets: [Range<Int>] = []
     var first = 0

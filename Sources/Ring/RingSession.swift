@@ -1,16 +1,16 @@
-// What a worker's event loop talks to: one generation's links and the exchange of the step in flight. It opens no
-// socket and reads no clock.
+// The ring of one generation, as a worker's event loop uses it: the links, and the exchange of the step in flight. It
+// opens no socket and reads no clock.
 import Foundation
 import Shared
 
-/// Where an exchange stands, for diagnosis.
+/// What an exchange waits for, for diagnosis.
 public struct RingProgress: Hashable, Sendable {
   public enum Waiting: Hashable, Sendable {
     case nothing
-    /// For the own lanes to complete a bucket's partials.
+    /// This worker's lanes have to complete a bucket's partials.
     case start(bucket: Int)
     case chunk(bucket: Int, hop: Int, position: Int)
-    /// For a ballot; the own one, if the position is.
+    /// A ballot is missing, possibly this position's own.
     case ballot(position: Int)
   }
 
@@ -19,33 +19,30 @@ public struct RingProgress: Hashable, Sendable {
   public let waiting: Waiting
 }
 
-/// What went over the links of a generation so far.
+/// Traffic over the links of a generation so far.
 public struct RingCounters: Hashable, Sendable {
-  /// Bytes handed to the transport and taken from it, acknowledgements and repetitions included.
+  /// Bytes given to and received from the transport, including acknowledgements and retransmissions.
   public var bytesSent = 0
   public var bytesReceived = 0
-  /// Bytes of the chunks sent, before encoding and after (headers included, repetitions not): their quotient is the
-  /// compression ratio.
+  /// Bytes of the chunks sent, before and after encoding, with headers but without retransmissions. Their quotient is
+  /// the compression ratio.
   public var rawBytes = 0
   public var encodedBytes = 0
   public var framesResent = 0
   public var damagedFrames = 0
-  public var duplicateFrames = 0
-  /// Frames that came after one that is missing.
-  public var framesOutOfOrder = 0
-  /// Frames of another generation, and of steps or attempts that are over.
+  /// Frames of another generation, and of earlier steps or attempts.
   public var foreignFrames = 0
   public var staleFrames = 0
-  /// Frames of a step or attempt that has not begun here; they are kept.
+  /// Frames of a step or attempt that has not begun here. They are kept until it does.
   public var earlyFrames = 0
 
   public init() {}
 }
 
-/// A ring of one generation as one position sees it.
+/// The ring of one generation, at one position.
 ///
-/// The caller's loop: hand over what arrived (`receiveFromLeft`, `receiveFromRight`), then take what is to be sent
-/// (`nextToRight`, `nextToLeft`) until both are nil; wake again for input or at `deadline`. One thread at a time.
+/// The caller's loop passes in what arrived (`receiveFromLeft`, `receiveFromRight`), sends what `nextToRight` and
+/// `nextToLeft` return until both return nil, and wakes again for input or at `deadline`. One thread at a time.
 public final class RingSession {
   public let generation: UInt32
   public let plan: RingPlan
@@ -54,15 +51,15 @@ public final class RingSession {
   private var sender: LinkSender
   private var receiver = LinkReceiver()
   private var exchange: RingExchange?
-  /// The newest attempt that was begun.
+  /// The newest attempt that has begun.
   private var newest: (step: UInt64, attempt: UInt8)?
   private var early: [RingExchange.Arrival] = []
   private var counted = RingCounters()
-  /// The segments that the right neighbour was last told of, and how often it was told of any.
-  private var offer: NeighbourMemory.Offer?
+  /// The segments last offered to the right neighbour, and the number of offers so far.
+  private var offer: SharedMemoryTransport.Offer?
   private var offers: UInt32 = 0
   private var segments: [MemorySegment] = []
-  /// The newest of the left neighbour's offers, if it can be read; else 0.
+  /// The number of the left neighbour's newest offer, if its memory could be mapped; else 0.
   private var taken: UInt32 = 0
   private var isAborted = false
 
@@ -77,19 +74,19 @@ public final class RingSession {
 
   // MARK: The step
 
-  /// Begins an attempt, which must be newer than the last. Buckets are started one by one, as their partials are
+  /// Begins an attempt, which must be newer than the last. The caller starts each bucket when its partials are
   /// complete.
   /// - Parameters:
-  ///   - partials: the own partial sum; read until the ballots are complete, or the ring is aborted. If both vectors
-  ///     are in shared memory, the right neighbour may read them there.
-  ///   - sums: receives the reduced sum; complete once `isReduced`. It is lent to the transport, so it must stay as it is
-  ///     until all others have their sums, which complete ballots show.
-  /// - Throws: `RingError` for an impossible frame that came early.
+  ///   - partials: this position's partial sum, read until the ballots are complete or the ring is aborted. If both
+  ///     vectors are in shared memory, the right neighbour may read them there.
+  ///   - sums: receives the reduced sum, complete when `isReduced`. It is lent to the transport, so it must not change
+  ///     until all other positions have their sums, as a complete set of ballots shows.
+  /// - Throws: `RingError` for an impossible frame that arrived early.
   public func begin(
     step: UInt64, attempt: UInt8, partials: IntegerVectors, sums: IntegerVectors, now: ContinuousClock.Instant = .now
   ) throws {
     precondition(newest.map { $0 < (step, attempt) } ?? true, "step \(step), attempt \(attempt) is not new")
-    precondition(!isAborted, "an aborted ring")
+    precondition(!isAborted, "the ring was aborted")
     retireExchange(now)
     newest = (step, attempt)
     offerMemory(partials, sums)
@@ -100,11 +97,11 @@ public final class RingSession {
     try deliver(arrivals)
   }
 
-  /// The partials of a bucket (see `plan.buckets`) are complete and will not change.
-  /// - Throws: `RingError` for an impossible frame that was waiting for it.
+  /// Starts a bucket (see `plan.buckets`), whose partials are complete and will not change.
+  /// - Throws: `RingError` for an impossible frame that was held back for it.
   public func start(bucket: Int) throws { try current.start(bucket) }
 
-  /// The same for all buckets that were not started yet.
+  /// Starts all buckets that are not started yet.
   public func startAll() throws {
     for bucket in plan.buckets.indices where !current.isStarted(bucket) { try current.start(bucket) }
   }
@@ -112,17 +109,17 @@ public final class RingSession {
   /// Whether the sums are complete.
   public var isReduced: Bool { exchange?.isReduced ?? false }
 
-  /// Casts the own ballot; only when `isReduced`.
+  /// Casts this position's ballot. Call it only when `isReduced`.
   public func offer(_ ballot: Ballot) { current.offer(ballot) }
 
-  /// All ballots, in the order of positions, once they are complete.
+  /// All ballots in the order of positions, once the last has arrived.
   public var ballots: [Ballot]? { exchange?.completeBallots }
 
   public var progress: RingProgress? {
     exchange.map { RingProgress(step: $0.step, attempt: $0.attempt, waiting: $0.waiting) }
   }
 
-  /// The position that something is missing from; nil where nothing is, or only from the own lanes.
+  /// The position that this one waits for; nil if it waits for nothing, or for its own lanes.
   public var waitsFor: Int? {
     switch exchange?.waiting {
     case .chunk(_, _, let position): position
@@ -131,16 +128,16 @@ public final class RingSession {
     }
   }
 
-  /// Since when the right neighbour has acknowledged nothing of what it was sent; nil where nothing is outstanding.
+  /// The time since which the right neighbour has acknowledged nothing; nil if nothing is outstanding.
   public var unacknowledgedSince: ContinuousClock.Instant? { sender.waitingSince }
 
-  /// On how many threads chunks are encoded and added, the caller's included; 1 unless set.
-  public var hands: Int {
-    get { tools.hands }
-    set { tools.hands = max(1, newValue) }
+  /// How many threads encode and add chunks, including the caller's; 1 by default.
+  public var threads: Int {
+    get { tools.threads }
+    set { tools.threads = max(1, newValue) }
   }
 
-  /// What the link to the right neighbour was measured to gain by compression, if it decides by that and has.
+  /// The measured choice whether to compress on the link to the right neighbour; nil if there is none yet.
   public var measuredPace: LinkPace.Choice? { pace.choice }
 
   public var counters: RingCounters {
@@ -151,10 +148,10 @@ public final class RingSession {
     return counters
   }
 
-  /// Ends the ring: forgets the partials, the sums and all frames. What arrives afterwards is dropped.
+  /// Ends the ring: forgets the partials, the sums and all frames. Frames that arrive afterwards are dropped.
   public func abort() {
     isAborted = true
-    // Whoever reads them from now on knows that they may be others'.
+    // The cleared tag tells the neighbour that the contents may change from now on.
     for segment in segments { segment.word = 0 }
     segments = []
     tools.left = nil
@@ -166,14 +163,14 @@ public final class RingSession {
 
   // MARK: The wire
 
-  /// Takes frames from the left neighbour. Damaged, repeated and foreign ones are counted and mended.
+  /// Processes frames from the left neighbour. Damaged, duplicate and foreign frames are counted and dropped.
   /// - Throws: `RingError` if an undamaged frame breaks the protocol; the ring cannot go on.
   public func receiveFromLeft(_ messages: [FrameMessage], now: ContinuousClock.Instant) throws {
     counted.bytesReceived += messages.reduce(0) { $0 + $1.count }
     if isAborted { return }
     var frames = [Frame?](repeating: nil, count: messages.count)
     unsafe frames.withUnsafeMutableBufferPointer { frames in
-      tools.share(messages.count) { index, _ in
+      tools.forEach(messages.count) { index, _ in
         unsafe frames[index] = Frame.decode(messages[index])
       }
     }
@@ -191,8 +188,7 @@ public final class RingSession {
       switch receiver.arrived(frame.sequence) {
       case .deliver where frame.kind == .memory: takeOffer(frame, message.payload)
       case .deliver: arrivals.append(RingExchange.Arrival(frame: frame, payload: message.payload))
-      case .duplicate: counted.duplicateFrames += 1
-      case .gap: counted.framesOutOfOrder += 1
+      case .duplicate, .gap: break
       }
     }
     try deliver(arrivals)
@@ -202,7 +198,7 @@ public final class RingSession {
     try receiveFromLeft([FrameMessage([Data(message)])], now: now)
   }
 
-  /// Takes one acknowledgement from the right neighbour. A damaged one is counted: a later one will do.
+  /// Processes one acknowledgement from the right neighbour. A damaged one is only counted: later ones replace it.
   public func receiveFromRight(_ message: FrameMessage, now: ContinuousClock.Instant) {
     counted.bytesReceived += message.count
     if isAborted { return }
@@ -223,7 +219,7 @@ public final class RingSession {
     receiveFromRight(FrameMessage([Data(bytes)]), now: now)
   }
 
-  /// The next frame to send to the right neighbour; chunks are encoded only when the window has room for them.
+  /// The next frame to send to the right neighbour. Chunks are encoded only when the window has room for them.
   public func nextToRight(now: ContinuousClock.Instant) -> FrameBytes? {
     if let exchange, exchange.hasOutgoing, !sender.hasUnsent {
       pace.begins(now)
@@ -236,7 +232,7 @@ public final class RingSession {
     return frame
   }
 
-  /// The acknowledgement that is due to the left neighbour.
+  /// The acknowledgement to send to the left neighbour, if one is due.
   public func nextToLeft() -> FrameBytes? {
     guard !isAborted, let (kind, sequence) = receiver.answer() else { return nil }
     let bytes = Frame(kind: kind, generation: generation, chunk: taken).bytes()
@@ -245,17 +241,17 @@ public final class RingSession {
     return bytes
   }
 
-  /// When `nextToRight` must be asked again even if nothing arrives.
+  /// When to call `nextToRight` again even if nothing arrives.
   public var deadline: ContinuousClock.Instant? { sender.deadline }
 
-  // MARK: Memory
+  // MARK: Shared memory
 
-  /// Whether the right neighbour reads partials and sums where they are.
+  /// Whether the right neighbour reads partials and sums in shared memory.
   public var isReadByRight: Bool { tools.isReadByRight }
 
-  /// Tells the right neighbour where partials and sums are, if they are elsewhere than before.
+  /// Offers the segments of partials and sums to the right neighbour, if they are not those offered before.
   private func offerMemory(_ partials: IntegerVectors, _ sums: IntegerVectors) {
-    let next = plan.size > 1 ? NeighbourMemory.Offer(partials, sums) : nil
+    let next = plan.size > 1 ? SharedMemoryTransport.Offer(partials, sums) : nil
     if next == offer { return }
     offer = next
     tools.isReadByRight = false
@@ -267,13 +263,13 @@ public final class RingSession {
     unsafe next.encoded.withUnsafeBytes { unsafe sender.append(frame.bytes(payload: $0)) }
   }
 
-  /// What cannot be read from here comes over the wire.
+  /// Maps the offered segments. If that fails, `taken` stays 0 and the left neighbour sends over the wire.
   private func takeOffer(_ frame: Frame, _ payload: Data) {
-    tools.left = NeighbourMemory.Offer(decoding: payload).flatMap { NeighbourMemory($0, plan: plan) }
+    tools.left = SharedMemoryTransport.Offer(decoding: payload).flatMap { SharedMemoryTransport($0, plan: plan) }
     taken = tools.left == nil ? 0 : frame.chunk
   }
 
-  // MARK: Keys
+  // MARK: Steps and attempts
 
   private func deliver(_ arrivals: [RingExchange.Arrival]) throws {
     var present: [RingExchange.Arrival] = []
@@ -291,7 +287,7 @@ public final class RingSession {
     try exchange?.receive(present)
   }
 
-  /// A neighbour may still want the last ballots of an exchange that is complete here: they go to the link.
+  /// Queues the last ballots of an exchange that is complete here, because a neighbour may still need them.
   private func retireExchange(_ now: ContinuousClock.Instant) {
     guard let exchange else { return }
     while exchange.hasOutgoing {
@@ -304,7 +300,7 @@ public final class RingSession {
   }
 
   private var current: RingExchange {
-    guard let exchange else { preconditionFailure("no step was begun") }
+    guard let exchange else { preconditionFailure("no step has begun") }
     return exchange
   }
 }

@@ -1,17 +1,17 @@
-// What the exchanges of one ring work with, step after step.
+// The codecs, buffers and mapped memory that the exchanges of one ring reuse from step to step.
 import Shared
 
 final class RingTools {
-  /// Threads that chunks may be encoded, decoded and added on.
-  var hands = 1 {
-    didSet { while codecs.count < hands { codecs.append(ChunkCodec(capacity: chunkValues)) } }
+  /// Threads that may encode, decode and add chunks.
+  var threads = 1 {
+    didSet { while codecs.count < threads { codecs.append(ChunkCodec(capacity: chunkValues)) } }
   }
   private let chunkValues: Int
   private var codecs: [ChunkCodec]
   var frames: FramePool
-  /// The left neighbour's vectors, if they can be read from here.
-  var left: NeighbourMemory?
-  /// The right neighbour reads the vectors of the present step where they are.
+  /// The left neighbour's vectors, if they can be read in shared memory.
+  var left: SharedMemoryTransport?
+  /// Whether the right neighbour reads this step's vectors in shared memory.
   var isReadByRight = false
 
   init(chunkValues: Int) {
@@ -20,8 +20,8 @@ final class RingTools {
     frames = FramePool(payload: chunkValues * MemoryLayout<Int32>.size)
   }
 
-  /// Calls `body` for each piece with a codec that no other thread uses meanwhile.
-  func share(_ pieces: Int, _ body: (Int, ChunkCodec) -> Void) {
-    Hands.share(pieces, among: hands) { piece, hand in body(piece, codecs[hand]) }
+  /// Calls `body` once for each of `count` chunks, on up to `threads` threads; each thread has a codec of its own.
+  func forEach(_ count: Int, _ body: (Int, ChunkCodec) -> Void) {
+    Parallel.forEach(count, threads: threads) { index, thread in body(index, codecs[thread]) }
   }
 }

@@ -1,32 +1,32 @@
-// What all ranks do with a reduced step: a pure function of the ballots, the same at every rank.
+// The outcome of the vote on a reduced step: a pure function of the ballots, so the same at every rank.
 import Shared
 
 /// The outcome of an attempt.
 ///
-/// In this order, first found first:
-/// 1. weights, scales, lanes or clips that do not fit together: what was computed from them, overflow and NaN included, says
-///    nothing about the data, so the rank at fault is named before anything else;
-/// 2. sums that differ, or that are not the sum of the partials; not where exponents are raised, as those sums lack the
-///    elements that overflowed, and are thrown away;
-/// 3. gradients that are not finite: trying again cannot help;
-/// 4. raised exponents;
-/// 5. commit.
+/// The first of these that applies:
+/// 1. Weights, scales, lanes or clips do not match. Then nothing computed from them, overflow and NaN included, says
+///    anything about the data, so the rank at fault is named first.
+/// 2. Sums differ, or are not the sum of the partials. If exponents are raised, this is not checked: such sums lack the
+///    elements that overflowed, and are discarded.
+/// 3. Gradients are not finite: a repetition cannot help.
+/// 4. Exponents are raised.
+/// 5. Commit.
 public enum Verdict: Hashable, Sendable {
-  /// Apply the sum; at the next step the directive of this number takes effect.
+  /// Apply the sum. The directive of this number takes effect at the next step.
   case commit(directive: UInt64)
-  /// All repeat the step's lanes with these exponents.
+  /// All ranks repeat the step's lanes with these exponents.
   case repeatStep(raised: [RaisedExponent])
   case nonFinite([NonFiniteGradient])
-  /// Nothing may be applied. `suspects` are positions in the ring: all of them where nothing tells whom to believe,
-  /// none where the states agree and computing the step again will do.
+  /// Nothing may be applied. `suspects` are positions in the ring: all of them if there is no majority to believe, none
+  /// if the states agree and recomputing the step suffices.
   case corrupt(suspects: [Int], reason: String)
 
   /// - Parameters:
-  ///   - ballots: of all ranks, by position.
-  ///   - clips: `ClipPairs` of what each of the step's lanes is to train, by lane. It names the rank that trained
-  ///     something else; whether anybody did is told by the ballots alone.
+  ///   - ballots: the ballots of all ranks, by position.
+  ///   - clips: `ClipPairs` of the clips that each lane should train, by lane. They identify the rank that trained
+  ///     others; the ballots alone decide whether any did.
   public static func of(_ ballots: [Ballot], clips: [Digest128]) -> Verdict {
-    precondition(!ballots.isEmpty, "a verdict without ballots")
+    precondition(!ballots.isEmpty, "there are no ballots")
     if let odd = dissenters(ballots.map(\.weightsDigest)) {
       return .corrupt(suspects: odd, reason: "the ranks started the step from different weights")
     }
@@ -49,12 +49,12 @@ public enum Verdict: Hashable, Sendable {
     return .commit(directive: ballots.map(\.directive).min() ?? 0)
   }
 
-  /// All must have the same sum, and it must be that of all partials.
+  /// All ranks must have the same sum, and it must be the sum of all partials.
   private static func sumFault(_ ballots: [Ballot]) -> Verdict? {
     let total = ballots.reduce(UInt64(0)) { $0 &+ $1.partialChecksum }
     let wrong = ballots.indices.filter { ballots[$0].sumChecksum != total }
     if let odd = dissenters(ballots.map(\.sumDigest)) {
-      // The checksums tell whose sum is wrong also where there is no majority, as between two.
+      // The checksums show whose sum is wrong even without a majority, as between two ranks.
       let right = Set(ballots.indices.filter { !wrong.contains($0) }.map { ballots[$0].sumDigest })
       return .corrupt(
         suspects: right.count == 1 ? wrong : odd, reason: "the ranks reduced to different sums")
@@ -63,7 +63,7 @@ public enum Verdict: Hashable, Sendable {
       ? nil : .corrupt(suspects: [], reason: "the reduced sum is not the sum of the ranks' partials")
   }
 
-  /// All must expect the same clips, and have trained them.
+  /// All ranks must expect the same clips, and must have trained them.
   private static func clipFault(_ ballots: [Ballot], _ clips: [Digest128]) -> Verdict? {
     if let odd = dissenters(ballots.map(\.expectedClips)) {
       return .corrupt(suspects: odd, reason: "the ranks expect different clips in the step")

@@ -1,7 +1,8 @@
-// What the columns of run.db can hold. SQLite keeps any value in any column, so this is checked before any is used.
+// The values that the columns of run.db may hold. SQLite stores any value in any column, so every row is checked before
+// it is used.
 import GRDB
 
-/// The values that a column may have: whoever reads a row relies on them, and converts its numbers without a trap.
+/// The values that a column may have. Code that reads a row relies on them to convert its numbers without a trap.
 enum ColumnBounds {
   /// Columns that may be empty.
   private static let optional: Set<String> = ["ended_at", "left_at", "pairs_digest", "reason", "removed_at"]

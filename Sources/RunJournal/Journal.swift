@@ -208,7 +208,7 @@ extension Journal {
     try Self.reporting(operation, path) { try queue.read(body) }
   }
 
-  /// Brings the layout up to date: whatever stopped an earlier attempt, this one goes on from there.
+  /// Migrates the layout to the newest version, resuming an interrupted migration.
   func migrate() throws { try Self.reporting("updating the layout", path) { try Schema.migrator.migrate(queue) } }
 
   /// The one place where SQLite's errors become the journal's.

@@ -1,4 +1,4 @@
-// The audit's view of the ledger: each clip once an epoch, apart from those that a verdict leaves out of a step.
+// The audit of the ledger: each clip once an epoch, except for those that are excluded from a step.
 import Foundation
 import GRDB
 import Shared

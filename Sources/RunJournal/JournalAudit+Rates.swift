@@ -1,4 +1,4 @@
-// The audit's view of the recipe's revisions and of each step's learning rate, worked out anew.
+// The audit of the recipe's revisions and of each step's learning rate, which it recomputes.
 import Foundation
 import GRDB
 import Shared
@@ -70,7 +70,7 @@ private struct ExpectedRates {
     (self.recipe, self.revisions, self.epochs, self.stepsPerEpoch) = (recipe, revisions, epochs, stepsPerEpoch)
   }
 
-  /// The rate of a step, nil where it cannot be told any more.
+  /// The rate of a step; nil if it can no longer be computed.
   func rate(of row: JournalAudit.Step) -> Double? {
     let schedule = recipe.schedule
     let epoch = row.step / stepsPerEpoch

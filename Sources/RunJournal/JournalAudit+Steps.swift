@@ -1,4 +1,4 @@
-// The audit's view of steps, generations, members and checkpoints: what must hold from row to row.
+// The audit of steps, generations, members and checkpoints: the invariants from row to row.
 import Foundation
 import GRDB
 import Shared

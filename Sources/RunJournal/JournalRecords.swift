@@ -122,7 +122,7 @@ public struct ClipRecord: JournalRecord {
   }
 }
 
-/// A clip that a step went without, because nobody could decode it.
+/// The exclusion of a clip from a step, because no worker could decode it.
 public struct VerdictRecord: JournalRecord {
   public static let databaseTableName = "verdicts"
   public var step: Int
@@ -185,7 +185,7 @@ public struct CheckpointRecord: JournalRecord {
   }
 }
 
-/// Something that the ranks were told to do together.
+/// An order that all ranks carried out together.
 public struct DirectiveRecord: JournalRecord {
   public static let databaseTableName = "directives"
   public var seq: Int

@@ -1,4 +1,4 @@
-// Whether somebody holds a run's lock, for those who only look on.
+// Whether a process holds a run's lock, for readers of the run.
 import Foundation
 
 extension RunLock {

@@ -7,7 +7,7 @@ import Foundation
 public final class RunLock: Sendable {
   private let descriptor: Int32
 
-  /// - Parameter owner: what the file says about the owner, for whoever is refused.
+  /// - Parameter owner: the description of the owner that others see when they are refused.
   /// - Throws: `JournalError`: unavailable if another process has the lock, I/O if the file cannot be made.
   public init(_ directory: String, owner: String = RunLock.thisProcess) throws {
     let path = "\(directory)/run.lock"

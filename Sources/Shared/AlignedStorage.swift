@@ -12,7 +12,7 @@ public final class AlignedStorage<Element: BitwiseCopyable>: @unchecked Sendable
   public let base: UnsafeMutablePointer<Element>
   /// The whole mapping of a large block.
   private let mapping: UnsafeMutableRawBufferPointer?
-  /// Whose memory it is, if not its own.
+  /// The segment that owns the memory; nil if this storage does.
   private let segment: MemorySegment?
   private static var hugePage: Int { 2 << 20 }
 
@@ -39,7 +39,7 @@ public final class AlignedStorage<Element: BitwiseCopyable>: @unchecked Sendable
     segment = nil
   }
 
-  /// A part of a segment that this process made.
+  /// A part of a segment that this process created.
   /// - Parameter offset: in bytes, a multiple of 64.
   public init(in segment: MemorySegment, at offset: Int, count: Int) {
     let bytes = count * MemoryLayout<Element>.stride
@@ -58,7 +58,7 @@ public final class AlignedStorage<Element: BitwiseCopyable>: @unchecked Sendable
     let start = unsafe mmap(nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
     guard let start = unsafe start, unsafe start != MAP_FAILED else { endWithoutMemory(for: bytes) }
     let raw = unsafe start.alignedUp(toMultipleOf: hugePage)
-    // Where it is refused, small pages do as well.
+    // If it is refused, small pages do as well.
     unsafe madvise(raw, bytes, MADV_HUGEPAGE)
     return unsafe (raw, UnsafeMutableRawBufferPointer(start: start, count: length))
   }
@@ -110,7 +110,7 @@ public final class AlignedStorage<Element: BitwiseCopyable>: @unchecked Sendable
     unsafe base.update(from: other.base, count: count)
   }
 
-  /// Some elements as bytes that somebody else reads, for as long as he likes.
+  /// Some elements as bytes that keep the storage alive, so that another thread may read them for any time.
   public func lend(_ range: Range<Int>) -> LentBytes {
     precondition(range.lowerBound >= 0 && range.upperBound <= count, "lending \(range) of \(count)")
     return unsafe LentBytes(
@@ -120,7 +120,7 @@ public final class AlignedStorage<Element: BitwiseCopyable>: @unchecked Sendable
   public func zero() { unsafe bytes.initializeMemory(as: UInt8.self, repeating: 0) }
 }
 
-/// Bytes of a storage, which they keep alive.
+/// Bytes that keep their storage alive.
 @safe
 public struct LentBytes {
   public let owner: AnyObject

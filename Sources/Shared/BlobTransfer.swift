@@ -1,15 +1,15 @@
-// The pull protocol's decisions: which piece of a blob is asked for next, and when all have come.
+// The decisions of the pull protocol: which piece of a blob to request next, and when the blob is complete.
 
-/// One blob on its way, counted only: the ports keep the bytes.
+/// One blob in transfer. This only counts; the ports keep the bytes.
 public struct BlobTransfer: Sendable {
   public enum Outcome: Sendable {
     /// The payload is the next piece: keep it, and ask for what comes after it.
     case keep(BlobRequest)
     /// The payload is the last piece.
     case last
-    /// Another blob has taken this one's name: begin again.
+    /// Another blob has taken this one's name: start over.
     case restart(BlobRequest)
-    /// The other side does not have it yet.
+    /// The other side does not have the blob yet.
     case notYet
     case ignored
     case failed(String)
@@ -21,7 +21,7 @@ public struct BlobTransfer: Sendable {
 
   public init(_ name: String) { self.name = name }
 
-  /// What to ask for now.
+  /// The request to send now.
   public var request: BlobRequest { BlobRequest(name: name, offset: received) }
 
   public mutating func take(_ piece: BlobPiece, bytes: Int?) -> Outcome {

@@ -1,4 +1,4 @@
-// A digest of the clips that a step's lanes trained. Each rank makes it of its own lanes, and the parts add up.
+// A digest of the clips that a step's lanes trained. Each rank computes it for its own lanes, and the parts add up.
 
 /// Digests of (step, lane, clip), of which the sum over a step does not depend on the order or on who computed what.
 ///
@@ -8,10 +8,10 @@
 /// **Source:** the mixing function is that of SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number
 /// generators", OOPSLA 2014).
 public enum ClipPairs {
-  /// Of no clip.
+  /// The digest of no clip.
   public static let none = Digest128(high: 0, low: 0)
 
-  /// Of the clips that one lane trains, as positions in the training index.
+  /// The digest of the clips that one lane trains, as positions in the training index.
   public static func digest(step: UInt64, lane: Int, clips: [Int]) -> Digest128 {
     digest(step: Int(truncatingIfNeeded: step), clips.map { (lane, $0) })
   }
@@ -25,7 +25,7 @@ public enum ClipPairs {
     return sum
   }
 
-  /// Of the clips of both.
+  /// The digest of the clips of both.
   public static func sum(_ digests: some Sequence<Digest128>) -> Digest128 {
     digests.reduce(into: none) { sum, part in
       sum.high &+= part.high

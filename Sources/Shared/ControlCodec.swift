@@ -1,13 +1,13 @@
-// How control messages look on the wire: a version, then JSON, then at most one block of bytes.
+// The wire format of control messages: a version, then JSON, then at most one block of bytes.
 import Foundation
 
 /// One control message as parts: `[header, payload?]`. The header is two bytes of magic, one of version, one
 /// reserved, then JSON.
 public enum ControlCodec {
   public static let version: UInt8 = 2
-  /// Bytes of a header at most.
+  /// The most bytes of a header.
   public static let headerLimit = 4 << 20
-  /// Bytes of a blob's piece at most.
+  /// The most bytes of a piece of a blob.
   public static let pieceBytes = 1 << 20
   private static let magic: [UInt8] = [0x54, 0x4D]
 

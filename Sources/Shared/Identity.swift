@@ -1,6 +1,6 @@
-// Who is who, and which membership is meant. Plain values that travel in messages.
+// Identities of workers and generations: plain values that travel in messages.
 
-/// A worker process: a rank names a slot, an incarnation one life of its process.
+/// A worker process: the rank names its slot, the incarnation one life of the process.
 public struct WorkerIdentity: Hashable, Sendable, Codable, CustomStringConvertible {
   public var rank: Int
   /// Drawn at random when the process starts.
@@ -17,7 +17,7 @@ public struct WorkerIdentity: Hashable, Sendable, Codable, CustomStringConvertib
 /// A member of a generation, in ring order.
 public struct Member: Hashable, Sendable, Codable {
   public var identity: WorkerIdentity
-  /// Where its peers reach it.
+  /// The endpoint at which its peers reach it.
   public var endpoint: String
   /// The lanes that it computes.
   public var lanes: [Int]
@@ -38,13 +38,13 @@ public struct Generation: Hashable, Sendable, Codable {
   public var members: [Member]
   /// Directives up to this sequence number were carried out before the generation began.
   public var directivesDone: UInt64
-  /// Its members train no step: they stand at `startStep` and hand over a checkpoint.
+  /// Its members train no step. They wait at `startStep` and hand over a checkpoint.
   public var stops: Bool
-  /// Its members train no step, because none of them can read its data: they stand at `startStep` until one can.
+  /// Its members train no step, because none of them can read its data. They wait at `startStep` until one can.
   public var pauses: Bool
-  /// What the journal knows of clips that are left out of steps from `startStep` on.
+  /// The journaled exclusions of clips from steps from `startStep` on.
   public var verdicts: [ClipVerdict]
-  /// Sums that were kept of step `startStep` are not to be trusted: all of its lanes are computed anew.
+  /// Frozen sums of step `startStep` must not be trusted: all of its lanes are recomputed.
   public var computesAnew: Bool
   /// Workers of this and older generations may hold states that were rolled back before this one began.
   public var rolledBack: UInt32
@@ -80,7 +80,7 @@ public struct Generation: Hashable, Sendable, Codable {
   }
 }
 
-/// A step goes without a clip that nobody could decode: its lane is shorter by that clip, on all ranks.
+/// The exclusion of a clip that no worker could decode from a step. Its lane is shorter by that clip, on all ranks.
 public struct ClipVerdict: Hashable, Sendable, Codable {
   public var step: UInt64
   public var lane: Int
@@ -94,7 +94,7 @@ public struct ClipVerdict: Hashable, Sendable, Codable {
   }
 }
 
-/// Something that all ranks do at the same step boundary: the first at which every rank holds it.
+/// An order that all ranks carry out at the same step boundary: the first at which every rank holds it.
 public struct Directive: Hashable, Sendable, Codable {
   public enum Kind: String, Hashable, Sendable, Codable {
     /// Finish the step and wait for a new generation.
@@ -113,7 +113,7 @@ public struct Directive: Hashable, Sendable, Codable {
   }
 }
 
-/// Cuts `lanes` lanes among ranks in proportion to their weights (threads, or measured speed): contiguous, each lane
+/// Divides `lanes` lanes among ranks in proportion to their weights (threads, or measured speed): contiguous, each lane
 /// once, by largest remainders. A pure function, so that a plan can be checked.
 public func laneShares(lanes: Int, weights: [Int]) -> [[Int]] {
   precondition(weights.allSatisfy { $0 >= 0 } && weights.contains { $0 > 0 }, "some weight must be positive")
@@ -131,7 +131,7 @@ public func laneShares(lanes: Int, weights: [Int]) -> [[Int]] {
   }
 }
 
-/// nil if all values are equal; else the places of those outside the strict majority, or all where there is none.
+/// The positions outside the strict majority, or all positions if there is none; nil if all values are equal.
 public func dissenters<Value: Hashable>(_ values: [Value]) -> [Int]? {
   let counts = Dictionary(values.map { ($0, 1) }, uniquingKeysWith: +)
   guard counts.count > 1 else { return nil }

@@ -1,5 +1,5 @@
-// How a process ends where nothing can be thrown: without memory no work can go on, and every initialiser that
-// allocates would have to throw. The last line on standard error says why, as an error that reaches `main` would.
+// Ends a process where nothing can be thrown: without memory no work can go on, and every initialiser that allocates
+// would have to throw. The last line on standard error says why, as an error that reaches `main` would.
 import Glibc
 import Synchronization
 

@@ -1,22 +1,22 @@
-// Memory that one process writes and others of its machine read.
+// Shared memory that one process writes and other processes on its machine read.
 import CLinux
 import Foundation
 import Glibc
 
-/// A block of memory that processes of this machine can map to read it, with a word that says whose contents it holds.
+/// A block of memory that other processes on this machine can map read-only, with a generation tag for its contents.
 ///
-/// It has no name in any folder: it goes when the last process that maps it has gone, however that ended.
+/// It has no name in the file system, so the kernel frees it when the last process that maps it ends, however it ends.
 ///
-/// Sendable as `AlignedStorage` is: who reads and writes when is agreed upon outside.
+/// Sendable for the same reason as `AlignedStorage`: its users synchronise reads and writes themselves.
 @safe
 public final class MemorySegment: @unchecked Sendable {
-  /// How another process finds a segment, and knows that it is this one.
+  /// Identifies a segment, so that another process can map it and verify it.
   public struct Name: Hashable, Sendable {
     public var process: UInt32
     public var descriptor: UInt32
-    /// Of the contents.
+    /// The size of the contents.
     public var bytes: UInt64
-    /// Drawn at random, and written in the segment: a process of another machine may have the same number.
+    /// Random, and stored in the segment: on another machine, another process may have the same id.
     public var nonce: UInt64
 
     public init(process: UInt32, descriptor: UInt32, bytes: UInt64, nonce: UInt64) {
@@ -25,7 +25,7 @@ public final class MemorySegment: @unchecked Sendable {
   }
 
   private static let label = "tamring"
-  /// Behind the contents: the nonce, then the word.
+  /// The trailer behind the contents: the nonce, then the generation tag.
   private static let trailerBytes = 64
   private static let largest = 1 << 40
   private static let hugePage = 2 << 20
@@ -35,7 +35,7 @@ public final class MemorySegment: @unchecked Sendable {
   private let reserved: UnsafeMutableRawBufferPointer
   private let base: UnsafeMutableRawPointer
 
-  /// A new one, zero. nil where the system has no such memory.
+  /// Creates a zeroed segment; nil if the system has no such memory.
   public static func create(bytes: Int) -> MemorySegment? {
     precondition((0..<largest).contains(bytes), "a segment of \(bytes) bytes")
     let descriptor = unsafe createMemory(label, off_t(length(of: bytes)))
@@ -48,11 +48,11 @@ public final class MemorySegment: @unchecked Sendable {
     return segment
   }
 
-  /// Another process's, to be read only. nil where it is not on this machine, or may not be seen by this user.
+  /// Maps another process's segment read-only; nil if it is not on this machine, or if this user may not read it.
   public static func open(_ name: Name) -> MemorySegment? {
     guard name.bytes < UInt64(largest) else { return nil }
     let path = "/proc/\(name.process)/fd/\(name.descriptor)"
-    // Nothing else is opened: that could have effects.
+    // Open only a memory file: opening anything else could have side effects.
     guard let target = try? FileManager.default.destinationOfSymbolicLink(atPath: path),
       target.hasPrefix("/memfd:\(label)")
     else { return nil }
@@ -71,7 +71,7 @@ public final class MemorySegment: @unchecked Sendable {
     return segment
   }
 
-  /// Takes the descriptor. It is mapped at a huge page's boundary.
+  /// Takes ownership of the descriptor, and maps it at a huge-page boundary.
   private init?(_ name: Name, _ descriptor: Int32, _ protection: Int32) {
     let length = Self.length(of: Int(name.bytes))
     let room = length + Self.hugePage
@@ -97,23 +97,23 @@ public final class MemorySegment: @unchecked Sendable {
     close(descriptor)
   }
 
-  /// Whose contents it holds. Set before they are written anew; read after they were read, it tells whether they still
-  /// were.
+  /// The generation tag. The writer changes it before it overwrites the contents; a reader checks it after reading, to
+  /// see whether what it read was still valid.
   public var word: UInt32 {
     get { unsafe loadAfterReads(wordPlace) }
     set { unsafe storeBeforeWrites(wordPlace, newValue) }
   }
 
-  /// A part of the contents.
+  /// A range of the contents.
   public func bytes(_ range: Range<Int>) -> UnsafeRawBufferPointer {
     precondition(range.lowerBound >= 0 && range.upperBound <= Int(name.bytes), "bytes \(range) of \(name.bytes)")
     return unsafe UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count)
   }
 
-  /// For who made it.
+  /// The contents, for the process that created it.
   func place(_ offset: Int) -> UnsafeMutableRawPointer { unsafe base + offset }
 
-  /// Systems give such memory in small pages unless told otherwise. Where huge ones are refused, these do as well.
+  /// Asks for huge pages, because shared memory comes in small ones by default. If that fails, small ones do as well.
   private func useHugePages() {
     let length = Self.length(of: Int(name.bytes)) & ~(Self.hugePage - 1)
     // Only what has one small page becomes a huge one.
@@ -127,6 +127,6 @@ public final class MemorySegment: @unchecked Sendable {
 
   private var wordPlace: UnsafeMutablePointer<UInt32> { unsafe (trailer + 8).assumingMemoryBound(to: UInt32.self) }
 
-  /// Contents and trailer.
+  /// The size of contents and trailer.
   private static func length(of bytes: Int) -> Int { (bytes + 63) & ~63 + trailerBytes }
 }

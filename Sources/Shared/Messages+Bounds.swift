@@ -1,7 +1,7 @@
-// Which messages are possible at all: every number, list and text of them is bounded before anybody computes with it.
-// Whether a possible message is believed, from this sender and now, is decided by those who receive it.
+// Which messages are possible at all: every number, list and text is checked against bounds before it is used. Whether
+// to accept a possible message, from this sender and now, is the receiver's decision.
 
-/// What a run's messages are bounded by.
+/// The bounds of a run's messages.
 public struct MessageLimits: Hashable, Sendable {
   /// Lanes of a step.
   public var lanes: Int
@@ -251,7 +251,7 @@ extension MessageLimits {
     return isHost && isPort ? nil : "an endpoint that is none"
   }
 
-  /// Letters, digits and what else stands in names and addresses.
+  /// Letters, digits and the punctuation of names and addresses.
   private static func isOfHost(_ byte: UInt8) -> Bool {
     switch byte {
     case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true

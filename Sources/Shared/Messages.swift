@@ -1,57 +1,57 @@
-// What coordinator and workers say to one another. `ControlCodec` says how it looks on the wire.
+// The messages between coordinator and workers. `ControlCodec` defines their wire format.
 
 /// From a worker to the coordinator.
 public enum WorkerMessage: Hashable, Sendable, Codable {
-  /// Wants to take part. Repeated until answered.
+  /// Asks to join. Resent until answered.
   case hello(Hello)
   /// Alive; sent from a thread of its own.
   case heartbeat(Progress)
-  /// Where this rank stands: after `halt`, at the boundary at which a directive took effect or training ended, and,
+  /// A state report: sent after `halt`, at the boundary at which a directive took effect or training ended, and,
   /// in generation 0, when it is ready to be given the state for the first time.
   case standing(Standing)
-  /// Holds the state before `step`, ready for generation `generation`.
+  /// This rank holds the state before `step`, and is ready for generation `generation`.
   case prepared(generation: UInt32, step: UInt64, weights: Digest128)
-  /// Applied a step. Repeated until acknowledged.
+  /// This rank has applied a step. Resent until acknowledged.
   case committed(CommitRecord)
-  /// A copy of the state before `step` waits to be fetched for a checkpoint.
+  /// A copy of the state before `step` is ready for the coordinator to pull as a checkpoint.
   case checkpointReady(step: UInt64, blobs: [BlobDescription])
   case evaluated(task: Int, EvaluationResult)
   case fault(Fault)
-  /// Was asked to end, and wants to be let go at the next boundary.
+  /// This worker was asked to end, and asks to be released at the next boundary.
   case leaving
-  /// Blobs are fetched in both directions, and between workers.
+  /// Blobs are pulled in both directions, and between workers.
   case blobRequest(BlobRequest)
   case blobPiece(BlobPiece)
 }
 
 /// From the coordinator to a worker.
 public enum CoordinatorMessage: Hashable, Sendable, Codable {
-  /// Taken in. The worker fetches the indexes and waits.
+  /// Admitted. The worker pulls the indexes and waits.
   case welcome(Welcome)
-  /// Not taken in, or no longer wanted: the worker ends. `clean` where nothing is wrong.
+  /// Not admitted, or no longer wanted: the worker ends. `clean` if nothing is wrong.
   case dismiss(reason: String, clean: Bool)
-  /// A member died or a new one waits: stop before anything else is applied, and say where you stand.
+  /// A member died or a new one waits: stop before applying anything else, and send a state report.
   case halt(generation: UInt32)
   /// Get the state before `step` from `source`.
   case prepare(generation: UInt32, step: UInt64, source: StateSource)
   case begin(Generation)
-  /// All steps below `step` are in the journal for good.
+  /// All steps below `step` are durable in the journal.
   case acknowledged(step: UInt64)
-  /// Answers a heartbeat, with the directives that are not carried out yet.
+  /// Answers a heartbeat, with the directives that are still pending.
   case pulse([Directive])
   /// The copy for the checkpoint of `step` is no longer needed.
   case checkpointTaken(step: UInt64)
   case evaluate(EvaluationTask)
-  /// A coordinator of this run does not know the sender: if it is a worker of this run, it says hello again.
+  /// The coordinator does not know the sender. A worker of this run then sends its hello again.
   case identify(run: String)
   case blobRequest(BlobRequest)
   case blobPiece(BlobPiece)
 }
 
-/// Where a worker takes the state from.
+/// The source of a state transfer.
 public enum StateSource: Hashable, Sendable, Codable {
-  /// Its own memory: a step that it froze is applied if it lies below the wanted one, else forgotten. `skipping` where
-  /// the others applied that step as one that changes nothing.
+  /// The worker's own memory: a frozen step is applied if it lies below the wanted one, else discarded. `skipping` if
+  /// the others applied that step without changing anything.
   case own(skipping: Bool)
   /// The published initial values.
   case initial
@@ -64,24 +64,25 @@ public enum StateSource: Hashable, Sendable, Codable {
 public struct Hello: Hashable, Sendable, Codable {
   public var host: String
   public var pid: Int32
-  /// Lanes that it computes at once.
+  /// How many lanes it computes at once.
   public var threads: Int
-  /// Where its peers reach it.
+  /// The endpoint at which its peers reach it.
   public var endpoint: String
-  /// What decides its bits: libraries, kernels, engine. All members of a run must be equal in it.
+  /// The fingerprint of what decides its bits: libraries, kernels, engine. It must be the same for all members of a
+  /// run.
   public var fingerprint: [String: String]
-  /// What it did before, if it is in a run already.
+  /// Its history, if it already is in a run.
   public var past: Past?
 
-  /// What a worker brings along for a coordinator that was started again.
+  /// What a worker reports to a coordinator that was restarted.
   public struct Past: Hashable, Sendable, Codable {
     /// The identity of the run that it belongs to.
     public var run: String
-    /// The generation that it runs, or the one that is being made, as it knows it.
+    /// The generation that it runs or prepares.
     public var number: UInt32
-    /// Every step below is applied; nil without a state.
+    /// Every step below this one is applied; nil without a state.
     public var next: UInt64?
-    /// It was told that every step below is in the journal.
+    /// The coordinator has confirmed that every step below this one is in the journal.
     public var acknowledged: UInt64
     public var selfTest: SelfTest?
 
@@ -106,11 +107,12 @@ public struct Hello: Hashable, Sendable, Codable {
   }
 }
 
-/// Digests of what a worker computed of fixed numbers, and decoded of the first clip, in the shapes of the run.
+/// Digests of a worker's self-test: what it computes from fixed numbers, and decodes from the first clip, in the run's
+/// shapes.
 public struct SelfTest: Hashable, Sendable, Codable, CustomStringConvertible {
-  /// Of the gradients of a fixed lane.
+  /// The digest of the gradients of a fixed lane.
   public var lane: Digest128
-  /// Of the first clip of the index; nil where it cannot be decoded.
+  /// The digest of the first clip of the index; nil if it cannot be decoded.
   public var clip: Digest128?
 
   public init(lane: Digest128, clip: Digest128?) {
@@ -118,7 +120,7 @@ public struct SelfTest: Hashable, Sendable, Codable, CustomStringConvertible {
     self.clip = clip
   }
 
-  /// Whether two machines get the same bits, as far as this shows.
+  /// Whether two machines compute the same bits, as far as the self-test shows.
   public func agrees(with other: SelfTest) -> Bool {
     lane == other.lane && (clip == nil || other.clip == nil || clip == other.clip)
   }
@@ -144,7 +146,7 @@ public struct Welcome: Hashable, Sendable, Codable {
   }
 }
 
-/// What a worker is at: enough to tell a hang from slowness.
+/// A worker's progress: enough to tell a hang from slowness.
 public struct Progress: Hashable, Sendable, Codable {
   public enum Phase: String, Hashable, Sendable, Codable {
     case idle, preparing, computing, reducing, voting
@@ -154,11 +156,11 @@ public struct Progress: Hashable, Sendable, Codable {
   public var generation: UInt32 = 0
   public var step: UInt64 = 0
   public var attempt: UInt8 = 0
-  /// Lanes that are finished.
+  /// How many lanes are complete.
   public var lanesDone = 0
-  /// Changes whenever a lane has moved on by a tensor, or a clip was decoded.
+  /// Changes whenever a lane completes a tensor or a clip is decoded.
   public var work: UInt64 = 0
-  /// Changes whenever the ring moves.
+  /// Changes whenever the ring makes progress.
   public var ringFrames: UInt64 = 0
   /// The rank whose frames it waits for.
   public var waitingFor: Int?
@@ -168,25 +170,25 @@ public struct Progress: Hashable, Sendable, Codable {
   public init() {}
 }
 
-/// Where a rank stands: it has applied every step below `next`.
+/// A state report: the rank has applied every step below `next`.
 public struct Standing: Hashable, Sendable, Codable {
   public var generation: UInt32
-  /// Nil where it holds no state at all.
+  /// Nil if it holds no state at all.
   public var next: UInt64?
-  /// It trains no further: the last step, or a stop that took effect at this boundary.
+  /// It trains no further, because this is the last step, or because a stop took effect at this boundary.
   public var stopped: Bool
-  /// Lanes of step `next` whose sums it holds or is computing: they need not be computed again.
+  /// Lanes of step `next` whose sums it holds or computes; they need not be recomputed.
   public var held: [Int]
   /// In generation 0.
   public var selfTest: SelfTest?
-  /// Where it has voted for step `next`: which reduction's sum it keeps.
+  /// The reduction of step `next` whose sum it has frozen, if it has voted.
   public var vote: Vote?
-  /// How step `next` − 1 was applied here; nil where it was not.
+  /// How step `next` − 1 was applied here; nil if it was not.
   public var last: Last?
   /// Why it can read none of its data, while that is so.
   public var dataLost: String?
 
-  /// A reduction: all who voted in it and committed have the same sum.
+  /// A reduction. All ranks that voted in it and committed have the same sum.
   public struct Vote: Hashable, Sendable, Codable {
     public var generation: UInt32
     public var attempt: UInt8
@@ -228,22 +230,22 @@ public struct Standing: Hashable, Sendable, Codable {
 
 /// Where one worker's time went in a step, in seconds.
 ///
-/// The first five are means over its lane threads, and add up to the time until its lanes were done; with the last three
-/// they add up to the step. What the ring did meanwhile cost nothing.
+/// The first five are means over its lane threads, and add up to the time until its lanes were done. Together with the
+/// last three they add up to the step. The ring's work during the lanes costs nothing.
 public struct StepTimes: Hashable, Sendable, Codable {
   /// Waiting for clips to be decoded.
   public var decodeWait = 0.0
   public var forward = 0.0
   public var backward = 0.0
-  /// Turning gradients to integers and adding them up.
+  /// Quantising and accumulating gradients.
   public var quantise = 0.0
-  /// Without a lane to compute.
+  /// Idle, without a lane to compute.
   public var idle = 0.0
   /// From the first bucket's start in the ring until the lanes were done.
   public var overlap = 0.0
-  /// From there until the sum was complete.
+  /// From there until the reduced sum was complete.
   public var reduce = 0.0
-  /// The second lap.
+  /// The vote.
   public var vote = 0.0
   public var apply = 0.0
 
@@ -255,18 +257,18 @@ public struct StepTimes: Hashable, Sendable, Codable {
   public var ring: Double { reduce + vote }
 }
 
-/// What one rank knows of a step that it has applied. Everything but `share` is equal on all ranks.
+/// One rank's record of a step that it has applied. Everything but `share` is equal on all ranks.
 public struct CommitRecord: Hashable, Sendable, Codable {
   public var generation: UInt32
   public var step: UInt64
   public var attempt: UInt8
-  /// Of the reduced sum.
+  /// The digest of the reduced sum.
   public var digest: Digest128
-  /// Of the state that the step started from.
+  /// The digest of the state that the step started from.
   public var weights: Digest128
-  /// Of the state that it led to.
+  /// The digest of the state that it led to.
   public var after: Digest128
-  /// Mean over the step's clips.
+  /// The mean loss over the step's clips.
   public var loss: Double
   public var top1: Int
   public var top5: Int
@@ -278,7 +280,7 @@ public struct CommitRecord: Hashable, Sendable, Codable {
   public var skipped: Bool
   public var share: Share
 
-  /// One rank's part in it.
+  /// One rank's share of the step.
   public struct Share: Hashable, Sendable, Codable {
     public var lanes: [Int]
     /// Bytes that its gradients would take uncompressed, and those that it sent.
@@ -349,14 +351,14 @@ public struct EvaluationResult: Hashable, Sendable, Codable {
   }
 }
 
-/// Something that a worker cannot mend by itself.
+/// A fault that a worker cannot recover from by itself.
 public struct Fault: Hashable, Sendable, Codable {
   public enum Kind: Hashable, Sendable, Codable {
-    /// What is sent to this rank, the right neighbour, is not acknowledged.
+    /// This rank, the right neighbour, does not acknowledge frames.
     case silentPeer(rank: Int)
     /// The connection to this rank, the right neighbour, was closed by the other side.
     case closedLink(rank: Int)
-    /// Digests differ: these ranks are the odd ones.
+    /// Digests differ: these ranks are the minority.
     case corruption(ranks: [Int])
     case nonFiniteGradient
     /// This clip of the training index, in this lane, cannot be decoded here, though others can.
@@ -371,7 +373,7 @@ public struct Fault: Hashable, Sendable, Codable {
   public var step: UInt64
   /// For people: what, where, what to do.
   public var text: String
-  /// An `ExitStatus` for the run, if the fault ends it.
+  /// The run's `ExitStatus`, if the fault ends it.
   public var status: Int32
 
   public init(kind: Kind, generation: UInt32, step: UInt64, text: String, status: ExitStatus = .failed) {
@@ -383,7 +385,7 @@ public struct Fault: Hashable, Sendable, Codable {
   }
 }
 
-/// A named, immutable piece of data that one side can fetch from the other.
+/// A named, immutable piece of data that one side can pull from the other.
 public struct BlobDescription: Hashable, Sendable, Codable {
   public var name: String
   public var bytes: Int

@@ -2,13 +2,13 @@
 
 /// A whole recipe. `RecipeFields` says how each value is written in YAML and what it may be.
 public struct Recipe: Hashable, Sendable {
-  /// The run's name; its directory is `runs/NAME` unless told otherwise.
+  /// The run's name; its directory is `runs/NAME` by default.
   public var name = "run"
   /// Everything random in a run is drawn from this.
   public var seed: UInt64 = 1
   public var engine = Engine.onednn
   public var precision = Precision.float32
-  /// With `bf16`: widen to float32 for the convolutions, on all processors alike. For trials where bf16 is slow.
+  /// With `bf16`: convert to float32 for the convolutions, on every processor alike. For trials where bf16 is slow.
   public var emulateBF16 = false
   public var model = ModelRecipe()
   public var optimizer = OptimizerRecipe()
@@ -21,7 +21,7 @@ public struct Recipe: Hashable, Sendable {
   /// What was changed since the run began, oldest first: the values above are those of the newest.
   public var revisions: [RecipeRevision] = []
 
-  /// What computes the convolutions.
+  /// The engine that computes the convolutions.
   public enum Engine: String, Hashable, Sendable, CaseIterable {
     case onednn
     case openblas
@@ -71,7 +71,7 @@ public struct DataRecipe: Hashable, Sendable {
   public var sampling = Sampling.uniform
   /// `dense`: source frames between two sampled ones.
   public var denseStride = 4
-  /// Mirror half of the training clips. Wrong where left and right differ.
+  /// Mirror half of the training clips. Wrong if left and right are different classes.
   public var flip = true
   /// Training crops of several scales; the whole centre otherwise.
   public var multiScale = true
@@ -88,7 +88,7 @@ public struct DataRecipe: Hashable, Sendable {
   public init() {}
 }
 
-/// How gradients travel.
+/// The exchange of gradients.
 public struct ExchangeRecipe: Hashable, Sendable {
   /// Bits of a quantised gradient below the RMS of the step's sum: the dial between fidelity and bandwidth.
   public var gradientBits = 10
@@ -118,19 +118,19 @@ public struct ExchangeRecipe: Hashable, Sendable {
   public init() {}
 }
 
-/// When state is written down.
+/// When to write checkpoints.
 public struct CheckpointRecipe: Hashable, Sendable {
-  /// Steps between two checkpoints; 0 for once an epoch.
+  /// Steps between checkpoints; 0 for once an epoch.
   public var everySteps = 0
-  /// Checkpoints that are kept.
+  /// How many checkpoints are kept.
   public var keep = 3
 
   public init() {}
 }
 
-/// When somebody is given up.
+/// Timeouts and limits for faults.
 public struct FaultRecipe: Hashable, Sendable {
-  /// Seconds between two heartbeats.
+  /// Seconds between heartbeats.
   public var heartbeatSeconds = 0.25
   /// Seconds without a heartbeat after which a worker is suspected, and evicted.
   public var suspectSeconds = 1.0
@@ -139,13 +139,13 @@ public struct FaultRecipe: Hashable, Sendable {
   public var returnSeconds = 60.0
   /// Seconds without any progress after which a worker that beats, but does not wait for another, counts as hung.
   public var hangSeconds = 60.0
-  /// Seconds without an acknowledgement after which a link between two workers is taken for broken.
+  /// Seconds without an acknowledgement after which a link between two workers counts as broken.
   public var linkSeconds = 3.0
-  /// Seconds to wait for all workers of the hosts file at the start before going on with those that came.
+  /// Seconds to wait at the start for all workers of the hosts file, before training starts with those that joined.
   public var joinSeconds = 60.0
   /// Seconds without a coordinator after which a worker whose standard input is closed ends.
   public var orphanSeconds = 60.0
-  /// Seconds that training waits while no worker can read its data, before the run ends.
+  /// Seconds that training pauses while no worker can read its data, before the run ends.
   public var dataSeconds = 600.0
   /// Times in a row that a rank is started again without having taken part in a step.
   public var restarts = 5

@@ -3,7 +3,7 @@ import BLVNet
 import Ring
 import Shared
 
-/// Its layout: the clip-weighted statistics of every batch norm, then the loss, then correct clips, then clips.
+/// The vector's layout: the clip-weighted statistics of every batch norm, the loss, the correct clips, and the clips.
 public enum LaneStatistics {
   /// Entries after the batch-norm statistics.
   public static let extra = 4

@@ -1,8 +1,8 @@
-// The learning rate as a pure function of where training is.
+// The learning rate as a pure function of the position in training.
 import BLVNet
 import Shared
 
-/// What the plateau schedule remembers: updated once an epoch, saved with a checkpoint.
+/// The state of the plateau schedule, updated once an epoch and saved with checkpoints.
 public struct PlateauState: Sendable, Hashable, Codable {
   public private(set) var best: Double?
   /// Epochs since the best one.
@@ -15,7 +15,7 @@ public struct PlateauState: Sendable, Hashable, Codable {
   var isPossible: Bool { (0...1_000_000).contains(waited) && (0...1_000_000).contains(reductions) }
 
   /// Takes an epoch's mean training loss. After more than `patience` epochs that were not better than the best by
-  /// one part in 10,000, the rate is reduced and the wait begins anew.
+  /// one part in 10,000, the rate is reduced and the count of epochs restarts.
   public mutating func endEpoch(loss: Double, patience: Int) {
     if best.map({ loss < $0 * (1 - 1e-4) }) ?? !loss.isNaN {
       best = loss

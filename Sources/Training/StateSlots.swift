@@ -23,7 +23,7 @@ public final class StateSlots {
 
   private let network: Network
 
-  /// Parameters and statistics are zero at first, the rest is as training starts.
+  /// Parameters and statistics start at zero; the rest has its initial values.
   public init(_ network: Network, _ rule: any UpdateRule) {
     let layout = network.layout
     self.network = network
@@ -52,7 +52,7 @@ public final class StateSlots {
     for i in 0..<exponents.count { exponents[i] = GradientScale.initialExponent }
   }
 
-  /// What training starts from.
+  /// The state that training starts from.
   public func initialise(seed: UInt64) {
     initialiseModel(seed: seed)
     for (slot, values) in zip(rule.slots, ruleSlots) {
@@ -89,7 +89,7 @@ public final class StateSlots {
       let update = TensorUpdate(
         index: index, range: tensor.range, parameters: parameters, slots: ruleSlots, gradient: gradient, clips: clips,
         rate: rate, step: step)
-      // The lane's floating-point mode, so that every thread that applies treats subnormal numbers alike.
+      // Use the lane's floating-point mode, so that every thread treats subnormal numbers alike.
       let mode = tamring_enter_lane_mode()
       rule.update(update)
       tamring_leave_lane_mode(mode)

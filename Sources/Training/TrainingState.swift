@@ -1,11 +1,11 @@
-// The state that training changes: applying a step; as a checkpoint's files and back.
+// The training state: applies steps, and converts to and from a checkpoint's files.
 import BLVNet
 import Checkpoint
 import Foundation
 import Ring
 import Shared
 
-/// What a state follows from, besides the network: constant over a run.
+/// What a state depends on, besides the network: constant over a run.
 public struct TrainingPlan: Sendable {
   public var seed: UInt64
   public var schedule: ScheduleRecipe
@@ -37,7 +37,7 @@ public struct TrainingPlan: Sendable {
   }
 }
 
-/// What a step turns into the next state. Equal on all ranks, bit for bit.
+/// The training state, which each step turns into the next. Equal on all ranks, bit for bit.
 public final class TrainingState {
   private let plan: TrainingPlan
   private let slots: StateSlots

@@ -1,4 +1,4 @@
-// What an optimiser must say about itself.
+// The protocol that an optimiser implements.
 import BLVNet
 import CKernels
 import Shared
@@ -11,7 +11,7 @@ public struct RuleSlot: Sendable, Hashable {
   public let prefix: String
   public let initial: Float
 
-  /// - Parameter prefix: `NAME.` unless told.
+  /// - Parameter prefix: `NAME.` by default.
   public init(_ name: String, prefix: String? = nil, initial: Float = 0) {
     self.name = name
     self.prefix = prefix ?? name + "."
@@ -19,8 +19,8 @@ public struct RuleSlot: Sendable, Hashable {
   }
 }
 
-/// How a gradient changes the parameters: an optimiser. It keeps nothing itself; what it remembers is in its slots, which
-/// checkpoints, digests and state transfers include without knowing what they mean.
+/// How a gradient changes the parameters: an optimiser. It keeps nothing itself; what it remembers is in its slots,
+/// which checkpoints, digests and state transfers include without knowing what they mean.
 ///
 /// A rule must compute the same bits on every machine: operations that round once, in a fixed order, and no function of
 /// the C mathematics library.

@@ -1,4 +1,4 @@
-// Which update rules there are.
+// The registry of update rules.
 import Shared
 
 public typealias UpdateRuleRegistry = [String: any UpdateRule.Type]

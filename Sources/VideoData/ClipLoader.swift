@@ -36,7 +36,7 @@ public final class ClipLoader: Sendable {
     }
   }
 
-  /// - Returns: false where frames must be chosen anew.
+  /// - Returns: false if the frames must be chosen again.
   private func fill(
     _ dst: UnsafeMutableBufferPointer<Float>, _ request: ClipRequest, _ form: ClipForm, _ epoch: Int,
     _ video: VideoFile

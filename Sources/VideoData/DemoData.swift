@@ -1,4 +1,5 @@
-// Writing the demo's data set: a folder of real video files in the Kinetics layout. What the clips show is `DemoScene`'s.
+// Writing the demo's data set: a folder of real video files in the Kinetics layout. What the clips show is
+// `DemoScene`'s.
 import Dispatch
 import Foundation
 import Synchronization
@@ -13,7 +14,7 @@ public enum DemoData {
   /// Writes the data set into `folder`, the same bytes for the same counts and seed. Blocks, computing on `threads`
   /// threads: call it from a thread of your own.
   ///
-  /// Data that is complete is left as it is; what an interrupted run left behind is made anew.
+  /// Complete data is left as it is; incomplete data of an interrupted run is replaced.
   /// - Parameters:
   ///   - training: clips in the training list.
   ///   - validation: clips in the validation list.

@@ -1,4 +1,4 @@
-// What can be said of a video file without FFmpeg: its size, its hash, whether an MP4 lacks its index.
+// Facts about a video file that need no FFmpeg: its size, its hash, whether an MP4 lacks its index.
 import Foundation
 import Shared
 

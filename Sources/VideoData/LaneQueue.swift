@@ -1,4 +1,4 @@
-// Which clip is decoded next, and into which memory: decisions only; threads and waiting are the prefetcher's.
+// Decides which clip to decode next, and into which memory. Threads and waiting are the prefetcher's.
 import Shared
 
 /// The lanes that were asked for and not yet taken, in that order.
@@ -43,7 +43,7 @@ struct LaneQueue {
     lanes[key] = Lane(ticket: tickets, job: job)
   }
 
-  /// Hands out the next clip, of the earliest lane that has one and may have memory.
+  /// Returns the next clip to decode: of the earliest lane that has one and may hold memory.
   mutating func next() -> Piece? {
     var holding = lanes.values.count { $0.storage != nil }
     for key in order {
@@ -52,7 +52,7 @@ struct LaneQueue {
       if let held = lane.storage {
         storage = held
       } else {
-        // A lane that someone waits for never waits for lanes that nobody takes.
+        // A lane that a thread waits for must not wait for memory that lanes not yet taken hold.
         guard holding < capacity || lane.isAwaited else { continue }
         storage = memory(lane.job.elements)
         holding += 1
@@ -104,7 +104,7 @@ struct LaneQueue {
     order.removeAll { !keys.contains($0) }
   }
 
-  /// Takes back memory that nobody uses any more.
+  /// Takes back memory for reuse.
   mutating func recycle(_ storage: FloatStorage) {
     if storage.count > 0 && pool.count <= capacity { pool.append(storage) }
   }

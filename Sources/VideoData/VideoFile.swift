@@ -74,8 +74,8 @@ public final class VideoFile {
   /// How a call of `decode` ended.
   enum Outcome {
     case complete
-    /// The timestamps turned out to be wrong: `frameCount()` may have changed, so choose frames anew and call again.
-    /// Cannot happen twice.
+    /// The timestamps turned out to be wrong: `frameCount()` may have changed, so choose the frames again and repeat
+    /// the call. Cannot happen twice.
     case recount
   }
 

@@ -1,5 +1,5 @@
-// An annotation list that was read: which clips a data set has and what each shows. How a list is written, and where its
-// files are, is its `AnnotationSource`'s.
+// An annotation list that was read: which clips a data set has and what each shows. How a list is written, and where
+// its files are, is its `AnnotationSource`'s.
 import Foundation
 
 /// One row of an annotation list.
@@ -14,7 +14,7 @@ public struct AnnotatedClip: Equatable, Sendable {
   public let start: Double?
   /// Seconds in the original video.
   public let end: Double?
-  /// Where it stands in the list, counted from 1.
+  /// The line in the list, counted from 1.
   public let line: Int
 
   public init(id: String, video: String, label: String?, start: Double? = nil, end: Double? = nil, line: Int) {

@@ -1,4 +1,4 @@
-// The clips that are left out, each with the reason that the user is told.
+// Excluded clips, each with a reason for the user.
 import Foundation
 
 /// A clip that was listed and is not trained on.

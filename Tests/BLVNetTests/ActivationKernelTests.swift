@@ -15,12 +15,12 @@ import Testing
     /// - Parameter numbers: rounded to bf16 in both precisions.
     init(_ bf16: Bool, _ numbers: [FloatStorage], _ floats: [FloatStorage]) {
       activations = numbers.map { numbers in
-        let narrow = AlignedStorage<UInt16>(count: numbers.count)
-        tamring_narrow(numbers.base, Int64(numbers.count), narrow.base)
-        if bf16 { return narrow }
+        let halves = AlignedStorage<UInt16>(count: numbers.count)
+        tamring_to_bf16(numbers.base, Int64(numbers.count), halves.base)
+        if bf16 { return halves }
         let wide = AlignedStorage<UInt16>(count: 2 * numbers.count)
         UnsafeMutableRawPointer(wide.base).withMemoryRebound(to: Float.self, capacity: numbers.count) {
-          tamring_widen(narrow.base, Int64(numbers.count), $0)
+          tamring_from_bf16(halves.base, Int64(numbers.count), $0)
         }
         return wide
       }
@@ -37,15 +37,15 @@ import Testing
     var bits: [[UInt32]] { activations.map { $0.array.map(UInt32.init) } + floats.map { $0.array.map(\.bitPattern) } }
 
     /// Of float activations, what they are in bf16.
-    var narrowed: [[UInt32]] {
-      let narrow = activations.map { storage in
+    var rounded: [[UInt32]] {
+      let words = activations.map { storage in
         let halves = AlignedStorage<UInt16>(count: storage.count / 2)
         UnsafeMutableRawPointer(storage.base).withMemoryRebound(to: Float.self, capacity: halves.count) {
-          tamring_narrow($0, Int64(halves.count), halves.base)
+          tamring_to_bf16($0, Int64(halves.count), halves.base)
         }
         return halves.array.map(UInt32.init)
       }
-      return narrow + floats.map { $0.array.map(\.bitPattern) }
+      return words + floats.map { $0.array.map(\.bitPattern) }
     }
   }
 
@@ -60,10 +60,10 @@ import Testing
       #expect(a.bits == b.bits, "\(what), bf16 \(bf16)")
       #expect(a.bits != Memory(bf16, numbers, floats).bits, "\(what) did nothing")
     }
-    let (wide, narrow) = (Memory(false, numbers, floats), Memory(true, numbers, floats))
+    let (wide, halves) = (Memory(false, numbers, floats), Memory(true, numbers, floats))
     kernel(false, wide)
-    kernel(true, narrow)
-    #expect(wide.narrowed == narrow.bits, "\(what): bf16 is not float32 rounded once")
+    kernel(true, halves)
+    #expect(wide.rounded == halves.bits, "\(what): bf16 is not float32 rounded once")
   }
 
   @Test("rounding to bf16 is to the nearest, ties to even, and keeps what is no number")
@@ -80,16 +80,16 @@ import Testing
     // In vectors and alone.
     for repeats in [1, 16] {
       let numbers = FloatStorage((0..<repeats).flatMap { _ in bits.map { Float(bitPattern: $0) } })
-      let narrow = AlignedStorage<UInt16>(count: numbers.count)
-      for variant in [tamring_narrow, tamring_narrow_generic] {
-        narrow.zero()
-        variant(numbers.base, Int64(numbers.count), narrow.base)
-        #expect(narrow.array == (0..<repeats).flatMap { _ in expected })
+      let halves = AlignedStorage<UInt16>(count: numbers.count)
+      for variant in [tamring_to_bf16, tamring_to_bf16_generic] {
+        halves.zero()
+        variant(numbers.base, Int64(numbers.count), halves.base)
+        #expect(halves.array == (0..<repeats).flatMap { _ in expected })
       }
       let (wide, rounded) = (FloatStorage(count: numbers.count), FloatStorage(count: numbers.count))
-      tamring_widen(narrow.base, Int64(numbers.count), wide.base)
-      tamring_round_off(numbers.base, Int64(numbers.count), rounded.base)
-      #expect(wide.array.map(\.bitPattern) == narrow.array.map { UInt32($0) << 16 })
+      tamring_from_bf16(halves.base, Int64(numbers.count), wide.base)
+      tamring_round_to_bf16(numbers.base, Int64(numbers.count), rounded.base)
+      #expect(wide.array.map(\.bitPattern) == halves.array.map { UInt32($0) << 16 })
       #expect(rounded.array.map(\.bitPattern) == wide.array.map(\.bitPattern))
     }
     // The vectors that kernels are written in: x · 1 + 0 on whole rows of a span, and on a rest.
@@ -169,7 +169,7 @@ import Testing
       let count = 2 * frames * pixels * channels
       let src = randomNumbers(paired ? count / 2 : count, seed: 1)
       let results = [randomNumbers(count, seed: 3), randomNumbers(count, seed: 4)]
-      let slopes = [randomNumbers(count, seed: 5), randomNumbers(count, seed: 6)]
+      let gradients = [randomNumbers(count, seed: 5), randomNumbers(count, seed: 6)]
       check("temporal_forward", [src] + results) {
         tamring_temporal_forward($0, &shape, 2, $1[0], weights.base, $1[1], $1[2])
       } _: {
@@ -177,7 +177,7 @@ import Testing
       }
       let sums = FloatStorage(count: 2 * taps * Int(span))
       for accumulate in [false, true] {
-        check("temporal_backward", [src] + results + slopes + [src], [sums]) {
+        check("temporal_backward", [src] + results + gradients + [src], [sums]) {
           tamring_temporal_backward(
             $0, &shape, 2, $1[0], weights.base, $1[1], $1[2], $1[3], $1[4], accumulate, $1[5], $1.doubles(0))
         } _: {
@@ -212,7 +212,7 @@ import Testing
       frames: 4, taps: 3, frame_size: Int64(size / 4), span: 64, begin: 0, end: Int64(size / 4), paired: false,
       split: false)
     let weights = randomNumbers(3 * 64, seed: 5)
-    let (results, slopes) = (numbers(6), numbers(7))
+    let (results, gradients) = (numbers(6), numbers(7))
     let sums = FloatStorage(count: 2 * 3 * 64)
     func forward(_ clips: Int, _ at: Int, _ dst: AlignedStorage<UInt16>) {
       tamring_temporal_forward(
@@ -222,7 +222,7 @@ import Testing
       let sums = UnsafeMutableRawPointer(sums.base).assumingMemoryBound(to: Double.self)
       tamring_temporal_backward(
         bf16, &shape, Int64(clips), place(x, at), weights.base, place(results, at), place(results, at),
-        place(slopes, at), place(slopes, at), false, place(dst, at), sums)
+        place(gradients, at), place(gradients, at), false, place(dst, at), sums)
     }
     for pass in [norm, forward, backward] {
       pass(3, 0, whole)
@@ -279,10 +279,10 @@ import Testing
     } _: {
       tamring_winograd_inputs_generic($0, &window, back, $1[0], 0, 8, $1.floats[0].base)
     }
-    check("winograd_slopes", [images], [points]) {
-      tamring_winograd_slopes($0, &window, $1[0], 0, 8, $1.floats[0].base)
+    check("winograd_gradients", [images], [points]) {
+      tamring_winograd_gradients($0, &window, $1[0], 0, 8, $1.floats[0].base)
     } _: {
-      tamring_winograd_slopes_generic($0, &window, $1[0], 0, 8, $1.floats[0].base)
+      tamring_winograd_gradients_generic($0, &window, $1[0], 0, 8, $1.floats[0].base)
     }
     for accumulate in [false, true] {
       check("winograd_outputs", [images]) {
@@ -290,11 +290,11 @@ import Testing
       } _: {
         tamring_winograd_outputs_generic($0, &window, back, points.base, 0, 8, 0, 16, accumulate, nil, $1[0])
       }
-      var finish = tamring_finish(scale: points.base, shift: points.base + 16, adds: accumulate, relu: accumulate)
-      check("winograd_outputs, finished", [images]) {
-        tamring_winograd_outputs($0, &window, back, points.base, 0, 8, 0, 16, accumulate, &finish, $1[0])
+      var epilogue = tamring_epilogue(scale: points.base, shift: points.base + 16, adds: accumulate, relu: accumulate)
+      check("winograd_outputs, with an epilogue", [images]) {
+        tamring_winograd_outputs($0, &window, back, points.base, 0, 8, 0, 16, accumulate, &epilogue, $1[0])
       } _: {
-        tamring_winograd_outputs_generic($0, &window, back, points.base, 0, 8, 0, 16, accumulate, &finish, $1[0])
+        tamring_winograd_outputs_generic($0, &window, back, points.base, 0, 8, 0, 16, accumulate, &epilogue, $1[0])
       }
     }
   }

@@ -1,5 +1,5 @@
 // bf16: the engines against plain loops, a step against float32's, equal bytes on threads, and who is refused. A
-// processor without bf16 tests the engines that widen.
+// processor without bf16 tests the emulated engines only.
 import Dispatch
 import Foundation
 import Shared
@@ -10,16 +10,16 @@ import Training
 @testable import BLVNet
 
 /// The engines for bf16; the processor's own only where it has one.
-enum TestedNarrowEngine: CaseIterable {
-  case native, widening, reference
+enum TestedBFloat16Engine: CaseIterable {
+  case native, emulated, reference
 
   static let available = allCases.filter { $0 != .native || BFloat16Engine.isSupported }
 
   func make() -> any ConvolutionEngine {
     switch self {
     case .native: BFloat16Engine()
-    case .widening: WideningEngine(OneDNNEngine())
-    case .reference: WideningEngine(OpenBLASEngine())
+    case .emulated: EmulatedBFloat16Engine(OneDNNEngine())
+    case .reference: EmulatedBFloat16Engine(OpenBLASEngine())
     }
   }
 }
@@ -35,12 +35,12 @@ enum TestedNarrowEngine: CaseIterable {
 
   @Test(
     "convolutions are those of plain loops on rounded images, and weights but for Winograd's", arguments: shapes,
-    TestedNarrowEngine.available)
-  func engine(_ shape: ConvolutionShape, _ tested: TestedNarrowEngine) {
+    TestedBFloat16Engine.available)
+  func engine(_ shape: ConvolutionShape, _ tested: TestedBFloat16Engine) {
     let engine = tested.make()
     let images = 3
-    let src = Narrow(images * shape.height * shape.width * shape.inputChannels, seed: 1)
-    let dDst = Narrow(images * shape.outputHeight * shape.outputWidth * shape.outputChannels, seed: 2)
+    let src = BFloat16Storage(images * shape.height * shape.width * shape.inputChannels, seed: 1)
+    let dDst = BFloat16Storage(images * shape.outputHeight * shape.outputWidth * shape.outputChannels, seed: 2)
     let weights = randomNumbers(shape.weightCount, seed: 3)
     // What earlier calls left there must not matter.
     let workspace = FloatStorage(repeatElement(.nan, count: engine.prepare(shape, images: images)))
@@ -49,12 +49,12 @@ enum TestedNarrowEngine: CaseIterable {
       [Double](repeating: 0, count: weights.count)
     )
     let winograd = (engine as? BFloat16Engine)?.isWinograd(shape) ?? false
-    let (images32, slopes32) = (src.floats, dDst.floats)
-    let multiplied = winograd ? weights.array : Narrow(weights).floats
+    let (images32, gradients32) = (src.floats, dDst.floats)
+    let multiplied = winograd ? weights.array : BFloat16Storage(weights).floats
     EngineTests.forEachProduct(shape, images) { o, i, w in
       dst[o] += Double(images32[i]) * Double(multiplied[w])
-      dSrc[i] += Double(slopes32[o]) * Double(multiplied[w])
-      dWeights[w] += Double(slopes32[o]) * Double(images32[i])
+      dSrc[i] += Double(gradients32[o]) * Double(multiplied[w])
+      dWeights[w] += Double(gradients32[o]) * Double(images32[i])
     }
     func expectEqual(_ what: String, _ actual: [Float], _ expected: [Double], within: Float) {
       var deviation = Deviation()
@@ -63,26 +63,26 @@ enum TestedNarrowEngine: CaseIterable {
     }
     // A rounding is off by up to 2^-8 of a value, the sums in float32 by far less.
     let once: Float = 0x1.02p-8
-    let result = Narrow(dDst.count, seed: 4)
+    let result = BFloat16Storage(dDst.count, seed: 4)
     engine.forward(
-      shape, images: images, src: src.base, weights: weights.base, finish: nil, dst: result.base,
+      shape, images: images, src: src.base, weights: weights.base, epilogue: nil, dst: result.base,
       workspace: workspace.base)
     expectEqual("forward", result.floats, dst, within: once)
-    let slope = Narrow(src.count, seed: 5)
+    let dataGradient = BFloat16Storage(src.count, seed: 5)
     engine.dataGradient(
-      shape, images: images, dDst: dDst.base, weights: weights.base, accumulate: false, dSrc: slope.base,
+      shape, images: images, dDst: dDst.base, weights: weights.base, accumulate: false, dSrc: dataGradient.base,
       workspace: workspace.base)
-    expectEqual("data gradient", slope.floats, dSrc, within: once)
+    expectEqual("data gradient", dataGradient.floats, dSrc, within: once)
     // An engine may round what it adds, and adds to what was rounded before.
     engine.dataGradient(
-      shape, images: images, dDst: dDst.base, weights: weights.base, accumulate: true, dSrc: slope.base,
+      shape, images: images, dDst: dDst.base, weights: weights.base, accumulate: true, dSrc: dataGradient.base,
       workspace: workspace.base)
-    expectEqual("data gradient, added", slope.floats, dSrc.map { 2 * $0 }, within: 2 * once)
-    let weightSlope = FloatStorage(repeatElement(.nan, count: weights.count))
+    expectEqual("data gradient, added", dataGradient.floats, dSrc.map { 2 * $0 }, within: 2 * once)
+    let weightGradient = FloatStorage(repeatElement(.nan, count: weights.count))
     engine.weightGradient(
       shape, images: images, outputs: 0..<shape.outputChannels, src: src.base, dDst: dDst.base,
-      dWeights: weightSlope.base, workspace: workspace.base)
-    expectEqual("weight gradient", weightSlope.array, dWeights, within: 2e-5)
+      dWeights: weightGradient.base, workspace: workspace.base)
+    expectEqual("weight gradient", weightGradient.array, dWeights, within: 2e-5)
   }
 
   /// How far PyTorch's own bf16 (autocast) is from the golden step: the relative distance of the logits, and the
@@ -96,8 +96,8 @@ enum TestedNarrowEngine: CaseIterable {
   @Test(
     "a golden step in bf16 is as near to float32's as PyTorch's in bf16",
     .enabled(if: !SharedFiles.goldenFolders.isEmpty, "no golden folders in TAMRING_SHARED or ../shared"),
-    arguments: SharedFiles.goldenFolders, TestedNarrowEngine.available)
-  func golden(_ folder: String, _ tested: TestedNarrowEngine) throws {
+    arguments: SharedFiles.goldenFolders, TestedBFloat16Engine.available)
+  func golden(_ folder: String, _ tested: TestedBFloat16Engine) throws {
     let peer = try #require(Self.peer[folder])
     let path = SharedFiles.root.appendingPathComponent("golden/\(folder)").path
     let (model, optimizer) = try goldenRecipe("\(path)/recipe.yaml")
@@ -137,8 +137,8 @@ enum TestedNarrowEngine: CaseIterable {
 
   @Test(
     "two lanes on two threads give the bytes of one, and a lane those of a larger one",
-    arguments: TestedNarrowEngine.available)
-  func threads(_ tested: TestedNarrowEngine) throws {
+    arguments: TestedBFloat16Engine.available)
+  func threads(_ tested: TestedBFloat16Engine) throws {
     var recipe = ModelRecipe()
     (recipe.width, recipe.groups, recipe.inputSize, recipe.classes) = (16, 4, 49, 7)
     let network = try Network(recipe, engine: tested.make())
@@ -172,12 +172,12 @@ enum TestedNarrowEngine: CaseIterable {
     if BFloat16Engine.isSupported { #expect(try recipe.makeEngine() is BFloat16Engine) }
     recipe.emulateBF16 = true
     // On all processors alike: what decides the bits is the recipe.
-    for hasBF16 in [false, true] { #expect(try recipe.makeEngine(hasBF16: hasBF16) is WideningEngine) }
+    for hasBF16 in [false, true] { #expect(try recipe.makeEngine(hasBF16: hasBF16) is EmulatedBFloat16Engine) }
   }
 }
 
 /// Random bf16 numbers.
-private struct Narrow {
+private struct BFloat16Storage {
   let storage: AlignedStorage<UInt16>
   var count: Int { storage.count }
   var base: UnsafeMutableRawPointer { UnsafeMutableRawPointer(storage.base) }

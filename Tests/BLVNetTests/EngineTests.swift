@@ -31,7 +31,7 @@ enum TestedEngine: CaseIterable {
     (256, 144, 3, 1, 1, 8, 7), (144, 256, 3, 2, 1, 9, 14),
     // The stem's.
     (3, 16, 7, 2, 3, 26, 17), (4, 32, 7, 2, 3, 45, 62), (3, 16, 7, 2, 3, 2, 1), (2, 16, 7, 2, 3, 7, 5),
-    // Products of our own: more channels or pixels than a block, and fewer than a tile; and windows gathered.
+    // Products of our own: more channels or pixels than a block, and fewer than a tile; and im2col.
     (528, 48, 1, 1, 0, 3, 5), (16, 32, 1, 1, 0, 21, 29), (16, 16, 1, 1, 0, 1, 1), (32, 32, 3, 2, 1, 14, 14),
   ].map {
     ConvolutionShape(
@@ -93,29 +93,29 @@ enum TestedEngine: CaseIterable {
 
     let result = FloatStorage(repeatElement(.nan, count: dDst.count))
     engine.forward(
-      shape, images: images, src: src.base, weights: weights.base, finish: nil, dst: result.base,
+      shape, images: images, src: src.base, weights: weights.base, epilogue: nil, dst: result.base,
       workspace: workspace.base)
     expectEqual(result, dst, "forward", within: within)
 
-    let slope = FloatStorage(repeatElement(.nan, count: src.count))
+    let dataGradient = FloatStorage(repeatElement(.nan, count: src.count))
     for accumulate in [false, true] {
       engine.dataGradient(
-        shape, images: images, dDst: dDst.base, weights: weights.base, accumulate: accumulate, dSrc: slope.base,
+        shape, images: images, dDst: dDst.base, weights: weights.base, accumulate: accumulate, dSrc: dataGradient.base,
         workspace: workspace.base)
       expectEqual(
-        slope, dSrc.map { accumulate ? 2 * $0 : $0 }, "data gradient, accumulate \(accumulate)", within: within)
+        dataGradient, dSrc.map { accumulate ? 2 * $0 : $0 }, "data gradient, accumulate \(accumulate)", within: within)
     }
 
-    let weightSlope = FloatStorage(repeatElement(.nan, count: weights.count))
+    let weightGradient = FloatStorage(repeatElement(.nan, count: weights.count))
     engine.weightGradient(
       shape, images: images, outputs: 0..<shape.outputChannels, src: src.base, dDst: dDst.base,
-      dWeights: weightSlope.base, workspace: workspace.base)
-    expectEqual(weightSlope, dWeights, "weight gradient", within: within)
+      dWeights: weightGradient.base, workspace: workspace.base)
+    expectEqual(weightGradient, dWeights, "weight gradient", within: within)
   }
 
   @Test(
-    "a finish scales, shifts, adds and cuts what plain loops sum up", arguments: shapes, TestedEngine.allCases)
-  func finish(_ shape: ConvolutionShape, _ tested: TestedEngine) {
+    "an epilogue scales, shifts, adds and cuts what plain loops sum up", arguments: shapes, TestedEngine.allCases)
+  func epilogue(_ shape: ConvolutionShape, _ tested: TestedEngine) {
     let engine = tested.make()
     let images = 2
     let src = randomNumbers(images * shape.height * shape.width * shape.inputChannels, seed: 1)
@@ -125,18 +125,18 @@ enum TestedEngine: CaseIterable {
     var sums = [Double](repeating: 0, count: before.count)
     Self.forEachProduct(shape, images) { o, i, w in sums[o] += Double(src.base[i]) * Double(weights.base[w]) }
     for (adds, relu) in [(false, false), (false, true), (true, false), (true, true)] {
-      var finish = tamring_finish(scale: scale.base, shift: shift.base, adds: adds, relu: relu)
+      var epilogue = tamring_epilogue(scale: scale.base, shift: shift.base, adds: adds, relu: relu)
       let expected = sums.enumerated().map { i, sum in
         let channel = i % shape.outputChannels
         let value = Double(scale[channel]) * sum + Double(shift[channel]) + (adds ? Double(before[i]) : 0)
         return relu ? max(0, value) : value
       }
       // All of the workspace that is asked for, and what lies there before does not matter.
-      let room = engine.prepare(shape, images: images, finish: FinishKind(adds: adds, relu: relu))
+      let room = engine.prepare(shape, images: images, epilogue: EpilogueKind(adds: adds, relu: relu))
       let workspace = FloatStorage(repeatElement(.nan, count: room))
       let dst = adds ? FloatStorage(before.array) : FloatStorage(repeatElement(.nan, count: before.count))
       engine.forward(
-        shape, images: images, src: src.base, weights: weights.base, finish: &finish, dst: dst.base,
+        shape, images: images, src: src.base, weights: weights.base, epilogue: &epilogue, dst: dst.base,
         workspace: workspace.base)
       expectEqual(dst, expected, "adds \(adds), relu \(relu)", within: 1e-5)
       #expect(!relu || dst.array.contains(0))
@@ -165,7 +165,7 @@ enum TestedEngine: CaseIterable {
       @Sendable func run(_ all: [FloatStorage]) {
         let workspace = FloatStorage(count: room)
         engine.forward(
-          shape, images: images, src: src.base, weights: weights.base, finish: nil, dst: all[0].base,
+          shape, images: images, src: src.base, weights: weights.base, epilogue: nil, dst: all[0].base,
           workspace: workspace.base)
         engine.dataGradient(
           shape, images: images, dDst: dDst.base, weights: weights.base, accumulate: false, dSrc: all[1].base,

@@ -19,8 +19,8 @@ import Testing
     #expect(zip(a, memory).contains { $0.array.map(\.bitPattern) != $1.array.map(\.bitPattern) }, "\(what) did nothing")
   }
 
-  @Test("gathered windows have equal bits in every variant", arguments: [1, 3, 16, 19])
-  func windows(_ channels: Int) {
+  @Test("im2col and col2im have equal bits in every variant", arguments: [1, 3, 16, 19])
+  func im2col(_ channels: Int) {
     var window = tamring_window(
       height: 7, width: 5, channels: Int64(channels), kernel: 3, stride: 2, padding: 1, out_height: 4, out_width: 3)
     let images = 3
@@ -40,18 +40,18 @@ import Testing
     }
   }
 
-  @Test("Winograd's forms and products have equal bits in every variant", arguments: [1, 2], [false, true])
+  @Test("Winograd's transforms and products have equal bits in every variant", arguments: [1, 2], [false, true])
   func winograd(_ stride: Int64, _ back: Bool) {
     let (tiles, from, to) = (8, 16, 32)
     let points = stride == 1 ? 36 : 81
     let gaps = 36 * 16
     let a = randomNumbers(points * tiles * from + gaps, seed: 2)
     let b = randomNumbers(points * tiles * to + gaps, seed: 3)
-    let forms = randomNumbers(36 * from * to + gaps, seed: 4)
+    let transformed = randomNumbers(36 * from * to + gaps, seed: 4)
     var weights = tamring_winograd_weights_shape(
       stride: stride, from: Int64(from), to: Int64(to), from_stride: 9, to_stride: Int64(9 * from), turned: back)
     let numbers = randomNumbers(9 * from * to, seed: 5)
-    expectEqualBits("winograd_weights", [FloatStorage(count: forms.count)]) {
+    expectEqualBits("winograd_weights", [FloatStorage(count: transformed.count)]) {
       tamring_winograd_weights(&weights, numbers.base, $0[0].base)
     } _: {
       tamring_winograd_weights_generic(&weights, numbers.base, $0[0].base)
@@ -59,75 +59,75 @@ import Testing
     // All counts of rows, and so all sizes of groups.
     for count in 1...Int64(tiles) {
       expectEqualBits("winograd_multiply", [FloatStorage(count: b.count)]) {
-        tamring_winograd_multiply(stride, count, Int64(from), Int64(to), a.base, forms.base, $0[0].base)
+        tamring_winograd_multiply(stride, count, Int64(from), Int64(to), a.base, transformed.base, $0[0].base)
       } _: {
-        tamring_winograd_multiply_generic(stride, count, Int64(from), Int64(to), a.base, forms.base, $0[0].base)
+        tamring_winograd_multiply_generic(stride, count, Int64(from), Int64(to), a.base, transformed.base, $0[0].base)
       }
     }
-    var slopes = tamring_winograd_slopes_shape(
+    var gradients = tamring_winograd_gradients_shape(
       stride: stride, tiles: Int64(tiles), outputs: Int64(to), inputs: Int64(from), first: 16, count: 16)
     for add in [false, true] {
-      expectEqualBits("winograd_multiply_slopes", [forms]) {
-        tamring_winograd_multiply_slopes(&slopes, b.base, a.base, add, $0[0].base)
+      expectEqualBits("winograd_multiply_gradients", [transformed]) {
+        tamring_winograd_multiply_gradients(&gradients, b.base, a.base, add, $0[0].base)
       } _: {
-        tamring_winograd_multiply_slopes_generic(&slopes, b.base, a.base, add, $0[0].base)
+        tamring_winograd_multiply_gradients_generic(&gradients, b.base, a.base, add, $0[0].base)
       }
     }
-    expectEqualBits("winograd_weight_slopes", [FloatStorage(count: numbers.count)]) {
-      tamring_winograd_weight_slopes(forms.base, stride, Int64(to), Int64(from), $0[0].base)
+    expectEqualBits("winograd_weight_gradients", [FloatStorage(count: numbers.count)]) {
+      tamring_winograd_weight_gradients(transformed.base, stride, Int64(to), Int64(from), $0[0].base)
     } _: {
-      tamring_winograd_weight_slopes_generic(forms.base, stride, Int64(to), Int64(from), $0[0].base)
+      tamring_winograd_weight_gradients_generic(transformed.base, stride, Int64(to), Int64(from), $0[0].base)
     }
   }
 
   @Test("products of pixels have equal bits in every variant", arguments: [(1, 16), (200, 272), (13, 32), (261, 16)])
   func pointwise(_ pixels: Int, _ inputs: Int) {
     let (outputs, p, i) = (48, Int64(pixels), Int64(inputs))
-    let (images, slopes) = (randomNumbers(pixels * inputs, seed: 1), randomNumbers(pixels * outputs, seed: 2))
+    let (images, gradients) = (randomNumbers(pixels * inputs, seed: 1), randomNumbers(pixels * outputs, seed: 2))
     let weights = randomNumbers(inputs * outputs, seed: 3)
     let (room, scales) = (FloatStorage(count: 256 * (inputs + outputs)), randomNumbers(outputs, seed: 4))
     for (turned, scale) in [(false, nil), (false, scales.base), (true, nil)] {
-      expectEqualBits("pointwise_forms", [FloatStorage(count: weights.count)]) {
-        tamring_pointwise_forms(48, i, turned, weights.base, scale, $0[0].base)
+      expectEqualBits("pointwise_pack", [FloatStorage(count: weights.count)]) {
+        tamring_pointwise_pack(48, i, turned, weights.base, scale, $0[0].base)
       } _: {
-        tamring_pointwise_forms_generic(48, i, turned, weights.base, scale, $0[0].base)
+        tamring_pointwise_pack_generic(48, i, turned, weights.base, scale, $0[0].base)
       }
     }
     for add in [false, true] {
-      expectEqualBits("pointwise", [slopes]) {
+      expectEqualBits("pointwise", [gradients]) {
         tamring_pointwise(p, i, 48, images.base, weights.base, add, nil, $0[0].base)
       } _: {
         tamring_pointwise_generic(p, i, 48, images.base, weights.base, add, nil, $0[0].base)
       }
-      var finish = tamring_finish(scale: scales.base, shift: scales.base, adds: add, relu: add)
-      expectEqualBits("pointwise, finished", [slopes]) {
-        tamring_pointwise(p, i, 48, images.base, weights.base, add, &finish, $0[0].base)
+      var epilogue = tamring_epilogue(scale: scales.base, shift: scales.base, adds: add, relu: add)
+      expectEqualBits("pointwise, with an epilogue", [gradients]) {
+        tamring_pointwise(p, i, 48, images.base, weights.base, add, &epilogue, $0[0].base)
       } _: {
-        tamring_pointwise_generic(p, i, 48, images.base, weights.base, add, &finish, $0[0].base)
+        tamring_pointwise_generic(p, i, 48, images.base, weights.base, add, &epilogue, $0[0].base)
       }
     }
-    expectEqualBits("pointwise_slopes", [weights]) {
-      tamring_pointwise_slopes(p, 48, 48, i, slopes.base, images.base, room.base, $0[0].base)
+    expectEqualBits("pointwise_weight_gradient", [weights]) {
+      tamring_pointwise_weight_gradient(p, 48, 48, i, gradients.base, images.base, room.base, $0[0].base)
     } _: {
-      tamring_pointwise_slopes_generic(p, 48, 48, i, slopes.base, images.base, room.base, $0[0].base)
+      tamring_pointwise_weight_gradient_generic(p, 48, 48, i, gradients.base, images.base, room.base, $0[0].base)
     }
   }
 
   @Test("what follows a convolution's sums has equal bits in every variant", arguments: [1, 16, 37])
-  func finish(_ channels: Int) {
+  func epilogue(_ channels: Int) {
     let (sums, dst) = (randomNumbers(5 * channels, seed: 1), randomNumbers(5 * channels, seed: 2))
     let (scale, shift) = (randomNumbers(channels, seed: 3), randomNumbers(channels, seed: 4))
     for (adds, relu) in [(false, false), (false, true), (true, false), (true, true)] {
-      var finish = tamring_finish(scale: scale.base, shift: shift.base, adds: adds, relu: relu)
-      expectEqualBits("apply_finish", [dst]) {
-        tamring_apply_finish(&finish, 5, Int64(channels), sums.base, $0[0].base)
+      var epilogue = tamring_epilogue(scale: scale.base, shift: shift.base, adds: adds, relu: relu)
+      expectEqualBits("apply_epilogue", [dst]) {
+        tamring_apply_epilogue(&epilogue, 5, Int64(channels), sums.base, $0[0].base)
       } _: {
-        tamring_apply_finish_generic(&finish, 5, Int64(channels), sums.base, $0[0].base)
+        tamring_apply_epilogue_generic(&epilogue, 5, Int64(channels), sums.base, $0[0].base)
       }
       expectEqualBits("scale_weights", [dst]) {
-        tamring_scale_weights(&finish, Int64(channels), 5, sums.base, $0[0].base)
+        tamring_scale_weights(&epilogue, Int64(channels), 5, sums.base, $0[0].base)
       } _: {
-        tamring_scale_weights_generic(&finish, Int64(channels), 5, sums.base, $0[0].base)
+        tamring_scale_weights_generic(&epilogue, Int64(channels), 5, sums.base, $0[0].base)
       }
     }
   }
@@ -144,26 +144,26 @@ import Testing
     } _: {
       tamring_winograd_inputs_generic(false, &window, false, images.base, 0, 12, $0[0].base)
     }
-    expectEqualBits("winograd_slopes", [FloatStorage(count: points.count)]) {
-      tamring_winograd_slopes(false, &window, images.base, 0, 12, $0[0].base)
+    expectEqualBits("winograd_gradients", [FloatStorage(count: points.count)]) {
+      tamring_winograd_gradients(false, &window, images.base, 0, 12, $0[0].base)
     } _: {
-      tamring_winograd_slopes_generic(false, &window, images.base, 0, 12, $0[0].base)
+      tamring_winograd_gradients_generic(false, &window, images.base, 0, 12, $0[0].base)
     }
     expectEqualBits("winograd_outputs", [images]) {
       tamring_winograd_outputs(false, &window, false, points.base, 0, 12, 0, 16, false, nil, $0[0].base)
     } _: {
       tamring_winograd_outputs_generic(false, &window, false, points.base, 0, 12, 0, 16, false, nil, $0[0].base)
     }
-    let (weights, forms) = (randomNumbers(32 * 3 * 49, seed: 3), randomNumbers(36 * 32 * 16 + 36 * 16, seed: 4))
-    expectEqualBits("stem_weights", [FloatStorage(count: forms.count)]) {
+    let (weights, transformed) = (randomNumbers(32 * 3 * 49, seed: 3), randomNumbers(36 * 32 * 16 + 36 * 16, seed: 4))
+    expectEqualBits("stem_weights", [FloatStorage(count: transformed.count)]) {
       tamring_stem_weights(32, 3, weights.base, $0[0].base)
     } _: {
       tamring_stem_weights_generic(32, 3, weights.base, $0[0].base)
     }
-    expectEqualBits("stem_weight_slopes", [FloatStorage(count: weights.count)]) {
-      tamring_stem_weight_slopes(32, 3, forms.base, $0[0].base)
+    expectEqualBits("stem_weight_gradients", [FloatStorage(count: weights.count)]) {
+      tamring_stem_weight_gradients(32, 3, transformed.base, $0[0].base)
     } _: {
-      tamring_stem_weight_slopes_generic(32, 3, forms.base, $0[0].base)
+      tamring_stem_weight_gradients_generic(32, 3, transformed.base, $0[0].base)
     }
   }
 

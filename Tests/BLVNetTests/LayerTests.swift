@@ -114,7 +114,7 @@ func trainOnce(
     let step = 1e-5
     for tensor in network.layout.parameters {
       let range = tensor.range
-      let slopes = range.map { i in
+      let differences = range.map { i in
         let middle = point[i]
         point[i] = middle + step
         let above = naive.loss(point)
@@ -125,14 +125,14 @@ func trainOnce(
       }
       let actual = Array(gradients[range])
       // Where the true gradient is zero (a bias ahead of a batch norm), only rounding is left on both sides.
-      for (a, b) in zip(actual, slopes) {
-        let scale = max(slopes.reduce(0) { max($0, abs($1)) }, 1e-2)
+      for (a, b) in zip(actual, differences) {
+        let scale = max(differences.reduce(0) { max($0, abs($1)) }, 1e-2)
         #expect(abs(a - b) <= 2e-4 * scale, "\(tensor.name): \(a), finite difference \(b)")
       }
     }
   }
 
-  @Test("dropout zeroes the share it should, keeps the mean, and its gradient is the loss's slope")
+  @Test("dropout zeroes the share it should, keeps the mean, and its gradient is the loss's derivative")
   func dropout() throws {
     var recipe = ModelRecipe()
     recipe.groups = 4

@@ -93,7 +93,7 @@ import Testing
   func sharedLane(_ engine: String, _ architecture: ModelRecipe.Architecture) throws {
     guard engine != "bf16" || BFloat16Engine.isSupported else { return }
     let engines: [String: any ConvolutionEngine] = [
-      "onednn": OneDNNEngine(), "openblas": OpenBLASEngine(), "emulated": WideningEngine(OneDNNEngine()),
+      "onednn": OneDNNEngine(), "openblas": OpenBLASEngine(), "emulated": EmulatedBFloat16Engine(OneDNNEngine()),
     ]
     let recipe = Self.small { ($0.architecture, $0.width, $0.groups, $0.inputSize) = (architecture, 16, 8, 97) }
     let network = try Network(recipe, engine: engines[engine] ?? BFloat16Engine())

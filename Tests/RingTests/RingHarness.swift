@@ -58,7 +58,7 @@ final class RingHarness {
       own.codec = ExchangeRecipe.Codec.allCases[position % 3]
       let session = RingSession(generation: 5, plan: plan, settings: own)
       if seed % 2 == 0 { session.pace.choice = LinkPace.Choice(compressed: 0, plain: 1) }
-      session.hands = 1 + position % 3
+      session.threads = 1 + position % 3
       sessions.append(session)
     }
   }

@@ -195,14 +195,14 @@ import Testing
       try sessions[position].begin(step: 0, attempt: 0, partials: partials[position], sums: sums[position])
     }
     // As on another machine, where nothing of that name is found, or another thing.
-    let offer = try #require(NeighbourMemory.Offer(partials[0], sums[0]))
-    #expect(NeighbourMemory.Offer(decoding: Data(offer.encoded)) == offer)
+    let offer = try #require(SharedMemoryTransport.Offer(partials[0], sums[0]))
+    #expect(SharedMemoryTransport.Offer(decoding: Data(offer.encoded)) == offer)
     let plan = sessions[1].plan
-    #expect(NeighbourMemory(offer, plan: plan) != nil)
+    #expect(SharedMemoryTransport(offer, plan: plan) != nil)
     var bytes = offer.encoded
     bytes[16] ^= 1
-    let other = try #require(NeighbourMemory.Offer(decoding: Data(bytes)))
-    #expect(NeighbourMemory(other, plan: plan) == nil)
+    let other = try #require(SharedMemoryTransport.Offer(decoding: Data(bytes)))
+    #expect(SharedMemoryTransport(other, plan: plan) == nil)
     let frame = try #require(sessions[0].nextToRight(now: .now)).array
     #expect(Frame.decode(FrameMessage([Data(frame)]))?.kind == .memory)
     let stranger = Frame(kind: .memory, generation: 3, chunk: 1)

@@ -1,74 +1,75 @@
-// Convolutions of bfloat16: products of our own, Winograd's in float, and oneDNN's primitives for the others.
+// Convolutions in bf16: our own GEMMs, Winograd's algorithm in float32, and oneDNN for all other shapes.
 import CKernels
 import COneDNN
 import Shared
 
-/// Multiplies bfloat16 and adds in float32, in the processor's instructions for it. Weights are rounded as they are
-/// brought into a form; their gradient is float32. 3x3 convolutions at stride 1 read and write bfloat16, but
-/// weights and all between are float32: Winograd's way saves more than half of the multiplications.
+/// Multiplies bf16 and accumulates in float32 with the processor's bf16 instructions. Weights are rounded as they are
+/// packed; their gradient is float32. 3x3 convolutions at stride 1 read and write bf16, but their weights and everything
+/// in between are float32: Winograd's algorithm saves more than half of the multiplications.
 final class BFloat16Engine: ConvolutionEngine {
-  /// Whether this processor has such instructions.
+  /// Whether this processor has bf16 instructions.
   static var isSupported: Bool { tamring_dnn_has_bf16() }
 
   var precision: Recipe.Precision { .bf16 }
   private let primitives = PrimitiveCache(bf16: true)
   private let pointwise = PointwiseConvolutions(bf16: true)
   private let winograd = WinogradConvolutions(bf16: true)
-  private let windows = WindowGradient()
+  private let im2col = Im2colWeightGradient()
   private let winogradFrom: Int
 
-  /// - Parameter winogradFrom: as of `OneDNNEngine`.
+  /// - Parameter winogradFrom: see `OneDNNEngine`.
   init(winogradFrom: Int = 7) { self.winogradFrom = winogradFrom }
 
   func isWinograd(_ shape: ConvolutionShape) -> Bool {
     shape.stride == 1 && shape.outputHeight >= winogradFrom && WinogradConvolutions.fits(shape)
   }
 
-  /// Of a shape that our own kernels convolve.
+  /// Whether our own kernels convolve this shape.
   private func ownWorkspaceCount(_ shape: ConvolutionShape, _ images: Int) -> Int? {
     if isWinograd(shape) { return winograd.workspaceCount(shape, images: images) }
     return PointwiseConvolutions.fits(shape) ? pointwise.workspaceCount(shape) : nil
   }
 
   func isSeparable(_ shape: ConvolutionShape, _ direction: ConvolutionDirection) -> Bool {
-    isWinograd(shape) || PointwiseConvolutions.fits(shape) || (direction == .weights && WindowGradient.fits(shape))
+    isWinograd(shape) || PointwiseConvolutions.fits(shape)
+      || (direction == .weights && Im2colWeightGradient.fits(shape))
   }
 
   func prepare(_ shape: ConvolutionShape, images: Int) -> Int {
     if let count = ownWorkspaceCount(shape, images) { return count }
-    let isGathered = WindowGradient.fits(shape)
-    let directions = [TAMRING_DNN_FORWARD, TAMRING_DNN_DATA] + (isGathered ? [] : [TAMRING_DNN_WEIGHTS])
+    let usesIm2col = Im2colWeightGradient.fits(shape)
+    let directions = [TAMRING_DNN_FORWARD, TAMRING_DNN_DATA] + (usesIm2col ? [] : [TAMRING_DNN_WEIGHTS])
     let most = max(
       directions.map { primitives.find(shape, images, $0).workspaceCount }.max() ?? 0,
-      isGathered ? windows.workspaceCount(shape) : 0)
+      usesIm2col ? im2col.workspaceCount(shape) : 0)
     if shape.isPointwise { return max(most, primitives.find(shape, images, TAMRING_DNN_DATA_ADDED).workspaceCount) }
     return max(most, imageCount(shape) + primitives.find(shape, 1, TAMRING_DNN_DATA).workspaceCount)
   }
 
-  func prepare(_ shape: ConvolutionShape, images: Int, finish: FinishKind) -> Int {
+  func prepare(_ shape: ConvolutionShape, images: Int, epilogue: EpilogueKind) -> Int {
     ownWorkspaceCount(shape, images)
-      ?? primitives.find(shape, images, TAMRING_DNN_FORWARD, finish: finish).workspaceCount
+      ?? primitives.find(shape, images, TAMRING_DNN_FORWARD, epilogue: epilogue).workspaceCount
   }
 
-  /// Floats of the workspace that an image before the convolution takes, in whole cache lines.
+  /// Floats that one source image takes in the workspace, rounded up to whole cache lines.
   private func imageCount(_ shape: ConvolutionShape) -> Int {
     (shape.inputCount + 31) / 32 * 16
   }
 
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
-    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
+    epilogue: UnsafePointer<tamring_epilogue>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
     if isWinograd(shape) {
       return unsafe winograd.forward(
-        shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
+        shape, images: images, src: src, weights: weights, epilogue: epilogue, dst: dst, workspace: workspace)
     }
     if PointwiseConvolutions.fits(shape) {
       return unsafe pointwise.forward(
-        shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
+        shape, images: images, src: src, weights: weights, epilogue: epilogue, dst: dst, workspace: workspace)
     }
-    unsafe primitives.find(shape, images, TAMRING_DNN_FORWARD, finish: finish?.pointee.kind).run(
-      UnsafeMutableRawPointer(mutating: src), weights, dst, finish: finish, workspace)
+    unsafe primitives.find(shape, images, TAMRING_DNN_FORWARD, epilogue: epilogue?.pointee.kind).run(
+      UnsafeMutableRawPointer(mutating: src), weights, dst, epilogue: epilogue, workspace)
   }
 
   func dataGradient(
@@ -88,7 +89,8 @@ final class BFloat16Engine: ConvolutionEngine {
       return unsafe primitives.find(shape, images, accumulate ? TAMRING_DNN_DATA_ADDED : TAMRING_DNN_DATA).run(
         dSrc, weights, results, workspace)
     }
-    // No convolution adds to what is there: an image at a time, to stay in the caches. This network adds to 1x1 only.
+    // oneDNN's 3x3 primitives cannot accumulate. One image at a time stays in the caches. (Our network
+    // accumulates into 1x1 convolutions only.)
     let (count, rest) = unsafe (shape.inputCount, workspace + imageCount(shape))
     let resultBytes = 2 * shape.outputCount
     for image in 0..<images {
@@ -110,8 +112,8 @@ final class BFloat16Engine: ConvolutionEngine {
       return unsafe pointwise.weightGradient(
         shape, images: images, outputs: outputs, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
     }
-    if WindowGradient.fits(shape) {
-      return unsafe windows.weightGradient(
+    if Im2colWeightGradient.fits(shape) {
+      return unsafe im2col.weightGradient(
         shape, images: images, outputs: outputs, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
     }
     unsafe primitives.find(shape, images, TAMRING_DNN_WEIGHTS).run(

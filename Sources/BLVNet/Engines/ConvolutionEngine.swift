@@ -1,12 +1,12 @@
-// What a convolution needs to know, and what an engine must be able to do with it.
+// The shape of a convolution, and the protocol of the engines that compute it.
 import CKernels
 import Shared
 
-/// A convolution of square windows without bias, on one image size.
+/// A convolution with a square kernel and without bias, for one image size.
 public struct ConvolutionShape: Sendable, Hashable {
   public let inputChannels: Int
   public let outputChannels: Int
-  /// Taps of a side of the window.
+  /// The side of the kernel, in taps.
   public let kernel: Int
   public let stride: Int
   public let padding: Int
@@ -27,15 +27,15 @@ public struct ConvolutionShape: Sendable, Hashable {
 
   public var outputHeight: Int { (height + 2 * padding - kernel) / stride + 1 }
   public var outputWidth: Int { (width + 2 * padding - kernel) / stride + 1 }
-  /// Elements of an image before the convolution, and behind it.
+  /// Elements of a source image, and of a result image.
   var inputCount: Int { height * width * inputChannels }
   var outputCount: Int { outputHeight * outputWidth * outputChannels }
   public var weightCount: Int { outputChannels * columns }
   /// Multiply-adds for one image.
   public var multiplyAdds: Int { outputHeight * outputWidth * weightCount }
-  /// Inputs of one output value.
+  /// Terms of one output value: the columns of the im2col matrix.
   var columns: Int { inputChannels * kernel * kernel }
-  /// A product of matrices, as it stands in memory.
+  /// Whether the convolution is a plain GEMM on the images as they are.
   var isPointwise: Bool { kernel == 1 && stride == 1 && padding == 0 }
 
   var window: tamring_window {
@@ -56,14 +56,14 @@ extension Recipe.Engine {
 }
 
 extension Recipe {
-  /// The engine of this recipe's precision.
-  /// - Throws: `BLVNetError(.badConfiguration)` if this processor would only emulate it, and the recipe does not ask
+  /// The engine for this recipe's precision.
+  /// - Throws: `BLVNetError(.badConfiguration)` if this processor can only emulate bf16, and the recipe does not ask
   ///   for that.
   public func makeEngine() throws -> any ConvolutionEngine { try makeEngine(hasBF16: BFloat16Engine.isSupported) }
 
   func makeEngine(hasBF16: Bool) throws -> any ConvolutionEngine {
     guard precision == .bf16 else { return engine.make() }
-    if emulateBF16 { return WideningEngine(engine.make()) }
+    if emulateBF16 { return EmulatedBFloat16Engine(engine.make()) }
     guard hasBF16 else {
       throw BLVNetError(
         .badConfiguration,
@@ -74,50 +74,49 @@ extension Recipe {
   }
 }
 
-/// One of a convolution's three products.
+/// Which of a convolution's three passes.
 public enum ConvolutionDirection: String, Sendable, CaseIterable {
   case forward
   case data
   case weights
 }
 
-/// What an evaluation does with a convolution's sums in the same pass: `tamring_finish` without its numbers.
-public struct FinishKind: Sendable, Hashable {
-  /// To what the results held before.
+/// The epilogue that an evaluation fuses into a convolution: `tamring_epilogue` without its numbers.
+public struct EpilogueKind: Sendable, Hashable {
+  /// Whether it adds the sums to what the results already hold.
   public let adds: Bool
   public let relu: Bool
 }
 
-extension tamring_finish {
-  var kind: FinishKind { unsafe FinishKind(adds: adds, relu: relu) }
+extension tamring_epilogue {
+  var kind: EpilogueKind { unsafe EpilogueKind(adds: adds, relu: relu) }
 }
 
-/// Convolutions of NHWC images, forward and backward, on the calling thread alone. Images are numbers of the engine's
-/// precision; weights and their gradients are floats always.
+/// Convolutions of NHWC images, forward and backward, on the calling thread alone. Images have the engine's precision;
+/// weights and their gradients are always floats.
 ///
-/// An engine is shared by all lanes, so it keeps nothing of a call: every call brings a workspace of its lane's own.
+/// All lanes share an engine, so it keeps no state between calls: each call brings the workspace of its lane.
 /// Results are a pure function of the arguments. **Shapes:** src, dSrc [images, H, W, I]; dst, dDst
 /// [images, H', W', O]; weights, dWeights [O, I, k, k].
 public protocol ConvolutionEngine: Sendable {
   /// The format of images and of their gradients, and so of all activations.
   var precision: Recipe.Precision { get }
 
-  /// Called before anything else, on any thread, for each shape and number of images, so that an engine can build what
-  /// it needs.
-  /// - Returns: elements of the workspace that such calls need.
+  /// Builds what the engine needs for a shape and a number of images. Call it first; any thread may.
+  /// - Returns: how many workspace elements such calls need.
   func prepare(_ shape: ConvolutionShape, images: Int) -> Int
 
-  /// The same for `forward` with such a finish, which is all that an evaluation calls.
-  func prepare(_ shape: ConvolutionShape, images: Int, finish: FinishKind) -> Int
+  /// Prepares `forward` with an epilogue, the only call that an evaluation makes.
+  func prepare(_ shape: ConvolutionShape, images: Int, epilogue: EpilogueKind) -> Int
 
-  /// Whether a call can be parted among threads to the same bits: by images or, where it is the weights' gradient, by
-  /// outputs in sixteens.
+  /// Whether threads can divide a pass without changing its bits: by images, or the weights' gradient by multiples of
+  /// 16 outputs.
   func isSeparable(_ shape: ConvolutionShape, _ direction: ConvolutionDirection) -> Bool
 
-  /// - Parameter finish: what is done with the sums, where it is given; its scale may be taken into the weights.
+  /// - Parameter epilogue: post-ops on the sums, if any. The engine may fold its scale into the weights.
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
-    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>)
+    epilogue: UnsafePointer<tamring_epilogue>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>)
 
   /// - Parameter accumulate: whether to add to `dSrc` or to write it.
   func dataGradient(
@@ -125,8 +124,8 @@ public protocol ConvolutionEngine: Sendable {
     accumulate: Bool, dSrc: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>)
 
   /// - Parameters:
-  ///   - outputs: those whose weights' gradient is wanted; all of them where that is not separable.
-  ///   - dWeights: of all outputs.
+  ///   - outputs: the outputs whose weights' gradient is wanted; all of them if the pass is not separable.
+  ///   - dWeights: the gradient for all outputs.
   func weightGradient(
     _ shape: ConvolutionShape, images: Int, outputs: Range<Int>, src: UnsafeRawPointer, dDst: UnsafeRawPointer,
     dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>)

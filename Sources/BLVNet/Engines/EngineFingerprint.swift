@@ -1,10 +1,10 @@
-// What decides the bits of the arithmetic on this machine: workers that differ in it must not share a run.
+// Identifies what decides the bits of arithmetic on this machine. Workers that differ in it must not share a run.
 import CKernels
 import COneDNN
 import COpenBLAS
 
 public enum EngineFingerprint {
-  /// The libraries that convolve and multiply matrices, their kernels for this processor, and the variant of ours.
+  /// The versions of oneDNN and OpenBLAS, their kernels for this processor, and the level of our own kernels.
   public static var entries: [String: String] {
     unsafe [
       "openblas": String(cString: openblas_get_config()),

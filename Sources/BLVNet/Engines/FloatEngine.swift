@@ -6,7 +6,8 @@ import Shared
 public protocol FloatEngine: ConvolutionEngine {
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>)
+    epilogue: UnsafePointer<tamring_epilogue>?, dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+  )
 
   func dataGradient(
     _ shape: ConvolutionShape, images: Int, dDst: UnsafePointer<Float>, weights: UnsafePointer<Float>,
@@ -22,11 +23,11 @@ extension FloatEngine {
 
   public func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
-    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
+    epilogue: UnsafePointer<tamring_epilogue>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
     let (src, dst) = unsafe (src.assumingMemoryBound(to: Float.self), dst.assumingMemoryBound(to: Float.self))
     unsafe forward(
-      shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
+      shape, images: images, src: src, weights: weights, epilogue: epilogue, dst: dst, workspace: workspace)
   }
 
   public func dataGradient(

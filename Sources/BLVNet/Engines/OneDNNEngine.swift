@@ -1,23 +1,23 @@
-// Convolutions by oneDNN's primitives, and as matrix products where those are faster.
+// Convolutions by oneDNN's primitives, and by our own kernels and OpenBLAS where those are faster.
 import CKernels
 import COneDNN
 
-/// The default engine. **Source** of the choices: the figures in docs/performance.md.
+/// The default engine. docs/performance.md has the measurements behind its choices.
 ///
-/// A primitive is made once for a shape, a number of images and a direction, and shared by all lanes: each brings its
-/// own scratch, so that the bits do not depend on who else runs it.
+/// All lanes share one primitive for each shape, number of images and direction. Each lane brings its own scratch
+/// memory, so the bits do not depend on who else runs it.
 final class OneDNNEngine: FloatEngine {
   /// How one direction of a shape is computed.
   enum Method {
-    /// A primitive of oneDNN on the images as they are.
+    /// oneDNN's primitive.
     case direct
-    /// OpenBLAS, on windows gathered a tile at a time.
+    /// im2col and OpenBLAS.
     case product
-    /// Our own products, of pixels where they lie.
+    /// Our own GEMM, which reads the pixels in place.
     case pointwise
-    /// A quarter or half of the multiplications.
+    /// Winograd's algorithm: a quarter or half of the multiplications.
     case winograd
-    /// The same over the phases of an image: the first convolution.
+    /// Winograd's algorithm over the phases of an image, for the first convolution.
     case stem
   }
 
@@ -28,13 +28,13 @@ final class OneDNNEngine: FloatEngine {
   private let winogradFrom: Int
   private let primitives = PrimitiveCache(bf16: false)
 
-  /// - Parameter winogradFrom: the smallest height of a result at which tiles are worth it: on a smaller one they
-  ///   stand over, and the weights' forms are more than the images.
+  /// - Parameter winogradFrom: the smallest result height for Winograd's algorithm. On smaller ones, tiles overhang the
+  ///   image, and the transformed weights outweigh it.
   init(winogradFrom: Int = 7) { self.winogradFrom = winogradFrom }
 
-  /// The choice depends on the shape alone, never on a clock: machines that share a run must choose alike.
+  /// The choice depends on the shape alone, never on a measurement: machines that share a run must choose alike.
   private func method(_ shape: ConvolutionShape, _ direction: tamring_dnn_direction) -> Method {
-    // Going back at stride 2 there is less to gain.
+    // There is less to gain in the backward pass at stride 2.
     let from = shape.stride == 2 && direction != TAMRING_DNN_FORWARD ? 2 * winogradFrom : winogradFrom
     if shape.outputHeight >= from {
       if WinogradConvolutions.fits(shape) { return .winograd }
@@ -48,7 +48,7 @@ final class OneDNNEngine: FloatEngine {
     }
   }
 
-  /// The libraries may cut a product as its size suits them; ours are the same however they are cut.
+  /// The libraries may block a GEMM according to its size. Our kernels give the same bits for any division.
   func isSeparable(_ shape: ConvolutionShape, _ direction: ConvolutionDirection) -> Bool {
     switch direction {
     case .forward: [.winograd, .pointwise, .stem].contains(method(shape, TAMRING_DNN_FORWARD))
@@ -68,14 +68,14 @@ final class OneDNNEngine: FloatEngine {
       case .winograd: winograd.workspaceCount(shape, images: images)
       }
     }
-    // Gradients that are added to others are always products.
+    // Gradients that accumulate always go through im2col and OpenBLAS.
     return max(counts.max() ?? 0, products.prepare(shape, images: images))
   }
 
-  func prepare(_ shape: ConvolutionShape, images: Int, finish: FinishKind) -> Int {
+  func prepare(_ shape: ConvolutionShape, images: Int, epilogue: EpilogueKind) -> Int {
     switch method(shape, TAMRING_DNN_FORWARD) {
-    case .direct: primitives.find(shape, images, TAMRING_DNN_FORWARD, finish: finish).workspaceCount
-    case .product: products.prepare(shape, images: images, finish: finish)
+    case .direct: primitives.find(shape, images, TAMRING_DNN_FORWARD, epilogue: epilogue).workspaceCount
+    case .product: products.prepare(shape, images: images, epilogue: epilogue)
     case .pointwise: pointwise.workspaceCount(shape)
     case .stem: stem.workspaceCount(shape)
     case .winograd: winograd.workspaceCount(shape, images: images)
@@ -84,24 +84,24 @@ final class OneDNNEngine: FloatEngine {
 
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+    epilogue: UnsafePointer<tamring_epilogue>?, dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     switch method(shape, TAMRING_DNN_FORWARD) {
     case .winograd:
       unsafe winograd.forward(
-        shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
+        shape, images: images, src: src, weights: weights, epilogue: epilogue, dst: dst, workspace: workspace)
     case .product:
       unsafe products.forward(
-        shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
+        shape, images: images, src: src, weights: weights, epilogue: epilogue, dst: dst, workspace: workspace)
     case .pointwise:
       unsafe pointwise.forward(
-        shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
+        shape, images: images, src: src, weights: weights, epilogue: epilogue, dst: dst, workspace: workspace)
     case .stem:
       unsafe stem.forward(
-        shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
+        shape, images: images, src: src, weights: weights, epilogue: epilogue, dst: dst, workspace: workspace)
     case .direct:
-      unsafe primitives.find(shape, images, TAMRING_DNN_FORWARD, finish: finish?.pointee.kind).run(
-        UnsafeMutableRawPointer(mutating: src), weights, dst, finish: finish, workspace)
+      unsafe primitives.find(shape, images, TAMRING_DNN_FORWARD, epilogue: epilogue?.pointee.kind).run(
+        UnsafeMutableRawPointer(mutating: src), weights, dst, epilogue: epilogue, workspace)
     }
   }
 

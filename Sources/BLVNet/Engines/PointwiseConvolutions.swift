@@ -1,8 +1,8 @@
-// 1x1 convolutions as products of matrices, by our own kernels.
+// 1x1 convolutions as GEMMs, by our own kernels.
 import CKernels
 
-/// Reads images and their gradients where they lie, and fetches them ahead; only the weights are brought into a form.
-/// Images are floats or, on a processor that multiplies it, bfloat16; then the form's weights are rounded to it.
+/// Reads images and their gradients in place, with prefetching, and packs only the weights. Images are floats or, on a
+/// processor with bf16 instructions, bf16; then the packed weights are rounded to bf16.
 struct PointwiseConvolutions {
   let bf16: Bool
 
@@ -10,17 +10,17 @@ struct PointwiseConvolutions {
     shape.isPointwise && shape.inputChannels % 16 == 0 && shape.outputChannels % 16 == 0
   }
 
-  /// The weights' form, or 256 pixels with their gradients.
+  /// Room for the packed weights, or for 256 pixels and their gradients.
   func workspaceCount(_ shape: ConvolutionShape) -> Int {
     max(shape.weightCount, 256 * (shape.inputChannels + shape.outputChannels))
   }
 
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
-    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
+    epilogue: UnsafePointer<tamring_epilogue>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
     unsafe multiply(
-      shape, images, back: false, from: src, to: dst, weights, accumulate: finish?.pointee.adds ?? false, finish,
+      shape, images, back: false, from: src, to: dst, weights, accumulate: epilogue?.pointee.adds ?? false, epilogue,
       workspace)
   }
 
@@ -34,18 +34,18 @@ struct PointwiseConvolutions {
   private func multiply(
     _ shape: ConvolutionShape, _ images: Int, back: Bool, from src: UnsafeRawPointer,
     to dst: UnsafeMutableRawPointer, _ weights: UnsafePointer<Float>, accumulate: Bool,
-    _ finish: UnsafePointer<tamring_finish>?, _ workspace: UnsafeMutablePointer<Float>
+    _ epilogue: UnsafePointer<tamring_epilogue>?, _ workspace: UnsafeMutablePointer<Float>
   ) {
     let (inputs, outputs) = (Int64(shape.inputChannels), Int64(shape.outputChannels))
     let (from, to) = back ? (outputs, inputs) : (inputs, outputs)
-    let scale = unsafe finish?.pointee.scale
+    let scale = unsafe epilogue?.pointee.scale
     if bf16 {
-      unsafe tamring_narrow_forms(outputs, inputs, back, weights, scale, workspace)
-      unsafe tamring_narrow_pointwise(pixels(shape, images), from, to, src, workspace, accumulate, finish, dst)
+      unsafe tamring_pointwise_pack_bf16(outputs, inputs, back, weights, scale, workspace)
+      unsafe tamring_pointwise_bf16(pixels(shape, images), from, to, src, workspace, accumulate, epilogue, dst)
     } else {
-      unsafe tamring_pointwise_forms(outputs, inputs, back, weights, scale, workspace)
+      unsafe tamring_pointwise_pack(outputs, inputs, back, weights, scale, workspace)
       unsafe tamring_pointwise(
-        pixels(shape, images), from, to, src.assumingMemoryBound(to: Float.self), workspace, accumulate, finish,
+        pixels(shape, images), from, to, src.assumingMemoryBound(to: Float.self), workspace, accumulate, epilogue,
         dst.assumingMemoryBound(to: Float.self))
     }
   }
@@ -57,10 +57,10 @@ struct PointwiseConvolutions {
     let (inputs, all, count) = (Int64(shape.inputChannels), Int64(shape.outputChannels), Int64(outputs.count))
     let result = unsafe dWeights + outputs.lowerBound * shape.inputChannels
     if bf16 {
-      unsafe tamring_narrow_pointwise_slopes(
+      unsafe tamring_pointwise_weight_gradient_bf16(
         pixels(shape, images), count, all, inputs, dDst + 2 * outputs.lowerBound, src, false, workspace, result)
     } else {
-      unsafe tamring_pointwise_slopes(
+      unsafe tamring_pointwise_weight_gradient(
         pixels(shape, images), count, all, inputs, dDst.assumingMemoryBound(to: Float.self) + outputs.lowerBound,
         src.assumingMemoryBound(to: Float.self), workspace, result)
     }

@@ -1,14 +1,14 @@
 // The first convolution, 7x7 at stride 2 over a few channels, by Winograd's minimal filtering.
 import CKernels
 
-/// Each image is parted into its four phases (even and odd rows and columns), side by side as sixteen channels. Over
-/// these the window is one of 4x4 at stride 1: F(3x3, 4x4), with a quarter of the multiplications and the points of
-/// `WinogradConvolutions`. There is no gradient of the images, as they are the network's input.
+/// Splits each image into its four phases (even and odd rows and columns), side by side as sixteen channels. Over the
+/// phases, the kernel is 4x4 at stride 1: F(3x3, 4x4), with a quarter of the multiplications and the points of
+/// `WinogradConvolutions`. There is no data gradient, because the images are the network's input.
 struct StemConvolution {
   private static let channels = 16
-  /// Points of a tile, and forms of a weight.
+  /// Points of a transformed tile, and of a transformed kernel.
   private static let points = 36
-  /// Tiles at a time, so that their points stay within the caches.
+  /// Tiles per block, so that their points stay within the caches.
   private static let most = 40
   private static let gaps = points * 16
 
@@ -25,16 +25,16 @@ struct StemConvolution {
 
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafePointer<Float>, weights: UnsafePointer<Float>,
-    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
+    epilogue: UnsafePointer<tamring_epilogue>?, dst: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     let (used, outputs) = (Int64(4 * shape.inputChannels), Int64(shape.outputChannels))
     var written = window(shape, outputs)
     let room = unsafe room(shape, workspace)
-    unsafe tamring_stem_weights(outputs, Int64(shape.inputChannels), weights, room.forms)
+    unsafe tamring_stem_weights(outputs, Int64(shape.inputChannels), weights, room.weights)
     unsafe forEachBlock(shape, images, src, room) { image, first, tiles in
-      unsafe tamring_winograd_multiply(1, tiles, used, outputs, room.inputs, room.forms, room.outputs)
+      unsafe tamring_winograd_multiply(1, tiles, used, outputs, room.inputs, room.weights, room.outputs)
       unsafe tamring_winograd_outputs(
-        false, &written, false, room.outputs, first, tiles, 0, outputs, finish?.pointee.adds ?? false, finish,
+        false, &written, false, room.outputs, first, tiles, 0, outputs, epilogue?.pointee.adds ?? false, epilogue,
         dst + image * shape.outputCount)
     }
   }
@@ -44,22 +44,22 @@ struct StemConvolution {
     dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     let (used, outputs) = (Int64(4 * shape.inputChannels), Int64(shape.outputChannels))
-    var slopes = window(shape, outputs)
+    var gradients = window(shape, outputs)
     let room = unsafe room(shape, workspace)
     unsafe forEachBlock(shape, images, src, room) { image, first, tiles in
-      unsafe tamring_winograd_slopes(
-        false, &slopes, dDst + image * shape.outputCount, first, tiles,
+      unsafe tamring_winograd_gradients(
+        false, &gradients, dDst + image * shape.outputCount, first, tiles,
         room.outputs)
-      // With the roles exchanged: phases have fewer channels than a panel.
-      var part = tamring_winograd_slopes_shape(
+      // The operands change places, because the phases have fewer channels than a panel.
+      var part = tamring_winograd_gradients_shape(
         stride: 1, tiles: tiles, outputs: used, inputs: outputs, first: 0, count: used)
-      unsafe tamring_winograd_multiply_slopes(&part, room.inputs, room.outputs, image > 0 || first > 0, room.forms)
+      unsafe tamring_winograd_multiply_gradients(&part, room.inputs, room.outputs, image > 0 || first > 0, room.weights)
     }
-    unsafe tamring_stem_weight_slopes(outputs, Int64(shape.inputChannels), room.forms, dWeights)
+    unsafe tamring_stem_weight_gradients(outputs, Int64(shape.inputChannels), room.weights, dWeights)
   }
 
   private typealias Room = (
-    forms: UnsafeMutablePointer<Float>, inputs: UnsafeMutablePointer<Float>, outputs: UnsafeMutablePointer<Float>,
+    weights: UnsafeMutablePointer<Float>, inputs: UnsafeMutablePointer<Float>, outputs: UnsafeMutablePointer<Float>,
     phases: UnsafeMutablePointer<Float>
   )
 
@@ -71,7 +71,7 @@ struct StemConvolution {
     )
   }
 
-  /// Calls `body` with an image, the first of some of its tiles and their count, when their inputs are points.
+  /// Transforms a block of tiles at a time, and calls `body` with the image, the block's first tile and its size.
   private func forEachBlock(
     _ shape: ConvolutionShape, _ images: Int, _ src: UnsafePointer<Float>, _ room: Room,
     _ body: (Int, Int64, Int64) -> Void
@@ -88,7 +88,7 @@ struct StemConvolution {
     }
   }
 
-  /// The window over the phases.
+  /// The convolution over the phases.
   private func window(_ shape: ConvolutionShape, _ channels: Int64) -> tamring_window {
     let (height, width) = (Int64(shape.outputHeight), Int64(shape.outputWidth))
     return tamring_window(

@@ -1,9 +1,9 @@
-// An engine that keeps the time of another: where a step's convolutions spend it.
+// An engine that times another one: where a step's convolutions spend their time.
 import CKernels
 import Shared
 import Synchronization
 
-/// Passes every call on, and adds up how long it took. For measurements alone; it may be shared by lanes.
+/// Forwards every call and adds up how long it took. For measurements only; lanes may share it.
 public final class TimedEngine: ConvolutionEngine {
   public struct Row: Sendable {
     public let shape: ConvolutionShape
@@ -24,7 +24,7 @@ public final class TimedEngine: ConvolutionEngine {
 
   public var precision: Recipe.Precision { engine.precision }
 
-  /// What was measured since the last call.
+  /// The measurements since the last call.
   public func take() -> [Row] {
     times.withLock { all in
       defer { all = [:] }
@@ -47,8 +47,8 @@ public final class TimedEngine: ConvolutionEngine {
 
   public func prepare(_ shape: ConvolutionShape, images: Int) -> Int { engine.prepare(shape, images: images) }
 
-  public func prepare(_ shape: ConvolutionShape, images: Int, finish: FinishKind) -> Int {
-    engine.prepare(shape, images: images, finish: finish)
+  public func prepare(_ shape: ConvolutionShape, images: Int, epilogue: EpilogueKind) -> Int {
+    engine.prepare(shape, images: images, epilogue: epilogue)
   }
 
   public func isSeparable(_ shape: ConvolutionShape, _ direction: ConvolutionDirection) -> Bool {
@@ -57,11 +57,11 @@ public final class TimedEngine: ConvolutionEngine {
 
   public func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
-    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
+    epilogue: UnsafePointer<tamring_epilogue>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
     timed(.forward, shape, images * shape.multiplyAdds) {
       unsafe engine.forward(
-        shape, images: images, src: src, weights: weights, finish: finish, dst: dst, workspace: workspace)
+        shape, images: images, src: src, weights: weights, epilogue: epilogue, dst: dst, workspace: workspace)
     }
   }
 

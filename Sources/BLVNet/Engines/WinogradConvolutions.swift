@@ -2,18 +2,19 @@
 // at stride 2 with 81 instead of 144.
 import CKernels
 
-/// Transforms tiles of images to points, multiplies matrices there, and transforms back.
+/// Transforms tiles of the images, multiplies them by the transformed weights, one GEMM for each point of a tile, and
+/// transforms back.
 ///
-/// **Source:** Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016; at stride 2 the pixels
-/// that meet two taps and those that meet one are convolved apart. Its results differ from those of a direct
-/// convolution by about 1e-6 of the largest. Images are floats or bfloat16; points and forms are floats.
+/// **Source:** Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016. At stride 2, the pixels
+/// that meet two taps and those that meet one are convolved separately. Results differ from a direct convolution's by
+/// about 1e-6 of the largest. Images are floats or bf16; transformed tiles and weights are floats.
 struct WinogradConvolutions {
   let bf16: Bool
 
-  /// Forms of the weights; a form serves one point, or at stride 2 up to sixteen.
-  private static let forms = 36
-  /// Elements between the matrices of two forms, summed up.
-  private static let gaps = forms * 16
+  /// Matrices of transformed weights. Each serves one point, or at stride 2 up to sixteen.
+  private static let matrices = 36
+  /// The sum of the gaps between the matrices, in elements.
+  private static let gaps = matrices * 16
 
   static func fits(_ shape: ConvolutionShape) -> Bool {
     shape.kernel == 3 && shape.stride <= 2 && shape.padding == 1 && shape.inputChannels % 16 == 0
@@ -26,11 +27,11 @@ struct WinogradConvolutions {
     images * ((shape.outputHeight + 3) / 4) * ((shape.outputWidth + 3) / 4)
   }
 
-  /// Of the channels that a form leads to, so many at a time that it stays within 2.4 MB.
+  /// Destination channels per slice: as many as keep the transformed weights within 2.4 MB.
   private func slice(from: Int, to: Int) -> Int { min(to, max(16, 16_384 / from / 16 * 16)) }
 
-  /// Tiles at a time: within the caches, if forms need not be made again for each of them; always enough to make up
-  /// for fetching the forms.
+  /// Tiles per block. A block fits the caches if the weights are not sliced; it is always large enough to amortise
+  /// reading the transformed weights.
   private func blockSize(_ shape: ConvolutionShape, _ images: Int, sliced: Bool) -> Int {
     let room = sliced ? 2 << 20 : 128 << 10
     let most = max(24, room / (points(shape) * (shape.inputChannels + shape.outputChannels)))
@@ -44,16 +45,16 @@ struct WinogradConvolutions {
     return [(inputs, outputs), (outputs, inputs)].map { from, to in
       let slice = slice(from: from, to: to)
       let block = blockSize(shape, images, sliced: slice < to)
-      return Self.forms * from * slice + points(shape) * block * (inputs + outputs) + 3 * Self.gaps
+      return Self.matrices * from * slice + points(shape) * block * (inputs + outputs) + 3 * Self.gaps
     }.max() ?? 0
   }
 
   func forward(
     _ shape: ConvolutionShape, images: Int, src: UnsafeRawPointer, weights: UnsafePointer<Float>,
-    finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
+    epilogue: UnsafePointer<tamring_epilogue>?, dst: UnsafeMutableRawPointer, workspace: UnsafeMutablePointer<Float>
   ) {
     unsafe convolve(
-      shape, images, back: false, from: src, to: dst, weights, accumulate: finish?.pointee.adds ?? false, finish,
+      shape, images, back: false, from: src, to: dst, weights, accumulate: epilogue?.pointee.adds ?? false, epilogue,
       workspace)
   }
 
@@ -65,11 +66,11 @@ struct WinogradConvolutions {
       shape, images, back: true, from: dDst, to: dSrc, weights, accumulate: accumulate, nil, workspace)
   }
 
-  /// - Parameter back: from the results' gradient to the images', with the weights turned.
+  /// - Parameter back: whether to compute the images' gradient from the results', with the weights rotated by 180°.
   private func convolve(
     _ shape: ConvolutionShape, _ images: Int, back: Bool, from src: UnsafeRawPointer,
     to dst: UnsafeMutableRawPointer, _ weights: UnsafePointer<Float>, accumulate: Bool,
-    _ finish: UnsafePointer<tamring_finish>?, _ workspace: UnsafeMutablePointer<Float>
+    _ epilogue: UnsafePointer<tamring_epilogue>?, _ workspace: UnsafeMutablePointer<Float>
   ) {
     let (from, to) =
       back ? (shape.outputChannels, shape.inputChannels) : (shape.inputChannels, shape.outputChannels)
@@ -78,23 +79,23 @@ struct WinogradConvolutions {
     var (read, written) = (window(shape, from), window(shape, to))
     let total = tileCount(shape, images)
     let block = blockSize(shape, images, sliced: slice < to)
-    let forms = unsafe workspace
-    let a = unsafe forms + Self.forms * from * slice + Self.gaps
+    let transformed = unsafe workspace
+    let a = unsafe transformed + Self.matrices * from * slice + Self.gaps
     let b = unsafe a + points(shape) * block * from + Self.gaps
     for channel in Swift.stride(from: 0, to: to, by: slice) {
       let width = min(slice, to - channel)
       var part = tamring_winograd_weights_shape(
         stride: stride, from: Int64(from), to: Int64(width), from_stride: Int64(fromStride),
         to_stride: Int64(toStride), turned: back)
-      unsafe tamring_winograd_weights(&part, weights + channel * toStride, forms)
+      unsafe tamring_winograd_weights(&part, weights + channel * toStride, transformed)
       for first in Swift.stride(from: 0, to: total, by: block) {
         let tiles = Int64(min(block, total - first))
         if block < total || channel == 0 {
           unsafe tamring_winograd_inputs(bf16, &read, back, src, Int64(first), tiles, a)
         }
-        unsafe tamring_winograd_multiply(stride, tiles, Int64(from), Int64(width), a, forms, b)
+        unsafe tamring_winograd_multiply(stride, tiles, Int64(from), Int64(width), a, transformed, b)
         unsafe tamring_winograd_outputs(
-          bf16, &written, back, b, Int64(first), tiles, Int64(channel), Int64(width), accumulate, finish, dst)
+          bf16, &written, back, b, Int64(first), tiles, Int64(channel), Int64(width), accumulate, epilogue, dst)
       }
     }
   }
@@ -105,11 +106,11 @@ struct WinogradConvolutions {
   ) {
     let (inputs, outputs) = (shape.inputChannels, shape.outputChannels)
     let slice = slice(from: inputs, to: outputs)
-    var (read, slopes) = (window(shape, inputs), window(shape, outputs))
+    var (read, gradients) = (window(shape, inputs), window(shape, outputs))
     let total = tileCount(shape, images)
     let block = blockSize(shape, images, sliced: slice < outputs)
-    let forms = unsafe workspace
-    let a = unsafe forms + Self.forms * inputs * slice + Self.gaps
+    let transformed = unsafe workspace
+    let a = unsafe transformed + Self.matrices * inputs * slice + Self.gaps
     let b = unsafe a + points(shape) * block * inputs + Self.gaps
     for channel in stride(from: part.lowerBound, to: part.upperBound, by: slice) {
       let width = min(slice, part.upperBound - channel)
@@ -117,15 +118,15 @@ struct WinogradConvolutions {
         let tiles = min(block, total - first)
         if block < total || channel == part.lowerBound {
           unsafe tamring_winograd_inputs(bf16, &read, false, src, Int64(first), Int64(tiles), a)
-          unsafe tamring_winograd_slopes(bf16, &slopes, dDst, Int64(first), Int64(tiles), b)
+          unsafe tamring_winograd_gradients(bf16, &gradients, dDst, Int64(first), Int64(tiles), b)
         }
-        var product = tamring_winograd_slopes_shape(
+        var product = tamring_winograd_gradients_shape(
           stride: Int64(shape.stride), tiles: Int64(tiles), outputs: Int64(outputs), inputs: Int64(inputs),
           first: Int64(channel), count: Int64(width))
-        unsafe tamring_winograd_multiply_slopes(&product, b, a, first > 0, forms)
+        unsafe tamring_winograd_multiply_gradients(&product, b, a, first > 0, transformed)
       }
-      unsafe tamring_winograd_weight_slopes(
-        forms, Int64(shape.stride), Int64(width), Int64(inputs), dWeights + 9 * channel * inputs)
+      unsafe tamring_winograd_weight_gradients(
+        transformed, Int64(shape.stride), Int64(width), Int64(inputs), dWeights + 9 * channel * inputs)
     }
   }
 

@@ -1,4 +1,4 @@
-// The average pool in front of a residual that is sampled down.
+// The average pool in front of a downsampled residual.
 import CKernels
 
 /// The mean over 3x3 windows, stride 2, padding 1; the padding counts as zeros.

@@ -1,12 +1,12 @@
-// Batch normalisation with what follows it: the residual's addition and ReLU.
+// Batch normalisation, fused with the residual addition and ReLU that follow it.
 import CKernels
 import Shared
 
-/// dst = ReLU((src − mean) / √(variance + ε) · weight + bias + residual), residual and ReLU where wanted.
+/// dst = ReLU((src − mean) / √(variance + ε) · weight + bias + residual), residual and ReLU being optional.
 ///
 /// Training takes mean and (biased) variance from the lane's batch and reports the mean and the unbiased variance;
-/// with a single value a channel, where the latter does not exist, the biased one. A residual of a smaller size is
-/// enlarged by nearest neighbour. **Shapes:** src, dst [N·frames, H, W, C]; weight, bias, mean, variance [C].
+/// with a single value per channel, where the latter does not exist, the biased one. A smaller residual is upsampled
+/// by nearest neighbour. **Shapes:** src, dst [N·frames, H, W, C]; weight, bias, mean, variance [C].
 /// **Source:** Ioffe and Szegedy, "Batch Normalization", ICML 2015, algorithm 1 and section 3.
 struct BatchNorm: Layer {
   static let epsilon = 1e-5
@@ -26,18 +26,19 @@ struct BatchNorm: Layer {
   var sources: [Int] { residual.map { [src, $0] } ?? [src] }
   var results: [Int] { [dst] }
   var kept: [Int] { relu && residual != nil ? [src, dst] : [src] }
-  /// From what the convolution gave and the statistics, which are kept.
+  /// The result is recomputed from the convolution's result and the statistics, which are kept.
   var isRemade: Bool { relu && residual == nil }
-  /// The residual's gradient is the result's, masked; without a residual of this size the source's replaces it.
+  /// The residual's gradient is the masked gradient of the result. Without a residual of this size, the source's takes
+  /// that place.
   var inPlaceSources: [Int] {
     if let residual, !enlarges { return [residual, src] }
     return [src]
   }
   var parameterCount: Int { 2 * weight.count }
-  /// Unless it enlarges its residual: that is best done where the residual is read.
+  /// Not if the residual is upsampled: that is best done while it is read.
   var epilogue: BatchNorm? { enlarges ? nil : self }
 
-  /// Four vectors of a number a channel, and six that repeat them to the span.
+  /// Four vectors with one number per channel, and six that repeat them to the span.
   func scratch(clips: Int, _ engine: any ConvolutionEngine, _ team: Team) -> LayerScratch {
     LayerScratch(gradient: 2 * channels, vectors: 10, span: span, sums: 2 * span)
   }
@@ -54,7 +55,7 @@ struct BatchNorm: Layer {
   }
   private var channels: Int { shape.channels }
   private var span: Int { Int(tamring_span(Int64(shape.channels))) }
-  /// Elements in runs of which threads share a pass.
+  /// The unit in which threads divide a pass, in elements.
   private var block: Int { Int(tamring_block_rows) * span }
 
   func forward(_ lane: Lane) {
@@ -71,7 +72,7 @@ struct BatchNorm: Layer {
     let (scale, shift) = unsafe affine(lane)
     let other = unsafe residual.map { unsafe lane.value($0) }
     let bytes = lane.elementBytes
-    // Where the residual is smaller, image by image.
+    // A smaller residual is upsampled image by image.
     let (unit, otherUnit) =
       enlarges ? (shape.count / shape.frames, residualCount / shape.frames) : (block, block)
     unsafe withUnsafePointer(to: sizes) { sizes in
@@ -86,7 +87,7 @@ struct BatchNorm: Layer {
 
   private var residualCount: Int { residualShape?.count ?? shape.count }
 
-  /// In evaluation form, weight / √(variance + ε) and bias − mean · that, of each channel.
+  /// For evaluation: scale = weight / √(variance + ε) and shift = bias − mean · scale, for each channel.
   func constants(_ lane: Lane) -> (scale: UnsafePointer<Float>, shift: UnsafePointer<Float>) {
     if case .evaluation(let running) = lane.pass { recall(lane, running) }
     let (weights, biases) = unsafe (lane.parameter(weight), lane.parameter(bias))
@@ -98,7 +99,7 @@ struct BatchNorm: Layer {
     return unsafe (UnsafePointer(scale), UnsafePointer(shift))
   }
 
-  /// weight / √(variance + ε), and the bias.
+  /// weight / √(variance + ε) and the bias, for each channel.
   private func affine(_ lane: Lane) -> (scale: UnsafePointer<Float>?, shift: UnsafePointer<Float>?) {
     let weights = unsafe lane.parameter(weight)
     let deviations = unsafe lane.inverseDeviations.base + variance.offset
@@ -107,7 +108,7 @@ struct BatchNorm: Layer {
     return unsafe (lane.expand(scale, channels, 4), lane.expand(lane.parameter(bias), channels, 5))
   }
 
-  /// Mean and variance as training left them.
+  /// The running mean and variance that training left.
   private func recall(_ lane: Lane, _ running: FloatStorage) {
     for c in 0..<channels {
       lane.moments[mean.offset + c] = running[mean.offset + c]
@@ -116,7 +117,7 @@ struct BatchNorm: Layer {
     }
   }
 
-  /// Mean and variance of the batch, in double, measured from the first row so that a large mean costs no digits.
+  /// Mean and variance of the batch, in double, relative to the first row, so that a large mean costs no digits.
   private func measure(_ lane: Lane, _ x: UnsafeRawPointer, _ count: Int) {
     let pivot = unsafe lane.expand(lane.floats(x, channels), channels, 0)
     let sums = unsafe sums(lane, count) { first, n, sums in
@@ -133,7 +134,7 @@ struct BatchNorm: Layer {
     }
   }
 
-  /// Two sums a column over `count` elements; `body` gets the offset in bytes of some of them, their number, and sums.
+  /// Two sums per column over `count` elements. `body` gets the byte offset of a part, its element count, and the sums.
   private func sums(
     _ lane: Lane, _ count: Int, _ body: (Int, Int64, UnsafeMutablePointer<Double>) -> Void
   ) -> UnsafePointer<Double> {
@@ -143,7 +144,7 @@ struct BatchNorm: Layer {
     }
   }
 
-  /// The two sums of one channel, over its repetitions within `span`.
+  /// The two sums of one channel, folded over its repetitions within `span`.
   private func foldedSums(_ sums: UnsafePointer<Double>, _ channel: Int) -> (Double, Double) {
     var (first, second) = (0.0, 0.0)
     for i in stride(from: channel, to: span, by: channels) {
@@ -159,7 +160,7 @@ struct BatchNorm: Layer {
     let g = unsafe lane.gradient(dst)
     let means = unsafe lane.expand(lane.moments.base + mean.offset, channels, 0)
     let bytes = lane.elementBytes
-    // Without a residual, what ReLU stopped is seen from x: that spares a pass over the result, and writing g.
+    // Without a residual, x shows what ReLU clipped. That saves a pass over the result, and writing g.
     let recomputes = relu && residual == nil
     let stopped = unsafe recomputes ? affine(lane) : (nil, nil)
     let y = unsafe relu && !recomputes ? lane.value(dst) : nil
@@ -177,10 +178,10 @@ struct BatchNorm: Layer {
     for i in 0..<channels {
       let (sum, products) = unsafe foldedSums(sums, i)
       let s = Double(lane.inverseDeviations[variance.offset + i])
-      let slope = unsafe Double(weights[i]) * s
-      unsafe a[i] = Float(slope)
-      unsafe b[i] = Float(-slope * sum / values)
-      unsafe c[i] = Float(-slope * s * s * products / values)
+      let direct = unsafe Double(weights[i]) * s
+      unsafe a[i] = Float(direct)
+      unsafe b[i] = Float(-direct * sum / values)
+      unsafe c[i] = Float(-direct * s * s * products / values)
       unsafe dBias[i] = Float(sum)
       unsafe dWeight[i] = Float(products * s)
     }

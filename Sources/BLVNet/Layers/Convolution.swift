@@ -16,7 +16,7 @@ struct Convolution: Layer {
   var multiplyAdds: Int { frames * shape.multiplyAdds }
   var parameterCount: Int { weight.count }
 
-  func fused(with norm: BatchNorm) -> (any ForwardLayer)? { FinishedConvolution(convolution: self, norm: norm) }
+  func fused(with norm: BatchNorm) -> (any ForwardLayer)? { FusedConvolution(convolution: self, norm: norm) }
 
   func scratch(clips: Int, _ engine: any ConvolutionEngine, _ team: Team) -> LayerScratch {
     var scratch = LayerScratch(gradient: weight.count)
@@ -26,14 +26,14 @@ struct Convolution: Layer {
     return scratch
   }
 
-  func forward(_ lane: Lane) { unsafe forward(lane, finish: nil, dst: lane.value(dst)) }
+  func forward(_ lane: Lane) { unsafe forward(lane, epilogue: nil, dst: lane.value(dst)) }
 
-  func forward(_ lane: Lane, finish: UnsafePointer<tamring_finish>?, dst: UnsafeMutableRawPointer) {
+  func forward(_ lane: Lane, epilogue: UnsafePointer<tamring_epilogue>?, dst: UnsafeMutableRawPointer) {
     let (src, bytes) = unsafe (lane.value(src), lane.elementBytes)
     share(lane.clips * frames, .forward, lane) { images, thread in
       unsafe lane.engine.forward(
         shape, images: images.count, src: src + images.lowerBound * shape.inputCount * bytes,
-        weights: lane.parameter(weight), finish: finish, dst: dst + images.lowerBound * shape.outputCount * bytes,
+        weights: lane.parameter(weight), epilogue: epilogue, dst: dst + images.lowerBound * shape.outputCount * bytes,
         workspace: lane.workspace(thread))
     }
   }
@@ -58,7 +58,7 @@ struct Convolution: Layer {
     }
   }
 
-  /// Calls `body` with all of `count`, or each thread with its part of them.
+  /// Calls `body` with all of `count`, or on each thread with its part.
   private func share(
     _ count: Int, by unit: Int = 1, _ direction: ConvolutionDirection, _ lane: Lane, _ body: (Range<Int>, Int) -> Void
   ) {

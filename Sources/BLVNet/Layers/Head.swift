@@ -19,7 +19,7 @@ struct ClassHead: Sendable {
   var scratch: LayerScratch { LayerScratch(gradient: max(weight.count, bias.count)) }
 }
 
-/// The numbers of a lane's class head.
+/// The class head of a lane, with its memory.
 ///
 /// logits = mean over frames of (W · dropout(mean over space of features) + b).
 ///
@@ -32,7 +32,7 @@ final class Head {
   /// [maximumClips, C]: averaged over space and frames.
   private let pooled: FloatStorage
   private let dPooled: FloatStorage
-  /// [maximumClips·F, C]: 0, or 1 / (1 − p); then the share of one value in the clip's average.
+  /// [maximumClips·F, C]: the dropout mask, 0 or 1 / (1 − p), then multiplied by one value's share in the clip's mean.
   private let shares: FloatStorage
   private let shape: Value
   private let features: Int
@@ -52,7 +52,7 @@ final class Head {
     shares = FloatStorage(count: maximumClips * shape.frames * shape.channels)
   }
 
-  /// - Parameter key: nil in evaluation form.
+  /// - Parameter key: the key of dropout; nil for evaluation.
   func forward(_ lane: Lane, _ key: DropoutKey?) {
     drawShares(lane.clips, key)
     let channels = shape.channels
@@ -84,7 +84,8 @@ final class Head {
     for i in 0..<count { unsafe shares.base[i] = random.unit() < dropout ? 0 : kept }
   }
 
-  /// The cross-entropy of each clip and how many are right; leaves the gradient of the sum of losses.
+  /// The cross-entropy of each clip, and how many clips are classified correctly. Leaves the gradient of the summed
+  /// loss in `dLogits`.
   func loss(_ labels: [Int]) -> (losses: [Float], top1: Int, top5: Int) {
     var losses: [Float] = []
     var (top1, top5) = (0, 0)
@@ -94,7 +95,7 @@ final class Head {
       let powers = unsafe row.map { PortableMath.exp(Double($0) - top) }
       let sum = powers.reduce(0, +)
       let own = unsafe Double(row[label])
-      // A sum that is no number (a network that diverged) must reach the caller as such, not stop the process.
+      // The NaN of a diverged network must reach the caller, not trap here.
       losses.append(Float(sum.isNormal ? PortableMath.log(sum) + top - own : .nan))
       for c in 0..<classes {
         unsafe dLogits.base[clip * classes + c] = Float(powers[c] / sum - (c == label ? 1 : 0))

@@ -1,46 +1,47 @@
-// What every layer between the input and the head has in common.
+// The protocols of the layers between the input and the head.
 
-/// Takes a finished gradient: the parameter's index in the layout, and its numbers, valid during the call.
+/// Receives a complete gradient: the parameter's index in the layout, and its numbers, valid during the call.
 public typealias GradientSink = (Int, UnsafeBufferPointer<Float>) throws -> Void
 
 /// What a layer's backward pass does with the gradient of one of its sources.
 enum GradientRole: Sendable {
-  /// Nobody needs it.
+  /// Nobody needs it, so it is not computed.
   case none
-  /// It is the first contribution: write.
+  /// This is the first contribution: write.
   case write
-  /// Others came before: add.
+  /// Others have contributed before: add.
   case accumulate
-  /// It lives where the gradient of the result does, which thus becomes it (in place).
+  /// It shares the memory of the result's gradient, which is transformed in place.
   case inPlace
 }
 
 /// A step of the forward pass.
 ///
-/// The layer itself is constant; all numbers are in the lane that is passed in.
+/// The layer itself is immutable; all numbers are in the lane that is passed in.
 protocol ForwardLayer: Sendable {
   var name: String { get }
-  /// Values read, in the order of the roles given to `backward`.
+  /// The values it reads, in the order of the roles given to `backward`.
   var sources: [Int] { get }
-  /// Values written.
+  /// The values it writes.
   var results: [Int] { get }
-  /// In evaluation form, the source in whose memory the one result is best written, if nobody reads it after.
+  /// For evaluation: the source that the result should overwrite, if nobody reads that source later.
   var inPlaceSource: Int? { get }
 
-  /// The scratch memory that a pass over `clips` clips needs, on a team's threads. Asked for each number of clips before
-  /// the first pass, so that an engine can build what it needs.
+  /// The scratch memory that a pass over `clips` clips needs on a team's threads. A lane asks for each number of clips
+  /// before the first pass, so that an engine can build what it needs.
   func scratch(clips: Int, _ engine: any ConvolutionEngine, _ team: Team) -> LayerScratch
 
   func forward(_ lane: Lane)
 }
 
-/// Memory that a layer uses within a pass and leaves to the next layer. A lane has as much as the most demanding asks for.
+/// Memory that a layer uses within a pass and the next layer reuses. A lane has as much as its most demanding layer
+/// needs.
 struct LayerScratch: Sendable, Hashable {
   /// Floats of `Lane.workspace`, which each thread has.
   var workspace = 0
   /// Floats of `Lane.parameterGradient`.
   var gradient = 0
-  /// Vectors of a number a channel, and the floats of each.
+  /// How many per-channel vectors, and the floats of each.
   var vectors = 0
   var span = 0
   /// Doubles of `Lane.sums`.
@@ -57,24 +58,24 @@ struct LayerScratch: Sendable, Hashable {
 
 /// A step of the network, forward and backward.
 protocol Layer: ForwardLayer {
-  /// Values that `backward` reads.
+  /// The values that `backward` reads.
   var kept: [Int] { get }
-  /// Whether the results are not kept for the backward pass but made again, as that is cheap. `forward` does it, from
-  /// the same sources.
+  /// Whether the results are recomputed for the backward pass instead of kept, because that is cheap. `forward` does
+  /// it, from the same sources.
   var isRemade: Bool { get }
-  /// Sources whose gradient may take the place of the result's; the first that is free for it gets it.
+  /// The sources whose gradient may overwrite the result's, in order of preference.
   var inPlaceSources: [Int] { get }
   /// Multiply-adds for one clip.
   var multiplyAdds: Int { get }
-  /// Elements of learnt tensors.
+  /// Elements of all learnt tensors.
   var parameterCount: Int { get }
-  /// In evaluation form: the layer as a batch norm that the layer before it may do in its own last pass.
+  /// For evaluation: this layer as a batch norm that the layer before it may fuse into its epilogue.
   var epilogue: BatchNorm? { get }
 
-  /// In evaluation form: this layer and the batch norm that alone reads its result, as one; nil if that cannot be.
+  /// For evaluation: this layer fused with the batch norm that alone reads its result; nil if that is impossible.
   func fused(with norm: BatchNorm) -> (any ForwardLayer)?
 
-  /// Turns the gradients of the results into those of the sources, and hands those of the parameters to `sink`.
+  /// Computes the gradients of the sources from those of the results, and passes those of the parameters to `sink`.
   /// - Throws: what `sink` throws.
   func backward(_ lane: Lane, _ roles: [GradientRole], _ sink: GradientSink) throws
 }

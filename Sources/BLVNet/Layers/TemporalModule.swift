@@ -1,8 +1,8 @@
-// The temporal aggregation module (TAM), and the plain parting of frames that stands in its place without it.
+// The temporal aggregation module (TAM), and the plain split of frames that replaces it in bLVNet without TAM.
 import CKernels
 
-/// dst[t] = ReLU(Σ_k taps[k] ⊙ x[t + k − ⌊r/2⌋]), zero beyond the clip's ends; where the source has half the frames,
-/// each stands for two: x[t] = src[⌊t/2⌋]. Where parted, odd results go to `big`, even ones to `little`.
+/// dst[t] = ReLU(Σ_k taps[k] ⊙ x[t + k − ⌊r/2⌋]), zero beyond the clip's ends. If the source has half the frames,
+/// each counts twice: x[t] = src[⌊t/2⌋]. If split, odd results go to `big` and even ones to `little`.
 ///
 /// **Shapes:** src [N·frames or N·frames/2, H, W, C]; big, little [N·frames/2, H, W, C] or big [N·frames, H, W, C];
 /// taps [C] each. **Source:** Fan, Chen et al., NeurIPS 2019, section 3.2.
@@ -28,11 +28,11 @@ struct TemporalModule: Layer {
 
   private var span: Int { Int(tamring_span(Int64(source.channels))) }
   private var frameSize: Int { source.count / source.frames }
-  /// Rows of `span` in a frame, and in what the kernels work on at a time.
+  /// Rows of `span` in a frame, and in a tile of the kernels.
   private var rows: Int { (frameSize + span - 1) / span }
   private var tileRows: Int { Int(tamring_temporal_rows(Int64(span))) }
 
-  /// Of these rows of each frame.
+  /// The kernels' shape for a range of rows of each frame.
   private func kernelShape(_ rows: Range<Int>) -> tamring_temporal_shape {
     tamring_temporal_shape(
       frames: Int64(frames), taps: Int64(taps.count), frame_size: Int64(frameSize), span: Int64(span),
@@ -79,7 +79,7 @@ struct TemporalModule: Layer {
   }
 }
 
-/// Odd frames to `big`, even ones to `little`: what remains of layer 0's module in bLVNet without TAM.
+/// Copies odd frames to `big` and even ones to `little`: what remains of layer 0's module in bLVNet without TAM.
 struct FrameSplit: Layer {
   let name: String
   let source: Value

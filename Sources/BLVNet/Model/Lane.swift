@@ -1,8 +1,8 @@
-// A lane: the memory in which a thread, or a few, train or evaluate up to a fixed number of clips.
+// A lane (a micro-batch): the memory in which one thread, or a few, train or evaluate up to a fixed number of clips.
 import CKernels
 import Shared
 
-/// Which random numbers a lane's dropout draws.
+/// The key of a lane's dropout.
 public struct DropoutKey: Sendable, Hashable {
   public var seed: UInt64
   public var step: UInt64
@@ -15,41 +15,41 @@ public struct DropoutKey: Sendable, Hashable {
   }
 }
 
-/// What a training pass over a lane gives besides the gradients.
+/// The results of a training pass over a lane, besides the gradients.
 public struct LaneResult {
-  /// Cross-entropy of each clip.
+  /// The cross-entropy of each clip.
   public let losses: [Float]
   /// [clips, classes]
   public let logits: [Float]
-  /// Clips whose label has the largest logit; of equal logits the lower class wins.
+  /// How many clips have their label at the largest logit; of equal logits, the lower class wins.
   public let top1: Int
-  /// Clips whose label is among the five largest logits.
+  /// How many clips have their label among the five largest logits.
   public let top5: Int
   /// The lane's own batch statistics in the order of `layout.statistics`: mean, and unbiased variance.
   public let batchStatistics: FloatStorage
 }
 
-/// Activations, gradients and workspaces, planned when it is made; a step allocates nothing of size.
+/// Activations, gradients and workspaces, planned when the lane is made. A step allocates no large memory.
 ///
-/// A lane belongs to one thread at a time, which others may help. Its results are a pure function of the arguments,
-/// however many help.
+/// A lane belongs to one thread at a time, and a team of threads may help it. Results are a pure function of the
+/// arguments, whatever the number of threads.
 public final class Lane {
   public let network: Network
   public let maximumClips: Int
-  /// Clips of the present pass.
+  /// The number of clips in the present pass.
   private(set) var clips = 0
-  /// Mean, and unbiased variance, of the present pass; in the order of `layout.statistics`.
+  /// Mean and unbiased variance of the present pass, in the order of `layout.statistics`.
   let moments: FloatStorage
   /// 1/√(variance + ε) at the offsets of the variances.
   let inverseDeviations: FloatStorage
   private(set) var pass = Pass.training
 
   enum Pass {
-    /// Forward, on the batch's own statistics.
+    /// Forward, with the batch's own statistics.
     case training
-    /// Back again, where some results are made a second time.
+    /// Backward, where some results are recomputed.
     case backward
-    /// Forward, on statistics that training left.
+    /// Forward, with the running statistics that training left.
     case evaluation(FloatStorage)
   }
 
@@ -58,24 +58,24 @@ public final class Lane {
   private let evaluationLayers: [any ForwardLayer]
   private let arena: AlignedStorage<UInt8>
   let team: Team
-  /// Of each thread, and how many floats it is.
+  /// One workspace for each thread, and its size in floats.
   private let work: FloatStorage
   private let workCount: Int
   private let gradientScratch: FloatStorage
-  /// Vectors of a number a channel, and the floats of each.
+  /// Per-channel vectors, and the floats of each.
   private let vectors: FloatStorage
   private let vectorCount: Int
   private let sumScratch: AlignedStorage<Double>
   private let head: Head
   private var parameters: FloatStorage
   private var input: FloatStorage
-  /// The input in bfloat16, where activations are.
-  private let narrowInput: AlignedStorage<UInt16>
+  /// The input converted to bf16, if activations are bf16.
+  private let bf16Input: AlignedStorage<UInt16>
 
   /// - Parameters:
-  ///   - maximumClips: the most clips of a call; memory is proportional to it.
-  ///   - training: false for a lane that only evaluates, in a fraction of the memory.
-  ///   - threads: what shares the work of a pass, the caller's included.
+  ///   - maximumClips: the most clips per call; memory is proportional to it.
+  ///   - training: false for a lane that only evaluates, which needs a fraction of the memory.
+  ///   - threads: how many threads share a pass, including the caller's.
   public init(_ network: Network, maximumClips: Int, training: Bool = true, threads: Int = 1) {
     precondition(maximumClips > 0, "a lane of \(maximumClips) clips")
     let structure = network.structure
@@ -89,18 +89,18 @@ public final class Lane {
     inverseDeviations = FloatStorage(count: network.layout.statisticCount)
     parameters = FloatStorage(count: 0)
     input = FloatStorage(count: 0)
-    narrowInput = AlignedStorage(count: network.precision == .bf16 ? maximumClips * network.inputCount : 0)
+    bf16Input = AlignedStorage(count: network.precision == .bf16 ? maximumClips * network.inputCount : 0)
 
     team = Team(threads)
     var scratch = structure.head.scratch
-    // The last lane of an epoch may be shorter, and fewer images need not mean less room.
+    // An epoch's last lane may have fewer clips, and fewer images can need more scratch.
     for clips in 1...maximumClips {
       for layer in training ? structure.layers : [] {
         scratch.grow(to: layer.scratch(clips: clips, network.engine, team))
       }
       for layer in evaluationLayers { scratch.grow(to: layer.scratch(clips: clips, network.engine, team)) }
     }
-    // In whole cache lines.
+    // Round up to whole cache lines.
     workCount = (scratch.workspace + 15) / 16 * 16
     work = FloatStorage(count: workCount * threads)
     gradientScratch = FloatStorage(count: scratch.gradient)
@@ -113,17 +113,17 @@ public final class Lane {
 
   private let canTrain: Bool
 
-  /// Bytes of the lane's arena and workspaces.
+  /// The bytes of the lane's arena and workspaces.
   public var memoryBytes: Int { arena.count + 4 * (work.count + gradientScratch.count) }
 
-  /// Forward, loss and backward over the lane's clips in training form.
+  /// Forward, loss and backward over the lane's clips, for training.
   ///
   /// - Parameters:
   ///   - parameters: in the order of `layout.parameters`.
-  ///   - input: [clips·T, H, W, 3], normalised; there may be room for more clips behind.
-  ///   - labels: one class a clip, 0..<classes.
-  ///   - gradient: takes the gradient of the **sum** of the clips' losses for one parameter after the other, as soon
-  ///     as it is finished: the index in `layout.parameters`, and the numbers, valid during the call.
+  ///   - input: [clips·T, H, W, 3], normalised; the storage may be longer.
+  ///   - labels: one class per clip, in 0..<classes.
+  ///   - gradient: receives the gradient of the **sum** of the clips' losses, one parameter after the other, as soon as
+  ///     it is complete: the index in `layout.parameters`, and the numbers, valid during the call.
   /// - Throws: what `gradient` throws.
   public func train(
     parameters: FloatStorage, input: FloatStorage, labels: [Int], dropout: DropoutKey, gradient: GradientSink
@@ -147,12 +147,12 @@ public final class Lane {
     return LaneResult(losses: losses, logits: logits, top1: top1, top5: top5, batchStatistics: statistics)
   }
 
-  /// Calls `body` with each number below `pieces`, shared by the lane's threads: for what a gradient's sink does.
+  /// Calls `body` with each number below `pieces`, on the lane's threads: a parallel loop for the sink of a gradient.
   public func share(_ pieces: Int, _ body: (Int) -> Void) {
     team.part(pieces) { pieces, _ in for piece in pieces { body(piece) } }
   }
 
-  /// The logits [clips, classes] in evaluation form: running statistics, no dropout.
+  /// The logits [clips, classes] for evaluation: running statistics, no dropout.
   public func evaluate(
     parameters: FloatStorage, statistics: FloatStorage, input: FloatStorage, clips: Int
   ) -> [Float] {
@@ -175,7 +175,7 @@ public final class Lane {
     self.pass = pass
     if bf16 {
       team.part(clips * network.inputCount, by: 4096) { range, _ in
-        unsafe tamring_narrow(input.base + range.lowerBound, Int64(range.count), narrowInput.base + range.lowerBound)
+        unsafe tamring_to_bf16(input.base + range.lowerBound, Int64(range.count), bf16Input.base + range.lowerBound)
       }
     }
     if case .evaluation = pass {
@@ -187,19 +187,19 @@ public final class Lane {
   }
 }
 
-// What layers see of the lane.
+// The lane as its layers see it.
 extension Lane {
   var engine: any ConvolutionEngine { network.engine }
 
-  /// Whether activations and their gradients are bf16, else float.
+  /// Whether activations and their gradients are bf16; else they are floats.
   var bf16: Bool { network.precision == .bf16 }
-  /// Bytes of one of them.
+  /// Bytes per activation.
   var elementBytes: Int { network.elementBytes }
 
-  /// The value's first element; for the input, which is only read, the caller's memory or the narrow copy of it.
+  /// The value's first element. For the read-only input, this is the caller's memory or the bf16 copy of it.
   func value(_ index: Int) -> UnsafeMutableRawPointer {
     if index == 0 {
-      return unsafe bf16 ? UnsafeMutableRawPointer(narrowInput.base) : UnsafeMutableRawPointer(input.base)
+      return unsafe bf16 ? UnsafeMutableRawPointer(bf16Input.base) : UnsafeMutableRawPointer(input.base)
     }
     let offset =
       switch pass {
@@ -214,10 +214,10 @@ extension Lane {
     unsafe UnsafeMutableRawPointer(arena.base + plan.gradients[index] * maximumClips * elementBytes)
   }
 
-  /// A number a channel of activations, as floats; they may take the first of `channelValues`.
+  /// One pixel's channels as floats; may use the first of `channelValues`.
   func floats(_ activations: UnsafeRawPointer, _ channels: Int) -> UnsafePointer<Float> {
     guard bf16 else { return unsafe activations.assumingMemoryBound(to: Float.self) }
-    unsafe tamring_widen(activations, Int64(channels), channelValues(0))
+    unsafe tamring_from_bf16(activations, Int64(channels), channelValues(0))
     return unsafe UnsafePointer(channelValues(0))
   }
 
@@ -225,34 +225,34 @@ extension Lane {
     unsafe UnsafePointer(parameters.base + tensor.offset)
   }
 
-  /// Each thread's own.
+  /// The workspace of a thread.
   func workspace(_ thread: Int) -> UnsafeMutablePointer<Float> { unsafe work.base + thread * workCount }
 
   /// Where a layer writes a parameter's gradient before it emits it.
   var parameterGradient: UnsafeMutablePointer<Float> { unsafe gradientScratch.base }
 
-  /// Hands over the gradient of `tensor`, which begins at `parameterGradient + offset`.
+  /// Passes the gradient of `tensor`, which begins at `parameterGradient + offset`, to the sink.
   func emit(_ tensor: TensorReference, at offset: Int = 0, _ sink: GradientSink) throws {
     try unsafe sink(tensor.index, UnsafeBufferPointer(start: gradientScratch.base + offset, count: tensor.count))
   }
 
-  /// One of the vectors of a number a channel.
+  /// One of the per-channel vectors.
   func channelValues(_ index: Int) -> UnsafeMutablePointer<Float> { unsafe vectors.base + index * vectorCount }
 
-  /// Repeats a vector of a number a channel to its span, in one of six places behind four vectors.
+  /// Repeats a per-channel vector to its span, in one of six slots behind the four vectors.
   func expand(_ values: UnsafePointer<Float>, _ channels: Int, _ place: Int) -> UnsafePointer<Float> {
     let expanded = unsafe channelValues(4 + place)
     unsafe tamring_expand(values, Int64(channels), tamring_span(Int64(channels)), expanded)
     return unsafe UnsafePointer(expanded)
   }
 
-  /// The most parts of a sum.
+  /// The most parts that a sum is divided into.
   private static let mostParts = 8
 
-  /// Sums over `rows`, which are parted and put together again in a way that depends on their number alone. `body` adds
-  /// those of a range of rows to zeroed sums.
+  /// Sums over `rows`. How they are divided and combined depends on their number alone, never on the threads. `body`
+  /// adds a range of rows to zeroed sums.
   /// - Parameters:
-  ///   - count: of the sums; rows: what is gone through, of which a part has `unit` times some.
+  ///   - count: the number of sums; rows: what is summed over, in parts that are multiples of `unit`.
   func sums(
     _ count: Int, over rows: Int, by unit: Int, _ body: (Range<Int>, UnsafeMutablePointer<Double>) -> Void
   ) -> UnsafePointer<Double> {

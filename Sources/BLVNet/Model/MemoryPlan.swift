@@ -1,21 +1,21 @@
-// Where in a lane's arena each activation and each gradient lies. Decided once, from lifetimes alone.
+// The place of each activation and gradient in a lane's arena, planned once, from lifetimes alone.
 
-/// Offsets in elements for one clip; a lane for n clips multiplies them by n.
+/// Offsets in elements, for one clip; a lane for n clips multiplies them by n.
 ///
 /// Time runs through the layers forward (layer i at time i), the head (time L), and back (layer i at time 2L − i).
-/// Two blocks share memory only if their lifetimes do not meet.
+/// Two blocks share memory only if their lifetimes do not overlap.
 struct MemoryPlan: Sendable {
-  /// By value; the input's is unused, as it lies in the caller's memory.
+  /// By value. The input's is unused, because it lies in the caller's memory.
   let values: [Int]
-  /// The same going back, where a value that is made again lies elsewhere.
+  /// By value, in the backward pass, where recomputed values lie elsewhere.
   let valuesBackward: [Int]
-  /// By value; -1 where there is none.
+  /// By value; -1 if it has no gradient.
   let gradients: [Int]
   /// By layer and source.
   let roles: [[GradientRole]]
-  /// By layer: those to run forward again, in this order, before it goes back.
+  /// By layer: the layers to run forward again, in this order, before its backward pass.
   let remade: [[Int]]
-  /// Elements of the arena for one clip.
+  /// The elements of the arena, for one clip.
   let count: Int
 
   private struct Block {
@@ -24,14 +24,14 @@ struct MemoryPlan: Sendable {
     var end: Int
 
     init(for value: Value, _ begin: Int, _ end: Int) {
-      // Whole cache lines, in bf16 too.
+      // Round up to whole cache lines, in bf16 too.
       count = (value.count + 31) & ~31
       self.begin = begin
       self.end = end
     }
   }
 
-  /// For training.
+  /// The plan for training.
   init(training structure: Structure) {
     var blocks = Self.forward(structure, structure.layers)
     let (backward, remade) = Self.keep(structure, &blocks)
@@ -46,7 +46,7 @@ struct MemoryPlan: Sendable {
     count = zip(offsets, blocks).dropFirst().map { $0 + $1.count }.max() ?? 0
   }
 
-  /// For evaluation: nothing is kept, and results take the place of a source that nobody reads after them.
+  /// The plan for evaluation: nothing is kept, and a result overwrites a source that nobody reads later.
   init(evaluating structure: Structure) {
     let layers = structure.evaluationLayers
     var blocks = Self.forward(structure, layers)
@@ -58,7 +58,7 @@ struct MemoryPlan: Sendable {
       blocks[home[result]].end = blocks[result].end
     }
     let written = Set(layers.flatMap(\.results))
-    // Only homes take room.
+    // Values that share a home need its memory only once.
     let used = blocks.indices.filter { written.contains($0) && home[$0] == $0 }
     let offsets = Self.place(ArraySlice(used.map { blocks[$0] }))
     let places = Dictionary(uniqueKeysWithValues: zip(used, offsets))
@@ -70,7 +70,7 @@ struct MemoryPlan: Sendable {
     count = zip(used, offsets).map { blocks[$0].count + $1 }.max() ?? 0
   }
 
-  /// The lifetime of each value on the way forward.
+  /// The lifetime of each value in the forward pass.
   private static func forward(_ structure: Structure, _ layers: [any ForwardLayer]) -> [Block] {
     var blocks = structure.values.map { Block(for: $0, 0, 0) }
     for (i, layer) in layers.enumerated() {
@@ -81,8 +81,8 @@ struct MemoryPlan: Sendable {
     return blocks
   }
 
-  /// Keeps what the way back reads: in its block, or, where it is made again, in a later one.
-  /// - Returns: the block of each value on the way back; and by layer, those to run again before it.
+  /// Extends the life of what the backward pass reads: in its own block or, if recomputed, in a later one.
+  /// - Returns: the block of each value in the backward pass, and by layer, the layers to recompute before it.
   private static func keep(_ structure: Structure, _ blocks: inout [Block]) -> ([Int], [[Int]]) {
     let (layers, head) = (structure.layers, structure.layers.count)
     var reads = [[Int]](repeating: [], count: structure.values.count)
@@ -91,7 +91,7 @@ struct MemoryPlan: Sendable {
     }
     var backward = Array(structure.values.indices)
     var remade = layers.map { _ in [Int]() }
-    // The last first: what they are made from may have to be made as well.
+    // Last to first, because their sources may have to be recomputed as well.
     for (i, layer) in layers.enumerated().reversed() where layer.isRemade {
       guard let time = layer.results.flatMap({ reads[$0] }).min() else { continue }
       remade[2 * head - time].insert(i, at: 0)
@@ -107,8 +107,8 @@ struct MemoryPlan: Sendable {
     return (backward, remade)
   }
 
-  /// Gives each gradient a block, in place of the result's where that can be.
-  /// - Returns: the block of each value's gradient, and what each layer does with those of its sources.
+  /// Assigns each gradient a block, that of the result's gradient if possible.
+  /// - Returns: the block of each value's gradient, and what each layer does with the gradients of its sources.
   private static func flow(_ structure: Structure, _ blocks: inout [Block]) -> ([Int?], [[GradientRole]]) {
     let head = structure.layers.count
     var gradient = [Int?](repeating: nil, count: structure.values.count)
@@ -138,7 +138,7 @@ struct MemoryPlan: Sendable {
     return (gradient, roles)
   }
 
-  /// First fit, the largest first.
+  /// First fit, largest block first.
   private static func place(_ blocks: ArraySlice<Block>) -> [Int] {
     var offsets = [Int](repeating: 0, count: blocks.endIndex)
     var placed: [Int] = []

@@ -1,7 +1,7 @@
-// The network as its users see it: what a recipe's model is made of, and its first values.
+// The network as its users see it: a recipe's model, and its initial values.
 import Shared
 
-/// The network of one recipe: structure, layout and engine. Constant, and shared by all lanes.
+/// The network of one recipe: structure, layout and engine. It is immutable, and all lanes share it.
 public final class Network: Sendable {
   public let recipe: ModelRecipe
   public let layout: StateLayout
@@ -32,9 +32,9 @@ public final class Network: Sendable {
     self.engine = engine
   }
 
-  /// The format of activations.
+  /// The number format of activations.
   public var precision: Recipe.Precision { engine.precision }
-  /// Bytes of one of them.
+  /// Bytes per activation.
   var elementBytes: Int { precision == .bf16 ? 2 : 4 }
 
   /// Of the class head.
@@ -57,7 +57,7 @@ public final class Network: Sendable {
     return storage
   }
 
-  /// The same in the memory of `storage`, on all of the processor's cores.
+  /// Writes the initial values to `storage`, on all cores of the processor.
   public func initialise(parameters storage: FloatStorage, seed: UInt64) {
     precondition(storage.count == layout.parameterCount, "parameters of another network")
     InitialValues.fill(storage, layout.parameters, seed: seed)

@@ -1,13 +1,13 @@
-// What a network costs: parameters, arithmetic and memory, layer by layer.
+// The costs of a network, layer by layer: parameters, arithmetic and memory.
 import Shared
 
 /// The costs of a network for one clip.
 public struct Profile: Sendable {
   public struct Row: Sendable {
     public let name: String
-    /// Learnt numbers.
+    /// Learnt parameters.
     public let parameters: Int
-    /// Of the forward pass.
+    /// Multiply-adds of the forward pass.
     public let multiplyAdds: Int
     /// Bytes of the layer's results.
     public let activationBytes: Int
@@ -17,9 +17,9 @@ public struct Profile: Sendable {
   public let parameters: Int
   public let multiplyAdds: Int
   public let activationBytes: Int
-  /// Bytes of the arena in which a clip is trained, gradients and reuse included.
+  /// Bytes of the training arena per clip, gradients and reuse included.
   public let trainingBytes: Int
-  /// Bytes of the arena in which a clip is evaluated.
+  /// Bytes of the evaluation arena per clip.
   public let evaluationBytes: Int
 
   public init(_ network: Network) {

@@ -1,7 +1,7 @@
-// A network as a list of layers over numbered values, and the vocabulary in which a definition builds it (`Models`).
+// A network as a list of layers over numbered values, and the builder with which a definition (`Models`) makes it.
 import Shared
 
-/// A block of activations: `frames` images a clip, NHWC.
+/// A block of activations: `frames` images per clip, NHWC.
 struct Value: Sendable, Hashable {
   let frames: Int
   let height: Int
@@ -20,7 +20,7 @@ struct Structure: Sendable {
   let layout: StateLayout
 
   init(building: (inout StructureBuilder) -> Void) {
-    // Built twice: the first time to learn the names, whose order gives every tensor its place.
+    // Build twice: the first pass collects the names, whose sorted order gives every tensor its place.
     var names = StructureBuilder(StateLayout(parameters: [:], statistics: [:]))
     building(&names)
     var builder = StructureBuilder(StateLayout(parameters: names.parameters, statistics: names.statistics))
@@ -30,8 +30,7 @@ struct Structure: Sendable {
     (values, layers, layout) = (builder.values, builder.layers, builder.layout)
   }
 
-  /// The forward pass in evaluation form: a layer whose result only a batch norm reads may be fused with it, in the
-  /// norm's place.
+  /// The forward pass for evaluation. A layer whose result only a batch norm reads may be fused with the norm.
   var evaluationLayers: [any ForwardLayer] {
     let reads = layers.flatMap(\.sources)
     var producers: [Int: any Layer] = [:]
@@ -86,7 +85,7 @@ struct StructureBuilder {
     return values.count - 1
   }
 
-  /// Adds a layer of any kind, which is made of values and tensors declared before.
+  /// Adds a layer of any kind. Its values and tensors must have been declared before.
   mutating func add(_ layer: some Layer) { layers.append(layer) }
 
   /// Declares a learnt tensor.
@@ -116,7 +115,7 @@ struct StructureBuilder {
     return dst
   }
 
-  /// Batch norm, plus `residual` (enlarged to this size if it is smaller), then ReLU if wanted.
+  /// Batch norm, plus `residual` (upsampled to this size if it is smaller), then ReLU if wanted.
   mutating func norm(
     _ name: String, _ src: Int, relu: Bool, residual: Int? = nil, initialWeight: Float = 1
   ) -> Int {
@@ -144,9 +143,9 @@ struct StructureBuilder {
     return dst
   }
 
-  /// A temporal module on `src`, each of whose frames stands for `frames / src.frames` frames.
-  /// - Parameter taps: their names, from the past to the future.
-  /// - Returns: the odd and the even results where `split`, else all of them twice.
+  /// A temporal module on `src`, each frame of which counts for `frames / src.frames` frames.
+  /// - Parameter taps: the names of the taps, from past to future.
+  /// - Returns: the odd and the even results if `split`, else all of them, twice.
   mutating func temporal(
     _ name: String, _ src: Int, frames: Int, taps: [String], split: Bool
   ) -> (big: Int, little: Int) {
@@ -178,7 +177,7 @@ struct StructureBuilder {
 
   /// The class head on `features`: the mean over space and frames, dropout, a linear classifier.
   /// - Parameters:
-  ///   - deviation: of the weights' initial values.
+  ///   - deviation: the standard deviation of the initial weights.
   ///   - alternative: another name under which state dicts may hold the classifier.
   mutating func classifier(
     _ name: String, _ features: Int, classes: Int, dropout: Double, deviation: Double, alternative: String? = nil

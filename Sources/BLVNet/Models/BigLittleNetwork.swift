@@ -1,7 +1,7 @@
-// bLVNet-TAM, written once: the order of the layers here is that of the forward pass.
+// bLVNet-TAM, with the layers in the order of the forward pass.
 import Shared
 
-/// bLVNet-TAM, or its relative without temporal modules (every TAM left out, its ReLU too). The names are those of the
+/// bLVNet-TAM, or bLVNet without temporal modules (without every TAM and its ReLU). The names are those of the
 /// reference implementation.
 ///
 /// **Source:** Fan, Chen et al., "More Is Less: Learning Efficient Video Representations by Big-Little Network and
@@ -61,14 +61,14 @@ private struct Assembly {
       }
       x = bottleneck(name, seen, identity: x, planes: 32 * width, stride: block == 0 ? 2 : 1)
     }
-    // State dicts of the published models call it baseline_model.fc.
+    // The published models' state dicts call it baseline_model.fc.
     builder.classifier(
       "new_fc", x, classes: recipe.classes, dropout: recipe.dropout, deviation: 0.001,
       alternative: "\(prefix).fc")
   }
 
-  /// The frames for the big branch (odd) and the little one (even). From layer 1 on each frame of `src` stands for
-  /// both of its pair.
+  /// The frames for the big branch (odd) and for the little one (even). From layer 1 on, each frame of `src` counts for
+  /// both frames of its pair.
   private mutating func frames(_ name: String, _ src: Int) -> (big: Int, little: Int) {
     if isTemporal {
       return builder.temporal("\(name).tam", src, frames: recipe.groups, taps: tapNames, split: true)
@@ -107,7 +107,7 @@ private struct Assembly {
     return bottleneck("\(name).fusion.0", sum, planes: planes, stride: stride)
   }
 
-  /// - Parameter identity: the residual where nothing is sampled down, if it is not `src`.
+  /// - Parameter identity: the residual if the block does not downsample; `src` by default.
   private mutating func bottleneck(
     _ name: String, _ src: Int, identity: Int? = nil, planes: Int, stride: Int, relu: Bool = true
   ) -> Int {
@@ -130,7 +130,7 @@ private struct Assembly {
         residual = builder.norm("\(name).downsample.\(part + 1)", residual, relu: false)
       }
     }
-    // Every block is the identity at first.
+    // Zero, so that every block starts as the identity.
     return builder.norm("\(name).bn3", x, relu: relu, residual: residual, initialWeight: 0)
   }
 }

@@ -1,4 +1,4 @@
-// What a network must say about itself, and which networks there are.
+// The protocol that a network implements, and the registry of networks.
 import Shared
 
 /// An architecture: it builds the layers in the order of the forward pass. Each layer names its tensors and declares

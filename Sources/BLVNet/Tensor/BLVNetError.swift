@@ -1,4 +1,4 @@
-// The failures of this module.
+// The error type of this module.
 import Shared
 
 /// A model that cannot be built, or tensors that do not fit it.

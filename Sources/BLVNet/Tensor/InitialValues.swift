@@ -1,4 +1,4 @@
-// What training starts from: how a tensor's first values are declared, and how they are computed.
+// The initial values of tensors: how they are declared, and how they are computed.
 import CKernels
 import Dispatch
 import Shared
@@ -15,10 +15,10 @@ public enum InitialValue: Sendable, Hashable {
 }
 
 enum InitialValues {
-  /// Fills the tensors' places in `storage`, on all of the processor's cores. The random numbers of a tensor are a stream
-  /// of its own, keyed by the seed and its index, so a tensor is one task.
+  /// Fills the tensors in `storage`, on all cores of the processor. Each tensor has its own random stream, keyed by the
+  /// seed and the tensor's index, so a tensor is one task.
   static func fill(_ storage: FloatStorage, _ tensors: [TensorSpec], seed: UInt64) {
-    // The largest first, so that no core is left alone with one at the end.
+    // Largest first, so that no core ends up alone with a large one.
     let order = tensors.indices.sorted { (tensors[$0].count, $1) > (tensors[$1].count, $0) }
     DispatchQueue.concurrentPerform(iterations: order.count) { place in
       let index = order[place]

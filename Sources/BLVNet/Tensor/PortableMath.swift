@@ -1,9 +1,9 @@
-// Transcendental functions from correctly rounded operations only: the C library's differ between its versions and
-// between CPUs, and these values reach the weights.
+// Transcendental functions from correctly rounded operations only. Those of the C library differ between versions and
+// CPUs, and these values reach the weights.
 
 /// exp, log and cos in double precision, the same bits on every machine; accurate to a few units in the last place.
 ///
-/// The loops count in integers: a stride of doubles calls the C library's `fma` in each turn.
+/// The loops count in integers, because a stride of doubles calls the C library's `fma` in each iteration.
 public enum PortableMath {
   private static let ln2High = 0x1.62e42fefa38p-1
   private static let ln2Low = 0x1.ef35793c7673p-45
@@ -15,7 +15,7 @@ public enum PortableMath {
     if x > 709 { return .infinity }
     let k = (x * 0x1.71547652b82fep0).rounded(.toNearestOrEven)
     let r = (x - k * ln2High) - k * ln2Low
-    // Taylor's series; |r| <= 0.35, so that the 15th term is below 1e-18.
+    // Taylor series. |r| <= 0.35, so the 15th term is below 1e-18.
     var sum = 1.0
     for n in stride(from: 14, through: 1, by: -1) { sum = 1 + r / Double(n) * sum }
     return Double(sign: .plus, exponent: Int(k), significand: sum)
@@ -42,7 +42,7 @@ public enum PortableMath {
   public static func cosPi(_ x: Double) -> Double {
     precondition(x >= 0 && x <= 1, "\(x) is outside 0...1")
     if x > 0.5 { return -cosPi(1 - x) }
-    // From the nearer of 0 and 1/2, so that the series stays short and the zero is exact.
+    // Expand around the nearer of 0 and 1/2, so that the series stays short and the zero is exact.
     let fromTop = x <= 0.25
     let angle = (fromTop ? x : 0.5 - x) * Double.pi
     let square = angle * angle

@@ -1,17 +1,17 @@
-// Where each tensor of a network lies in its two flat blocks of numbers.
+// The layout of a network's tensors in two flat blocks of numbers.
 
 /// A named tensor within a flat block, in the reference implementation's layout.
 public struct TensorSpec: Sendable, Hashable {
   public let name: String
   /// Convolutions are [outputs, inputs, height, width].
   public let shape: [Int]
-  /// Elements before it in the block.
+  /// The offset in the block, in elements.
   public let offset: Int
   /// Elements.
   public let count: Int
-  /// What training starts from.
+  /// The initial values.
   public let initial: InitialValue
-  /// Its elements in the block.
+  /// The tensor's range in the block.
   public var range: Range<Int> { offset..<offset + count }
 }
 
@@ -20,9 +20,9 @@ public struct TensorSpec: Sendable, Hashable {
 public struct StateLayout: Sendable, Hashable {
   public let parameters: [TensorSpec]
   public let statistics: [TensorSpec]
-  /// Elements of all parameters.
+  /// The total number of parameter elements.
   public let parameterCount: Int
-  /// Elements of all running statistics.
+  /// The total number of statistic elements.
   public let statisticCount: Int
 
   init(parameters: [String: TensorDeclaration], statistics: [String: TensorDeclaration]) {
@@ -44,7 +44,7 @@ public struct StateLayout: Sendable, Hashable {
 
 /// A tensor as a layer knows it.
 struct TensorReference: Sendable {
-  /// Index in the layout's list.
+  /// The index in the layout's list.
   let index: Int
   let offset: Int
   let count: Int

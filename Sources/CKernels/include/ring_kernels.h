@@ -1,4 +1,4 @@
-// The loops over integers of the ring: quantising gradients, bit-shuffling chunks, sums and checksums.
+// The ring's integer kernels: quantisation of gradients, bit-shuffling of chunks, sums and checksums.
 // Each kernel is built for several CPU levels and chosen when the program is loaded; `_plain` is the same body built
 // once for the lowest level, so that a test can show that both give the same bits.
 #pragma once
@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/// What one tensor of one lane is quantised with.
+/// The parameters that quantise one tensor of one lane.
 typedef struct {
   double inverse_scale;  ///< 2^-exponent
   double limit;          ///< largest |g / scale| that is added; beyond it 0 is added
@@ -15,17 +15,17 @@ typedef struct {
   uint32_t lane;
   uint32_t step;
   uint64_t first;        ///< the tensor's element that the gradient begins with; a multiple of 8
-  bool past_caches;      ///< whether sums that are written, not added to, are read only when they have left the caches
+  bool past_caches;      ///< whether to write sums past the caches, if they are written and not added to
 } tamring_ring_quantiser;
 
-/// sums[i] = [sums[i] +] floor(gradient[i] / scale + u), u uniform in [0, 1). Returns the largest bit pattern of |gradient[i]|:
-/// as a float the largest magnitude, or at least 0x7f800000 where one is not finite.
+/// sums[i] = [sums[i] +] floor(gradient[i] / scale + u), u uniform in [0, 1). Returns the largest bit pattern of
+/// |gradient[i]|: as a float the largest magnitude, or at least 0x7f800000 where one is not finite.
 uint32_t tamring_ring_quantise(const float *gradient, size_t count, const tamring_ring_quantiser *quantiser,
                                bool add, int32_t *sums);
 uint32_t tamring_ring_quantise_plain(const float *gradient, size_t count, const tamring_ring_quantiser *quantiser,
                                      bool add, int32_t *sums);
 
-/// Values of one block of bit planes; a chunk is padded with zeros to a multiple of it.
+/// Values per block of bit planes; chunks are zero-padded to whole blocks.
 enum { tamring_ring_block = 256 };
 
 /// Zigzag, then bit planes: plane b holds bit b of all values, 32 bytes a block. `planes` has the size of the padded
@@ -41,8 +41,8 @@ void tamring_ring_unshuffle32_plain(const uint8_t *planes, size_t count, int32_t
 void tamring_ring_unshuffle64(const uint8_t *planes, size_t count, int64_t *values);
 void tamring_ring_unshuffle64_plain(const uint8_t *planes, size_t count, int64_t *values);
 
-/// sums[i] = addend[i] + values[i], modulo 2^32 or 2^64. `values` may lie at any address, and be where `sums` is; so may
-/// `addend`. Sums that nobody reads soon are better written past the caches.
+/// sums[i] = addend[i] + values[i], modulo 2^32 or 2^64. `values` may lie at any address, and be where `sums` is; so
+/// may `addend`. Sums that nobody reads soon are better written past the caches.
 void tamring_ring_add32(int32_t *sums, const int32_t *addend, const void *values, size_t count, bool past_caches);
 void tamring_ring_add64(int64_t *sums, const int64_t *addend, const void *values, size_t count);
 

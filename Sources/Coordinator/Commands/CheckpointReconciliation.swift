@@ -1,12 +1,12 @@
-// What a coordinator that was killed did not come to say in the journal about its checkpoints.
+// Repairs the journal's checkpoint rows after a coordinator was killed.
 import Checkpoint
 import Foundation
 import RunJournal
 
 /// Brings the journal's checkpoints up to date with the disk when a run is resumed.
 ///
-/// A checkpoint is stored, or pruned, before the journal says so; between the two a coordinator can die. One that is
-/// damaged is not taken in.
+/// A checkpoint is stored or pruned before the journal records it, and a coordinator can die between the two. A damaged
+/// checkpoint is not recorded.
 /// - Throws: `JournalError` or `CheckpointError` if either cannot be read or written.
 func reconcileCheckpoints(_ journal: Journal, _ store: CheckpointStore) throws {
   let onDisk = Set(try store.list())

@@ -16,7 +16,7 @@ struct CoordinatorCommand: ParsableCommand {
   /// Reports failures in one line with the exit code that belongs to them.
   static func main() {
     do {
-      // Training does not depend on anybody who reads the progress.
+      // A closed pipe on standard output must not end training.
       try ignore(signals: [SIGPIPE])
       var command = try parseAsRoot()
       do { try command.run() } catch let failure as any Failure {

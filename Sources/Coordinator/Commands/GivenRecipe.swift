@@ -1,4 +1,4 @@
-// The recipe that a command is given, by a file or by none, and the run directory that it belongs to.
+// The recipe of a command, from a file or by default, and the run directory that it belongs to.
 import ArgumentParser
 import Foundation
 import Shared
@@ -21,7 +21,7 @@ struct RecipeOptions: ParsableArguments {
   }
 }
 
-/// A recipe as somebody gives it, and where its run belongs.
+/// A recipe as the user gives it, and where its run belongs.
 struct GivenRecipe {
   /// Nil where there is none: then the run directory's own recipe counts, or the built-in demo.
   let file: String?
@@ -51,7 +51,7 @@ struct GivenRecipe {
     }
   }
 
-  /// What was given, said over the recipe of a run that goes on: keys that the file does not name stay as they are.
+  /// The given recipe, read over the recipe of a resumed run: keys that the file does not name keep their values.
   func over(_ base: Recipe) throws -> Recipe {
     Self.seeded(try file.map { try RecipeFile(path: $0, over: base, known: Self.known).recipe } ?? base, seed)
   }

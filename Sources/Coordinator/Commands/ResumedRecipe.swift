@@ -1,9 +1,9 @@
-// What a run goes on with: the recipe that its directory keeps, and what was given that differs.
+// The recipe of a resumed run: the one that its directory keeps, and the given values that differ.
 import Foundation
 import RunJournal
 import Shared
 
-/// The recipe of a run that goes on.
+/// The recipe of a resumed run.
 struct ResumedRecipe {
   /// With every value in force, and all revisions.
   let recipe: Recipe

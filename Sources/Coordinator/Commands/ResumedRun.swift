@@ -1,11 +1,11 @@
-// What is found of a run that was begun before: checked, and put into words for the membership.
+// Loads and checks a run that began earlier, for the coordinator to resume.
 import Checkpoint
 import CoordinatorCore
 import Foundation
 import RunJournal
 import Shared
 
-/// A run that goes on.
+/// A resumed run.
 struct ResumedRun {
   let past: Membership.Past
   /// The newest valid one.

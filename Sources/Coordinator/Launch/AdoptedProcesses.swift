@@ -1,5 +1,5 @@
-// Worker processes on this machine that an earlier coordinator started: not children of this one, but their ends are
-// seen all the same, and signals reach them.
+// Worker processes on this machine that an earlier coordinator started. They are not children of this process, but it
+// sees their ends and can signal them all the same.
 import CLinux
 import Foundation
 import Glibc
@@ -25,7 +25,7 @@ final class AdoptedProcesses {
       close(descriptor)
       return false
     }
-    // Nobody's child inherits it.
+    // Child processes must not inherit it.
     _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
     descriptors[pid] = descriptor
     return true

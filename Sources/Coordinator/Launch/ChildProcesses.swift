@@ -71,7 +71,7 @@ final class ChildProcesses {
     }
   }
 
-  /// Closes a child's standard input: the sign that nobody directs it any more.
+  /// Closes a child's standard input, the sign that it has no coordinator any more.
   func closeInput(of pid: pid_t) {
     guard let input = inputs[pid], input >= 0 else { return }
     close(input)

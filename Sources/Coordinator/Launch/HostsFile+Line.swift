@@ -1,5 +1,5 @@
-// How one line of the hosts file is read, and what is wrong with a line that is refused. Other launchers' hosts files
-// look much the same: what they mean differently is refused with our word for it, never guessed.
+// Parses one line of the hosts file, and explains what is wrong with a refused line. Other launchers' hosts files look
+// much the same: syntax with another meaning there is refused with a hint at ours, never guessed.
 import Glibc
 
 /// What is wrong with a line, and what to write instead.
@@ -11,7 +11,7 @@ extension HostEntry {
   /// Every key, in the order in which help texts show them.
   static let keys = ["slots", "threads", "lane_threads", "address", "data", "worker"]
 
-  /// Keys of other launchers, or that people expect, with what to write here.
+  /// Keys of other launchers, or that people expect, and what to write instead.
   private static let foreignKeys = [
     "max_slots": "slots=N is the number of workers, and no more are started",
     "max-slots": "slots=N is the number of workers, and no more are started",

@@ -37,7 +37,7 @@ struct Slot: Equatable, Sendable {
 struct HostsFile: Equatable, Sendable {
   let entries: [HostEntry]
 
-  /// The most slots that one line may ask for: beyond it stands a slip of the finger.
+  /// The most slots that one line may ask for; more is surely a typo.
   static let maximumSlots = 1024
 
   /// One slot for each worker, ranks in the order of the file.

@@ -33,7 +33,7 @@ struct LaunchSettings: Sendable {
   var sshCommand = "ssh"
 
   /// Each worker's own threads run the lanes: libraries must start none. A worker that traps ends at once, without some
-  /// seconds and sixty lines of backtrace, unless whoever started this process wants one.
+  /// seconds and sixty lines of backtrace, unless the environment of this process asks for one.
   static let environment = [
     "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
     "SWIFT_BACKTRACE": ProcessInfo.processInfo.environment["SWIFT_BACKTRACE"] ?? "enable=no",
@@ -71,8 +71,8 @@ struct LocalLauncher: Launcher {
 
 /// Starts workers on other hosts: the child here is an ssh client, whose standard input is the worker's.
 ///
-/// Ending the client closes the worker's standard input; it does not kill the worker, which ends by itself when it
-/// hears no coordinator, or hears that it was given up. An exit code of 255 is ssh's own: its reason stands in the log.
+/// Ending the client closes the worker's standard input. It does not kill the worker, which ends by itself when it
+/// loses the coordinator or is evicted. An exit code of 255 is ssh's own: the log has the reason.
 struct SSHLauncher: Launcher {
   let children: ChildProcesses
   let settings: LaunchSettings
@@ -90,9 +90,9 @@ struct SSHLauncher: Launcher {
     return LaunchedWorker(rank: rank, incarnation: incarnation, processID: pid, log: log, logStart: start)
   }
 
-  /// The one string that ssh hands to the user's shell over there, whichever that is.
+  /// The one string that ssh passes to the user's shell on the remote host, whichever shell that is.
   static func remoteCommand(program: String, _ arguments: [String]) -> String {
-    // ssh starts in the home directory; quoted, a tilde would mean itself.
+    // ssh starts in the home directory, and a quoted tilde would not expand.
     let path = program.hasPrefix("~/") ? "./" + program.dropFirst(2) : program
     let variables = LaunchSettings.environment.map { "\($0.key)=\($0.value)" }.sorted()
     let script = "\(ignoringHangups) exec \(shellCommand(["env"] + variables + [path] + arguments))"

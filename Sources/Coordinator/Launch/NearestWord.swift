@@ -1,4 +1,4 @@
-// What somebody meant who mistyped a word.
+// Suggests the word that a mistyped one was meant to be.
 
 /// The word of `words` that is fewest typing errors away from `word`, if that is near enough to be meant.
 /// - Returns: nil if more than half of the word would have to change.

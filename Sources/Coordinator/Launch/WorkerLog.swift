@@ -1,4 +1,5 @@
-// What a worker's log says about the worker's end. Only the file's last part is read: nothing bounds its length.
+// Finds the reason for a worker's end in its log. Only the last part of the file is read, because its length is
+// unbounded.
 import Foundation
 
 enum WorkerLog {
@@ -28,7 +29,7 @@ enum WorkerLog {
     var lines = text.unicodeScalars.split { $0 == "\n" || $0 == "\r" }.map {
       String($0).trimmingCharacters(in: .whitespacesAndNewlines)
     }.filter { !$0.isEmpty }
-    // The reason stands before the backtrace; where a trap printed none, its own heading is all there is.
+    // The reason precedes the backtrace; if a trap printed none, its heading is all there is.
     let crash = lines.first { $0.contains("Program crashed: ") }
     if let backtrace = lines.firstIndex(where: beginsBacktrace) { lines.removeSubrange(backtrace...) }
     let line = lines.last.flatMap(withoutLogPrefix) ?? crash?.trimmingCharacters(in: CharacterSet(charactersIn: "*💣 "))

@@ -123,7 +123,7 @@ private final class AllReduceBench {
       size: command.ranks, position: command.rank, gradientCount: partial.gradients.count,
       statisticCount: partial.statistics.count, settings: settings)
     session = RingSession(generation: 1, plan: plan, settings: settings)
-    session.hands = command.threads
+    session.threads = command.threads
     peers = try PeerLinks(MessagingContext(), listen: try Endpoint(command.listen))
     let members = command.peer.enumerated().map { rank, endpoint in
       Member(identity: WorkerIdentity(rank: rank, incarnation: 0), endpoint: endpoint, lanes: [rank])
@@ -137,12 +137,12 @@ private final class AllReduceBench {
     try session.startAll()
     try run { session.isReduced }
     if votes {
-      let sum = sums.digestAndChecksum(hands: session.hands)
+      let sum = sums.digestAndChecksum(threads: session.threads)
       session.offer(
         Ballot(
           rank: UInt32(session.plan.position), sumDigest: sum.digest,
           weightsDigest: Digest128(high: 0, low: 0), scalesDigest: 0,
-          partialChecksum: partial.linearChecksum(hands: session.hands),
+          partialChecksum: partial.linearChecksum(threads: session.threads),
           sumChecksum: sum.linearChecksum, trainedClips: ClipPairs.none, expectedClips: ClipPairs.none,
           lanes: LaneSet([session.plan.position]), directive: 0))
       try run { session.ballots != nil }

@@ -96,7 +96,7 @@ extension WorkerLoop {
       training.work.ballot(
         rank: settings.identity.rank, weights: training.state.digest,
         expected: training.context.clipDigests(step: training.state.step), directive: directive,
-        hands: ring?.hands ?? 1))
+        threads: ring?.threads ?? 1))
     try pump()
   }
 
@@ -121,7 +121,7 @@ extension WorkerLoop {
   func pump() throws {
     guard let ring else { return }
     // More would wait for memory, and each needs a codec.
-    ring.hands = min(8, 1 + (training?.pool.idle ?? 0))
+    ring.threads = min(8, 1 + (training?.pool.idle ?? 0))
     logLink(ring)
     if let frame = ring.nextToLeft() { try peers.sendLeft(frame) }
     while let frame = ring.nextToRight(now: .now) { try peers.sendRight(frame) }
@@ -152,7 +152,7 @@ extension WorkerLoop {
     let rate = state.rate
     let tally = LaneStatistics.tally(of: work.sums)
     let begun = ContinuousClock.now
-    let digest = work.sums.digest(hands: ring?.hands ?? 1)
+    let digest = work.sums.digest(threads: ring?.threads ?? 1)
     state.apply(work.sums, exponents: work.exponents, skipping: skipping)
     let counters = ring?.counters ?? clock.before
     let share = CommitRecord.Share(

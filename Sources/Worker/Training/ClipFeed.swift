@@ -1,4 +1,4 @@
-// Which lanes' clips are decoded ahead, and how a lane gets them.
+// Prefetches the clips of coming lanes, and gives them to the lanes.
 import Shared
 import VideoData
 
@@ -13,7 +13,7 @@ final class ClipFeed: Sendable {
     prefetcher = Prefetcher(threads: threads, capacity: 2 * max(1, lanes))
   }
 
-  /// Grows while clips are read and decoded: as long as it does, decoding does not hang.
+  /// Grows while clips are read and decoded. As long as it grows, decoding does not hang.
   var progress: UInt64 { prefetcher.progress }
 
   /// Replaces what is to be decoded: the lanes of `steps`, in order.
@@ -32,12 +32,12 @@ final class ClipFeed: Sendable {
     while true {
       if let batch = try prefetcher.take(key, while: isWanted) { return batch }
       guard isWanted() else { return nil }
-      // A step that is repeated, or one that was not foreseen.
+      // The lane was not prefetched: its step is repeated, or was not foreseen.
       request(key)
     }
   }
 
-  /// Makes all who wait for a lane look again whether it is still wanted.
+  /// Makes every thread that waits for a lane check again whether it is still wanted.
   func release() { prefetcher.release() }
 
   func recycle(_ batch: LaneBatch) { prefetcher.recycle(batch) }

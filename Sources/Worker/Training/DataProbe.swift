@@ -1,4 +1,4 @@
-// Looks whether this host's copy of the data can be read at all: a clip that fails is to blame only if others do not.
+// Checks whether this host's copy of the data can be read at all: a clip is to blame only if other clips can be read.
 import Foundation
 import Shared
 import Synchronization
@@ -59,7 +59,7 @@ final class DataProbe: Sendable {
     if let reason = Self.problem(context, loader, except: suspect) {
       return Outcome(reads: false, clip: nil, reason: reason)
     }
-    // Only now: whatever made everything fail for a moment must not be blamed on the clip.
+    // Check the suspect last: a moment in which every read failed must not be blamed on it.
     let clip = suspect.map { ($0, Self.failure(context, loader, $0) == nil) }
     return Outcome(reads: true, clip: clip, reason: "")
   }
@@ -112,7 +112,7 @@ final class DataProbe: Sendable {
   }
 }
 
-/// Notices that reading stands still while somebody waits for it.
+/// Detects that reading makes no progress while a lane waits for it.
 struct ReadWatch {
   private var seen: UInt64 = 0
   private var since: ContinuousClock.Instant?

@@ -1,4 +1,4 @@
-// One step's sums: which lanes are in, the reduction's in- and output, the ballot.
+// The sums of one step: the lanes they hold, the input and output of the reduction, and the ballot.
 import Foundation
 import Ring
 import Shared
@@ -7,18 +7,18 @@ import Training
 /// The partial sum of this worker and the reduced sum, for one attempt of a step at a time.
 final class GradientWork {
   let accumulator: GradientAccumulator
-  /// The reduced sum: frozen from the vote on until it is applied or forgotten.
+  /// The reduced sum, frozen from the vote until it is applied or discarded.
   let sums: IntegerVectors
-  /// What the present attempt is quantised with.
+  /// The exponents that the present attempt is quantised with.
   private(set) var exponents: [Int32] = []
   private(set) var step: UInt64?
   private(set) var attempt: UInt8 = 0
-  /// Lanes that are summed up, and those that are submitted and not finished.
+  /// The lanes that are summed, and those that are submitted but not complete.
   private(set) var summed: Set<Int> = []
   private var running: Set<Int> = []
   /// Of the clips that were trained for the sums, by lane; empty lanes have none.
   private var clips: [Int: Digest128] = [:]
-  /// `ClipPairs` of what each lane of the step was to train when this rank voted.
+  /// `ClipPairs` of the clips that each lane of the step should train, as of this rank's vote.
   private(set) var expectedClips: [Digest128] = []
   /// Sums over the lanes.
   private(set) var times = LaneTimes()
@@ -36,8 +36,8 @@ final class GradientWork {
       shared: context.recipe.exchange.sharedMemory)
   }
 
-  /// Makes sure that `lanes` get computed for this attempt: finished ones are kept if all that is summed is wanted,
-  /// else everything starts anew.
+  /// Makes sure that `lanes` get computed for this attempt. The sums are kept if they hold only wanted lanes; otherwise
+  /// all lanes are recomputed.
   func compute(
     _ lanes: [Int], step: UInt64, attempt: UInt8, exponents: [Int32], on pool: LanePool, _ context: RunContext
   ) {
@@ -63,15 +63,15 @@ final class GradientWork {
     }
   }
 
-  /// A lane that failed is computed after all.
+  /// Submits a failed lane again.
   func retry(_ lane: Int, step: UInt64, on pool: LanePool) {
     guard self.step == step, !summed.contains(lane), running.insert(lane).inserted else { return }
     let scales = GradientAccumulator.Attempt(seed: seed, step: step, exponents: exponents)
     pool.submit(LaneTask(step: step, attempt: attempt, lane: lane, scales: scales, round: pool.currentRound))
   }
 
-  /// A lane's sums are in.
-  /// - Parameter clips: that it trained.
+  /// Records that a lane is summed.
+  /// - Parameter clips: the clips that it trained.
   func finished(_ job: LaneTask, _ lane: LaneTimes, clips: [Int]) {
     guard job.step == step, job.attempt == attempt, running.remove(job.lane) != nil else { return }
     summed.insert(job.lane)
@@ -82,33 +82,33 @@ final class GradientWork {
     times.quantise += lane.quantise
   }
 
-  /// A lane added nothing.
+  /// Records that a lane added nothing.
   func failed(_ job: LaneTask) {
     if job.step == step, job.attempt == attempt { running.remove(job.lane) }
   }
 
-  /// Nothing of the present attempt is of use any more.
+  /// Discards the present attempt.
   func forget() { step = nil }
 
   func isComplete(_ lanes: [Int]) -> Bool { summed == Set(lanes) }
 
-  /// This rank's word on the reduced sum.
+  /// This rank's ballot on the reduced sum.
   /// - Parameters:
   ///   - expected: `ClipPairs` of each of the step's lanes.
-  ///   - hands: threads to work on.
-  func ballot(rank: Int, weights: Digest128, expected: [Digest128], directive: UInt64, hands: Int) -> Ballot {
-    let sum = sums.digestAndChecksum(hands: hands)
+  ///   - threads: how many may share the work.
+  func ballot(rank: Int, weights: Digest128, expected: [Digest128], directive: UInt64, threads: Int) -> Ballot {
+    let sum = sums.digestAndChecksum(threads: threads)
     expectedClips = expected
     return Ballot(
       rank: UInt32(rank), sumDigest: sum.digest, weightsDigest: weights,
       scalesDigest: unsafe exponents.withUnsafeBytes { unsafe Digest128(of: $0).low },
-      partialChecksum: accumulator.partial.linearChecksum(hands: hands), sumChecksum: sum.linearChecksum,
+      partialChecksum: accumulator.partial.linearChecksum(threads: threads), sumChecksum: sum.linearChecksum,
       trainedClips: ClipPairs.sum(clips.values), expectedClips: ClipPairs.sum(expected), lanes: LaneSet(summed),
       directive: directive,
       raised: accumulator.raised, nonFinite: accumulator.nonFinite)
   }
 
-  /// The outcome that all ranks come to.
+  /// The outcome of the vote, equal on all ranks.
   func verdict(_ ballots: [Ballot]) -> Verdict { Verdict.of(ballots, clips: expectedClips) }
 
   /// The exponents of the next attempt.

@@ -1,4 +1,4 @@
-// What stays the same over a worker's whole run: the recipe, the network, the clips, and what follows from them.
+// The constants of a worker's run: the recipe, the network, the clips, and what follows from them.
 import BLVNet
 import Foundation
 import Ring
@@ -46,8 +46,8 @@ final class RunContext: Sendable {
     return Int(step) % every == 0
   }
 
-  /// Takes over the clips that steps go without.
-  /// - Returns: whether they are others than before.
+  /// Replaces the excluded clips.
+  /// - Returns: whether they changed.
   func leaveOut(_ verdicts: [ClipVerdict]) -> Bool {
     leftOut.withLock { known in
       defer { known = Set(verdicts) }
@@ -55,7 +55,7 @@ final class RunContext: Sendable {
     }
   }
 
-  /// The clips of a lane, as positions in the training index, without those that a verdict leaves out. Empty in an
+  /// The clips of a lane, as positions in the training index, without the excluded ones. May be empty in an
   /// epoch's short last step.
   func clips(step: UInt64, lane: Int) -> [Int] {
     let epoch = epoch(of: step)

@@ -1,26 +1,26 @@
-// A convolution with the batch norm behind it, in evaluation form.
+// A convolution fused with the batch norm behind it, for evaluation.
 import CKernels
 
-/// dst = [ReLU](scale · (weights * src) + shift [+ residual]), in the convolution's own last pass: where statistics are
+/// dst = [ReLU](scale · (weights * src) + shift [+ residual]), in the convolution's epilogue. As the statistics are
 /// constants, scale = weight / √(variance + ε) and shift = bias − mean · scale.
 ///
-/// **Shapes:** as of `Convolution` and `BatchNorm`.
-struct FinishedConvolution: ForwardLayer {
+/// **Shapes:** see `Convolution` and `BatchNorm`.
+struct FusedConvolution: ForwardLayer {
   let convolution: Convolution
   let norm: BatchNorm
 
   var name: String { convolution.name }
   var sources: [Int] { norm.residual.map { [convolution.src, $0] } ?? [convolution.src] }
   var results: [Int] { [norm.dst] }
-  var finish: FinishKind { FinishKind(adds: norm.residual != nil, relu: norm.relu) }
-  /// A residual of the results' size is best where they are to be: the sums are added to it there.
+  var epilogue: EpilogueKind { EpilogueKind(adds: norm.residual != nil, relu: norm.relu) }
+  /// The residual, if it can be overwritten: the epilogue adds the sums to it in place.
   var inPlaceSource: Int? { norm.residual == convolution.src ? nil : norm.residual }
 
   func scratch(clips: Int, _ engine: any ConvolutionEngine, _ team: Team) -> LayerScratch {
     var scratch = norm.scratch(clips: clips, engine, team)
     for images in team.parts(convolution.frames * clips) {
       scratch.workspace = max(
-        scratch.workspace, engine.prepare(convolution.shape, images: images, finish: finish))
+        scratch.workspace, engine.prepare(convolution.shape, images: images, epilogue: epilogue))
     }
     return scratch
   }
@@ -33,7 +33,7 @@ struct FinishedConvolution: ForwardLayer {
       }
     }
     let (scale, shift) = unsafe norm.constants(lane)
-    var finish = unsafe tamring_finish(scale: scale, shift: shift, adds: finish.adds, relu: finish.relu)
-    unsafe convolution.forward(lane, finish: &finish, dst: dst)
+    var epilogue = unsafe tamring_epilogue(scale: scale, shift: shift, adds: epilogue.adds, relu: epilogue.relu)
+    unsafe convolution.forward(lane, epilogue: &epilogue, dst: dst)
   }
 }

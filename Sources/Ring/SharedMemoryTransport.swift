@@ -1,8 +1,8 @@
-// Partials and sums of the left neighbour, read where it has them: for neighbours on one machine.
+// The shared-memory transport: reads the left neighbour's partials and sums in place if both run on one machine.
 import Foundation
 import Shared
 
-/// Where gradients and statistics lie in a segment, in bytes.
+/// The layout of a segment: gradients, then statistics. Sizes are in bytes.
 struct SegmentLayout {
   let statisticsAt: Int
   let bytes: Int
@@ -15,15 +15,15 @@ struct SegmentLayout {
 
 /// The left neighbour's partials and sums, mapped.
 ///
-/// It writes them anew only when all ballots of an attempt are there, so that everybody has read them; or when its ring
-/// is aborted, and then it says so in the segments' words first.
-struct NeighbourMemory {
-  /// What a position tells its right neighbour: the two segments.
+/// The neighbour overwrites them only when it has all ballots of an attempt, so that everybody has read them, or when
+/// it aborts its ring; then it first stores another generation tag in both segments.
+struct SharedMemoryTransport {
+  /// The two segments that a position offers to its right neighbour.
   struct Offer: Hashable {
     let partials: MemorySegment.Name
     let sums: MemorySegment.Name
 
-    /// nil where others cannot read them.
+    /// - Returns: nil if other processes cannot read the vectors.
     init?(_ partials: IntegerVectors, _ sums: IntegerVectors) {
       guard let one = partials.segment, let other = sums.segment else { return nil }
       (self.partials, self.sums) = (one.name, other.name)
@@ -59,7 +59,7 @@ struct NeighbourMemory {
   private let sums: MemorySegment
   private let layout: SegmentLayout
 
-  /// nil where it cannot be read from here.
+  /// - Returns: nil if the neighbour's memory cannot be mapped here.
   init?(_ offer: Offer, plan: RingPlan) {
     layout = SegmentLayout(
       gradientCount: plan.gradientCount, statisticCount: plan.buckets[plan.statisticsBucket].count)
@@ -69,13 +69,13 @@ struct NeighbourMemory {
     (self.partials, self.sums) = (partials, sums)
   }
 
-  /// What the neighbour sends at a hop: of its partials at the first, else of its sums.
+  /// The values that the neighbour would send at a hop: from its partials at the first hop, else from its sums.
   func bytes<Value: ReducibleInteger>(of range: Range<Int>, as type: Value.Type, hop: Int) -> UnsafeRawBufferPointer {
     let size = MemoryLayout<Value>.size
     let start = type == Int64.self ? layout.statisticsAt : 0
     return unsafe (hop == 0 ? partials : sums).bytes(start + size * range.lowerBound..<start + size * range.upperBound)
   }
 
-  /// Whether all that was read so far is of this generation.
+  /// Whether everything read so far belongs to this generation.
   func isOf(_ generation: UInt32) -> Bool { partials.word == generation && sums.word == generation }
 }
