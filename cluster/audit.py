@@ -310,6 +310,8 @@ class Audit:
                                  "go back to a checkpoint before it and check the hosts' memory")
                 is_last = (row["step"] + 1) % per_epoch == 0
                 expected = clips - full * (per_epoch - 1) if is_last else full
+                if row["clips"] == 0:
+                    self.journal(f"epoch {epoch}, step {row['step']}: was trained without any clip")
                 if row["clips"] + len(out) != expected:
                     self.journal(f"{where}: {row['clips']} clips and {len(out)} left out, expected {expected}")
             for step in sorted(steps):

@@ -77,6 +77,7 @@ extension JournalAudit {
           "go back to a checkpoint before it and check the hosts' memory")
       }
       let expected = endsEpoch(row.step) ? clipCount &- full &* (stepsPerEpoch - 1) : full
+      if row.clips == 0 { report("epoch \(epoch), step \(row.step): was trained without any clip") }
       if row.clips &+ out != expected {
         report("epoch \(epoch), step \(row.step): \(row.clips) clips and \(out) left out, expected \(expected)")
       }
