@@ -66,13 +66,11 @@ final class Heartbeat: Sendable {
   private let reconnectAfter = Mutex(Duration.seconds(3))
 
   init(_ messaging: MessagingContext, _ coordinator: Endpoint, _ identity: WorkerIdentity) {
-    let thread = Thread { [self] in
+    startThread(named: "heartbeat") { [self] in
       do { try beat(messaging, coordinator, identity) } catch {
         try? FileHandle.standardError.write(contentsOf: Data("heartbeat: \(error)\n".utf8))
       }
     }
-    thread.name = "heartbeat"
-    thread.start()
   }
 
   func set(_ interval: Duration, reconnectAfter: Duration) {
