@@ -13,7 +13,7 @@ import Testing
   }
 
   /// - Parameter faults: more keys of that section.
-  private static func small(faults: String = "", epochs: Int = 8) throws -> LocalCluster {
+  private static func small(faults: String = "", epochs: Int = 24) throws -> LocalCluster {
     let cluster = try LocalCluster()
     try cluster.folder.write(
       LocalCluster.recipe.replacing("epochs: 12", with: "epochs: \(epochs)")
