@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <spawn.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -11,6 +12,8 @@
 
 extern int pipe2(int ends[2], int flags);
 extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
+
+extern int pthread_setname_np(pthread_t thread, const char *name);
 
 // A pipe whose ends are not inherited by child processes.
 static inline int closeOnExecPipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }

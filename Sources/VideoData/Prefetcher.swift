@@ -28,11 +28,7 @@ public final class Prefetcher: @unchecked Sendable {
     self.loader = loader
     self.onReady = onReady
     for number in 0..<threads {
-      let thread = Thread { [self] in run() }
-      thread.name = "decode \(number)"
-      // Decoders keep large tables on the stack.
-      thread.stackSize = 8 << 20
-      thread.start()
+      startThread(named: "decode \(number)") { [self] in run() }
     }
   }
 

@@ -21,8 +21,8 @@ package struct WorkerMachine {
   private var raised: [RaisedExponent] = []
   /// Why none of this worker's data can be read, while that is so.
   private(set) package var dataLost: String?
-  /// The lane that failed on a clip, until it is known whether the clip is to blame.
-  private var suspect: (step: UInt64, lane: Int, clip: Int, reason: String)?
+  /// The lanes that failed on a clip, until it is known whether the clip is to blame; one after the other is looked into.
+  private var suspects: [(step: UInt64, lane: Int, clip: Int, reason: String)] = []
   /// An evaluation all of whose clips failed, until it is known whether the clips are to blame.
   private var doubtful: [(task: Int, result: EvaluationResult)] = []
   private var link = LinkLiveness()
@@ -130,7 +130,7 @@ package struct WorkerMachine {
   private mutating func tick(_ unacknowledged: Duration?, _ unread: Duration?) {
     if session.phase == .joining { introduce() }
     for message in session.unanswered() { send(message) }
-    if dataLost != nil || suspect != nil || !doubtful.isEmpty { effects.append(.probe(clip: suspect?.clip)) }
+    if dataLost != nil || !suspects.isEmpty || !doubtful.isEmpty { effects.append(.probe(clip: suspects.first?.clip)) }
     if dataLost == nil, let rules, let unread, unread > rules.readAfter {
       lose("nothing was read for \(unread.components.seconds) s")
     }
@@ -195,8 +195,8 @@ package struct WorkerMachine {
       return ask { $0.failed(fault) }
     }
     // Is it the clip, or can nothing be read here?
-    if suspect == nil { suspect = (step, lane, clip, reason) }
-    effects.append(.probe(clip: clip))
+    suspects.append((step, lane, clip, reason))
+    if suspects.count == 1 { effects.append(.probe(clip: clip)) }
   }
 
   private mutating func probed(_ reads: Bool, _ clip: (number: Int, reads: Bool)?, _ reason: String) {
@@ -207,8 +207,9 @@ package struct WorkerMachine {
     }
     for done in doubtful { finish(done.task, done.result) }
     doubtful = []
-    guard let suspect, let clip, clip.number == suspect.clip else { return }
-    self.suspect = nil
+    guard let suspect = suspects.first, let clip, clip.number == suspect.clip else { return }
+    suspects.removeFirst()
+    if let next = suspects.first { effects.append(.probe(clip: next.clip)) }
     guard suspect.step == session.next, session.phase == .computing else { return }
     // Whatever passed in the meantime, such as a mount that came back, shortens no lane.
     if clip.reads { return effects.append(.retry(step: suspect.step, lane: suspect.lane)) }
@@ -222,7 +223,7 @@ package struct WorkerMachine {
   private mutating func lose(_ reason: String) {
     if dataLost == nil { effects.append(.log(.warning, "none of the data can be read: \(reason)")) }
     dataLost = reason
-    suspect = nil
+    suspects = []
     for done in doubtful { evaluations[done.task] = nil }
     doubtful = []
     guard session.phase == .computing, !session.lanes.isEmpty else { return }
@@ -278,7 +279,7 @@ package struct WorkerMachine {
         if fetch?.purpose != .indexes { fetch = nil }
       case .discardSums: effects.append(.discardSums)
       case .compute(let step, let attempt, let lanes):
-        suspect = nil
+        suspects = []
         withdrawForPeers()
         effects.append(.compute(step: step, attempt: attempt, lanes: lanes, raised: attempt == 0 ? [] : raised))
       case .reduce: effects.append(.reduce)

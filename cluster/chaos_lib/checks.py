@@ -55,6 +55,13 @@ def invariants(run, clips, steps, allowed_disagreement=0):
     odd = [text for text, in journal.query("SELECT text FROM events ORDER BY id") if DISAGREEMENT.search(text)]
     if len(odd) > allowed_disagreement:
         wrong.append(f"I4: {len(odd)} events of disagreement, the first: {odd[0]}")
+    # I8: no clip is bad, and the data always comes back.
+    for what, sql in [
+            ("steps have no clips", "SELECT count(*) FROM steps WHERE clips = 0"),
+            ("clips were left out, though none is bad", "SELECT count(*) FROM verdicts"),
+            ("pauses have no end", "SELECT count(*) FROM pauses WHERE ended_at IS NULL")]:
+        if count := journal.one(sql):
+            wrong.append(f"I8: {count} {what}")
     # I5
     for step, digests in journal.query(
             "SELECT step, count(DISTINCT digest || weights_digest || state_digest) AS n FROM steps "

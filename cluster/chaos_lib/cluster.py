@@ -21,7 +21,8 @@ class Cluster:
         self.journal = Journal(ground.run / "run.db")
         self.port = free_port()
         self.endpoint = f"tcp://127.0.0.1:{self.port}"
-        self.hosts = ground.hosts(launch, f"localhost slots={workers}")
+        self.hosts = ground.hosts(
+            launch, "\n".join(f"localhost slots=1 data={ground.mount(rank)}" for rank in range(workers)))
         self.log = ground.folder / f"coordinator-{launch}.log"
         self.coordinator = None
         self.proxies = Proxies(seed) if launch == "none" else None
@@ -31,6 +32,8 @@ class Cluster:
         self.surprises = []
         self._supervised = {}
         self._ports = {}
+        # What workers behind a relay take for the coordinator, by rank.
+        self._relayed = {}
         self._wanted = set(self.base) if launch == "none" else set()
         self._restarts = True
         # Its thread must outlive the workers that it started: they die with it.
@@ -88,7 +91,7 @@ class Cluster:
     # Workers
 
     def pids(self):
-        return processes.workers(self.endpoint)
+        return processes.workers(self.endpoint, *self._relayed.values())
 
     def pid(self, rank):
         """The process of a rank, waited for a while: it may be on its way."""
@@ -125,11 +128,13 @@ class Cluster:
 
     def _start_worker(self, rank):
         log = self.ground.logs / f"rank-{rank}.log"
-        command = [self.ground.worker, "--rank", rank, "--coordinator", self.endpoint]
+        if self.proxies and rank not in self._ports:
+            self._ports[rank] = free_port()
+            self.proxies.add(rank, self._ports[rank], self.port)
+            self._relayed[rank] = f"tcp://127.0.0.1:{self.proxies.to_coordinator[rank].port}"
+        coordinator = self._relayed.get(rank, self.endpoint)
+        command = [self.ground.worker, "--rank", rank, "--coordinator", coordinator, "--data", self.ground.mount(rank)]
         if self.proxies:
-            if rank not in self._ports:
-                self._ports[rank] = free_port()
-                self.proxies.add(rank, self._ports[rank])
             command += ["--listen", f"127.0.0.1:{self._ports[rank]}",
                         "--advertise", f"127.0.0.1:{self.proxies.by_rank[rank].port}"]
         self._supervised[rank] = processes.start(command, log, **THREADS)

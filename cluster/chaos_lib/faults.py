@@ -27,27 +27,39 @@ def label(fault):
         "join": "join", "disk-full": "disk full", "cut": "connections cut", "delay": "bytes delayed",
         "stall": f"one direction stalled ({fault.get('direction')})", "refuse": "connections refused",
         "partition": "partition, one way", "partition-both": "partition, both ways", "flip": "bits flipped",
+        "data-away": "data of one worker away", "data-away-all": "data of all workers away",
+        "mute": f"{fault.get('connection')} connection silently dead", "descriptors": "file descriptors used up",
     }[kind]
 
 
 # What a deck of faults holds; the schedule deals from shuffled decks, so that every kind comes.
 AUTO = {"kill": 6, "kill-two": 2, "kill-all": 1, "stop-0.5": 2, "stop-5": 2, "stop-20": 1, "stop-and-kill": 2,
         "kill-coordinator": 4, "kill-coordinator-and-worker": 2, "kill-everything": 1, "stop-coordinator": 1,
-        "extra": 3, "disk-full": 2}
+        "extra": 3, "disk-full": 2, "data-away": 2, "data-away-all": 2, "descriptors": 2}
 NONE = {"kill": 3, "cut": 3, "delay": 2, "stall": 3, "refuse": 2, "partition": 2, "partition-both": 1, "flip": 4,
         "stop-0.5": 1, "stop-5": 1, "kill-coordinator": 2, "kill-coordinator-and-worker": 1, "extra": 2,
-        "disk-full": 1}
+        "disk-full": 1, "data-away": 1, "data-away-all": 1, "mute": 4, "descriptors": 1}
 # A first deck for runs that are too short for a whole one.
 SHORT = {"auto": ["kill", "kill-coordinator", "stop-0.5", "extra", "disk-full", "stop-and-kill"],
          "none": ["flip", "cut", "kill", "partition", "delay", "kill-coordinator"]}
 
 
-def schedule(seed, launch, workers, minutes, disk):
-    """Faults for longer than a phase of so many minutes can take: a function of the arguments alone."""
+def kinds():
+    """The names by which faults can be chosen."""
+    return sorted({*AUTO, *NONE})
+
+
+def schedule(seed, launch, workers, minutes, disk, only=()):
+    """Faults for longer than a phase of so many minutes can take: a function of the arguments alone.
+
+    `only` names the kinds to deal; without any, all are dealt. A phase that knows none of them has no faults.
+    """
     chance = random.Random(f"{seed} {launch} {workers}")
     faults = []
     joined = False
-    short = minutes <= 1
+    short = minutes <= 1 and not only
+    if only and not set(only) & set(AUTO if launch == "auto" else NONE):
+        return faults
     while len(faults) < minutes * 60 / 3 + 10:
         if short:
             deck = list(SHORT[launch])
@@ -55,7 +67,7 @@ def schedule(seed, launch, workers, minutes, disk):
             deck = [kind for kind, count in (AUTO if launch == "auto" else NONE).items() for _ in range(count)]
         chance.shuffle(deck)
         for kind in deck:
-            if kind == "disk-full" and not disk:
+            if (kind == "disk-full" and not disk) or (only and kind not in only):
                 continue
             fault = _dealt(kind, chance, workers, joined)
             joined = fault["kind"] == "join" or (joined and fault["kind"] != "leave")
@@ -91,6 +103,12 @@ def _dealt(kind, chance, workers, joined):
         case "partition" | "partition-both":
             return {"kind": kind, "rank": rank, "other": other, "seconds": round(moments * 2, 1)}
         case "flip": return {"kind": kind, "rank": rank, "chance": 0.1, "seconds": moments}
+        case "data-away" | "descriptors": return {"kind": kind, "rank": rank, "seconds": round(moments * 1.5, 1)}
+        case "data-away-all": return {"kind": kind, "seconds": round(moments * 1.5, 1)}
+        # Longer than evict_seconds: only then is a silent connection given up.
+        case "mute":
+            connection = chance.choice(["control", "control", "heartbeat"])
+            return {"kind": kind, "rank": rank, "connection": connection, "seconds": round(4 + moments, 1)}
     raise ValueError(kind)
 
 
@@ -145,6 +163,28 @@ def perform(fault, cluster, wait):
                     wait(0.2)
             finally:
                 cluster.ground.free()
+        case "data-away" | "data-away-all":
+            ranks = cluster.ranks if kind == "data-away-all" else [fault["rank"]]
+            cluster.ground.take_data(ranks)
+            try:
+                wait(fault["seconds"])
+            finally:
+                cluster.ground.return_data(ranks)
+        case "descriptors":
+            pid = cluster.pid(fault["rank"])
+            limits = processes.use_up_descriptors(pid) if pid is not None else None
+            try:
+                wait(fault["seconds"])
+            finally:
+                if limits:
+                    processes.limit_descriptors(pid, limits)
+        case "mute":
+            relay = cluster.proxies.to_coordinator[fault["rank"]]
+            cluster.proxies.call(relay.mute(fault["connection"]))
+            try:
+                wait(fault["seconds"])
+            finally:
+                cluster.proxies.call(relay.heal())
         case _:
             _through_proxies(fault, cluster.proxies, wait)
 

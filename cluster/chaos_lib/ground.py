@@ -59,8 +59,9 @@ class Ground:
     def _prepare(self, seed, minutes, shared_memory):
         self.disk.mkdir()
         self.logs.mkdir()
+        (self.folder / "mounts").mkdir()
         self.is_mounted = self._mount()
-        data = self.folder / "data"
+        self.data = data = self.folder / "data"
         made = processes.run(
             [self.coordinator, "demo-data", data, "--train", str(CLIPS), "--validation", "9"])
         if made.returncode != 0:
@@ -83,6 +84,29 @@ class Ground:
         path = self.folder / f"{name}.hosts"
         path.write_text(text + "\n")
         return path
+
+    # Each worker's own way to the data, which can be taken away as a mount that drops
+
+    def mount(self, rank):
+        """Where the worker of a rank finds its data."""
+        path = self.folder / "mounts" / f"rank-{rank}"
+        if not path.is_symlink() and not self._away(path).is_symlink():
+            path.symlink_to(self.data)
+        return path
+
+    @staticmethod
+    def _away(path):
+        return path.with_name(path.name + ".away")
+
+    def take_data(self, ranks):
+        for rank in ranks:
+            path = self.mount(rank)
+            path.rename(self._away(path))
+
+    def return_data(self, ranks):
+        for rank in ranks:
+            path = self.mount(rank)
+            self._away(path).rename(path)
 
     # The file system that is filled up
 

@@ -24,6 +24,7 @@ def arguments():
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same schedule (1)")
     parser.add_argument("--workers", type=int, default=3, help="at least 2 (3)")
     parser.add_argument("--scenario", metavar="NAME", help="do what cluster/scenarios/NAME.json says instead")
+    parser.add_argument("--only", metavar="KIND,…", default="", help=f"only these faults: {', '.join(faults.kinds())}")
     parser.add_argument("--list", action="store_true", help="list the scenarios")
     parser.add_argument("--shared-memory", action="store_true",
                         help="workers read one another's sums in memory; else all goes over the lines that are harmed")
@@ -36,6 +37,9 @@ def arguments():
     given = parser.parse_args()
     if given.workers < 2:
         parser.error("--workers must be at least 2: a fault needs somebody who goes on")
+    given.only = [kind for kind in given.only.split(",") if kind]
+    if unknown := set(given.only) - set(faults.kinds()):
+        parser.error(f"--only: no such fault: {', '.join(sorted(unknown))}; there are {', '.join(faults.kinds())}")
     return given
 
 
@@ -63,8 +67,9 @@ def phases(given, disk=True):
         read = scenario(given.scenario)
         return [(read["launch"], read["faults"], None)]
     half = given.minutes / 2
-    return [(launch, faults.schedule(given.seed, launch, given.workers, half, disk), half)
+    both = [(launch, faults.schedule(given.seed, launch, given.workers, half, disk, given.only), half)
             for launch in ("auto", "none")]
+    return [phase for phase in both if phase[1]]
 
 
 def main():

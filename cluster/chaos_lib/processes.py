@@ -2,6 +2,7 @@
 import ctypes
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import subprocess
@@ -55,6 +56,29 @@ def kill(pid, number):
         return False
 
 
+def use_up_descriptors(pid):
+    """Lets a process open nothing more than it has open now.
+
+    - Returns the limits that it had, or None where there is no such process any more.
+    """
+    try:
+        used = {int(entry.name) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
+        free = next(number for number in range(len(used) + 1) if number not in used)
+        hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]
+        # A new descriptor gets the lowest free number, which must be below the limit.
+        return resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, hard))
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def limit_descriptors(pid, limits):
+    """Gives back what `use_up_descriptors` took, where the process still lives."""
+    try:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    except ProcessLookupError:
+        pass
+
+
 def reap_orphans():
     """Takes the exit codes of adopted children, as init would."""
     with _lock:
@@ -72,15 +96,16 @@ def reap_orphans():
                     pass
 
 
-def workers(endpoint):
-    """The worker processes of the coordinator at `endpoint`, which is ours alone: (rank, pid), newest last."""
+def workers(*endpoints):
+    """The worker processes that connect to one of `endpoints`, which are ours alone: (rank, pid), newest last."""
+    wanted = {endpoint.encode() for endpoint in endpoints}
     found = []
     for entry in pathlib.Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
             words = (entry / "cmdline").read_bytes().split(b"\0")
-            if endpoint.encode() not in words or not words[0].endswith(b"/worker") or b"--rank" not in words:
+            if wanted.isdisjoint(words) or not words[0].endswith(b"/worker") or b"--rank" not in words:
                 continue
             started = int((entry / "stat").read_text().rpartition(")")[2].split()[19])
         except (OSError, ValueError, IndexError):
@@ -96,7 +121,6 @@ def end_all(endpoints):
             if process.poll() is None:
                 process.kill()
                 process.wait()
-        for endpoint in endpoints:
-            for _, pid in workers(endpoint):
-                kill(pid, signal.SIGKILL)
+        for _, pid in workers(*endpoints):
+            kill(pid, signal.SIGKILL)
         reap_orphans()

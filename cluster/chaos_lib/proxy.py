@@ -1,4 +1,5 @@
-"""TCP relays in front of workers: cut, delayed, stalled, closed to some or all, and with flipped bits."""
+"""TCP relays in front of workers and before the coordinator: cut, delayed, stalled, closed to some or all, silently
+dead, and with flipped bits."""
 import asyncio
 import collections
 import random
@@ -9,6 +10,9 @@ import threading
 
 # A worker's connection to its right neighbour names itself in ZeroMQ's greeting: g.GENERATION.RANK.INCARNATION.
 IDENTITY = re.compile(rb"g\.\d+\.(\d+)\.\d+")
+# Its connections to the coordinator: c. or h.RANK.INCARNATION.NUMBER.
+CONNECTION = re.compile(rb"([ch])\.\d+\.\d+\.\d+")
+CONNECTIONS = {b"c": "control", b"h": "heartbeat"}
 DIRECTIONS = ("in", "out")
 
 
@@ -21,23 +25,28 @@ class Proxies:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self.by_rank = {}
+        self.to_coordinator = {}
 
-    def add(self, rank, upstream):
-        """A relay to the port `upstream` of this machine; its own port is what peers are told."""
-        proxy = Proxy(self._loop, rank, upstream, random.Random(f"{self._seed} {rank}"))
-        self.call(proxy.listen())
-        self.by_rank[rank] = proxy
-        return proxy
+    def add(self, rank, upstream, coordinator):
+        """Relays to the ports `upstream`, a worker's, and `coordinator` of this machine; their own ports are what peers
+        and the worker are told."""
+        for relays, port in ((self.by_rank, upstream), (self.to_coordinator, coordinator)):
+            relays[rank] = Proxy(self._loop, rank, port, random.Random(f"{self._seed} {rank}"))
+            self.call(relays[rank].listen())
+
+    @property
+    def _all(self):
+        return [*self.by_rank.values(), *self.to_coordinator.values()]
 
     def call(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=10)
 
     def counts(self):
-        return sum((proxy.counts for proxy in self.by_rank.values()), collections.Counter())
+        return sum((proxy.counts for proxy in self._all), collections.Counter())
 
     def close(self):
         async def end():
-            for proxy in self.by_rank.values():
+            for proxy in self._all:
                 await proxy.close()
             for task in asyncio.all_tasks(self._loop):
                 if task is not asyncio.current_task():
@@ -54,6 +63,10 @@ class Link:
     def __init__(self, *writers):
         self.writers = writers
         self.peer = None
+        # To the coordinator: "control" or "heartbeat".
+        self.connection = None
+        # Set where nothing is relayed any more, not even an end; awaited until it is cut.
+        self.muted = None
 
     def cut(self):
         for writer in self.writers:
@@ -119,7 +132,18 @@ class Proxy:
         """The chance of a flipped bit for each piece that is relayed."""
         self._flips = probability
 
+    async def mute(self, connection):
+        """Swallows what passes over the present connection of this kind, both ways, and lets neither end know: as a
+        firewall does that has forgotten it. New connections are taken."""
+        for link in self._links:
+            if link.connection == connection and link.muted is None:
+                link.muted = asyncio.Event()
+                self.counts[f"{connection} connections muted"] += 1
+
     async def heal(self):
+        for link in [link for link in self._links if link.muted]:
+            link.muted.set()
+            link.cut()
         self._barred.clear()
         self._delay = None
         self._flips = 0.0
@@ -164,9 +188,13 @@ class Proxy:
                     seen += data[:512]
                     match = IDENTITY.search(seen)
                     link.peer = int(match[1]) if match else None
+                    match = CONNECTION.search(seen)
+                    link.connection = CONNECTIONS[match[1]] if match else None
                 if link.peer is not None and link.peer in self._barred:
                     self.counts["connections refused"] += 1
                     return link.cut()
+                if link.muted:
+                    continue
                 await self._open[direction].wait()
                 if self._delay:
                     await asyncio.sleep(self._chance.uniform(*self._delay))
@@ -177,6 +205,8 @@ class Proxy:
                 await writer.drain()
         except (OSError, asyncio.IncompleteReadError):
             pass
+        if link.muted:
+            await link.muted.wait()
 
     def _flipped(self, data):
         changed = bytearray(data)

@@ -1,7 +1,7 @@
 // Threads that work together: those of one lane share its layers.
 import CKernels
 import Dispatch
-import Foundation
+import Shared
 import Synchronization
 
 /// A fixed number of threads, the caller's among them, that do one thing at a time together.
@@ -18,10 +18,7 @@ public final class Team: Sendable {
     let shared = Shared(helpers: count - 1)
     self.shared = shared
     for helper in 0..<count - 1 {
-      let thread = Thread { shared.help(helper) }
-      thread.name = "team \(helper + 1)"
-      thread.stackSize = 8 << 20
-      thread.start()
+      startThread(named: "team \(helper + 1)") { shared.help(helper) }
     }
   }
 

@@ -37,7 +37,6 @@ struct ClusterOptions: ParsableArguments {
     }
     if !wanted.isLoopback { display.line("warning: listening at \(wanted) without encryption or authentication") }
     var options = Socket.Options()
-    options.heartbeat = .seconds(1)
     options.linger = .milliseconds(500)
     let socket = try Socket(try MessagingContext(), .router, options)
     let bound = try bind(socket, wanted, before)

@@ -34,7 +34,6 @@ final class CoordinatorLink {
   ) throws -> Socket {
     var options = Socket.Options()
     options.routingID = Array("\(kind).\(identity.rank).\(identity.incarnation).\(number)".utf8)
-    options.heartbeat = .seconds(1)
     if kind == "h" { options.sendHighWater = 4 } else { options.linger = .milliseconds(500) }
     let socket = try Socket(messaging, .dealer, options)
     try socket.connect(coordinator)
@@ -66,13 +65,11 @@ final class Heartbeat: Sendable {
   private let reconnectAfter = Mutex(Duration.seconds(3))
 
   init(_ messaging: MessagingContext, _ coordinator: Endpoint, _ identity: WorkerIdentity) {
-    let thread = Thread { [self] in
+    startThread(named: "heartbeat") { [self] in
       do { try beat(messaging, coordinator, identity) } catch {
         try? FileHandle.standardError.write(contentsOf: Data("heartbeat: \(error)\n".utf8))
       }
     }
-    thread.name = "heartbeat"
-    thread.start()
   }
 
   func set(_ interval: Duration, reconnectAfter: Duration) {

@@ -43,15 +43,12 @@ final class DataProbe: Sendable {
       return !running
     }
     guard isFree else { return }
-    let thread = Thread { [self] in
+    startThread(named: "probe") { [self] in
       let outcome = look(suspect)
       isRunning.withLock { $0 = false }
       outcomes.withLock { $0.append(outcome) }
       wake()
     }
-    thread.name = "probe"
-    thread.stackSize = 8 << 20
-    thread.start()
   }
 
   private func look(_ suspect: Int?) -> Outcome {
@@ -89,15 +86,13 @@ final class DataProbe: Sendable {
   /// - Returns: nil if it has not returned in time; it goes on then, and its result is dropped.
   static func within<Result: Sendable>(_ time: Duration, _ work: @escaping @Sendable () -> Result) -> Result? {
     let box = Box<Result>()
-    let thread = Thread {
+    startThread(named: "probe") {
       let result = work()
       box.condition.withLock {
         box.result = result
         box.condition.broadcast()
       }
     }
-    thread.stackSize = 8 << 20
-    thread.start()
     let deadline = Date.now.addingTimeInterval(time.seconds)
     return box.condition.withLock {
       while box.result == nil, box.condition.wait(until: deadline) {}

@@ -85,10 +85,7 @@ final class LanePool: Sendable {
     self.feed = feed
     self.wake = wake
     for number in 0..<threads.lanes {
-      let thread = Thread { self.work() }
-      thread.name = "lane \(number)"
-      thread.stackSize = 8 << 20
-      thread.start()
+      startThread(named: "lane \(number)") { self.work() }
     }
   }
 

@@ -1,0 +1,62 @@
+import Shared
+import Testing
+
+@testable import WorkerCore
+
+@Suite struct WorkerMachineTests {
+  private let me = WorkerIdentity(rank: 0, incarnation: 1)
+  private let digest = Digest128(high: 0, low: 0)
+
+  /// A worker that computes lanes 3 and 4 of step 0 of generation 1.
+  private func computing() -> WorkerMachine {
+    var machine = WorkerMachine(identity: me)
+    let generation = Generation(
+      number: 1, startStep: 0, members: [Member(identity: me, endpoint: "", lanes: [3, 4])])
+    let events: [WorkerEvent] = [
+      .message(.welcome(Welcome(recipe: "", blobs: [], lastStep: 100)), payload: nil),
+      .ready(SelfTest(lane: digest, clip: nil), RunRules { _ in false }, dataLost: nil),
+      .message(.halt(generation: 1), payload: nil),
+      .message(.prepare(generation: 1, step: 0, source: .initial), payload: nil),
+      .obtained(step: 0, weights: digest),
+      .message(.begin(generation), payload: nil),
+    ]
+    for event in events { _ = machine.step(event, at: .zero) }
+    return machine
+  }
+
+  /// The clips that are looked into, and the lanes that are computed again.
+  private func asked(_ effects: [WorkerEffect]) -> [String] {
+    effects.compactMap {
+      switch $0 {
+      case .probe(let clip): "probe \(clip.map(String.init) ?? "any")"
+      case .retry(_, let lane): "retry \(lane)"
+      default: nil
+      }
+    }
+  }
+
+  @Test("each of two lanes that failed while the data was away is computed again once its clip can be read")
+  func twoSuspects() {
+    var machine = computing()
+    #expect(machine.session.phase == .computing)
+    let first = machine.step(.laneFailed(step: 0, lane: 3, clip: 7, reason: "gone"), at: .zero)
+    #expect(asked(first) == ["probe 7"])
+    #expect(asked(machine.step(.laneFailed(step: 0, lane: 4, clip: 9, reason: "gone"), at: .zero)).isEmpty)
+    #expect(
+      asked(machine.step(.probed(reads: true, clip: (7, true), reason: ""), at: .zero)) == ["probe 9", "retry 3"])
+    // The first look at it may have been refused, because another was going on.
+    #expect(asked(machine.step(.tick(unacknowledged: nil, unread: nil), at: .seconds(1))) == ["probe 9"])
+    #expect(asked(machine.step(.probed(reads: true, clip: (9, true), reason: ""), at: .seconds(1))) == ["retry 4"])
+    #expect(asked(machine.step(.tick(unacknowledged: nil, unread: nil), at: .seconds(2))).isEmpty)
+  }
+
+  @Test("connections that stay silent get more and more time, so that a slow path can answer")
+  func slowPath() {
+    var link = LinkLiveness()
+    let made = (0...60).filter { link.reconnect(at: .seconds($0)) != nil }
+    #expect(made == [4, 11, 24, 37, 50])
+    link.heard(at: .seconds(60))
+    #expect(link.reconnect(at: .seconds(63)) == nil)
+    #expect(link.reconnect(at: .seconds(64)) == 6)
+  }
+}
