@@ -11,7 +11,7 @@ import Testing
   private func computing() -> WorkerMachine {
     var machine = WorkerMachine(identity: me)
     let generation = Generation(
-      number: 1, startStep: 0, members: [Member(identity: me, endpoint: "", lanes: [3, 4])])
+      number: 1, startStep: 0, members: [Member(identity: me, endpoint: "tcp://127.0.0.1:1", lanes: [3, 4])])
     let events: [WorkerEvent] = [
       .message(.welcome(Welcome(recipe: "", blobs: [], lastStep: 100)), payload: nil),
       .ready(SelfTest(lane: digest, clip: nil), RunRules { _ in false }, dataLost: nil),
