@@ -5,7 +5,7 @@ import WorkerCore
 
 final class SimulatedWorker {
   enum Flip {
-    case sum, partial
+    case sum, partial, state
     /// The next lane is trained with another clip in the place of its first.
     case clip
   }
@@ -20,7 +20,7 @@ final class SimulatedWorker {
     (settings.bucketValues, settings.chunkValues, settings.wholeValues) = (4, 2, 2)
     return settings
   }()
-  private static let fingerprint = ["kernel": "simulated"]
+  static let fingerprint = ["kernel": "simulated"]
   private static let selfTest = SelfTest(lane: Digest128(high: 1, low: 1), clip: nil)
 
   private unowned let world: World
@@ -31,6 +31,14 @@ final class SimulatedWorker {
   var pausedUntil: Nanoseconds = 0
   var isHung = false
   var flips: Flip?
+  /// The next copy of its state that it hands to the coordinator is wrong.
+  var spoilsCopy = false
+  /// Something in its memory was wrong.
+  private(set) var hasErred = false
+  /// It has, or had, clips that take long.
+  private(set) var isSlow = false
+  /// When a message of the coordinator last came.
+  private var heard: Nanoseconds = 0
   /// Its state is one that the run has left behind; until it learns another.
   var hasStrayed = false
   private var flipped: (index: Int, bit: Int32)?
@@ -89,6 +97,15 @@ final class SimulatedWorker {
 
   func take(_ event: World.Event) {
     switch event {
+    case .fromCoordinator(_, .control), .ask(_, World.coordinatorNode, _), .piece(_, World.coordinatorNode, _):
+      heard = world.now
+    default: break
+    }
+    switch event {
+    case .hostIsDown: return world.end(self, "its host is down")
+    case .clipRead:
+      clipsRead += 1
+      return
     case .fromCoordinator(let message, .control): handle(.message(message, payload: nil))
     case .fromCoordinator(_, .heartbeat): return heartbeatLink.heard(at: age)
     case .workerTick:
@@ -211,7 +228,9 @@ final class SimulatedWorker {
       rules.pulseWithin = .milliseconds(900)
       rules.readAfter = .seconds(4)
       return .ready(Self.selfTest, rules, dataLost: world.isBlind(identity.rank) ? "the folder is gone" : nil)
-    case .keepState(let step): return state.map { .obtained(step: step, weights: $0.digest) }
+    case .keepState(let step):
+      flipState(step)
+      return state.map { .obtained(step: step, weights: $0.digest) }
     case .initialise: return take(training.initial)
     case .load(_, let model, _): return fetched[model.name].flatMap { take($0) }
     case .openRing(let generation): openRing(generation)
@@ -267,6 +286,13 @@ final class SimulatedWorker {
       name: request.name, offset: request.offset, description: state.map { World.description(request.name, $0) })
     if let peer {
       reply(.piece(piece, from: pid, state), to: peer)
+    } else if spoilsCopy, var wrong = state, StateBlobs.model(wrong.step) == request.name {
+      (spoilsCopy, hasErred) = (false, true)
+      wrong.value ^= 1
+      let piece = BlobPiece(
+        name: request.name, offset: request.offset, description: World.description(request.name, wrong))
+      world.log("worker \(identity.rank): a copy for a checkpoint is wrong")
+      world.sendFromWorker(piece, wrong, from: self, .control(connection))
     } else {
       world.sendFromWorker(piece, state, from: self, .control(connection))
     }
@@ -332,7 +358,15 @@ final class SimulatedWorker {
       job.clips = training.clips(step: job.step, lane: job.lane, without: leftOut)
       mistakeClip(&job)
       busy += 1
-      let time = world.scenario.laneTime[identity.rank]
+      var time = world.scenario.laneTime[identity.rank]
+      if world.scenario.slowRank == identity.rank, !world.hasSlowLane, job.clips.count > 1 {
+        // Longer than what counts as a hang, but not for one clip.
+        (world.hasSlowLane, isSlow) = (true, true)
+        for clip in 1..<job.clips.count {
+          world.schedule(.clipRead, node: pid, at: world.now + Nanoseconds(clip) * 8_000.milliseconds)
+        }
+        time = Nanoseconds(job.clips.count) * 8_000.milliseconds
+      }
       let jitter = Nanoseconds(world.random.below(Int(time / 4)))
       world.schedule(.laneDone(job), node: pid, at: world.now + time + jitter)
     }
@@ -410,6 +444,9 @@ final class SimulatedWorker {
 
   private func vote(_ directive: UInt64) {
     guard let state else { return }
+    if directive > session.directivesDone, world.now - heard > 1_000.milliseconds {
+      world.violate("I11: worker \(identity.rank) votes for a directive though it hears no coordinator")
+    }
     world.moment(.reduced, pid)
     flipBit()
     kept = session.generation.flatMap { made in
@@ -428,14 +465,26 @@ final class SimulatedWorker {
 
   /// Memory errs between the reduction and the vote. In a step that is skipped or repeated nothing compares the sums.
   private func flipBit() {
-    guard let flips, flips != .clip, isAlive, let step = work.step, !training.isOdd(step),
+    guard let flips, flips == .sum || flips == .partial, isAlive, let step = work.step, !training.isOdd(step),
       world.flippedSteps.insert(step).inserted
     else { return }
-    self.flips = nil
+    (self.flips, hasErred) = (nil, true)
     let (index, bit) = (world.random.below(Training.gradients), Int32(1) << Int32(world.random.below(20)))
     (flips == .sum ? work.sums : work.partial).gradients[index] ^= bit
     if flips == .partial { flipped = (index, bit) }
     world.log("worker \(identity.rank): a bit of its \(flips) flips")
+  }
+
+  /// Between two generations of the same workers. One that is alone cannot notice it, nor can those that learn from it.
+  private func flipState(_ step: UInt64) {
+    guard flips == .state, let members = world.coordinator?.machine.membership.taking, members.count > 1,
+      members.allSatisfy({ member in
+        !member.mustLearn && (world.pid(of: member.identity).map { world.workers[$0].state?.step == step } ?? false)
+      }), world.flippedSteps.insert(step).inserted
+    else { return }
+    (flips, hasErred) = (nil, true)
+    state?.value ^= 1
+    world.log("worker \(identity.rank): a bit of its state flips")
   }
 
   /// The decoder delivers another clip than the one that it was asked for.
@@ -443,7 +492,7 @@ final class SimulatedWorker {
     guard flips == .clip, !job.clips.isEmpty, training.clipCount > 1, world.scenario.badClips.isEmpty,
       !training.isOdd(job.step), world.flippedSteps.insert(job.step).inserted
     else { return }
-    flips = nil
+    (flips, hasErred) = (nil, true)
     job.clips[0] = (job.clips[0] + 1) % training.clipCount
     world.log("worker \(identity.rank): trains clip \(job.clips[0]) in lane \(job.lane) of step \(job.step)")
   }
