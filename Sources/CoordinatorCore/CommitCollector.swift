@@ -77,10 +77,14 @@ struct CommitCollector {
     return release()
   }
 
+  private func isComplete(_ step: CommittedStep) -> Bool {
+    step.shares.count >= ranks.count && ranks.isSubset(of: step.shares.keys)
+  }
+
   /// Lets the steps below `end` go as they are, those from there on if they are complete.
   mutating func release(below end: UInt64 = 0) -> [CommittedStep] {
     var left: [CommittedStep] = []
-    while let step = waiting[next], next < end || ranks.isSubset(of: step.shares.keys) {
+    while let step = waiting[next], next < end || isComplete(step) {
       left.append(step)
       waiting[next] = nil
       next += 1

@@ -58,6 +58,11 @@ extension CoordinatorMachine {
     guard let done = handover, case .fetched = done.stage, collector.next >= done.step, let model = done.model,
       let trainer = done.trainer
     else { return }
+    // A copy that cannot be compared with the journal, from before a restart: a newer one will come.
+    if stateDigests[done.step] == nil, done.step > 0, !isAwaited {
+      handover = nil
+      return send(.checkpointTaken(step: done.step), to: done.from)
+    }
     handover?.stage = .writing
     mark { $0.pendingCheckpoint = done.step }
     effects.append(
@@ -78,11 +83,20 @@ extension CoordinatorMachine {
     effects.append(.pruneCheckpoints)
   }
 
-  /// A failure leaves the older checkpoints, and the training goes on; the last checkpoint is tried again.
+  /// Whether nothing goes on before the checkpoint is written.
+  private var isAwaited: Bool {
+    switch membership.phase {
+    case .stopped, .paused: true
+    case .recovering, .gathering, .halting, .preparing, .running: false
+    }
+  }
+
+  /// A failure leaves the older checkpoints, and the training goes on; a checkpoint with which everybody stands still
+  /// is tried again.
   mutating func checkpointFailed(_ step: UInt64, _ reason: String) {
     mark { $0.pendingCheckpoint = nil }
     guard let failed = handover, failed.step == step else { return }
-    guard case .stopped = membership.phase else {
+    guard isAwaited else {
       report(.checkpoint, "the checkpoint of step \(step) was not written: \(reason); training goes on", level: .error)
       handover = nil
       return send(.checkpointTaken(step: step), to: failed.from)
@@ -90,8 +104,8 @@ extension CoordinatorMachine {
     // Nothing of the training is lost as long as the workers wait with it.
     if checkpointProblem != reason {
       report(
-        .checkpoint, "the last checkpoint was not written: \(reason); it is tried again until that works", level: .error
-      )
+        .checkpoint, "the checkpoint of step \(step) was not written: \(reason); it is tried again until that works",
+        level: .error)
     }
     checkpointProblem = reason
     handover?.stage = .fetched(notBefore: now + .seconds(2))

@@ -296,6 +296,8 @@ package struct CoordinatorMachine {
     writeDown()
     effects.append(.journal(.generation(generation, reason: reason)))
     if let first = membership.members.first {
+      // All members hold this state: no commit record tells that of step 0.
+      stateDigests[generation.startStep] = stateDigests[generation.startStep] ?? first.prepared
       var entries = first.hello.fingerprint
       entries["self-test"] = first.selfTest?.description
       let text = entries.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")

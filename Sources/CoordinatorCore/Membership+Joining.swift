@@ -108,7 +108,7 @@ extension Membership {
     guard case .recovering(let until) = phase else { return [] }
     let missing = expected.filter { !isKnown($0) }
     guard missing.isEmpty || now > until else { return [] }
-    var actions = missing.sorted { $0.rank < $1.rank }.map {
+    var actions = missing.sorted { ($0.rank, $0.incarnation) < ($1.rank, $1.incarnation) }.map {
       Action.left($0, reason: "not heard since the coordinator was started again")
     }
     actions += settings.ranks.filter { workers[$0] == nil }.map { .launch(rank: $0) }

@@ -149,7 +149,11 @@ package struct Membership {
   package internal(set) var phase: Phase
   package internal(set) var workers: [Int: Worker] = [:]
   /// The generation that runs, or ran last.
-  package internal(set) var generation: Generation?
+  package internal(set) var generation: Generation? {
+    didSet { identities = Set(generation?.members.map(\.identity) ?? []) }
+  }
+  /// Its members.
+  private var identities: Set<WorkerIdentity>
   var directives: [Directive]
   /// The number of the generation that runs or is being made.
   package internal(set) var number: UInt32
@@ -211,6 +215,7 @@ package struct Membership {
     self.settings = settings
     phase = past.present.isEmpty ? .gathering : .recovering(until: settings.evictAfter + settings.repeatAfter)
     generation = past.generation
+    identities = Set(past.generation?.members.map(\.identity) ?? [])
     number = max(past.number, past.generation?.number ?? 0)
     firstNumber = number == 0 ? 1 : number + 1000
     expected = past.present
@@ -243,9 +248,7 @@ package struct Membership {
   /// The workers of the generation being made, by rank.
   package var taking: [Worker] { participants.compactMap { workers[$0] } }
 
-  package func isMember(_ identity: WorkerIdentity) -> Bool {
-    generation?.members.contains { $0.identity == identity } ?? false
-  }
+  package func isMember(_ identity: WorkerIdentity) -> Bool { identities.contains(identity) }
 
   package func isKnown(_ identity: WorkerIdentity) -> Bool { workers[identity.rank]?.identity == identity }
 

@@ -78,15 +78,22 @@ public enum Verdict: Hashable, Sendable {
 
   /// Each of the lanes 0..<V must be in exactly one partial.
   private static func laneFault(_ ballots: [Ballot], _ laneCount: Int) -> Verdict? {
-    for (i, ballot) in ballots.enumerated() {
-      let overlapping = ballots.indices.filter { !ballot.lanes.isDisjoint(with: ballots[$0].lanes) || $0 == i }
-      if overlapping.count > 1 { return .corrupt(suspects: overlapping, reason: "a lane is in two partials") }
-    }
     var covered = LaneSet()
-    for ballot in ballots { covered.formUnion(ballot.lanes) }
+    for ballot in ballots {
+      guard ballot.lanes.isDisjoint(with: covered) else { return overlap(ballots) }
+      covered.formUnion(ballot.lanes)
+    }
     guard covered != LaneSet(0..<laneCount) else { return nil }
     let missing = (0..<laneCount).filter { !covered.contains($0) }
     let reason = missing.isEmpty ? "there are lanes beyond \(laneCount - 1)" : "no partial has lanes \(missing)"
     return .corrupt(suspects: Array(ballots.indices), reason: reason)
+  }
+
+  private static func overlap(_ ballots: [Ballot]) -> Verdict? {
+    for (i, ballot) in ballots.enumerated() {
+      let overlapping = ballots.indices.filter { !ballot.lanes.isDisjoint(with: ballots[$0].lanes) || $0 == i }
+      if overlapping.count > 1 { return .corrupt(suspects: overlapping, reason: "a lane is in two partials") }
+    }
+    return nil
   }
 }

@@ -74,7 +74,7 @@ package struct WorkerSession {
   /// Where the state that is being got comes from.
   private var source: StateSource?
   private var directives: [Directive] = []
-  private(set) var directivesDone: UInt64 = 0
+  private(set) package var directivesDone: UInt64 = 0
   private var ready = false
   private var selfTest: SelfTest?
   private var isLeaving = false

@@ -28,6 +28,14 @@ enum Harm {
   case deadConnection(heartbeat: Bool)
   /// A worker beyond those of the hosts file comes.
   case join
+  /// A worker's host is down: whatever is started there ends at once.
+  case hostDown(Nanoseconds)
+  /// The next copy of a worker's state that the coordinator fetches is not its state.
+  case spoilCopy
+  /// No checkpoint can be written.
+  case diskFull(Nanoseconds)
+  /// Messages that nobody can believe, some in the name of a worker.
+  case stranger(UInt64)
 }
 
 /// Places in the protocol at which a fault can strike.
@@ -80,19 +88,31 @@ struct Scenario {
   /// Clips that some ranks cannot decode, so many times.
   var badClips: [Int: (ranks: Set<Int>, times: Int)] = [:]
   var lateRank: Int?
+  /// A rank whose first clips take long, each for itself less than what counts as a hang.
+  var slowRank: Int?
+  /// Starts in a row before a rank counts as exhausted, and the longest wait between two.
+  var restarts = Int.max / 2
+  var longestWait = Duration.seconds(1)
   var faults: [ScheduledFault] = []
 
   /// No fault strikes after this time.
   static let horizon = 12_000.milliseconds
 
-  init(_ random: inout SplitMix64, _ training: Training) {
-    ranks = random.between(1, 4)
+  /// - Parameter members: of a big cluster, to which less happens.
+  init(_ random: inout SplitMix64, _ training: Training, members: Int? = nil) {
+    ranks = members ?? random.between(1, 4)
     launch = random.pick([.local, .local, .remote, .none])
     latency = random.pick([50_000, 1_000_000, 1_000_000, 8_000_000])
     let laneCost = random.between(3, 40).milliseconds
-    for _ in 0..<8 {
+    for _ in 0..<max(8, ranks + 2) {
       threads.append(random.between(1, 2))
       laneTime.append(laneCost * Nanoseconds(random.pick([10, 10, 10, 12, 30])) / 10)
+    }
+    cutsHold = random.chance(500)
+    queuesForCoordinator = random.chance(500)
+    if members != nil {
+      addFewFaults(&random)
+      return
     }
     switch random.below(10) {
     case 0..<4: break
@@ -101,8 +121,6 @@ struct Scenario {
     case 8: (lost, duplicated, reordered, damaged) = (0, 150, 0, 0)
     default: (lost, duplicated, reordered, damaged) = (0, 0, 250, 0)
     }
-    cutsHold = random.chance(500)
-    queuesForCoordinator = random.chance(500)
     if random.chance(150) {
       for _ in 0..<random.between(1, 2) {
         let unable = random.chance(500) ? Set(0..<8) : Set((0..<8).filter { _ in random.chance(500) })
@@ -110,6 +128,8 @@ struct Scenario {
       }
     }
     if launch == .none, ranks > 1, random.chance(150) { lateRank = random.below(ranks) }
+    if training.clipsPerLane > 1, random.chance(60) { slowRank = random.below(ranks) }
+    if random.chance(300) { (restarts, longestWait) = (random.between(2, 5), .seconds(random.pick([1, 4, 60]))) }
     let count = random.pick([0, 1, 1, 2, 2, 3, 4, 6])
     // Faults that meet are the interesting ones.
     let start = random.between(0, 1500).milliseconds
@@ -125,13 +145,34 @@ struct Scenario {
     }
   }
 
+  private mutating func addFewFaults(_ random: inout SplitMix64) {
+    latency = random.pick([50_000, 1_000_000])
+    for _ in 0..<random.between(1, 3) {
+      let harm: Harm =
+        switch random.below(5) {
+        case 0, 1: .crash
+        case 2: .pause(random.pick([500, 5000]).milliseconds)
+        case 3: .cutFromPeer(random.between(300, 5000).milliseconds, oneWay: false)
+        default: .crashCoordinator(down: random.pick([500, 2000]).milliseconds)
+        }
+      faults.append(
+        ScheduledFault(
+          trigger: .time(random.between(500, 6000).milliseconds), harm: harm, strikesSubject: false,
+          rank: random.below(ranks)))
+    }
+  }
+
   private static func harm(_ random: inout SplitMix64) -> Harm {
     func pause(_ random: inout SplitMix64) -> Nanoseconds {
       random.pick([500, 500, 1500, 3500, 5000, 20_000]).milliseconds
     }
     func cut(_ random: inout SplitMix64) -> Nanoseconds { random.between(300, 9000).milliseconds }
     func down(_ random: inout SplitMix64) -> Nanoseconds { random.pick([100, 500, 2000, 6000, 15_000]).milliseconds }
-    switch random.below(115) {
+    switch random.below(140) {
+    case 115..<121: return .hostDown(random.pick([300, 2000, 8000, 20_000]).milliseconds)
+    case 121..<127: return .spoilCopy
+    case 127..<132: return .diskFull(random.pick([300, 2000, 9000]).milliseconds)
+    case 132..<140: return .stranger(random.next())
     case 100..<108:
       return .dataLost(
         random.pick([500, 3000, 9000, 30_000]).milliseconds, blocks: random.chance(300), everywhere: random.chance(400))

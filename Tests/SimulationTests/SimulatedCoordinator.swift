@@ -14,6 +14,8 @@ final class SimulatedCoordinator {
   private var payload: TrainingValue?
   /// Processes that this coordinator started or took over, by rank.
   private var fleet: [Int: Int] = [:]
+  /// Of each rank, how often it was started since it last took part in a step, and when it last was.
+  private var starts: [Int: (count: Int, last: Nanoseconds)] = [:]
   private var downAfterwards: Nanoseconds = 100.milliseconds
   /// Nothing that it does has an effect any more.
   var isDead = false
@@ -31,8 +33,8 @@ final class SimulatedCoordinator {
     settings.run = World.run
     settings.localRanks = world.scenario.launch == .remote ? [] : Set(settings.ranks)
     settings.startsWorkers = world.scenario.launch != .none
-    settings.restarts = .max / 2
-    settings.longestWait = .seconds(1)
+    settings.restarts = world.scenario.restarts
+    settings.longestWait = world.scenario.longestWait
     settings.host = World.coordinatorHost
     settings.joinWindow = .seconds(4)
     settings.returnAfter = .seconds(8)
@@ -67,6 +69,7 @@ final class SimulatedCoordinator {
   func take(_ event: World.Event) {
     switch event {
     case .fromWorker(let sender, let message):
+      world.traffic?.came(message)
       handle(.message(message, payload: nil, from: sender))
     case .ask(let name, let pid, let channel):
       handle(
@@ -126,7 +129,9 @@ final class SimulatedCoordinator {
         world.violate("a checkpoint of step \(step) is to be written without its bytes")
         return nil
       }
-      let outcome: World.WriteOutcome = expected.map { $0 == state.digest } ?? true ? .written(state) : .refused
+      var outcome = World.WriteOutcome.written(state)
+      if world.diskFullUntil > world.now { outcome = .diskFull }
+      if let expected, expected != state.digest { outcome = .refused }
       let time = world.random.between(1, 60).milliseconds
       world.schedule(
         .wroteCheckpoint(step: step, outcome), node: World.coordinatorNode, life: life, at: world.now + time)
@@ -139,6 +144,7 @@ final class SimulatedCoordinator {
         at: world.now + world.random.between(1, 30).milliseconds)
     case .launch(let rank, _):
       guard fleet[rank] == nil else { return nil }
+      checkStart(rank)
       let pid = world.startWorker(rank).pid
       fleet[rank] = pid
       return .processStarted(rank: rank, process: Int32(pid + 1))
@@ -169,6 +175,7 @@ final class SimulatedCoordinator {
   }
 
   private func send(_ event: World.Event, to receiver: Sender) {
+    if case .fromCoordinator(let message, _) = event { world.traffic?.went(message) }
     guard let pid = world.pid(of: receiver.worker) else { return }
     world.sendFromCoordinator(event, to: pid, receiver.channel)
   }
@@ -189,6 +196,7 @@ final class SimulatedCoordinator {
 
   private func mark(_ message: CoordinatorMessage, _ worker: WorkerIdentity) {
     switch message {
+    case .dismiss(let reason, clean: false): world.check(dismissed: worker, reason)
     case .halt: world.moment(.halting, world.pid(of: worker))
     case .prepare: world.moment(.preparing, world.pid(of: worker))
     case .begin: world.moment(.beginning, world.pid(of: worker))
@@ -199,6 +207,29 @@ final class SimulatedCoordinator {
     case .pulse: break
     default: world.log("coordinator to \(worker): \(message)")
     }
+  }
+
+  // MARK: Starts
+
+  /// A rank that fails to start is given time, and a run in which all do so is given up.
+  private func checkStart(_ rank: Int) {
+    let before = starts[rank] ?? (0, world.now)
+    let wait =
+      before.count < 2
+      ? Duration.zero : min(world.scenario.longestWait, .milliseconds(500) * (1 << min(before.count - 2, 20)))
+    if Duration.nanoseconds(world.now - before.last) < wait {
+      world.violate("I10: worker \(rank) is started again too soon, after \(before.count) starts")
+    }
+    starts[rank] = (before.count + 1, world.now)
+    let limit = world.scenario.restarts
+    let areAllFailing = (0..<world.scenario.ranks).allSatisfy { (starts[$0]?.count ?? 0) > limit + 2 }
+    if areAllFailing, fleet.isEmpty, machine.membership.workers.isEmpty {
+      world.violate("I10: no worker stays alive, and they are started on and on")
+    }
+  }
+
+  private var isExhausted: Bool {
+    (0..<world.scenario.ranks).allSatisfy { (starts[$0]?.count ?? 0) > world.scenario.restarts }
   }
 
   // MARK: The disk
@@ -249,6 +280,7 @@ final class SimulatedCoordinator {
 
   private func write(_ steps: [CommittedStep], _ excluded: [ClipVerdict]) throws {
     for step in steps {
+      for rank in step.shares.keys { starts[rank] = nil }
       let record = step.record
       let lanes = (0..<world.training.lanes).map {
         world.training.clips(step: record.step, lane: $0, without: excluded)
@@ -267,7 +299,12 @@ final class SimulatedCoordinator {
       world.log("checkpoint of step \(step)")
       world.moment(.wroteCheckpoint, nil)
       handle(.checkpointWritten(step: step))
-    case .refused: handle(.checkpointRefused(step: step, reason: "it is another state"))
+    case .refused:
+      world.count { $0.refusedCheckpoints += 1 }
+      handle(.checkpointRefused(step: step, reason: "it is another state"))
+    case .diskFull:
+      world.count { $0.failedCheckpoints += 1 }
+      handle(.checkpointFailed(step: step, reason: "no space is left"))
     }
   }
 
@@ -286,6 +323,9 @@ final class SimulatedCoordinator {
       world.startCoordinator(after: 5_000.milliseconds)
     case .failed(.ioError, let reason) where reason.hasPrefix("no worker could read its data"):
       world.disk.pausedAt = nil
+      world.startCoordinator(after: 5_000.milliseconds)
+    case .failed(.unavailable, let reason) where reason.hasPrefix("no worker stays alive") && isExhausted:
+      world.count { $0.exhausted += 1 }
       world.startCoordinator(after: 5_000.milliseconds)
     // This run cannot go on.
     case .failed(.badData, let reason) where reason.hasPrefix("no clip of step") && !world.scenario.badClips.isEmpty:

@@ -20,7 +20,7 @@ final class SimulatedWorker {
     (settings.bucketValues, settings.chunkValues, settings.wholeValues) = (4, 2, 2)
     return settings
   }()
-  private static let fingerprint = ["kernel": "simulated"]
+  static let fingerprint = ["kernel": "simulated"]
   private static let selfTest = SelfTest(lane: Digest128(high: 1, low: 1), clip: nil)
 
   private unowned let world: World
@@ -31,6 +31,13 @@ final class SimulatedWorker {
   var pausedUntil: Nanoseconds = 0
   var isHung = false
   var flips: Flip?
+  /// The next copy of its state that it hands to the coordinator is wrong.
+  var spoilsCopy = false
+  /// Something in its memory was wrong.
+  /// It has, or had, clips that take long.
+  private(set) var isSlow = false
+  /// When a message of the coordinator last came.
+  private var heard: Nanoseconds = 0
   /// Its state is one that the run has left behind; until it learns another.
   var hasStrayed = false
   private var flipped: (index: Int, bit: Int32)?
@@ -55,8 +62,6 @@ final class SimulatedWorker {
   private var busy = 0
   private var round = 0
   private var clipsRead: UInt64 = 0
-  /// Since when a read does not return.
-  private var blockedSince: Nanoseconds?
   private var isProbing = false
 
   // The ring and what is around it.
@@ -89,13 +94,22 @@ final class SimulatedWorker {
 
   func take(_ event: World.Event) {
     switch event {
+    case .fromCoordinator(_, .control), .ask(_, World.coordinatorNode, _), .piece(_, World.coordinatorNode, _):
+      heard = world.now
+    default: break
+    }
+    switch event {
+    case .hostIsDown: return world.end(self, "its host is down")
+    case .clipRead:
+      clipsRead += 1
+      return
     case .fromCoordinator(let message, .control): handle(.message(message, payload: nil))
     case .fromCoordinator(_, .heartbeat): return heartbeatLink.heard(at: age)
     case .workerTick:
       handle(
         .tick(
           unacknowledged: ring?.unacknowledgedSince.map { now - $0 },
-          unread: blockedSince.map { .nanoseconds(world.now - $0) }))
+          unread: busy > 0 ? world.blockedFor(identity.rank).map { .nanoseconds($0) } : nil))
       world.schedule(.workerTick, node: pid, at: world.now + 1_000.milliseconds)
     case .beat: return beat()
     case .ringTimer: timer = .max
@@ -211,7 +225,8 @@ final class SimulatedWorker {
       rules.pulseWithin = .milliseconds(900)
       rules.readAfter = .seconds(4)
       return .ready(Self.selfTest, rules, dataLost: world.isBlind(identity.rank) ? "the folder is gone" : nil)
-    case .keepState(let step): return state.map { .obtained(step: step, weights: $0.digest) }
+    case .keepState(let step):
+      return state.map { .obtained(step: step, weights: $0.digest) }
     case .initialise: return take(training.initial)
     case .load(_, let model, _): return fetched[model.name].flatMap { take($0) }
     case .openRing(let generation): openRing(generation)
@@ -267,6 +282,13 @@ final class SimulatedWorker {
       name: request.name, offset: request.offset, description: state.map { World.description(request.name, $0) })
     if let peer {
       reply(.piece(piece, from: pid, state), to: peer)
+    } else if spoilsCopy, var wrong = state, StateBlobs.model(wrong.step) == request.name {
+      spoilsCopy = false
+      wrong.value ^= 1
+      let piece = BlobPiece(
+        name: request.name, offset: request.offset, description: World.description(request.name, wrong))
+      world.log("worker \(identity.rank): a copy for a checkpoint is wrong")
+      world.sendFromWorker(piece, wrong, from: self, .control(connection))
     } else {
       world.sendFromWorker(piece, state, from: self, .control(connection))
     }
@@ -332,7 +354,15 @@ final class SimulatedWorker {
       job.clips = training.clips(step: job.step, lane: job.lane, without: leftOut)
       mistakeClip(&job)
       busy += 1
-      let time = world.scenario.laneTime[identity.rank]
+      var time = world.scenario.laneTime[identity.rank]
+      if world.scenario.slowRank == identity.rank, !world.hasSlowLane, job.clips.count > 1 {
+        // Longer than what counts as a hang, but not for one clip.
+        (world.hasSlowLane, isSlow) = (true, true)
+        for clip in 1..<job.clips.count {
+          world.schedule(.clipRead, node: pid, at: world.now + Nanoseconds(clip) * 8_000.milliseconds)
+        }
+        time = Nanoseconds(job.clips.count) * 8_000.milliseconds
+      }
       let jitter = Nanoseconds(world.random.below(Int(time / 4)))
       world.schedule(.laneDone(job), node: pid, at: world.now + time + jitter)
     }
@@ -340,10 +370,8 @@ final class SimulatedWorker {
 
   private func laneDone(_ job: LaneJob) {
     if !job.isAdded, let until = world.blockedUntil(identity.rank) {
-      blockedSince = blockedSince ?? world.now
       return world.schedule(.laneDone(job), node: pid, at: until + 10.milliseconds)
     }
-    blockedSince = nil
     if !job.isAdded, !world.isBlind(identity.rank), addEarly(job) { return }
     busy -= 1
     defer { startLanes() }
@@ -410,6 +438,9 @@ final class SimulatedWorker {
 
   private func vote(_ directive: UInt64) {
     guard let state else { return }
+    if directive > session.directivesDone, world.now - heard > 1_000.milliseconds {
+      world.violate("I11: worker \(identity.rank) votes for a directive though it hears no coordinator")
+    }
     world.moment(.reduced, pid)
     flipBit()
     kept = session.generation.flatMap { made in
@@ -428,7 +459,7 @@ final class SimulatedWorker {
 
   /// Memory errs between the reduction and the vote. In a step that is skipped or repeated nothing compares the sums.
   private func flipBit() {
-    guard let flips, flips != .clip, isAlive, let step = work.step, !training.isOdd(step),
+    guard let flips, flips == .sum || flips == .partial, isAlive, let step = work.step, !training.isOdd(step),
       world.flippedSteps.insert(step).inserted
     else { return }
     self.flips = nil

@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 @Suite struct SimulationTests {
-  private static func number(_ name: String) -> UInt64? {
+  static func number(_ name: String) -> UInt64? {
     ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) }
   }
 
@@ -16,7 +16,7 @@ import Testing
     return """
       \(trace)
       seed \(world.seed): \(world.violation ?? "all is well")
-      again: SWIFT_DETERMINISTIC_HASHING=1 TAMRING_SEED=\(world.seed) swift test -c release -Xswiftc -enable-testing \
+      again: TAMRING_SEED=\(world.seed) swift test -c release -Xswiftc -enable-testing \
       --filter SimulationTests.replay
       """
   }

@@ -29,9 +29,10 @@ struct Training {
   var clipCount: Int { order[0].count }
   var initial: TrainingValue { TrainingValue(value: SplitMix64.hash(seed, 1)) }
 
-  init(_ random: inout SplitMix64) {
+  /// - Parameter members: of a big cluster.
+  init(_ random: inout SplitMix64, members: Int? = nil) {
     seed = random.next()
-    lanes = random.between(4, 5)
+    lanes = members.map { $0 + random.between(0, $0 / 2) } ?? random.between(4, 5)
     clipsPerLane = random.between(1, 2)
     lastStep = UInt64(random.between(4, 8))
     stepsPerEpoch = UInt64(random.between(2, 4))

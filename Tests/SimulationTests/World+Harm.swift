@@ -65,18 +65,83 @@ extension World {
     case .dataLost(let duration, let blocks, let everywhere):
       guard everywhere || victim != nil else { return }
       blindness.append(
-        Blindness(rank: everywhere ? nil : victim?.identity.rank, blocks: blocks, until: lasts(duration)))
+        Blindness(
+          rank: everywhere ? nil : victim?.identity.rank, blocks: blocks, since: now,
+          until: lasts(duration)))
     case .deadConnection(let heartbeat):
       guard let victim else { return }
       deadConnections.insert(
         DeadConnection(
           pid: victim.pid,
           channel: heartbeat ? .heartbeat(victim.heartbeatConnection) : .control(victim.connection)))
+    case .hostDown(let duration):
+      outages.append(Outage(rank: fault.rank, until: lasts(duration)))
+      for worker in workers where worker.identity.rank == fault.rank { end(worker, "its host is down") }
+    case .spoilCopy: victim?.spoilsCopy = true
+    case .diskFull(let duration): diskFullUntil = max(diskFullUntil, lasts(duration))
+    case .stranger(let choice): sendStrangeMessages(choice)
     case .join:
       guard extraRanks < 2 else { return }
       extraRanks += 1
       _ = startWorker(scenario.ranks + extraRanks - 1)
     }
+  }
+
+  // MARK: Strangers
+
+  /// Whatever these say is refused: some cannot be, the others come from nobody that is known.
+  private func sendStrangeMessages(_ choice: UInt64) {
+    var random = SplitMix64(choice)
+    func come(_ message: WorkerMessage, from worker: WorkerIdentity) {
+      guard random.chance(500) else { return }
+      queue.add(
+        Envelope(
+          node: Self.coordinatorNode,
+          event: .fromWorker(Sender(worker: worker, channel: .control(0)), message)),
+        at: now + Nanoseconds(random.below(1_000_000)))
+    }
+    let number = disk.generations.last?.number ?? 0
+    let next = disk.nextStep
+    let wrong = Digest128(high: choice, low: 1)
+    func record(_ step: UInt64) -> CommitRecord {
+      CommitRecord(
+        generation: number, step: step, attempt: 0, digest: wrong, weights: wrong, after: wrong, loss: 0, top1: 0,
+        top5: 0, clips: 1, learningRate: 0, skipped: false, share: .init(lanes: [0]))
+    }
+    func fault(_ kind: Fault.Kind, _ status: ExitStatus = .failed) -> WorkerMessage {
+      .fault(Fault(kind: kind, generation: number, step: next, text: "strange", status: status))
+    }
+    let alive = workers.filter(\.isAlive)
+    if let known = alive.isEmpty ? nil : alive[random.below(alive.count)].identity {
+      come(.standing(Standing(generation: number, next: .max)), from: known)
+      come(.standing(Standing(generation: number, next: next, held: [-1, 0, 1])), from: known)
+      come(.committed(record(1_000_000)), from: known)
+      come(.prepared(generation: number, step: .max, weights: wrong), from: known)
+      come(fault(.other, .done), from: known)
+      come(fault(.corruption(ranks: [-1])), from: known)
+      come(.checkpointReady(step: .max, blobs: []), from: known)
+    }
+    let stranger = WorkerIdentity(rank: random.below(scenario.ranks), incarnation: 1 + random.next() >> 40)
+    let past = Hello.Past(run: Self.run, number: number, next: next, acknowledged: 1_000_000)
+    come(
+      .hello(
+        Hello(
+          host: "elsewhere", pid: 1, threads: 1, endpoint: Self.endpoint(0), fingerprint: SimulatedWorker.fingerprint,
+          past: past)), from: stranger)
+    come(.standing(Standing(generation: number, next: min(next + 1, training.lastStep))), from: stranger)
+    come(.prepared(generation: number, step: next, weights: wrong), from: stranger)
+    if next < training.lastStep { come(.committed(record(next)), from: stranger) }
+    come(fault(.other), from: stranger)
+    come(fault(.corruption(ranks: [random.below(scenario.ranks)])), from: stranger)
+    come(fault(.silentPeer(rank: random.below(scenario.ranks))), from: stranger)
+    come(fault(.clip(lane: 0, clip: 0)), from: stranger)
+    come(
+      .checkpointReady(
+        step: training.lastStep,
+        blobs: [StateBlobs.model(next), StateBlobs.trainer(next)].map {
+          Self.description($0, TrainingValue(value: choice))
+        }), from: stranger)
+    come(.leaving, from: stranger)
   }
 
   // MARK: Data
@@ -85,6 +150,12 @@ extension World {
   func isBlind(_ rank: Int) -> Bool {
     blindness.removeAll { $0.until <= now }
     return blindness.contains { $0.rank == nil || $0.rank == rank }
+  }
+
+  /// For how long a rank's reads have not returned.
+  func blockedFor(_ rank: Int) -> Nanoseconds? {
+    guard blockedUntil(rank) != nil else { return nil }
+    return blindness.filter { $0.blocks && ($0.rank == nil || $0.rank == rank) }.map { now - $0.since }.max()
   }
 
   /// Until when a rank's reads do not return.

@@ -34,6 +34,9 @@ extension World {
   /// left who knows of it; those who did so, and may not know yet, are not compared any more.
   func check(_ verdict: ClipVerdict, generation: UInt32, _ taking: [Int]) {
     statistics.verdicts += 1
+    if scenario.badClips[verdict.clip] == nil {
+      violate("I8: clip \(verdict.clip) is left out, and nothing is wrong with it")
+    }
     guard verdict.step < reference.steps.count else { return }
     if verdict.step < disk.nextStep || taking.contains(where: { workers[$0].isAhead(of: verdict.step) }) {
       violate("I1: step \(verdict.step) is to go without clip \(verdict.clip), and was applied with it")
@@ -55,6 +58,15 @@ extension World {
         kept.generation == record.generation, kept.attempt == record.attempt
       else { continue }
       violate("\(identity) kept the sum that step \(step) was committed with, and it is computed again")
+    }
+  }
+
+  /// A worker is told to end. One whose clips take long does not hang.
+  func check(dismissed identity: WorkerIdentity, _ reason: String) {
+    guard let pid = pids[identity] else { return }
+    let worker = workers[pid]
+    if reason.hasPrefix("hangs"), worker.isSlow, !worker.isHung {
+      violate("I9: \(identity), whose clips take long, is condemned: \(reason)")
     }
   }
 

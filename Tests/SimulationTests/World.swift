@@ -16,7 +16,10 @@ final class World {
     case closed(pid: Int)
     case askedToLeave(again: Bool)
     case laneDone(LaneJob)
+    case clipRead
     case probed(clip: Int?)
+    /// It was started on a host that is down.
+    case hostIsDown
     case ring(from: Int, generation: UInt32, [UInt8])
     case ringAnswer(generation: UInt32, [UInt8])
     /// A copy of the state can be fetched.
@@ -41,6 +44,7 @@ final class World {
     case written(TrainingValue)
     /// It is not the state that the journal has.
     case refused
+    case diskFull
   }
 
   struct Envelope {
@@ -59,6 +63,13 @@ final class World {
   struct Blindness {
     var rank: Int?
     var blocks: Bool
+    var since: Nanoseconds
+    var until: Nanoseconds
+  }
+
+  /// A rank's host is down.
+  struct Outage {
+    var rank: Int
     var until: Nanoseconds
   }
 
@@ -95,6 +106,10 @@ final class World {
   /// Connections between a worker and the coordinator that carry nothing any more, without a word.
   var deadConnections: Set<DeadConnection> = []
   var blindness: [Blindness] = []
+  var outages: [Outage] = []
+  var diskFullUntil: Nanoseconds = 0
+  /// Whether a lane whose clips take long was begun.
+  var hasSlowLane = false
   var lastArrival: [Int: Nanoseconds] = [:]
   var armed: [Int: Int] = [:]
   var extraRanks = 0
@@ -109,6 +124,9 @@ final class World {
   private(set) var eventCount = 0
   var statistics = Statistics()
   private(set) var trace: [String]?
+  /// What comes to the coordinator, and goes out; counted in big clusters.
+  var traffic: Traffic?
+  private let digest = Digest128Stream()
 
   struct Statistics {
     var faults = 0
@@ -123,6 +141,9 @@ final class World {
     var corruptions = 0
     var reconnections = 0
     var pauses = 0
+    var refusedCheckpoints = 0
+    var failedCheckpoints = 0
+    var exhausted = 0
     var ends: Nanoseconds = 0
     var recovery: Nanoseconds = 0
 
@@ -139,25 +160,33 @@ final class World {
       sum.corruptions += other.corruptions
       sum.reconnections += other.reconnections
       sum.pauses += other.pauses
+      sum.refusedCheckpoints += other.refusedCheckpoints
+      sum.failedCheckpoints += other.failedCheckpoints
+      sum.exhausted += other.exhausted
       sum.ends = max(sum.ends, other.ends)
       sum.recovery = max(sum.recovery, other.recovery)
     }
   }
 
-  init(seed: UInt64, traced: Bool = false) {
+  /// - Parameter members: of a big cluster, whose messages are counted; nil for one of a few.
+  init(seed: UInt64, members: Int? = nil, traced: Bool = false) {
     self.seed = seed
     random = SplitMix64(seed)
-    training = Training(&random)
-    scenario = Scenario(&random, training)
+    training = Training(&random, members: members)
+    scenario = Scenario(&random, training, members: members)
+    traffic = members.map { _ in Traffic() }
     reference = Reference(training)
     trace = traced ? [] : nil
   }
+
+  /// Of everything that happened, where it was traced.
+  var traceDigest: Digest128 { digest.finish() }
 
   /// How long after its last fault a run may take.
   static let bound = 150_000.milliseconds
 
   /// Far more than any run needs: what goes round in circles takes no time.
-  static let eventLimit = 1_000_000
+  private var eventLimit: Int { max(1_000_000, 1_000 * scenario.ranks * scenario.ranks) }
 
   /// Lets the world run until the training is done, or something is wrong.
   func simulate() {
@@ -182,7 +211,8 @@ final class World {
         return violate("I7: not done \(Self.bound / 1_000_000_000) s after the last fault")
       }
       eventCount += 1
-      if eventCount > Self.eventLimit { return violate("I7: \(Self.eventLimit) events, and no end") }
+      if eventCount > eventLimit { return violate("I7: \(eventLimit) events, and no end") }
+      note(envelope, order)
       dispatch(envelope, order)
       buryCoordinator()
     }
@@ -193,7 +223,15 @@ final class World {
   func log(_ text: @autoclosure () -> String) {
     guard trace != nil else { return }
     let micros = now / 1000
-    trace?.append("\(micros / 1_000_000).\(String(String(micros % 1_000_000 + 1_000_000).dropFirst())) \(text())")
+    let line = "\(micros / 1_000_000).\(String(String(micros % 1_000_000 + 1_000_000).dropFirst())) \(text())"
+    Array(line.utf8).withUnsafeBytes { digest.update($0) }
+    trace?.append(line)
+  }
+
+  /// Events are too many to be written down.
+  private func note(_ envelope: Envelope, _ order: UInt64) {
+    guard trace != nil else { return }
+    [UInt64(bitPattern: now), order, UInt64(bitPattern: Int64(envelope.node))].withUnsafeBytes { digest.update($0) }
   }
 
   func violate(_ text: String) {
@@ -292,6 +330,10 @@ final class World {
     pids[identity] = pid
     statistics.workersStarted += 1
     log("worker \(rank) starts, process \(pid)")
+    if outages.contains(where: { $0.rank == rank && $0.until > now }) {
+      schedule(.hostIsDown, node: pid, at: now + random.between(5, 40).milliseconds)
+      return worker
+    }
     schedule(.workerTick, node: pid, at: now + random.between(5, 60).milliseconds)
     schedule(.beat, node: pid, at: now + random.between(5, 60).milliseconds)
     return worker
