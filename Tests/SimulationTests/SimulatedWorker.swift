@@ -33,7 +33,6 @@ final class SimulatedWorker {
   var flips: Flip?
   /// The next copy of its state that it hands to the coordinator is wrong.
   var spoilsCopy = false
-  /// Something in its memory was wrong.
   /// It has, or had, clips that take long.
   private(set) var isSlow = false
   /// When a message of the coordinator last came.
