@@ -7,7 +7,7 @@ package enum CoordinatorEvent {
   /// - Parameter vanished: workers that the journal counts as present, and whose process on this machine is gone.
   case started(vanished: [WorkerIdentity])
   /// A message came whose sender's routing id names a worker.
-  /// - Parameter payload: the bytes that came with it, if any did; the ports keep them until the next event.
+  /// - Parameter payload: the bytes that came with it, if any did; the loop keeps them until the next event.
   case message(WorkerMessage, payload: Int?, from: Sender)
   /// A message came that cannot be understood, or whose sender is nobody.
   case unreadable(reason: String)

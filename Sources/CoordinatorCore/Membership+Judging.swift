@@ -6,11 +6,11 @@ extension Membership {
   enum Ending {
     /// Its process is no more: it is replaced at once.
     case dead
-    /// Not heard: it may come back, and is replaced if it does not.
+    /// Not heard, so evicted: it may come back, and is replaced if it does not.
     case silent
     /// Heard, but cannot be reached by its neighbour: it may come back later.
     case unreachable
-    /// Wrong or hung: its process is ended.
+    /// Wrong or hung, so fenced: its process is ended, and it is never taken back.
     case condemned
   }
 
@@ -110,7 +110,8 @@ extension Membership {
     return tenths % 10 == 0 ? "\(tenths / 10)" : "\(tenths / 10).\(tenths % 10)"
   }
 
-  /// What a worker should be doing now without waiting for another; nil where it may be idle.
+  /// What a worker should be doing now without waiting for another; nil where it may be idle. Only a worker that owes
+  /// something can hang.
   private func owed(by worker: Worker) -> String? {
     switch phase {
     case .running:

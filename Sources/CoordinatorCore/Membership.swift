@@ -123,7 +123,7 @@ package struct Membership {
 
   enum Action: Equatable {
     case send(WorkerIdentity, CoordinatorMessage)
-    /// Greets a newcomer; the shell knows the recipe and the indexes.
+    /// Greets a newcomer; `CoordinatorMachine` knows the recipe and the indexes.
     case welcome(WorkerIdentity)
     /// Makes an end of a process that is no longer wanted, if it is ours.
     case kill(WorkerIdentity, reason: String)

@@ -80,7 +80,7 @@ public struct Generation: Hashable, Sendable, Codable {
   }
 }
 
-/// The exclusion of a clip that no worker could decode from a step. Its lane is shorter by that clip, on all ranks.
+/// The exclusion from a step of a clip that no worker could decode. Its lane is shorter by that clip, on all ranks.
 public struct ClipVerdict: Hashable, Sendable, Codable {
   public var step: UInt64
   public var lane: Int

@@ -64,7 +64,7 @@ public enum StateSource: Hashable, Sendable, Codable {
 public struct Hello: Hashable, Sendable, Codable {
   public var host: String
   public var pid: Int32
-  /// How many lanes it computes at once.
+  /// Threads that compute: the lanes that it computes at once, times the threads of each.
   public var threads: Int
   /// The endpoint at which its peers reach it.
   public var endpoint: String
@@ -135,7 +135,7 @@ public struct Welcome: Hashable, Sendable, Codable {
   public var recipe: String
   /// The clips of training and validation, as blobs that the coordinator serves.
   public var blobs: [BlobDescription]
-  /// The step after which training ends by itself.
+  /// Training ends by itself when all steps below this one are applied.
   public var lastStep: UInt64
 
   public init(run: String = "", recipe: String, blobs: [BlobDescription], lastStep: UInt64) {
@@ -158,9 +158,9 @@ public struct Progress: Hashable, Sendable, Codable {
   public var attempt: UInt8 = 0
   /// How many lanes are complete.
   public var lanesDone = 0
-  /// Changes whenever a lane completes a tensor or a clip is decoded.
+  /// Grows whenever a lane completes a tensor, a clip is read or decoded, or a blob's bytes are handed over or fetched.
   public var work: UInt64 = 0
-  /// Changes whenever the ring makes progress.
+  /// Bytes that came over the ring: grows with each frame.
   public var ringFrames: UInt64 = 0
   /// The rank whose frames it waits for.
   public var waitingFor: Int?

@@ -6,7 +6,7 @@ import Shared
 public struct ClipEntry: Equatable, Sendable {
   /// Unique in the index.
   public var id: String
-  /// Relative to the data folder, which differs from host to host.
+  /// Relative to the list's data folder (see `VideoFolder`), which differs from host to host.
   public var path: String
   /// The number of its class.
   public var label: Int
@@ -31,7 +31,7 @@ public struct ClipEntry: Equatable, Sendable {
 public struct ClipIndex: Equatable, Sendable {
   /// The names of the classes, by number.
   public let classes: [String]
-  /// Sorted by the UTF-8 bytes of their ids.
+  /// Sorted by the UTF-8 bytes of their ids. Everywhere else, a clip's number is its place here.
   public let clips: [ClipEntry]
 
   /// - Throws: `VideoIndexError` where an id comes twice or a label is the number of no class.

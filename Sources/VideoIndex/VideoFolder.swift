@@ -1,7 +1,7 @@
 // A data folder, read once, and asked for files by name. Which file belongs to a row is the annotation source's to say.
 import Foundation
 
-/// The video files below a data folder.
+/// The video files below a list's data folder: `data.path` with `data.train_videos` or `data.validation_videos`.
 public struct VideoFolder: Sendable {
   /// The data folder.
   public let root: String

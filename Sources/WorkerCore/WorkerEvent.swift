@@ -5,7 +5,7 @@ import Shared
 /// Something that happened.
 package enum WorkerEvent {
   case message(CoordinatorMessage, payload: Int?)
-  /// A peer asks for a piece of a blob; the ports know it by a number.
+  /// A peer asks for a piece of a blob; the loop knows the peer by a number.
   case peerRequest(BlobRequest, peer: Int)
   /// A piece of a blob came from a peer.
   case peerPiece(BlobPiece, payload: Int?)

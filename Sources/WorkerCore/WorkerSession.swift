@@ -1,5 +1,5 @@
-// What a worker does next, as a pure state machine: an event goes in, a list of actions comes out. `WorkerLoop`
-// carries them out.
+// What a worker does next, as a pure state machine: an event goes in, a list of actions comes out. `WorkerMachine` owns
+// it and turns actions into effects; `WorkerLoop` performs those.
 import Shared
 
 /// One worker's part in the protocol: joining, being given the state, stepping, voting, standing still.
@@ -163,7 +163,7 @@ package struct WorkerSession {
     return messages
   }
 
-  // MARK: Events of the shell
+  // MARK: What the machine tells
 
   /// The indexes are here, and the self-test was run.
   mutating func indexed(

@@ -1,4 +1,4 @@
-// The training state of a worker's run.
+// Makes the training state of a worker's run; what it is and does is in Sources/Training/TrainingState.swift.
 import BLVNet
 import Shared
 import Training
