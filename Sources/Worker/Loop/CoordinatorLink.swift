@@ -84,10 +84,15 @@ final class Heartbeat: Sendable {
     let start = ContinuousClock.now
     var liveness = LinkLiveness()
     var dismissed: (reason: String, at: ContinuousClock.Instant)?
+    var due = start
     while true {
-      let message = WorkerMessage.heartbeat(progress.withLock { $0 })
-      _ = try socket.send(try ControlCodec.encode(message), dontWait: true)
-      _ = try Poller.wait(for: [PollItem(socket)], timeout: interval.withLock { $0 })
+      // The coordinator answers each heartbeat: an answer must not bring the next one forward.
+      if due <= .now {
+        let message = WorkerMessage.heartbeat(progress.withLock { $0 })
+        _ = try socket.send(try ControlCodec.encode(message), dontWait: true)
+        due = .now + interval.withLock { $0 }
+      }
+      _ = try Poller.wait(for: [PollItem(socket)], timeout: max(.zero, due - .now))
       while let parts = try socket.receive(reporting: { _ in }) {
         liveness.heard(at: .now - start)
         guard case .dismiss(let reason, _)? = try? ControlCodec.decode(CoordinatorMessage.self, parts).0 else {
