@@ -38,9 +38,9 @@ let package = Package(
       linkerSettings: [.linkedLibrary("dnnl"), .linkedLibrary("gomp")]),
     .target(name: "Shared", dependencies: ["CKernels", "CLinux", "CXXHash", "CSodium", "Yams"], swiftSettings: strict),
     .target(name: "Messaging", dependencies: ["CLinux", "CZMQ", "Shared"], swiftSettings: strict),
-    .target(name: "VideoIndex", dependencies: ["Shared"], swiftSettings: strict),
-    .target(
-      name: "VideoData", dependencies: ["CFFmpeg", "CKernels", "Shared", "VideoIndex"], swiftSettings: strict),
+    .target(name: "Dataset", dependencies: ["Shared"], swiftSettings: strict),
+    .target(name: "Video", dependencies: ["CFFmpeg", "CKernels", "Shared"], swiftSettings: strict),
+    .target(name: "DemoData", dependencies: ["CFFmpeg", "Shared"], swiftSettings: strict),
     .target(name: "BLVNet", dependencies: ["CKernels", "COneDNN", "COpenBLAS", "Shared"], swiftSettings: strict),
     .target(name: "Ring", dependencies: ["CKernels", "CLZ4", "CXXHash", "Shared"], swiftSettings: strict),
     .target(name: "Checkpoint", dependencies: ["CLinux", "CSodium", "Shared"], swiftSettings: strict),
@@ -52,23 +52,23 @@ let package = Package(
     .executableTarget(
       name: "Coordinator",
       dependencies: [
-        "CLinux", "Checkpoint", "CoordinatorCore", "Messaging", "RunJournal", "Shared", "VideoData", "VideoIndex",
+        "CLinux", "Checkpoint", "CoordinatorCore", "Dataset", "DemoData", "Messaging", "RunJournal", "Shared", "Video",
         arguments, logging,
       ], resources: [.embedInCode("Commands/demo.yaml")], swiftSettings: strict),
     .executableTarget(
       name: "Worker",
       dependencies: [
-        "BLVNet", "CLinux", "Checkpoint", "Messaging", "Ring", "Shared", "Training", "VideoData", "VideoIndex",
-        "WorkerCore", arguments, logging,
+        "BLVNet", "CLinux", "Checkpoint", "Dataset", "Messaging", "Ring", "Shared", "Training", "Video", "WorkerCore",
+        arguments, logging,
       ], swiftSettings: strict),
 
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter", cSettings: [.treatAllWarnings(as: .error)]),
     .target(name: "TestSupport", dependencies: ["CLinux", "Shared"], path: "Tests/TestSupport", swiftSettings: plain),
     .testTarget(name: "SharedTests", dependencies: ["Shared"], swiftSettings: plain),
     .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Shared"], swiftSettings: plain),
-    .testTarget(name: "VideoIndexTests", dependencies: ["VideoIndex", "Shared"], swiftSettings: plain),
-    .testTarget(
-      name: "VideoDataTests", dependencies: ["CFFmpeg", "Shared", "VideoData", "VideoIndex"], swiftSettings: plain),
+    .testTarget(name: "DatasetTests", dependencies: ["Dataset", "Shared"], swiftSettings: plain),
+    .testTarget(name: "VideoTests", dependencies: ["CFFmpeg", "DemoData", "Shared", "Video"], swiftSettings: plain),
+    .testTarget(name: "DemoDataTests", dependencies: ["Dataset", "DemoData", "Shared"], swiftSettings: plain),
     .testTarget(
       name: "BLVNetTests", dependencies: ["BLVNet", "CKernels", "Shared", "Training", "Yams"], swiftSettings: plain),
     .testTarget(
@@ -94,8 +94,8 @@ let package = Package(
     .testTarget(
       name: "CoordinatorTests",
       dependencies: [
-        "Checkpoint", "Coordinator", "CoordinatorCore", "Messaging", "RunJournal", "Shared", "TestSupport",
-        "VideoIndex", database,
+        "Checkpoint", "Coordinator", "CoordinatorCore", "Dataset", "Messaging", "RunJournal", "Shared", "TestSupport",
+        database,
       ],
       swiftSettings: plain),
     .testTarget(

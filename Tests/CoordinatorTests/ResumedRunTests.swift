@@ -6,7 +6,7 @@ import RunJournal
 import Shared
 import TestSupport
 import Testing
-import VideoIndex
+import Dataset
 
 @testable import Coordinator
 @testable import CoordinatorCore

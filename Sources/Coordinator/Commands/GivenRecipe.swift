@@ -2,7 +2,7 @@
 import ArgumentParser
 import Foundation
 import Shared
-import VideoIndex
+import Dataset
 
 /// The recipe that a command works by, and its run directory.
 struct RecipeOptions: ParsableArguments {

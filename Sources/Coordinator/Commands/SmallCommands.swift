@@ -5,7 +5,7 @@ import CoordinatorCore
 import Foundation
 import RunJournal
 import Shared
-import VideoData
+import DemoData
 
 struct DemoDataCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -26,13 +26,14 @@ struct DemoDataCommand: ParsableCommand {
   func run() throws {
     let display = ProgressDisplay()
     let progress = SharedProgress(display)
-    let written = try DemoData.write(to: folder, training: train, validation: validation, seed: seed) { done, total in
+    let written = try DemoDataSet.write(to: folder, training: train, validation: validation, seed: seed) {
+      done, total in
       progress.show("writing  \(done)/\(total) clips")
     }
     display.clear()
     display.line(
       written
-        ? "\(train + validation) clips of \(DemoData.classes.count) classes in \(folder)" : "\(folder) is complete")
+        ? "\(train + validation) clips of \(DemoDataSet.classes.count) classes in \(folder)" : "\(folder) is complete")
   }
 }
 

@@ -5,7 +5,7 @@ import CoordinatorCore
 import Foundation
 import RunJournal
 import Shared
-import VideoIndex
+import Dataset
 
 struct TrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -2,8 +2,8 @@
 import Foundation
 import Shared
 import Synchronization
-import VideoData
-import VideoIndex
+import Video
+import Dataset
 
 /// Builds the indexes of a recipe's data.
 struct IndexBuilder {

@@ -5,7 +5,7 @@ import Foundation
 import Glibc
 import RunJournal
 import Shared
-import VideoIndex
+import Dataset
 
 final class JournalWriter {
   private let journal: Journal

@@ -1,7 +1,7 @@
 // What lies where in a run directory.
 import Foundation
 import Shared
-import VideoIndex
+import Dataset
 
 /// A run directory; it and its folders exist.
 struct RunDirectory {

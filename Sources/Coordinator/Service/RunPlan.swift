@@ -2,7 +2,7 @@
 import CoordinatorCore
 import Foundation
 import Shared
-import VideoIndex
+import Dataset
 
 /// A training, or an evaluation alone.
 struct RunPlan {

@@ -6,7 +6,7 @@ import Ring
 import Shared
 import Synchronization
 import Training
-import VideoData
+import Video
 
 /// How many threads compute.
 struct ComputeThreads: Sendable {

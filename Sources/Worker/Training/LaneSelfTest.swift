@@ -2,7 +2,7 @@
 import BLVNet
 import Ring
 import Shared
-import VideoData
+import Video
 
 enum LaneSelfTest {
   /// Computes one clip of fixed numbers with fixed weights, forward and backward, in the shapes of the run, and

@@ -5,8 +5,8 @@ import Ring
 import Shared
 import Synchronization
 import Training
-import VideoData
-import VideoIndex
+import Video
+import Dataset
 
 /// Everything about a run that no step changes.
 final class RunContext: Sendable {
