@@ -1,4 +1,5 @@
 // Decides whether a link gains by compression, by measuring both ways.
+import Recipes
 import Shared
 
 /// The throughput of the link to the right neighbour, and the choice whether to compress that follows from it.

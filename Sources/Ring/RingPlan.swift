@@ -1,4 +1,5 @@
 // Who sends which part of which vector when: pure arithmetic on positions, buckets, segments, hops and chunks.
+import Recipes
 import Shared
 
 /// The tunable parameters. All ranks of a generation use the same values.

@@ -1,6 +1,7 @@
 // Changes of a run's recipe: which key, from which step on.
 import Foundation
 import GRDB
+import Recipes
 import Shared
 
 /// A change of the run's recipe.

@@ -1,6 +1,7 @@
 // The audit of the recipe's revisions and of each step's learning rate, which it recomputes.
 import Foundation
 import GRDB
+import Recipes
 import Shared
 
 extension JournalAudit {

@@ -3,6 +3,7 @@
 // does the same in Python, in the same words; docs/journal.md lists the checks.
 import Foundation
 import GRDB
+import Recipes
 import Shared
 
 /// What is wrong with a run's journal, and what the checkpoints and the index are to be compared with.

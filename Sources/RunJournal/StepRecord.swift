@@ -1,6 +1,7 @@
 // A committed step, the clips that it consumed, and the hash chain over the commits.
 import Foundation
 import Shared
+import Wire
 
 /// A clip that a lane consumed.
 public struct ConsumedClip: Hashable, Sendable, Codable, Comparable {

@@ -1,5 +1,6 @@
 // Stochastic gradient descent with momentum.
 import CKernels
+import Recipes
 import Shared
 
 /// `d = g + weightDecay·p; v = momentum·v + d; p −= rate·(d + momentum·v)`, or `p −= rate·v` without Nesterov, with

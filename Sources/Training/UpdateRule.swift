@@ -1,6 +1,7 @@
 // The protocol that an optimiser implements.
 import BLVNet
 import CKernels
+import Recipes
 import Shared
 
 /// Numbers that an update rule keeps beside the parameters: one for each of them.

@@ -1,4 +1,5 @@
 // The registry of update rules.
+import Recipes
 import Shared
 
 public typealias UpdateRuleRegistry = [String: any UpdateRule.Type]

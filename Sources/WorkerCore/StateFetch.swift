@@ -1,5 +1,6 @@
 // Blobs that a worker fetches one after the other: the indexes, or a state.
 import Shared
+import Wire
 
 struct StateFetch {
   enum Purpose: Equatable {

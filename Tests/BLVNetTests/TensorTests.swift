@@ -1,6 +1,7 @@
 // The layout of the state's tensors, their initial values, and the mathematics that both rest on.
 import CKernels
 import Foundation
+import Recipes
 import Shared
 import Testing
 

@@ -1,5 +1,6 @@
 // The registry of annotation formats, and a format that is one file and one entry of it.
 import Foundation
+import Recipes
 import Shared
 import Testing
 

@@ -1,7 +1,7 @@
+import Dataset
 import Foundation
 import Shared
 import Testing
-import Dataset
 
 @testable import DemoData
 

@@ -1,4 +1,5 @@
 // The network as its users see it: a recipe's model, and its initial values.
+import Recipes
 import Shared
 
 /// The network of one recipe: structure, layout and engine. It is immutable, and all lanes share it.

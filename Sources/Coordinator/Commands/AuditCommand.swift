@@ -2,6 +2,7 @@
 import ArgumentParser
 import Checkpoint
 import Foundation
+import Recipes
 import RunJournal
 import Shared
 

@@ -2,6 +2,7 @@
 import ArgumentParser
 import Foundation
 import Messaging
+import Recipes
 import Shared
 
 /// Where workers are, and how they and the coordinator find one another.

@@ -1,6 +1,6 @@
 // The recipe that is used where there is none: cluster/demo.yaml, which is built into the program.
 import Foundation
-import Shared
+import Recipes
 
 extension Recipe {
   /// Learns the data that `coordinator demo-data` writes, here in `./demo-data`.

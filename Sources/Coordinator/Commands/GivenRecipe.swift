@@ -1,8 +1,9 @@
 // The recipe of a command, from a file or by default, and the run directory that it belongs to.
 import ArgumentParser
-import Foundation
-import Shared
 import Dataset
+import Foundation
+import Recipes
+import Shared
 
 /// The recipe that a command works by, and its run directory.
 struct RecipeOptions: ParsableArguments {

@@ -1,6 +1,7 @@
 // What the end of a coordinator's work means for the command: a result, or an error with an exit code.
 import CoordinatorCore
 import Shared
+import Wire
 
 extension Outcome {
   /// - Returns: the evaluation's sums, if there was one.

@@ -1,5 +1,6 @@
 // The recipe of a resumed run: the one that its directory keeps, and the given values that differ.
 import Foundation
+import Recipes
 import RunJournal
 import Shared
 

@@ -4,6 +4,7 @@ import CoordinatorCore
 import Foundation
 import RunJournal
 import Shared
+import Wire
 
 /// A resumed run.
 struct ResumedRun {

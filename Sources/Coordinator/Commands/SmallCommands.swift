@@ -2,10 +2,10 @@
 import ArgumentParser
 import Checkpoint
 import CoordinatorCore
+import DemoData
 import Foundation
 import RunJournal
 import Shared
-import DemoData
 
 struct DemoDataCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

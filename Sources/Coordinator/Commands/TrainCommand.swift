@@ -2,10 +2,11 @@
 import ArgumentParser
 import Checkpoint
 import CoordinatorCore
+import Dataset
 import Foundation
+import Recipes
 import RunJournal
 import Shared
-import Dataset
 
 struct TrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,9 +1,10 @@
 // From annotation lists to indexes: every file is opened once, what cannot be used is listed with its reason.
+import Dataset
 import Foundation
+import Recipes
 import Shared
 import Synchronization
 import Video
-import Dataset
 
 /// Builds the indexes of a recipe's data.
 struct IndexBuilder {

@@ -4,8 +4,10 @@ import BLVNet
 import Foundation
 import Glibc
 import Messaging
+import Recipes
 import Ring
 import Shared
+import Wire
 
 /// One position of a ring that reduces random integers, over the sockets and with the ring that training uses. Before
 /// each round it waits for a line on standard input; afterwards it prints a line of JSON.

@@ -3,6 +3,7 @@ import ArgumentParser
 import BLVNet
 import Foundation
 import Glibc
+import Recipes
 import Ring
 import Shared
 import Training

@@ -4,6 +4,7 @@ import Foundation
 import Logging
 import Messaging
 import Shared
+import Wire
 
 struct JoinCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -2,6 +2,7 @@
 import ArgumentParser
 import BLVNet
 import Foundation
+import Recipes
 import Shared
 
 struct ProfileCommand: ParsableCommand {

@@ -7,6 +7,7 @@ import Shared
 import Synchronization
 import Training
 import Video
+import Wire
 
 /// How many threads compute.
 struct ComputeThreads: Sendable {

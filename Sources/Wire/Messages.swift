@@ -1,4 +1,5 @@
 // The messages between coordinator and workers. `ControlCodec` defines their wire format.
+import Shared
 
 /// From a worker to the coordinator.
 public enum WorkerMessage: Hashable, Sendable, Codable {

@@ -1,5 +1,6 @@
 // Reading a recipe from YAML, each mistake named with its line, and writing the resolved one.
 import Foundation
+import Shared
 import Yams
 
 /// A recipe as a file says it.

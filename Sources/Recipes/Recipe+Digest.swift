@@ -1,5 +1,6 @@
 // The digest of a recipe, by which runs and checkpoints know theirs again. It has versions, since keys come and go.
 import Foundation
+import Shared
 
 extension Recipe {
   /// What tells this recipe from those of other runs: `2:` and 32 hexadecimal digits, over every key that decides bits

@@ -1,5 +1,6 @@
 // Which messages are possible at all: every number, list and text is checked against bounds before it is used. Whether
 // to accept a possible message, from this sender and now, is the receiver's decision.
+import Shared
 
 /// The bounds of a run's messages.
 public struct MessageLimits: Hashable, Sendable {

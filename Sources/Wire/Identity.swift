@@ -112,31 +112,3 @@ public struct Directive: Hashable, Sendable, Codable {
     self.kind = kind
   }
 }
-
-/// Divides `lanes` lanes among ranks in proportion to their weights (threads, or measured speed): contiguous, each lane
-/// once, by largest remainders. A pure function, so that a plan can be checked.
-public func laneShares(lanes: Int, weights: [Int]) -> [[Int]] {
-  precondition(weights.allSatisfy { $0 >= 0 } && weights.contains { $0 > 0 }, "some weight must be positive")
-  let total = weights.reduce(0, +)
-  var counts = weights.map { lanes * $0 / total }
-  let remainders = weights.indices.sorted { a, b in
-    let (ra, rb) = (lanes * weights[a] % total, lanes * weights[b] % total)
-    return ra != rb ? ra > rb : a < b
-  }
-  for rank in remainders.prefix(lanes - counts.reduce(0, +)) { counts[rank] += 1 }
-  var next = 0
-  return counts.map { count in
-    defer { next += count }
-    return Array(next..<next + count)
-  }
-}
-
-/// The positions outside the strict majority, or all positions if there is none; nil if all values are equal.
-public func dissenters<Value: Hashable>(_ values: [Value]) -> [Int]? {
-  let counts = Dictionary(values.map { ($0, 1) }, uniquingKeysWith: +)
-  guard counts.count > 1 else { return nil }
-  guard let majority = values.first(where: { 2 * (counts[$0] ?? 0) > values.count }) else {
-    return Array(values.indices)
-  }
-  return values.indices.filter { values[$0] != majority }
-}

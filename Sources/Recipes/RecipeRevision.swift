@@ -1,4 +1,5 @@
 // What was changed in the recipe of a run that had begun, and what of a recipe may be changed.
+import Shared
 
 /// Another value of a key, from a step of the run on.
 public struct RecipeRevision: Hashable, Sendable {

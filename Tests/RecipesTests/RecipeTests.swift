@@ -1,7 +1,8 @@
 import Foundation
+import Shared
 import Testing
 
-@testable import Shared
+@testable import Recipes
 
 @Suite struct RecipeTests {
   private func mistake(_ yaml: String) -> String {

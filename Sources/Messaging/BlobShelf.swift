@@ -1,5 +1,7 @@
 // Blobs: the pull protocol by which state, indexes and checkpoints travel, as plain values.
 import Foundation
+import Shared
+import Wire
 
 /// Blobs that one process serves, by name.
 public struct BlobShelf: Sendable {

@@ -1,5 +1,6 @@
 // The wire format of control messages: a version, then JSON, then at most one block of bytes.
 import Foundation
+import Shared
 
 /// One control message as parts: `[header, payload?]`. The header is two bytes of magic, one of version, one
 /// reserved, then JSON.
