@@ -84,10 +84,9 @@ let package = Package(
       swiftSettings: plain),
     .testTarget(
       name: "TrainingTests", dependencies: ["BLVNet", "Checkpoint", "Recipes", "Ring", "Shared", "Training"],
-      swiftSettings: plain),
+      resources: [.copy("Fixtures")], swiftSettings: plain),
     .testTarget(
       name: "RingTests", dependencies: ["AllocationCounter", "CKernels", "Recipes", "Ring", "Shared"],
-      resources: [.copy("Fixtures")],
       swiftSettings: plain),
     .testTarget(
       name: "CheckpointTests", dependencies: ["Checkpoint", "DurableWriter", "Shared", "TestSupport"],

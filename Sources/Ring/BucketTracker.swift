@@ -2,7 +2,7 @@
 import Synchronization
 
 /// Counts the lanes that have added each tensor. Lane threads share it.
-final class BucketTracker: Sendable {
+package final class BucketTracker: Sendable {
   private struct State {
     /// How many lanes will add each tensor; 0 until that is known.
     var lanes = 0
@@ -19,7 +19,7 @@ final class BucketTracker: Sendable {
   /// - Parameters:
   ///   - tensors: the range of each tensor in the vector, in order.
   ///   - bucketValues: elements per bucket, as in `RingSettings`.
-  init(tensors: [Range<Int>], bucketValues: Int) {
+  package init(tensors: [Range<Int>], bucketValues: Int) {
     let all = RingPlan.buckets(of: tensors.last?.upperBound ?? 0, bucketValues)
     buckets = tensors.map { range in
       let first = all.firstIndex { $0.upperBound > range.lowerBound } ?? 0
@@ -30,7 +30,7 @@ final class BucketTracker: Sendable {
   }
 
   /// Forgets everything that was added.
-  func reset() {
+  package func reset() {
     state.withLock { state in
       for tensor in state.added.indices { state.added[tensor] = 0 }
       (state.lanes, state.ready) = (0, [])
@@ -38,7 +38,7 @@ final class BucketTracker: Sendable {
   }
 
   /// Sets how many lanes add each tensor, including those that already have.
-  func expect(lanes: Int) {
+  package func expect(lanes: Int) {
     state.withLock { state in
       state.lanes = lanes
       for bucket in state.missing.indices { state.missing[bucket] = 0 }
@@ -51,7 +51,7 @@ final class BucketTracker: Sendable {
 
   /// Records that a lane has added a tensor.
   /// - Returns: whether this completed a bucket.
-  func added(_ tensor: Int) -> Bool {
+  package func added(_ tensor: Int) -> Bool {
     state.withLock { state in
       state.added[tensor] += 1
       guard state.added[tensor] == state.lanes else { return false }
@@ -65,7 +65,7 @@ final class BucketTracker: Sendable {
   }
 
   /// The buckets that were completed since the last call.
-  func takeReady() -> [Int] {
+  package func takeReady() -> [Int] {
     state.withLock { state in
       defer { state.ready = [] }
       return state.ready

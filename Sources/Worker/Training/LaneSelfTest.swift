@@ -2,6 +2,7 @@
 import BLVNet
 import Ring
 import Shared
+import Training
 import Video
 import Wire
 

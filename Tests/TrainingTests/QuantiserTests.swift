@@ -1,8 +1,9 @@
 import Foundation
+import Ring
 import Shared
 import Testing
 
-@testable import Ring
+@testable import Training
 
 @Suite struct QuantiserTests {
   /// Made by Fixtures/make_quantised_sums.py with numpy and unbounded integers.
