@@ -114,6 +114,6 @@ public struct RingPlan: Hashable, Sendable {
     return start..<min(start + chunkValues, piece.upperBound)
   }
 
-  /// The position whose ballot arrives at a hop of the second lap.
+  /// The position whose ballot arrives at a hop of the vote.
   func ballotReceived(hop: Int) -> Int { (position + 2 * size - hop - 1) % size }
 }
