@@ -1,14 +1,14 @@
-// An annotation list that was read: which clips a data set has and what each shows. How a list is written, and where
-// its files are, is its `AnnotationSource`'s.
+// A parsed annotation list: the clips of a data set and the class of each. Its syntax, and where its files are, belong to
+// an `AnnotationSource`.
 import Foundation
 
 /// One row of an annotation list.
 public struct AnnotatedClip: Equatable, Sendable {
   /// Unique in a data set: `youtubeID_SSSSSS_EEEEEE` (Kinetics; without times the bare id), or the path (Moments).
   public let id: String
-  /// The YouTube id (Kinetics), or the path as it is given (Moments).
+  /// The YouTube id (Kinetics), or the path in the list (Moments).
   public let video: String
-  /// Missing in test lists.
+  /// Nil in test lists.
   public let label: String?
   /// Seconds in the original video.
   public let start: Double?
@@ -29,14 +29,14 @@ public struct AnnotatedClip: Equatable, Sendable {
 
 /// An annotation list, in its own order.
 public struct Annotations: Sendable {
-  /// The file's name, for messages.
+  /// The file's name, for error messages.
   public let name: String
   public let source: any AnnotationSource
   public let clips: [AnnotatedClip]
 
   /// Reads the list at `path`.
   ///
-  /// - Parameter source: nil: the known format that recognises the list.
+  /// - Parameter source: the list's format; nil for the first known format that recognises it.
   /// - Throws: `DatasetError` naming file and line.
   public init(contentsOf path: String, source: (any AnnotationSource)? = nil) throws {
     let data = try contents(ofFile: path, advice: "check the recipe's annotation path")
@@ -45,8 +45,8 @@ public struct Annotations: Sendable {
 
   /// - Parameters:
   ///   - name: what errors call the file.
-  ///   - source: nil: the known format that recognises the list.
-  /// - Throws: `DatasetError` naming file and line, where a row cannot be understood, or there is none.
+  ///   - source: the list's format; nil for the first known format that recognises it.
+  /// - Throws: `DatasetError` naming file and line if a row cannot be parsed or the list is empty.
   public init(parsing data: Data, name: String, source: (any AnnotationSource)? = nil) throws {
     let list = AnnotationList(name: name, data: data)
     self.name = name

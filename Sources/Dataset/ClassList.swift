@@ -6,7 +6,7 @@ public struct ClassList: Sendable, Equatable {
   public let names: [String]
   private let numbers: [String: Int]
 
-  /// - Throws: `DatasetError` if a name comes twice or there is none.
+  /// - Throws: `DatasetError` if a name is repeated or there is no class.
   public init(_ names: [String]) throws {
     guard !names.isEmpty else {
       throw DatasetError(.badData, "no classes: the training list has no labels; name a label file in the recipe")
@@ -26,7 +26,7 @@ public struct ClassList: Sendable, Equatable {
     try self.init(Set(training.clips.compactMap(\.label)).sorted(by: precedesInUTF8))
   }
 
-  /// Reads a label file: one name a line in the order of their numbers, or `name,number` on every line.
+  /// Reads a label file: one name a line in numerical order, or `name,number` on every line.
   ///
   /// - Throws: `DatasetError` naming file and line.
   public init(contentsOf path: String) throws {
@@ -44,7 +44,7 @@ public struct ClassList: Sendable, Equatable {
       .map { $0.drop { $0 == "\u{FEFF}" }.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
     let numbered = lines.compactMap(ClassList.numbered)
     do {
-      // A label may itself hold a comma, so only a file of nothing but `name,number` is read as one.
+      // A label may contain a comma, so the file has numbers only if every line has one.
       guard !lines.isEmpty, numbered.count == lines.count else {
         try self.init(lines)
         return
@@ -68,9 +68,9 @@ public struct ClassList: Sendable, Equatable {
     )
   }
 
-  /// The number of the class `name`, or nil.
+  /// The number of the class `name`; nil if there is none.
   public func number(of name: String) -> Int? { numbers[name] }
 }
 
-/// The one order of names in Tamring: by UTF-8 bytes, the same under every locale and Unicode version.
+/// The order of names everywhere in Tamring: by UTF-8 bytes, which no locale or Unicode version changes.
 func precedesInUTF8(_ a: String, _ b: String) -> Bool { a.utf8.lexicographicallyPrecedes(b.utf8) }

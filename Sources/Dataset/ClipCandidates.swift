@@ -1,6 +1,6 @@
-// From an annotation list to the files that are worth probing; whatever is left out is listed with its reason.
+// Selects the files to probe from an annotation list, and lists each row that is left out with a reason.
 
-/// The clips of an annotation list whose file and class are known, and those left out. Nothing is opened yet.
+/// The clips of an annotation list whose file and class are known, and the rejected ones. No file is opened yet.
 public struct ClipCandidates: Equatable, Sendable {
   public struct Candidate: Equatable, Sendable {
     public let id: String

@@ -1,4 +1,4 @@
-// The index of a data set: every clip that can be trained on, with what was found when it was probed.
+// The index of a data set: every usable clip, with the facts that probing its file gave.
 import Foundation
 import Shared
 
@@ -14,7 +14,7 @@ public struct ClipEntry: Equatable, Sendable {
   public var bytes: UInt64
   /// XXH3-128 of the file.
   public var hash: Digest128
-  /// How many frames can be decoded.
+  /// How many frames it has.
   public var frames: Int
 
   public init(id: String, path: String, label: Int, bytes: UInt64, hash: Digest128, frames: Int) {
@@ -27,14 +27,14 @@ public struct ClipEntry: Equatable, Sendable {
   }
 }
 
-/// The clips of a data set, sorted by id. Equal indices have equal bytes and so an equal digest.
+/// The clips of a data set, sorted by id. Equal indices have equal bytes, and so equal digests.
 public struct ClipIndex: Equatable, Sendable {
   /// The names of the classes, by number.
   public let classes: [String]
   /// Sorted by the UTF-8 bytes of their ids.
   public let clips: [ClipEntry]
 
-  /// - Throws: `DatasetError` where an id comes twice or a label is the number of no class.
+  /// - Throws: `DatasetError` if an id is repeated or a label is not the number of a class.
   public init(classes: [String], clips: [ClipEntry]) throws {
     let sorted = clips.sorted { precedesInUTF8($0.id, $1.id) }
     for (clip, next) in zip(sorted, sorted.dropFirst()) where !precedesInUTF8(clip.id, next.id) {
@@ -94,7 +94,7 @@ public struct ClipIndex: Equatable, Sendable {
   }
 }
 
-/// Hands the fields of each line after the first to `body`, which says whether it understood them.
+/// Passes the fields of each line after the first to `body`, which returns whether it could parse them.
 ///
 /// - Throws: `DatasetError` naming file and line.
 func forEachLine(
@@ -103,7 +103,7 @@ func forEachLine(
   guard let text = String(validating: data, as: UTF8.self), text.utf8.last == UInt8(ascii: "\n") else {
     throw .badData(name, line: 1, "damaged: not text, or cut off; \(remedy)")
   }
-  // By bytes: to Swift, "\r\n" would be one character and no "\n".
+  // By bytes: to Swift, "\r\n" is one character that does not equal "\n".
   let lines = text.utf8.dropLast().split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
   for (number, line) in lines.enumerated() {
     let fields = unescapedFields(Substring(line))

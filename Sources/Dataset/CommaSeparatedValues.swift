@@ -1,8 +1,8 @@
-// Comma-separated text into records of fields, with the lines they began on. What the fields mean is not known here.
+// Parses comma-separated text into records of fields, each with its first line. The meaning of fields is not known here.
 import Foundation
 
 /// The records of a CSV file: RFC 4180 quoting, LF, CRLF or CR line ends, an optional byte-order mark, UTF-8.
-/// Blank lines are no records; spaces around an unquoted field are not part of it.
+/// Blank lines are skipped, and spaces around an unquoted field are trimmed.
 ///
 /// **Source:** RFC 4180.
 struct CommaSeparatedValues {
@@ -24,8 +24,8 @@ struct CommaSeparatedValues {
   private var recordLine = 1
 
   /// - Parameter name: what errors call the file.
-  /// - Throws: `DatasetError` naming file and line, where a quote is never closed, text follows a closing quote,
-  ///   or bytes are not UTF-8.
+  /// - Throws: `DatasetError` naming file and line if a quote is never closed, text follows a closing quote, or bytes are
+  ///   not UTF-8.
   init(parsing data: Data, name: String) throws(DatasetError) {
     self.name = name
     let bytes = Array(data.starts(with: [0xEF, 0xBB, 0xBF]) ? data.dropFirst(3) : data)

@@ -2,7 +2,7 @@
 import Foundation
 import Shared
 
-/// An annotation list, a data folder or an index that cannot be used; one line that names file and line.
+/// An annotation list, a data folder or an index that cannot be used.
 public struct DatasetError: Failure, Equatable {
   public let status: ExitStatus
   public let description: String
@@ -19,7 +19,7 @@ public struct DatasetError: Failure, Equatable {
 
 /// The bytes of the file at `path`.
 ///
-/// - Throws: `DatasetError` that names the path and what `advice` says to do about it.
+/// - Throws: `DatasetError` with the path and the advice.
 func contents(ofFile path: String, advice: String) throws(DatasetError) -> Data {
   do {
     return try Data(contentsOf: URL(fileURLWithPath: path))

@@ -3,7 +3,7 @@ import Shared
 
 /// The order in which an epoch consumes the clips of an index.
 public struct EpochOrder: Equatable, Sendable {
-  /// Numbers of clips in `ClipIndex.clips`, each once.
+  /// Positions in `ClipIndex.clips`, each once.
   public let clips: [Int]
 
   /// A permutation of `0..<count` that is a pure function of seed and epoch.

@@ -1,8 +1,8 @@
-// Reading a data folder once: the kind of each entry comes with its name, so that a million clips need no million stats.
+// Lists a data folder once. `readdir` tells each entry's kind, so a million clips need no million calls of `stat`.
 import Foundation
 
 /// The paths, relative to `root`, of all files below it that have a video's extension, sorted by UTF-8 bytes.
-/// Names that begin with `.` or are not UTF-8 are passed over; links are followed, save into a folder that holds them.
+/// Names that begin with `.` or are not UTF-8 are skipped. Links are followed, except into a folder that contains them.
 ///
 /// - Throws: `DatasetError` naming a folder that cannot be read.
 func videoFiles(below root: String) throws(DatasetError) -> [String] {
@@ -29,7 +29,7 @@ private func scan(
   if ancestors.contains(identity) { return }
 
   while true {
-    // The only way to tell the end from an error.
+    // Only errno distinguishes the end from an error.
     errno = 0
     guard let entry = unsafe readdir(stream) else { break }
     let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in

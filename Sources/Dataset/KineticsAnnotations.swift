@@ -1,4 +1,4 @@
-// Kinetics-400, -600 and -700: lists of YouTube ids with times, trimmed clips in class folders or flat.
+// Kinetics-400, -600 and -700: lists of YouTube ids with times; trimmed clips, in class folders or all in one.
 
 /// With a header: `label,youtube_id,time_start,time_end,split[,is_cc]`, in any order; test lists have no label.
 ///
@@ -59,7 +59,7 @@ public struct KineticsAnnotations: AnnotationSource {
   }
 
   public func path(of clip: AnnotatedClip, in folder: VideoFolder) -> String? {
-    // A clip cut to its times is the better match than a file with only the video's id.
+    // A file named after the clip's times is a better match than one with only the video's id.
     match(clip.id, label: clip.label, in: folder) ?? match(clip.video, label: clip.label, in: folder)
   }
 

@@ -1,10 +1,10 @@
-// Excluded clips, each with a reason for the user.
+// Clips of a list that cannot be used, each with a reason for the user.
 import Foundation
 
-/// A clip that was listed and is not trained on.
+/// A clip that an annotation list names, but the index leaves out.
 public struct RejectedClip: Equatable, Sendable {
   public var id: String
-  /// Relative to the data folder; empty where no file was found.
+  /// Relative to the data folder; empty if there is no file.
   public var path: String
   public var reason: String
 

@@ -1,4 +1,4 @@
-// A data folder, read once, and asked for files by name. Which file belongs to a row is the annotation source's to say.
+// A data folder, listed once, and looked up by file name. Which file belongs to a row is for the annotation source to say.
 import Foundation
 
 /// The video files below a data folder.
@@ -9,10 +9,10 @@ public struct VideoFolder: Sendable {
 
   /// Extensions of video files, the preferred one first.
   static let extensions = ["mp4", "mkv", "webm", "avi", "mov"]
-  /// Folders that data sets are split into.
+  /// Names of the folders that data sets keep their splits in.
   static let splits = ["train", "training", "val", "validation", "test", "testing"]
 
-  /// Reads the folder `root` and all below it, once.
+  /// Lists the folder `root` and everything below it.
   ///
   /// - Throws: `DatasetError` naming a folder that cannot be read.
   public init(scanning root: String) throws {
@@ -37,7 +37,7 @@ public struct VideoFolder: Sendable {
     return String(name.lastIndex(of: ".").map { name[..<$0] } ?? name)
   }
 
-  /// The extension of `path` in small letters, if it is one of a video.
+  /// The lowercase extension of `path`, if it is a video's.
   static func videoExtension(of path: String) -> String? {
     guard let dot = path.lastIndex(of: ".") else { return nil }
     let suffix = path[path.index(after: dot)...].lowercased()

@@ -1,8 +1,8 @@
-// One clip of the demo data: its class, its name and its pictures, all pure functions of seed, split and number.
+// One clip of the demo's data: class, name and pictures are pure functions of seed, split and number.
 import Shared
 
-/// One of the demo's classes. They come in pairs: a clip of the second is made like one of the first, then played
-/// backwards, so that nothing but the order of the frames tells the two apart.
+/// One of the demo's classes. They come in pairs: a clip of the second is drawn like one of the first, then played
+/// backwards, so that they differ only in the order of the frames.
 enum DemoClass: Int, CaseIterable {
   case movingRight, movingLeft, growing, shrinking, opening, closing
 
@@ -20,7 +20,7 @@ enum DemoClass: Int, CaseIterable {
   var isReversed: Bool { rawValue % 2 == 1 }
 }
 
-/// Which list of the demo data a clip belongs to.
+/// The list that a clip belongs to.
 enum DemoSplit: UInt32, CaseIterable {
   case train, validation
 
@@ -46,7 +46,7 @@ struct DemoClip {
 
   var kind: DemoClass { DemoClass.allCases[number % DemoClass.allCases.count] }
 
-  /// Takes the place of YouTube's id.
+  /// Stands in for a YouTube id.
   var id: String { "\(split.name)-" + String(repeating: "0", count: 5 - min(5, digits.count)) + digits }
   private var digits: String { String(number) }
 
@@ -54,12 +54,12 @@ struct DemoClip {
   var folder: String { "\(split.name)/\(kind.label)" }
   var path: String { "\(folder)/\(id)_000000_00000\(DemoClip.frameCount / DemoClip.framesPerSecond).mp4" }
 
-  /// The row of the Kinetics CSV.
+  /// The clip's row in the Kinetics CSV.
   var row: String {
     "\"\(kind.label)\",\(id),0,\(DemoClip.frameCount / DemoClip.framesPerSecond),\(split.name),0"
   }
 
-  /// The clip's pictures in their order.
+  /// The clip's pictures, in order.
   func frames(seed: UInt64) -> [DemoFrame] {
     var random = Philox(seed: seed, .demoData, split.rawValue, UInt32(number))
     let scene = DemoScene(of: kind, from: &random)

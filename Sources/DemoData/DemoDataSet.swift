@@ -1,24 +1,23 @@
-// Writing the demo's data set: a folder of real video files in the Kinetics layout. What the clips show is
-// `DemoScene`'s.
+// Writes the demo's data set: a folder of video files in the Kinetics layout. `DemoScene` decides what the clips show.
 import Dispatch
 import Foundation
 import Synchronization
 
-/// The demo's data set: short H.264 clips of six classes whose pairs differ only in the order of their frames.
+/// The demo's data set: short H.264 clips of six classes, in pairs that differ only in the order of their frames.
 ///
 /// Layout: `DIR/train/CLASS NAME/ID_000000_000002.mp4`, `DIR/validation/...`, `DIR/train.csv`, `DIR/validation.csv`.
 public enum DemoDataSet {
-  /// The names of the classes, in the order of an index.
+  /// The names of the classes, in the order of the index.
   public static var classes: [String] { DemoClass.allCases.map(\.label).sorted() }
 
-  /// Writes the data set into `folder`, the same bytes for the same counts and seed. Blocks, computing on `threads`
-  /// threads: call it from a thread of your own.
+  /// Writes the data set to `folder`: the same bytes for the same counts and seed. Blocks while it computes on `threads`
+  /// threads, so call it from a thread of your own.
   ///
-  /// Complete data is left as it is; incomplete data of an interrupted run is replaced.
+  /// Complete data is left as it is. Incomplete data of an interrupted run is replaced.
   /// - Parameters:
-  ///   - training: clips in the training list.
-  ///   - validation: clips in the validation list.
-  ///   - progress: called after each clip with the clips done and all clips, from any of the threads, one at a time.
+  ///   - training: how many clips the training list gets.
+  ///   - validation: how many clips the validation list gets.
+  ///   - progress: called after each clip, on any of the threads, but one call at a time.
   /// - Returns: false if the data was there already.
   /// - Throws: `DemoDataError` if the folder holds other data, cannot be written, or the encoder is missing.
   @discardableResult
@@ -56,7 +55,7 @@ public enum DemoDataSet {
   }
 }
 
-/// The clips that are still to be made, handed out to threads until one of them fails.
+/// The clips still to be written. Threads take them until one fails.
 private final class DemoWork: Sendable {
   private struct State {
     var next = 0

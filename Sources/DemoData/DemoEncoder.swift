@@ -1,4 +1,4 @@
-// The one place that encodes video: the demo's pictures into an H.264 MP4 file in memory, to the same bytes on any CPU.
+// Encodes the demo's pictures as an H.264 MP4 file in memory, with the same bytes on any CPU.
 import CFFmpeg
 import Foundation
 
@@ -6,9 +6,9 @@ import Foundation
 struct DemoEncoder {
   /// FFmpeg's name of the encoder.
   var name = "libx264"
-  /// In place of a rate control, which would compute in floating point.
+  /// A constant quantiser, since rate control computes in floating point.
   var quantiser = 26
-  /// One thread, and no choice that depends on the CPU.
+  /// One thread, and no decision that depends on the CPU.
   var parameters = "threads=1:lookahead-threads=1:cpu-independent=1:weightp=0:scenecut=0"
 
   /// - Parameter frames: of `size` x `size` pixels, `size` even.
@@ -21,7 +21,7 @@ struct DemoEncoder {
   }
 }
 
-/// The encoder and muxer of one file; owns everything that FFmpeg allocates for it.
+/// The encoder and muxer of one file. It owns everything that FFmpeg allocates for it.
 @safe
 private final class EncodingSession {
   private var format: UnsafeMutablePointer<AVFormatContext>?
@@ -30,7 +30,7 @@ private final class EncodingSession {
   private var packet: UnsafeMutablePointer<AVPacket>?
   private var stream: UnsafeMutablePointer<AVStream>?
 
-  /// FFmpeg prints to standard error by default; what matters of it is in our errors.
+  /// Keeps FFmpeg from printing to standard error. Our errors contain its messages.
   private static let silenced: Void = av_log_set_level(AV_LOG_QUIET)
   /// The macros AVERROR(EAGAIN) and AVERROR_EOF, which Swift does not see.
   private static let tryAgain = -EAGAIN
@@ -93,7 +93,7 @@ private final class EncodingSession {
 
   func add(_ frame: DemoFrame, number: Int) throws(DemoDataError) {
     guard let picture = unsafe picture else { preconditionFailure("a session is complete once it is made") }
-    // The encoder may still look at the picture before.
+    // The encoder may still refer to the previous picture.
     try check("av_frame_make_writable", unsafe av_frame_make_writable(picture))
     let width = unsafe Int(picture.pointee.width)
     unsafe copy(frame.luma, width: width, to: picture.pointee.data.0, stride: Int(picture.pointee.linesize.0))
@@ -104,7 +104,7 @@ private final class EncodingSession {
     try writePackets()
   }
 
-  /// The whole file; the session takes nothing more.
+  /// Ends the session, and returns the whole file.
   func finish() throws(DemoDataError) -> Data {
     try check("avcodec_send_frame", unsafe avcodec_send_frame(encoder, nil))
     try writePackets()
@@ -133,7 +133,7 @@ private final class EncodingSession {
     }
   }
 
-  /// What was muxed so far; the caller frees it.
+  /// The bytes muxed so far. The caller frees them.
   private func closedBuffer() -> (bytes: UnsafeMutablePointer<UInt8>?, count: Int) {
     var bytes: UnsafeMutablePointer<UInt8>?
     let count = unsafe avio_close_dyn_buf(format?.pointee.pb, &bytes)

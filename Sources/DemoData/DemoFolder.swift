@@ -1,21 +1,21 @@
-// The folder of the demo's data: whose it is, whether it is complete, and writing into it so that a file is whole or
-// absent.
+// The folder of the demo's data: whether it is ours, whether it is complete, and writing so that a file is either whole
+// or absent.
 import Foundation
 
-/// A folder that a stamp file marks as ours: `writing` while clips are made, `complete` at the end.
+/// A folder that a stamp file marks as ours: `writing` while clips are being written, then `complete`.
 struct DemoFolder: Sendable {
   let path: String
-  /// What the finished folder holds, as the stamp file says it.
+  /// The stamp file's description of the complete folder.
   let contents: String
 
   private static let stamp = "demo-data.txt"
-  /// Goes up when the clips change.
+  /// Raise the number if the clips change.
   private static let version = "tamring-demo-data 1\n"
   private static let parts = ["train", "validation", "train.csv", "validation.csv"]
 
   private func absolute(_ part: String) -> String { "\(path)/\(part)" }
 
-  /// Takes the folder into possession, empty of former parts.
+  /// Claims the folder, and removes the parts of an interrupted run.
   ///
   /// - Returns: false if it is complete already.
   /// - Throws: `DemoDataError` if it holds something else, or cannot be written.

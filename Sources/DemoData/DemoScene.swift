@@ -1,16 +1,16 @@
-// What happens in a clip of the demo data, played forwards, and how it is painted. Integers only; lengths are in
-// sixteenths of a pixel, progress in 4096ths.
+// What happens in a clip of the demo, played forwards, and how it is painted. Integers only: lengths in sixteenths of a
+// pixel, progress in 4096ths.
 import Shared
 
-/// A textured shape that moves to the right, or grows, or two textured doors that open, before a textured background
-/// that drifts in a direction of its own.
+/// A textured shape that moves right or grows, or two textured doors that open, in front of a textured background that
+/// drifts in its own direction.
 struct DemoScene {
   private enum Shape { case disc, square, diamond, ring }
 
   private enum Motion {
-    /// From `start` to `end`, the radius likewise.
+    /// Moves from `start` to `end`; the radius changes likewise.
     case shape(Shape, start: (x: Int, y: Int, radius: Int), end: (x: Int, y: Int, radius: Int))
-    /// Doors either side of a line through `centre` with the given normal (16 long), and half the gap between them.
+    /// Doors on both sides of a line through `centre` with the given normal (16 long), and half the gap between them.
     case doors(centre: (x: Int, y: Int), normal: (x: Int, y: Int), start: Int, end: Int)
   }
 
@@ -68,7 +68,7 @@ struct DemoScene {
     return isEased ? (linear * linear * (3 * 4096 - 2 * linear)) >> 24 : linear
   }
 
-  /// Paints the picture number `frame`; `random` gives the noise.
+  /// Paints picture `frame`. `random` gives the noise.
   func frame(_ frame: Int, from random: inout Philox) -> DemoFrame {
     let size = DemoClip.size
     let progress = progress(at: frame)

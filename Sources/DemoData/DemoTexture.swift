@@ -1,4 +1,4 @@
-// The patterns of the demo's clips. Integers only: floating point could differ from CPU to CPU.
+// The textures of the demo's clips. Integers only, since floating point could differ between CPUs.
 import Shared
 
 /// A colour in 8-bit YUV of limited range.
@@ -8,8 +8,8 @@ struct DemoColour {
   var v: Int
 }
 
-/// Value noise: random values at the corners of a lattice, interpolated between them, in two octaves; the value blends
-/// two colours.
+/// Value noise in two octaves: random values at the corners of a lattice, interpolated between them. The value blends two
+/// colours.
 struct DemoTexture {
   private let table: [UInt8]
   private let cellShift: Int

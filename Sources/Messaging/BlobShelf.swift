@@ -1,9 +1,10 @@
-// Blobs: the pull protocol by which state, indexes and checkpoints travel, as plain values.
+// The store of blobs that a process serves. State, indexes and checkpoints travel as blobs, which the receiver pulls
+// piece by piece (`BlobTransfer`).
 import Foundation
 import Shared
 import Wire
 
-/// Blobs that one process serves, by name.
+/// The blobs that one process serves, by name.
 public struct BlobShelf: Sendable {
   private var blobs: [String: (Data, BlobDescription)] = [:]
 
@@ -16,7 +17,7 @@ public struct BlobShelf: Sendable {
     return description
   }
 
-  /// - Parameter description: of these bytes.
+  /// - Parameter description: the description of `data`.
   public mutating func put(_ data: Data, as description: BlobDescription) {
     blobs[description.name] = (data, description)
   }
@@ -39,7 +40,7 @@ public struct BlobShelf: Sendable {
 }
 
 extension BlobDescription {
-  /// Describes `data`, which it reads once.
+  /// Describes `data`, after hashing all of it.
   public init(name: String, _ data: Data) {
     self.init(name: name, bytes: data.count, digest: Digest128(of: data))
   }

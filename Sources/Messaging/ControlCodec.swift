@@ -2,8 +2,8 @@
 import Foundation
 import Shared
 
-/// One control message as parts: `[header, payload?]`. The header is two bytes of magic, one of version, one
-/// reserved, then JSON.
+/// Encodes a control message as parts: `[header, payload?]`. The header is two magic bytes, a version, a reserved byte,
+/// then JSON.
 public enum ControlCodec {
   public static let version: UInt8 = 2
   /// The most bytes of a header.
@@ -21,8 +21,7 @@ public enum ControlCodec {
     return payload.map { [header, $0] } ?? [header]
   }
 
-  /// - Throws: `SharedError(.badData)` that says why the parts are no message. Callers drop such messages, count them
-  ///   and log them.
+  /// - Throws: `SharedError(.badData)` with the reason why the parts are not a message. Callers drop, count and log it.
   public static func decode<Message: Decodable>(_: Message.Type, _ parts: [Data]) throws -> (Message, payload: Data?) {
     guard let header = parts.first, parts.count <= 2 else {
       throw SharedError(.badData, "a control message of \(parts.count) parts")

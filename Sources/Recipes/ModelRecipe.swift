@@ -1,21 +1,21 @@
-// The recipe's `model` and `optimizer` sections: plain values, checked by `RecipeReader`.
+// The recipe's `model`, `optimizer` and `schedule` sections. `RecipeFields.swift` has their limits.
 
-/// Which network is trained.
+/// The network to train.
 public struct ModelRecipe: Hashable, Sendable, Codable {
-  /// The name of a network; BLVNet's `Models` has the network itself.
+  /// The name of a network; BLVNet's `Models` has the networks.
   public struct Architecture: RawRepresentable, Hashable, Sendable, Codable, CaseIterable {
-    /// bLVNet-TAM, or its relative without temporal modules (every TAM left out, its ReLU too).
+    /// bLVNet-TAM, or the same network without temporal modules and their ReLUs.
     public static let blvnetTAM = Architecture("blvnet-tam")
     public static let blvnet = Architecture("blvnet")
 
-    /// Those that a recipe may name.
+    /// The names that a recipe may use.
     public static let allCases = [blvnetTAM, blvnet]
 
     public let rawValue: String
 
     public init(_ name: String) { rawValue = name }
 
-    /// Nil where a recipe may not name it.
+    /// Nil if a recipe may not use the name.
     public init?(rawValue: String) {
       self.init(rawValue)
       guard Self.allCases.contains(self) else { return nil }
@@ -29,7 +29,7 @@ public struct ModelRecipe: Hashable, Sendable, Codable {
   public var width = 64
   /// Frames of a clip (T): even, at least 2. 16 for "8x2".
   public var groups = 16
-  /// Pixels of a side of the square input.
+  /// Pixels on a side of the square input.
   public var inputSize = 224
   /// The little branch has 1/alpha of the channels.
   public var alpha = 2
@@ -37,7 +37,7 @@ public struct ModelRecipe: Hashable, Sendable, Codable {
   public var beta = 4
   /// Taps of a temporal module (r).
   public var blendingFrames = 3
-  /// Probability of a zeroed feature before the classifier.
+  /// The probability that a feature before the classifier is zeroed.
   public var dropout = 0.5
   public var classes = 400
 
@@ -54,7 +54,7 @@ public struct OptimizerRecipe: Hashable, Sendable, Codable {
   public init() {}
 }
 
-/// How the learning rate moves.
+/// How the learning rate changes.
 public struct ScheduleRecipe: Hashable, Sendable, Codable {
   public enum Kind: String, Hashable, Sendable, Codable, CaseIterable {
     case cosine
@@ -65,7 +65,7 @@ public struct ScheduleRecipe: Hashable, Sendable, Codable {
 
   public var kind = Kind.cosine
   public var epochs = 50
-  /// Epochs of linear rise to the full rate; a fraction is allowed. The rate then moves per step within them.
+  /// Epochs over which the rate rises linearly, step by step; a fraction is allowed.
   public var warmupEpochs = 0.0
   /// `step`: epochs between two reductions.
   public var stepEpochs = 30

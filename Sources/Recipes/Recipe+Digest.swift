@@ -1,12 +1,12 @@
-// The digest of a recipe, by which runs and checkpoints know theirs again. It has versions, since keys come and go.
+// The digest by which runs and checkpoints recognise their recipe. It has versions, since keys come and go.
 import Foundation
 import Shared
 
 extension Recipe {
-  /// What tells this recipe from those of other runs: `2:` and 32 hexadecimal digits, over every key that decides bits
-  /// and has another value than the one that it was introduced with, as the run began with it.
+  /// Identifies this recipe: `2:` and 32 hexadecimal digits. The digest covers every key that decides bits and whose
+  /// value at the beginning of the run differs from the one that the key was introduced with.
   ///
-  /// So a key that is new changes the digest of no recipe that does not use it.
+  /// So a new key does not change the digest of a recipe that does not use it.
   public var digest: String {
     let values = valuesAtTheBeginning
     let lines = Recipe.fields().filter { $0.scope.decidesBits && values[$0.path] != $0.introduced }
@@ -17,7 +17,7 @@ extension Recipe {
   /// Whether `text` is a digest of this recipe, of this version or an older one.
   public func matches(digest text: String) -> Bool { text == digest || text == version1Digest?.description }
 
-  /// Each key's value as it was before all revisions, as it is written.
+  /// Each key's value before all revisions, as YAML.
   private var valuesAtTheBeginning: [String: String] {
     var values = Dictionary(uniqueKeysWithValues: Recipe.fields().map { ($0.path, $0.write(self)) })
     for revision in revisions.reversed() { values[revision.key] = revision.old }
@@ -26,8 +26,8 @@ extension Recipe {
 
   // MARK: - Version 1
 
-  /// The digest of runs that began before digests had versions: of the whole recipe as it was written then, the keys
-  /// that decide nothing at fixed values. Nil where a key that came later has an effect, which no such run can have.
+  /// The digest of runs that began before digests had versions. It covers the recipe's YAML of that time, in which keys
+  /// that decide no bits have fixed values. Nil if a later key has an effect, since no such run can have one.
   private var version1Digest: Digest128? {
     let values = valuesAtTheBeginning
     let later = Recipe.fields().filter { $0.scope.decidesBits && !Recipe.version1Keys.contains($0.path) }
@@ -53,7 +53,7 @@ extension Recipe {
     faults.link_seconds faults.join_seconds faults.orphan_seconds faults.restarts
     """.split(whereSeparator: \.isWhitespace).map(String.init)
 
-  /// What version 1 took for the values of keys that decide nothing.
+  /// The values that version 1 used for keys that decide no bits.
   private static let version1Constants = [
     "name": #""""#, "data.path": #""""#, "data.decode_threads": "1", "exchange.chunk_values": "65536",
     "exchange.bucket_values": "1048576", "exchange.codec": "auto", "exchange.shared_memory": "true",

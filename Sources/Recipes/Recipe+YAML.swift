@@ -1,18 +1,18 @@
-// Reading a recipe from YAML, each mistake named with its line, and writing the resolved one.
+// Reads a recipe from YAML, naming each mistake with its line, and writes a resolved recipe.
 import Foundation
 import Shared
 import Yams
 
-/// A recipe as a file says it.
+/// A recipe that was read from a file.
 public struct RecipeFile: Sendable {
   public var recipe: Recipe
-  /// The keys that the file names; the others have the values of what it was read over.
+  /// The keys in the file; all others have the values of the base.
   public private(set) var named: Set<String> = []
 
   /// Reads and checks a recipe file. A relative data path is relative to the file's folder.
   /// - Parameters:
   ///   - base: the values of keys that the file does not name.
-  ///   - known: the names that some keys may have, where a registry knows them.
+  ///   - known: for keys that name an entry of a registry, the entries.
   /// - Throws: `SharedError(.badConfiguration)`, all mistakes in one line; `.ioError` if the file cannot be read.
   public init(path: String, over base: Recipe = Recipe(), known: [String: [String]] = [:]) throws {
     guard let bytes = FileManager.default.contents(atPath: path) else {
@@ -30,9 +30,9 @@ public struct RecipeFile: Sendable {
 
   /// Reads and checks a recipe.
   /// - Parameters:
-  ///   - origin: what to call the text in an error.
+  ///   - origin: the text's name in errors.
   ///   - base: the values of keys that the text does not name.
-  ///   - known: the names that some keys may have, where a registry knows them.
+  ///   - known: for keys that name an entry of a registry, the entries.
   /// - Throws: `SharedError(.badConfiguration)`, all mistakes in one line, each with its line or path.
   public init(
     yaml text: String, origin: String, over base: Recipe = Recipe(), known: [String: [String]] = [:]
@@ -116,21 +116,21 @@ extension Recipe {
   /// Reads and checks a recipe, as `RecipeFile` does.
   public init(yaml text: String, origin: String) throws { self = try RecipeFile(yaml: text, origin: origin).recipe }
 
-  /// Reads the recipe that a run directory keeps. Where it lacks a key, the run began before that key existed, and goes
-  /// on as it did.
+  /// Reads the recipe of a run directory. If it lacks a key, the run began before that key existed, so the key gets the
+  /// value that it was introduced with.
   public init(ofRun path: String) throws {
     let introduced = try Recipe(yaml: Recipe.document(Recipe.fields().map { ($0.path, $0.introduced) }), origin: path)
     self = try RecipeFile(path: path, over: introduced).recipe
   }
 
-  /// The recipe as YAML, every key written out: what `recipe.yaml` of a run directory holds.
+  /// The recipe as YAML with all keys: the contents of `recipe.yaml` in a run directory.
   public func yaml() -> String {
     let text = Recipe.document(Recipe.fields().map { ($0.path, $0.write(self)) })
     return revisions.isEmpty
       ? text : text + "\(Recipe.revisionsKey):\n" + revisions.map { "  - \($0.text)\n" }.joined()
   }
 
-  /// Keys with their values in YAML, the keys of a section following one another, as a document.
+  /// A YAML document of keys and values. The keys of a section must be adjacent.
   static func document(_ values: [(path: String, value: String)]) -> String {
     var lines: [String] = []
     var section = ""
@@ -147,7 +147,7 @@ extension Recipe {
 
   static let revisionsKey = "revisions"
 
-  /// What single keys cannot show.
+  /// Contradictions between keys.
   func contradictions() -> [String] {
     var found: [String] = []
     if faults.evictSeconds < 2 * faults.heartbeatSeconds {
@@ -168,7 +168,7 @@ extension Recipe {
 }
 
 extension ModelRecipe {
-  /// What makes this model impossible, each with its key; the same rules as for a recipe that is read.
+  /// What is wrong with this model, by the rules for recipes in files; each mistake names its key.
   public var mistakes: [String] {
     var recipe = Recipe()
     recipe.model = self

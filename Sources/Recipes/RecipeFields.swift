@@ -1,9 +1,9 @@
-// Each key of a recipe: its path in YAML, its place in `Recipe`, what it may be, what it decides. Reading, writing,
-// checking, the digest and resuming share this table.
+// The table of all keys: path in YAML, property of `Recipe`, limits, and what the key decides. Reading, writing,
+// checking, the digest and resuming all use it.
 
-/// A value that a recipe can hold.
+/// A type that a key of a recipe can have.
 protocol RecipeValue {
-  /// What to call the type in an error.
+  /// The type's name in errors.
   static var wanted: String { get }
   init?(yaml: String)
   var yaml: String { get }
@@ -54,20 +54,20 @@ struct Choice<Value: RawRepresentable & CaseIterable>: RecipeValue where Value.R
   var yaml: String { value.rawValue }
 }
 
-/// What a key decides, and so whether its value may change when a run is resumed.
+/// What a key decides. It determines whether a resumed run may change the key.
 enum RecipeScope {
-  /// The bits of the whole run: with another value it is another run.
+  /// The bits of the whole run. It may not change.
   case run
-  /// The bits of the steps that follow. It may change; the journal keeps the change and the step that it counts from.
+  /// The bits of later steps. It may change; the journal records the change and the step from which it counts.
   case laterSteps
-  /// What is measured of a run, and no bit of its training. It may change, and the journal keeps the change.
+  /// A measurement, and no bit of training. It may change, and the journal records the change.
   case measurement
-  /// Where things are, how they are shown and how faults are met. It may change freely.
+  /// No bits: where things are, what is shown, how faults are handled. It may change freely.
   case nothing
 
   var decidesBits: Bool { self == .run || self == .laterSteps }
   var mayChange: Bool { self != .run }
-  /// Whether a change is kept in the journal.
+  /// Whether the journal records a change.
   var isRevised: Bool { self == .laterSteps || self == .measurement }
 }
 
@@ -75,19 +75,19 @@ enum RecipeScope {
 struct RecipeField {
   /// `section.key`, or `key` at the top.
   let path: String
-  /// In YAML, the value with which runs behave as they did before the key existed. It stays what it is for ever,
-  /// whatever becomes of the default: a run's digest leaves out keys that have it.
+  /// The YAML of the value with which runs behave as before the key existed. It never changes, whatever becomes of the
+  /// default: a run's digest leaves out keys that have this value.
   let introduced: String
   let scope: RecipeScope
-  /// Sets the value from YAML; returns what was wanted instead, or nil if all is well.
+  /// Sets the value from YAML; returns what was expected instead, or nil if the value is accepted.
   let read: (inout Recipe, String) -> String?
-  /// What was wanted instead of the value that a recipe has, or nil if all is well.
+  /// What was expected instead of a recipe's value, or nil if the value is accepted.
   let check: (Recipe) -> String?
   let write: (Recipe) -> String
 }
 
 extension Recipe {
-  /// All keys, in the order in which they are written.
+  /// All keys, in the order of the YAML.
   static func fields() -> [RecipeField] {
     func value<Value: RecipeValue>(
       _ path: String, _ place: WritableKeyPath<Recipe, Value>, _ introduced: Value, _ scope: RecipeScope = .run,
@@ -118,7 +118,7 @@ extension Recipe {
         Choice($0[keyPath: place]).yaml
       }
     }
-    /// A name that a registry knows; which ones there are, `Recipe.init(yaml:…)` is told.
+    /// The name of an entry of a registry. The caller passes the entries to `RecipeFile.init`.
     func name(_ path: String, _ place: WritableKeyPath<Recipe, String>, _ introduced: String) -> RecipeField {
       func mistake(_ text: String) -> String? {
         !text.isEmpty && text.utf8.allSatisfy(isNameByte) ? nil : "a name of letters, digits, '-', '_' and '.'"

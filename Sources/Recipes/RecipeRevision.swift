@@ -1,9 +1,9 @@
-// What was changed in the recipe of a run that had begun, and what of a recipe may be changed.
+// Changes to the recipe of a run in progress, and which changes are allowed.
 import Shared
 
-/// Another value of a key, from a step of the run on.
+/// A new value of a key, from a step of the run on.
 public struct RecipeRevision: Hashable, Sendable {
-  /// The first step that goes by the new value.
+  /// The first step that uses the new value.
   public var step: Int
   /// `section.key`.
   public var key: String
@@ -21,7 +21,7 @@ public struct RecipeRevision: Hashable, Sendable {
   /// `KEY OLD -> NEW from step STEP`, as a recipe's `revisions` list it.
   var text: String { "\(key) \(old) -> \(new) from step \(step)" }
 
-  /// Reads what `text` wrote.
+  /// Parses `text`.
   init?(text: String) {
     let words = text.split(separator: " ").map(String.init)
     guard words.count == 7, words[2] == "->", words[4] == "from", words[5] == "step", let step = Int(words[6]),
@@ -31,7 +31,7 @@ public struct RecipeRevision: Hashable, Sendable {
   }
 }
 
-/// Another number of epochs, from a step on.
+/// A new number of epochs, from a step on.
 public struct EpochRevision: Hashable, Sendable {
   /// The first step to which the new number applies.
   public var step: Int
@@ -45,19 +45,19 @@ public struct EpochRevision: Hashable, Sendable {
   }
 }
 
-/// A key that two recipes give different values.
+/// A key whose values differ between two recipes.
 public struct RecipeDifference: Hashable, Sendable {
   public var key: String
   public var old: String
   public var new: String
-  /// Whether a run may go on with the new value.
+  /// Whether a run may resume with the new value.
   public var isAllowed: Bool
-  /// Whether the journal keeps the change.
+  /// Whether the journal records the change.
   public var isRevision: Bool
 }
 
 extension Recipe {
-  /// The keys that have another value here than in `old`, in the order in which they are written.
+  /// The keys whose values differ from those in `old`, in the order of the YAML.
   public func differences(from old: Recipe) -> [RecipeDifference] {
     Recipe.fields().compactMap { field in
       let (before, now) = (field.write(old), field.write(self))
@@ -78,8 +78,8 @@ extension Recipe {
     }
   }
 
-  /// This recipe with the values that `revisions` gave it, whether it has some of them already or none.
-  /// - Throws: `SharedError(.badData)` where one names no key, or a value that the key cannot have.
+  /// This recipe with `revisions` applied; it may contain some of them already.
+  /// - Throws: `SharedError(.badData)` if a revision names an unknown key or an impossible value.
   public func revised(by revisions: [RecipeRevision]) throws -> Recipe {
     var recipe = self
     recipe.revisions = revisions

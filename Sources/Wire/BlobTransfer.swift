@@ -1,6 +1,6 @@
 // The decisions of the pull protocol: which piece of a blob to request next, and when the blob is complete.
 
-/// One blob in transfer. This only counts; the ports keep the bytes.
+/// One blob in transfer. It only counts; the ports keep the bytes.
 public struct BlobTransfer: Sendable {
   public enum Outcome: Sendable {
     /// The payload is the next piece: keep it, and ask for what comes after it.

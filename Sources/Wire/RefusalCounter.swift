@@ -1,6 +1,6 @@
-// What is refused at the door of a process, so that a flood of it is a line a second.
+// Counts refused messages, so that a flood of them becomes one line of log a second.
 
-/// What was refused at the door: counted by kind, logged at most once a second.
+/// Counts refused messages by kind. It gives a line to log at most once a second.
 public struct RefusalCounter: Sendable {
   private var counts: [String: Int] = [:]
   private var reasons: [String: String] = [:]
@@ -17,7 +17,7 @@ public struct RefusalCounter: Sendable {
     return summary(at: now).first
   }
 
-  /// What was refused since the last summary, if a second has passed since.
+  /// The messages refused since the last summary, if that was at least a second ago.
   public mutating func summary(at now: Duration) -> [String] {
     guard !counts.isEmpty, logged.map({ now - $0 >= .seconds(1) }) ?? true else { return [] }
     logged = now

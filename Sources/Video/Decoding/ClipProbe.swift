@@ -1,4 +1,4 @@
-// What the index needs to know of a video file, or why it cannot be used.
+// Probes a video file for the index: its facts, or the reason why it cannot be used.
 import Shared
 
 /// A usable video file.
@@ -8,20 +8,20 @@ public struct ProbedClip: Hashable, Sendable {
   /// Pixels as displayed.
   public var width: Int
   public var height: Int
-  /// Seconds as the file claims; 0 where it does not.
+  /// Seconds, as the file claims; 0 if it does not say.
   public var duration: Double
   public var bytes: UInt64
   /// XXH3-128 of the file.
   public var hash: Digest128
-  /// Why frames are found by decoding everything and counting; nil where timestamps find them.
+  /// Why frames must be found by decoding and counting all of them; nil if timestamps find them.
   public var doubt: String?
 }
 
 public enum ClipProbe {
-  /// Examines a file.
-  /// - Parameter deep: whether to decode every frame. Otherwise packets are read, and decoded only where timestamps
-  ///   cannot be trusted.
-  /// - Throws: `VideoError` with the reason why the file cannot be used.
+  /// Probes a file.
+  /// - Parameter deep: whether to decode every frame. Otherwise packets are read, and decoded only if timestamps cannot
+  ///   be trusted.
+  /// - Throws: `VideoError` if the file cannot be used.
   public static func probe(_ path: String, deep: Bool) throws -> ProbedClip {
     let video = try VideoFile(path: path)
     let frames = try video.frameCount()

@@ -1,19 +1,19 @@
-// One video decoder: packets in, frames out, on the calling thread alone.
+// One video decoder: packets in, frames out, on the calling thread only.
 import CFFmpeg
 
-/// The owner of one `AVCodecContext` and of the frame that it fills. Belongs to one thread.
+/// Owns one `AVCodecContext` and the frame that it fills. It belongs to one thread.
 @safe
 final class Decoder {
   private let gateway: FFmpegGateway
   private var context: UnsafeMutablePointer<AVCodecContext>?
   private var frame: UnsafeMutablePointer<AVFrame>?
-  /// Whether the codec can leave out pictures that no other refers to, without harm to the rest. (HEVC's mark for
-  /// them does not cover references from higher temporal layers.)
+  /// Whether pictures that no other picture refers to can be skipped safely. (HEVC's mark for them ignores references
+  /// from higher temporal layers.)
   private let canSkip: Bool
-  /// Moves with each packet that is decoded.
+  /// Grows with each packet that is decoded.
   private let progress: DecodeProgress?
 
-  /// - Throws: `VideoError` where no decoder exists for the stream, or it refuses the parameters.
+  /// - Throws: `VideoError` if FFmpeg has no decoder for the stream, or the decoder refuses the parameters.
   init(
     _ stream: UnsafeMutablePointer<AVStream>, gateway: FFmpegGateway, progress: DecodeProgress? = nil
   ) throws(VideoError) {
@@ -48,8 +48,8 @@ final class Decoder {
     unsafe avcodec_free_context(&context)
   }
 
-  /// Decodes one packet (nil: the end, all that is held back comes out) and passes on the frames that are complete.
-  /// - Parameter isWanted: whether the packet's own picture is; an unwanted one is left out where that is harmless.
+  /// Decodes one packet (nil at the end, to flush delayed frames), and passes complete frames to `use`.
+  /// - Parameter isWanted: whether the packet's own picture is wanted; otherwise it is skipped if that is safe.
   /// - Throws: `VideoError` for damaged data, and whatever `use` throws.
   func decode(
     _ packet: UnsafeMutablePointer<AVPacket>?, isWanted: Bool, _ use: (DecodedFrame) throws -> Void
@@ -66,11 +66,11 @@ final class Decoder {
     }
   }
 
-  /// Forgets everything, so that decoding can start at another entry, also after the end.
+  /// Resets the decoder, so that decoding can start at another entry point, also after the end.
   func reset() { unsafe avcodec_flush_buffers(context) }
 }
 
-/// A picture as the decoder left it; valid only within the call that it is passed to.
+/// A decoded picture. It is valid only during the call that it is passed to.
 @safe
 struct DecodedFrame {
   let pointer: UnsafeMutablePointer<AVFrame>
@@ -82,7 +82,7 @@ struct DecodedFrame {
   var height: Int { unsafe Int(pointer.pointee.height) }
   var time: Int64 { unsafe pointer.pointee.pts }
 
-  /// Whether the decoder made up a part of it: FFmpeg "succeeds" on damaged data and only leaves this mark.
+  /// Whether the decoder concealed an error in it: FFmpeg "succeeds" on damaged data, and only sets this flag.
   var isDamaged: Bool {
     unsafe pointer.pointee.decode_error_flags != 0 || pointer.pointee.flags & AV_FRAME_FLAG_CORRUPT != 0
   }

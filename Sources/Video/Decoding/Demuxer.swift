@@ -1,28 +1,28 @@
-// Opens a video file and reads the packets of its video stream; decodes nothing itself.
+// Opens a video file and reads the packets of its video stream. It decodes nothing.
 import CFFmpeg
 import Foundation
 
-/// The owner of one `AVFormatContext`. Belongs to one thread.
+/// Owns one `AVFormatContext`. It belongs to one thread.
 @safe
 final class Demuxer {
-  /// Pixels: no side of a picture may be longer.
+  /// The most pixels on a side of a picture.
   static let longestSide: Int32 = 16384
 
   let gateway: FFmpegGateway
   private var context: UnsafeMutablePointer<AVFormatContext>?
   let stream: UnsafeMutablePointer<AVStream>
   private let streamIndex: Int32
-  /// Moves with each packet that is read.
+  /// Grows with each packet that is read.
   let progress: DecodeProgress?
 
-  /// Opens a local file; nothing in it can make FFmpeg open another file or a network address.
-  /// - Throws: `VideoError` for what is not a regular file, empty, not a video, or too large a picture.
+  /// Opens a local file. Nothing in it can make FFmpeg open another file or a network address.
+  /// - Throws: `VideoError` if it is not a regular file, empty, not a video, or has too large a picture.
   init(path: String, progress: DecodeProgress? = nil) throws(VideoError) {
     _ = FFmpegGateway.silenced
     gateway = FFmpegGateway(path: path)
     self.progress = progress
     _ = try FileFacts.size(path)
-    // A protocol prefix: without it "a:b.mp4" would be an address.
+    // Without the protocol prefix, "a:b.mp4" would be an address.
     var options: OpaquePointer?
     _ = unsafe av_dict_set(&options, "protocol_whitelist", "file", 0)
     var opened: UnsafeMutablePointer<AVFormatContext>?
@@ -34,7 +34,7 @@ final class Demuxer {
     }
     var video: Int32 = -1
     do throws(VideoError) {
-      // Play lists and image sequences name other files.
+      // Playlists and image sequences name other files.
       let kind = unsafe String(cString: format.pointee.iformat.pointee.name)
       if ["hls", "dash", "concat", "imf", "image2", "webm_dash_manifest"].contains(kind) {
         throw gateway.error("open", "it is a list of other files (\(kind)), not a video file")
@@ -76,7 +76,7 @@ final class Demuxer {
     }
   }
 
-  /// Seconds, or 0 where the file does not say.
+  /// Seconds; 0 if the file does not say.
   var duration: Double {
     let ticks = unsafe context?.pointee.duration ?? 0
     return ticks > 0 ? Double(ticks) / Double(AV_TIME_BASE) : 0

@@ -3,8 +3,8 @@ import Foundation
 import Shared
 
 enum FileFacts {
-  /// Bytes of a regular file.
-  /// - Throws: `VideoError` where it is missing, not a regular file, or empty.
+  /// The bytes of a regular file.
+  /// - Throws: `VideoError` if it is missing, not a regular file, or empty.
   static func size(_ path: String) throws(VideoError) -> UInt64 {
     let attributes: [FileAttributeKey: Any]
     do {
@@ -41,7 +41,7 @@ enum FileFacts {
     }
   }
 
-  /// Whether the file is an MP4 or MOV none of whose outermost boxes is `moov`: typically an incomplete download.
+  /// Whether the file is an MP4 or MOV without a top-level `moov` box, typically an incomplete download.
   static func lacksMovieBox(_ path: String) -> Bool {
     guard let file = try? FileHandle(forReadingFrom: URL(fileURLWithPath: path)) else { return false }
     defer { try? file.close() }

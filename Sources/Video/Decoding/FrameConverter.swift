@@ -1,15 +1,15 @@
-// From a decoded picture to normalised floats: crop, colour, scale, turn, mirror, normalise.
+// From a decoded picture to normalised floats: crop, convert colours, scale, rotate, mirror, normalise.
 import CFFmpeg
 import CKernels
 import Foundation
 import Shared
 
-/// Owner of the scaler's state and of one small picture. Belongs to one thread.
+/// Owns the scaler's state and one small picture. It belongs to one thread.
 ///
-/// Every result is the same on every CPU: FFmpeg's scaler runs in its bit-exact modes, and the rest is table look-up.
+/// The results are the same on every CPU: FFmpeg's scaler runs in its bit-exact modes, and the rest is table look-up.
 @safe
 final class FrameConverter {
-  /// Pixels of a side of the result.
+  /// Pixels on a side of the result.
   let size: Int
   private let gateway: FFmpegGateway
   private var cropper: OpaquePointer?
@@ -17,7 +17,7 @@ final class FrameConverter {
   private let square: AlignedStorage<UInt8>
   private var full = AlignedStorage<UInt8>(count: 0)
 
-  /// Bilinear, as the reference implementation resizes; wider than two taps when shrinking.
+  /// Bilinear, like the reference implementation; more than two taps when shrinking.
   private static let flags =
     SWS_BILINEAR | SWS_BITEXACT | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP
 
@@ -40,7 +40,7 @@ final class FrameConverter {
 
   /// Writes one picture of a clip.
   /// - Parameters:
-  ///   - plan: what to cut out of the displayed picture, and whether to mirror it.
+  ///   - plan: the crop of the displayed picture, and whether to mirror it.
   ///   - dst: [size, size, 3].
   func write(
     _ frame: DecodedFrame, _ plan: CropPlan, _ orientation: Orientation, to dst: UnsafeMutableBufferPointer<Float>
@@ -53,7 +53,7 @@ final class FrameConverter {
 
     let row = FrameConverter.rowBytes(size)
     let turn = plan.flip ? orientation.flipped : orientation
-    // In the stored picture, how far is it to the next displayed column and row?
+    // The distances in the stored picture to the next displayed column and row.
     let across = (turned ? row : 3) * (turn.mirrorsX ? -1 : 1)
     let down = (turned ? 3 : row) * (turn.mirrorsY ? -1 : 1)
     let origin = (across < 0 ? -across * (size - 1) : 0) + (down < 0 ? -down * (size - 1) : 0)
@@ -63,7 +63,7 @@ final class FrameConverter {
     }
   }
 
-  /// Fills `square` with the scaled colours of a stored rectangle.
+  /// Fills `square` with the scaled RGB values of a stored rectangle.
   private func scale(_ frame: DecodedFrame, _ rect: PixelRect) throws(VideoError) {
     let picture = unsafe frame.pointer
     let format = unsafe AVPixelFormat(picture.pointee.format)
@@ -76,7 +76,7 @@ final class FrameConverter {
     let indivisible = AV_PIX_FMT_FLAG_BITSTREAM | AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_BAYER
     if rect == PixelRect(x: 0, y: 0, width: frame.width, height: frame.height) || flags & indivisible == 0 && !isPacked
     {
-      // Chroma samples cannot be cut in halves: start at a whole one.
+      // A crop cannot begin inside a chroma sample.
       let (x, y) = ((rect.x >> shiftX) << shiftX, (rect.y >> shiftY) << shiftY)
       let colours = unsafe Colours(picture)
       var planes: [UnsafePointer<UInt8>?] = unsafe []
@@ -100,7 +100,7 @@ final class FrameConverter {
         &cropper, planes, rows, format, colours, width: rect.width, height: rect.height, to: square, size, size)
       return
     }
-    // Such formats cannot be cut at any pixel: first the whole picture to RGB.
+    // These formats cannot be cropped at any pixel, so convert the whole picture to RGB first.
     let row = FrameConverter.rowBytes(frame.width)
     if full.count != row * frame.height { full = AlignedStorage(count: row * frame.height) }
     let data = unsafe picture.pointee.data
@@ -127,7 +127,7 @@ final class FrameConverter {
       throw gateway.error("scale", "the scaler refuses \(width)x\(height) pixels of this format")
     }
     let matrix = unsafe sws_getCoefficients(colours.matrix)
-    // Fails only where neither side has a matrix to set.
+    // Fails only if neither side has a matrix to set.
     _ = unsafe sws_setColorspaceDetails(
       scaler, matrix, colours.isFullRange ? 1 : 0, sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16)
     var target: [UnsafeMutablePointer<UInt8>?] = unsafe [dst.base, nil, nil, nil]
@@ -137,11 +137,11 @@ final class FrameConverter {
   }
 }
 
-/// How a picture's numbers mean colours.
+/// The colour space of a picture.
 private struct Colours {
-  /// One of libswscale's `SWS_CS_*`, whose numbers are those of `AVColorSpace`; BT.601 where the file does not say.
+  /// One of libswscale's `SWS_CS_*`, numbered like `AVColorSpace`; BT.601 if the file does not say.
   var matrix = SWS_CS_DEFAULT
-  /// Whether black is 0 and white is the largest value.
+  /// Full range: black is 0, and white is the largest value.
   var isFullRange = false
 
   init() {}

@@ -1,26 +1,26 @@
-// Which packets must be decoded for which frames: a pure function of what demuxing shows.
+// Which packets must be decoded for which frames: a pure function of the demuxed packets.
 
-/// What demuxing tells about one packet, in the order of decoding.
+/// The facts about one packet, in decoding order.
 struct PacketFacts: Equatable {
   var pts: Int64?
   var dts: Int64?
-  /// Decoding can start here and give the same pictures as from the beginning, leading pictures apart.
+  /// An entry point: decoding from here gives the same pictures as from the beginning, except for leading pictures.
   var isEntry: Bool
-  /// Decoded for others' sake only: an edit list cuts it away, or the codec marks it as hidden.
+  /// Decoded only as a reference: an edit list removes it, or the codec marks it as hidden.
   var isHidden = false
 }
 
-/// A stretch of packets that is decoded in one go.
+/// A run of packets that is decoded without a reset.
 struct DecodeRun: Equatable {
   var packets: ClosedRange<Int>
 }
 
-/// The frames of a video in the order of presentation.
+/// The frames of a video in presentation order.
 struct PacketIndex {
   let packets: [PacketFacts]
   /// The packet of each frame.
   let order: [Int]
-  /// Why the timestamps cannot be trusted; nil where they can.
+  /// Why the timestamps cannot be trusted; nil if they can.
   let doubt: String?
 
   init(_ packets: [PacketFacts]) {
@@ -46,15 +46,15 @@ struct PacketIndex {
     return nil
   }
 
-  /// The packet at which decoding must start to give `packet`'s picture: the nearest entry that is not shown after it
-  /// (pictures that are decoded after an entry but shown before it may refer to what precedes the entry).
+  /// The packet at which decoding must start to give `packet`'s picture: the nearest entry point that is not shown after
+  /// it. (Pictures that are decoded after an entry point but shown before it may refer to earlier pictures.)
   func entry(for packet: Int) -> Int {
     var entry = packet
     while entry > 0, !packets[entry].isEntry || packets[entry].time > packets[packet].time { entry -= 1 }
     return entry
   }
 
-  /// The fewest stretches that give these frames, in the order of decoding.
+  /// The fewest spans that give these frames, in decoding order.
   func runs(for frames: [Int]) -> [DecodeRun] {
     let stretches = frames.map { entry(for: order[$0])...order[$0] }
       .sorted { ($0.lowerBound, $0.upperBound) < ($1.lowerBound, $1.upperBound) }
@@ -71,6 +71,6 @@ struct PacketIndex {
 }
 
 extension PacketFacts {
-  /// The time of presentation; only asked where it is known.
+  /// The presentation time. Call it only if it is known.
   fileprivate var time: Int64 { pts ?? .min }
 }

@@ -1,14 +1,14 @@
-// What kind of picture a packet holds, read from its first bytes: an entry point, or a hidden picture.
+// Classifies packets by their first bytes: entry points and hidden pictures.
 import CFFmpeg
 
-/// Tells packets apart for one video stream.
+/// Classifies the packets of one video stream.
 ///
-/// The container's key flag is not enough for H.264 and HEVC: files exist that flag every packet, or flag recovery
-/// points, whose following pictures may look different when decoding starts there. Only what the codec itself calls
-/// an instantaneous refresh is an entry.
+/// The container's key flag is not enough for H.264 and HEVC: some files flag every packet, or flag recovery points, after
+/// which pictures may look different if decoding starts there. Only the codec's own instantaneous refresh is an entry
+/// point.
 struct PacketKinds {
   private let codec: AVCodecID
-  /// Bytes of a NAL unit's length, where units are length-prefixed.
+  /// Bytes of a NAL unit's length, if units are length-prefixed.
   private let lengthBytes: Int?
 
   init(_ stream: UnsafeMutablePointer<AVStream>) {

@@ -1,24 +1,24 @@
-// A video's packets, read once in the order of decoding and kept in memory; a big file's are read again instead.
+// A video's packets, read once in decoding order and kept in memory. Those of a big file are read again instead.
 import CFFmpeg
 
-/// The packets of one file's video stream. Belongs to one thread.
+/// The packets of one file's video stream. It belongs to one thread.
 @safe
 final class PacketStore {
-  /// Bytes of packets that are kept; beyond it they are dropped, and read again by a second demuxer.
+  /// The most bytes of packets to keep. Beyond it all are dropped, and a second demuxer reads them again.
   static let keptBytes = 256 << 20
-  /// No clip has more packets; a file that claims to never end does not get further.
+  /// The most packets of a file. It stops files that never end.
   static let mostPackets = 4_000_000
 
   let index: PacketIndex
   private let gateway: FFmpegGateway
   private let progress: DecodeProgress?
-  /// Empty where the file is too big to keep.
+  /// Empty if the file is too big to keep.
   private var kept: [UnsafeMutablePointer<AVPacket>]
   private var rereader: (demuxer: Demuxer, next: Int)?
   private let scratch: UnsafeMutablePointer<AVPacket>
 
   /// Reads all packets of `demuxer`.
-  /// - Throws: `VideoError` where one is damaged or cut off, or there is none.
+  /// - Throws: `VideoError` if a packet is damaged or truncated, or there is none.
   init(_ demuxer: Demuxer, keeping limit: Int = PacketStore.keptBytes) throws(VideoError) {
     gateway = demuxer.gateway
     progress = demuxer.progress
@@ -35,7 +35,7 @@ final class PacketStore {
         guard facts.count < PacketStore.mostPackets else {
           throw gateway.error("read its packets", "more than \(PacketStore.mostPackets) packets")
         }
-        // An empty packet would tell the decoder that the stream ends.
+        // The decoder takes an empty packet for the end of the stream.
         if unsafe scratch.pointee.size == 0 { continue }
         facts.append(unsafe kinds.facts(of: scratch))
         bytes += unsafe Int(scratch.pointee.size)
@@ -65,11 +65,11 @@ final class PacketStore {
     }
   }
 
-  /// The packet at a position; valid until the next call.
-  /// - Throws: `VideoError` where a big file, read again, ends early.
+  /// The packet at a position, valid until the next call.
+  /// - Throws: `VideoError` if a big file, read again, ends early.
   func packet(_ position: Int) throws(VideoError) -> UnsafeMutablePointer<AVPacket> {
     if unsafe !kept.isEmpty { return unsafe kept[position] }
-    // Reading on from the beginning, not seeking: seeking misses in too many kinds of file.
+    // Read on from the beginning: seeking is inexact in too many kinds of file.
     var reader: (demuxer: Demuxer, next: Int)
     if let open = rereader, open.next <= position {
       reader = open

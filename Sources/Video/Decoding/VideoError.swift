@@ -1,16 +1,16 @@
-// The module's one error, and the gateway that every return code of FFmpeg passes.
+// The module's error, and the gateway that checks every return code of FFmpeg.
 import CFFmpeg
 import Foundation
 import Shared
 
-/// A clip that cannot be read, with the reason in words.
+/// A clip that cannot be read.
 public struct VideoError: Failure, Equatable {
   public let path: String
-  /// What was being done: "open", "decode"…
+  /// The operation that failed: "open", "decode"…
   public let operation: String
-  /// Why it failed: FFmpeg's message, or our own finding.
+  /// The reason: FFmpeg's message or our own.
   public let cause: String
-  /// The clip's position in the index, where it is known.
+  /// The clip's position in the index, if known.
   public var clip: Int?
   public let status: ExitStatus
 
@@ -28,11 +28,11 @@ public struct VideoError: Failure, Equatable {
   }
 }
 
-/// Passes FFmpeg's return codes on and turns failures into `VideoError`.
+/// Checks FFmpeg's return codes, and turns failures into `VideoError`.
 struct FFmpegGateway {
   let path: String
 
-  /// FFmpeg prints to standard error by default; what matters of it is in our errors.
+  /// Keeps FFmpeg from printing to standard error. Our errors contain its messages.
   static let silenced: Void = av_log_set_level(AV_LOG_QUIET)
 
   /// - Returns: `code`, unless it is negative.
@@ -44,7 +44,7 @@ struct FFmpegGateway {
   }
 
   /// The result of an FFmpeg allocation.
-  /// - Throws: `VideoError` where there is no memory.
+  /// - Throws: `VideoError` if there is no memory.
   func allocated<T>(_ operation: String, _ pointer: UnsafeMutablePointer<T>?) throws(VideoError)
     -> UnsafeMutablePointer<T>
   {

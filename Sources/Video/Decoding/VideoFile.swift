@@ -1,23 +1,23 @@
-// One video file: which frames it has, and exactly the frames that are asked for.
+// One video file: counts its frames, and decodes exactly those that are asked for.
 import CFFmpeg
 import Shared
 
-/// An open video file. Belongs to one thread.
+/// An open video file. It belongs to one thread.
 ///
-/// Frames are counted as they are shown: what an edit list cuts away does not count, and a variable frame rate does
-/// not matter. (FFmpeg's command line, extracting pictures, repeats and drops frames to keep a constant rate: its
-/// numbers are others.) The shape of a pixel is taken as square.
+/// Frames are counted as they are shown: those that an edit list removes do not count, and a variable frame rate does
+/// not matter. (FFmpeg's command line repeats and drops frames to keep a constant rate, so its numbers differ.) Pixels
+/// are taken as square.
 @safe
 public final class VideoFile {
   public let path: String
-  /// Seconds, as the file claims; 0 where it does not.
+  /// Seconds, as the file claims; 0 if it does not say.
   public let duration: Double
-  /// Clockwise turn for display, in degrees: 0, 90, 180 or 270.
+  /// The clockwise rotation for display, in degrees: 0, 90, 180 or 270.
   public var rotation: Int { orientation.degrees }
   /// Pixels as displayed, after rotation.
   public let width: Int
   public let height: Int
-  /// Why frames are found by decoding everything and counting; nil where timestamps find them.
+  /// Why frames must be found by decoding and counting all of them; nil if timestamps find them.
   public private(set) var doubt: String?
   /// Whether timestamps find the frames.
   public var isExact: Bool { doubt == nil }
@@ -29,11 +29,11 @@ public final class VideoFile {
   private let packets: PacketStore
   private var decodedCount: Int?
 
-  /// Opens the file and reads its packets; decodes none, but what FFmpeg needs to know the format.
+  /// Opens the file and reads its packets, without decoding more than FFmpeg needs to know the format.
   /// - Parameters:
-  ///   - decodedCount: what decoding everything gave before, if it was needed.
-  ///   - progress: moves with each packet, here and in every later call.
-  /// - Throws: `VideoError` with the reason why it is no usable video.
+  ///   - decodedCount: the frame count from an earlier full decode, if there was one.
+  ///   - progress: grows with each packet, here and in every later call.
+  /// - Throws: `VideoError` if it is not a usable video.
   public init(path: String, decodedCount: Int? = nil, progress: DecodeProgress? = nil) throws(VideoError) {
     self.path = path
     self.decodedCount = decodedCount
@@ -56,8 +56,8 @@ public final class VideoFile {
     doubt = packets.index.doubt
   }
 
-  /// The number of frames. Decodes everything, once, where timestamps cannot be trusted.
-  /// - Throws: `VideoError` where that fails or gives no frame.
+  /// The number of frames. Decodes everything, once, if timestamps cannot be trusted.
+  /// - Throws: `VideoError` if decoding fails or gives no frame.
   public func frameCount() throws -> Int {
     if isExact { return packets.index.order.count }
     if let decodedCount { return decodedCount }
@@ -74,16 +74,16 @@ public final class VideoFile {
   /// How a call of `decode` ended.
   enum Outcome {
     case complete
-    /// The timestamps turned out to be wrong: `frameCount()` may have changed, so choose the frames again and repeat
-    /// the call. Cannot happen twice.
+    /// The timestamps were wrong. `frameCount()` may have changed, so choose the frames again and repeat the call. This
+    /// cannot happen twice.
     case recount
   }
 
-  /// Decodes the given frames and passes each on once.
+  /// Decodes the given frames, and passes each to `use` once.
   /// - Parameters:
   ///   - frames: positions in 0..<frameCount(), any order.
-  ///   - use: called in the order of decoding; what it was given before `.recount` is void.
-  /// - Throws: `VideoError` where a wanted frame is damaged.
+  ///   - use: called in the order in which frames are decoded. Discard the frames that it got before `.recount`.
+  /// - Throws: `VideoError` if a wanted frame is damaged.
   func decode(_ frames: [Int], _ use: (Int, DecodedFrame) throws -> Void) throws -> Outcome {
     let wanted = Set(frames)
     guard let last = wanted.max() else { return .complete }
@@ -108,8 +108,8 @@ public final class VideoFile {
   }
 
   /// Decodes every frame.
-  /// - Returns: how many there are.
-  /// - Throws: `VideoError` where one is damaged, or there is none.
+  /// - Returns: the number of frames.
+  /// - Throws: `VideoError` if a frame is damaged, or there is none.
   func decodeEveryFrame(_ use: (Int, DecodedFrame) throws -> Void = { _, _ in }) throws -> Int {
     var count = 0
     try decodeAll { position, frame in
@@ -123,7 +123,7 @@ public final class VideoFile {
   }
 
   /// Decodes only what the wanted frames need.
-  /// - Returns: false where a frame is missing or damaged.
+  /// - Returns: false if a frame is missing or damaged.
   private func decodeByTime(_ wanted: [Int], _ use: (Int, DecodedFrame) throws -> Void) throws -> Bool {
     let index = packets.index
     var missing: [Int64: Int] = [:]

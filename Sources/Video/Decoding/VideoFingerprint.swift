@@ -1,4 +1,4 @@
-// What decides the bits of decoded and scaled frames.
+// The fingerprint of what decides the bits of decoded and scaled frames.
 import CFFmpeg
 
 public enum VideoFingerprint {

@@ -1,13 +1,13 @@
-// From a clip's request to its numbers: check the file, choose frames and crop, decode, normalise.
+// Loads a clip: checks the file, chooses frames and crop, decodes, normalises.
 import Shared
 import Synchronization
 
-/// Loads clips; any number of threads may use one at the same time.
+/// Loads clips. Any number of threads may share one loader.
 public final class ClipLoader: Sendable {
   private struct Known {
-    /// Files whose size and hash were checked.
+    /// The files whose size and hash were checked.
     var checked: Set<String> = []
-    /// Frame counts that only decoding everything gives.
+    /// The frame counts that needed a full decode.
     var counts: [String: Int] = [:]
   }
   private let known = Mutex(Known())
@@ -16,9 +16,9 @@ public final class ClipLoader: Sendable {
 
   public init() {}
 
-  /// Loads one clip: its result depends on the file, `form`, `epoch` and `request.clip` only.
+  /// Loads one clip. The result depends only on the file, `form`, `epoch` and `request.clip`.
   /// - Parameter dst: [T, S, S, 3] float32, normalised with mean 0.485 0.456 0.406 and deviation 0.229 0.224 0.225.
-  /// - Throws: `VideoError` naming file and clip, where it cannot be decoded, or changed since it was indexed.
+  /// - Throws: `VideoError` naming file and clip if it cannot be decoded, or has changed since it was indexed.
   public func load(
     _ request: ClipRequest, _ form: ClipForm, epoch: Int, into dst: UnsafeMutableBufferPointer<Float>
   ) throws {
@@ -27,7 +27,7 @@ public final class ClipLoader: Sendable {
       try checkUnchanged(request)
       let video = try VideoFile(
         path: request.path, decodedCount: known.withLock { $0.counts[request.path] }, progress: progress)
-      // At most twice: once more where the timestamps turn out to be wrong.
+      // Runs at most twice: again if the timestamps turn out to be wrong.
       while unsafe try !fill(dst, request, form, epoch, video) {}
       progress.moved()
     } catch var error as VideoError {
@@ -48,7 +48,7 @@ public final class ClipLoader: Sendable {
     let picture = form.size * form.size * 3
     let outcome = try video.decode(frames) { position, frame in
       let turned = video.orientation.isTransposed
-      // Per frame: the size may change within a video; the draw is the same.
+      // For each frame, since the size may change within a video. The draw is the same.
       let plan = Augmentation.plan(
         form, width: turned ? frame.height : frame.width, height: turned ? frame.width : frame.height, epoch: epoch,
         clip: request.clip)

@@ -1,8 +1,8 @@
-// Distinguishes slow decoding from decoding that hangs.
+// Distinguishes slow decoding from a hang.
 import Synchronization
 
-/// A count that grows with everything done on the way to a clip: each MiB that is hashed, each packet that is read or
-/// decoded, each clip that is complete. Only its growth has a meaning: nothing hangs.
+/// A count that grows with all work on a clip: each MiB that is hashed, each packet that is read or decoded, each clip
+/// that is complete. Only its growth means something: decoding does not hang.
 public final class DecodeProgress: Sendable {
   private let steps = Atomic<UInt64>(0)
 

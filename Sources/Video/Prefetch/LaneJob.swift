@@ -1,4 +1,4 @@
-// A lane's clips on the way from files to numbers: what is asked for, and what comes out.
+// The request for a lane's clips, and the decoded lane.
 import Shared
 
 /// A lane of one step.
@@ -12,7 +12,7 @@ public struct LaneKey: Hashable, Sendable {
   }
 }
 
-/// The clips of a lane, and what is to be made of them.
+/// The clips of a lane, and how to sample them.
 public struct LaneJob: Sendable {
   public var clips: [ClipRequest]
   public var form: ClipForm
@@ -24,14 +24,14 @@ public struct LaneJob: Sendable {
     self.epoch = epoch
   }
 
-  /// Numbers of the lane: clips·T·S·S·3.
+  /// How many numbers the lane has: clips·T·S·S·3.
   var elements: Int { clips.count * form.clipElements }
 }
 
 /// A lane that is ready to be computed.
 public struct LaneBatch: Sendable {
   public let key: LaneKey
-  /// [clips·T, S, S, 3] float32 at the beginning of it; it may be longer.
+  /// Begins with [clips·T, S, S, 3] float32; it may be longer.
   public let storage: FloatStorage
   public let labels: [Int]
   /// Positions in the index.

@@ -1,12 +1,12 @@
-// Decides which clip to decode next, and into which memory. Threads and waiting are the prefetcher's.
+// Decides which clip to decode next, and into which memory. `Prefetcher` has the threads, and waits.
 import Shared
 
-/// The lanes that were asked for and not yet taken, in that order.
+/// The lanes that were requested and not yet taken, in that order.
 struct LaneQueue {
   /// One clip to decode.
   struct Piece {
     let key: LaneKey
-    /// Tells this request of the lane from an earlier one that was cancelled.
+    /// Distinguishes this request from an earlier one for the same lane that was cancelled.
     let ticket: Int
     /// Position in the job.
     let position: Int
@@ -18,7 +18,7 @@ struct LaneQueue {
     let ticket: Int
     let job: LaneJob
     var storage: FloatStorage?
-    /// Clips handed out; clips decoded.
+    /// How many clips threads have taken, and how many are decoded.
     var started = 0
     var finished = 0
     var failure: (any Error)?
@@ -26,7 +26,7 @@ struct LaneQueue {
     var isReady: Bool { failure != nil || finished == job.clips.count }
   }
 
-  /// Lanes that may hold memory before they are taken, awaited ones apart.
+  /// How many lanes may hold memory before they are taken, not counting those that a thread waits for.
   let capacity: Int
   private var order: [LaneKey] = []
   private var lanes: [LaneKey: Lane] = [:]
@@ -35,7 +35,7 @@ struct LaneQueue {
 
   init(capacity: Int) { self.capacity = capacity }
 
-  /// Adds a lane; one that is there already stays as it is.
+  /// Adds a lane, unless it is already here.
   mutating func add(_ key: LaneKey, _ job: LaneJob) {
     guard lanes[key] == nil else { return }
     tickets += 1
@@ -43,7 +43,7 @@ struct LaneQueue {
     lanes[key] = Lane(ticket: tickets, job: job)
   }
 
-  /// Returns the next clip to decode: of the earliest lane that has one and may hold memory.
+  /// The next clip to decode: of the earliest lane that has one and may hold memory.
   mutating func next() -> Piece? {
     var holding = lanes.values.count { $0.storage != nil }
     for key in order {
@@ -52,7 +52,7 @@ struct LaneQueue {
       if let held = lane.storage {
         storage = held
       } else {
-        // A lane that a thread waits for must not wait for memory that lanes not yet taken hold.
+        // A lane that a thread waits for must not wait for memory held by lanes that nobody takes yet.
         guard holding < capacity || lane.isAwaited else { continue }
         storage = memory(lane.job.elements)
         holding += 1
@@ -66,8 +66,8 @@ struct LaneQueue {
     return nil
   }
 
-  /// Notes that a clip was decoded, or why not.
-  /// - Returns: whether the lane became ready by that.
+  /// Records that a clip was decoded, or why it could not be.
+  /// - Returns: whether the lane is now ready.
   mutating func finish(_ piece: Piece, failure: (any Error)?) -> Bool {
     guard var lane = lanes[piece.key], lane.ticket == piece.ticket, !lane.isReady else { return false }
     lane.finished += 1
@@ -76,19 +76,19 @@ struct LaneQueue {
     return lane.isReady
   }
 
-  /// Whether the lane is ready; nil where it was not asked for, or cancelled.
+  /// Whether the lane is ready; nil if it was not requested, or was cancelled.
   func isReady(_ key: LaneKey) -> Bool? { lanes[key]?.isReady }
 
-  /// Someone waits for this lane.
+  /// Records that a thread waits for this lane.
   mutating func await(_ key: LaneKey) { lanes[key]?.isAwaited = true }
 
-  /// Removes a lane that is ready.
-  /// - Throws: why one of its clips could not be decoded.
+  /// Removes a ready lane.
+  /// - Throws: the reason why one of its clips could not be decoded.
   mutating func remove(_ key: LaneKey) throws -> LaneBatch? {
     guard let lane = lanes[key], lane.isReady else { return nil }
     lanes[key] = nil
     order.removeAll { $0 == key }
-    // After a failure other clips may still be written: their memory is not used again.
+    // After a failure threads may still write other clips, so the memory is not reused.
     if let failure = lane.failure { throw failure }
     return LaneBatch(
       key: key, storage: lane.storage ?? FloatStorage(count: 0), labels: lane.job.clips.map(\.label),
@@ -104,7 +104,7 @@ struct LaneQueue {
     order.removeAll { !keys.contains($0) }
   }
 
-  /// Takes back memory for reuse.
+  /// Takes memory back for reuse.
   mutating func recycle(_ storage: FloatStorage) {
     if storage.count > 0 && pool.count <= capacity { pool.append(storage) }
   }

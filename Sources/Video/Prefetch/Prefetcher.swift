@@ -1,11 +1,11 @@
-// Decodes the clips of coming lanes on threads of its own while present ones are computed.
+// Decodes the clips of coming lanes on its own threads while the present lanes are computed.
 import Foundation
 import Shared
 
-/// Threads that decode lanes in the order in which they are asked for, clip by clip.
+/// Decodes lanes in the order of the requests, clip by clip, on several threads.
 ///
-/// Sendable because `queue` and `isStopping` are only touched with `condition` locked, and a lane's memory is written
-/// by the threads that hold its pieces, at disjoint places, before the lane is ready, and by nobody here after.
+/// Sendable because `queue` and `isStopping` are only accessed with `condition` locked. Before a lane is ready, threads
+/// write to disjoint parts of its memory; afterwards nobody here does.
 @safe
 public final class Prefetcher: @unchecked Sendable {
   private let condition = NSCondition()
@@ -16,9 +16,9 @@ public final class Prefetcher: @unchecked Sendable {
 
   /// - Parameters:
   ///   - threads: decoding threads, at least 1.
-  ///   - capacity: lanes that may hold memory before they are taken, at least 1.
-  ///   - loader: shared with whoever else loads clips, so that files are checked once.
-  ///   - onReady: called on a decoding thread when a lane is ready, or failed.
+  ///   - capacity: how many lanes may hold memory before they are taken, at least 1.
+  ///   - loader: share it with everybody who loads clips, so that each file is checked once.
+  ///   - onReady: called on a decoding thread when a lane is ready or has failed.
   public init(
     threads: Int, capacity: Int, loader: ClipLoader = ClipLoader(),
     onReady: @escaping @Sendable (LaneKey) -> Void = { _ in }
@@ -32,10 +32,10 @@ public final class Prefetcher: @unchecked Sendable {
     }
   }
 
-  /// Grows while clips are being loaded, within a lane and within a clip too: as long as it does, nothing hangs.
+  /// Grows while clips are being loaded, also within a lane and within a clip. While it grows, nothing hangs.
   public var progress: UInt64 { loader.progress.count }
 
-  /// Asks for a lane. One that was asked for already is not decoded twice.
+  /// Requests a lane. A lane that was requested already is not decoded twice.
   public func request(_ key: LaneKey, _ job: LaneJob) {
     withQueue { $0.add(key, job) }
   }
@@ -45,10 +45,10 @@ public final class Prefetcher: @unchecked Sendable {
     condition.withLock { queue.isReady(key) ?? true }
   }
 
-  /// Waits for a lane and hands it over. Give its memory back with `recycle` when it is computed.
-  /// - Returns: nil where the lane was never asked for, or cancelled, or the prefetcher stopped.
-  /// - Throws: `VideoError` naming clip and reason, after a second try.
-  /// - Parameter isWanted: asked again after each `release`.
+  /// Waits for a lane and returns it. Return its memory with `recycle` when the lane is computed.
+  /// - Parameter isWanted: called again after each `release`.
+  /// - Returns: nil if the lane was never requested, or was cancelled, or the prefetcher has stopped.
+  /// - Throws: `VideoError` naming clip and reason, after a second attempt.
   public func take(_ key: LaneKey, while isWanted: () -> Bool = { true }) throws -> LaneBatch? {
     condition.lock()
     defer { condition.unlock() }
@@ -60,20 +60,20 @@ public final class Prefetcher: @unchecked Sendable {
     return try queue.remove(key)
   }
 
-  /// Makes all who wait look again whether they still want what they wait for.
+  /// Makes all waiting threads call their `isWanted` again.
   public func release() { condition.withLock { condition.broadcast() } }
 
-  /// Cancels every lane but these; whoever waits for a cancelled one gets nil.
+  /// Cancels all other lanes. A thread that waits for a cancelled lane gets nil.
   public func keep(only keys: Set<LaneKey>) {
     withQueue { $0.keep(only: keys) }
   }
 
-  /// Gives a batch's memory back, so that no step allocates.
+  /// Returns a batch's memory for reuse, so that no step allocates.
   public func recycle(_ batch: LaneBatch) {
     withQueue { $0.recycle(batch.storage) }
   }
 
-  /// Ends the threads, each after the clip that it is decoding. Without it they live as long as the process.
+  /// Ends the threads, each after its present clip. Otherwise they live as long as the process.
   public func stop() {
     condition.withLock {
       isStopping = true
@@ -107,7 +107,7 @@ public final class Prefetcher: @unchecked Sendable {
     condition.unlock()
   }
 
-  /// - Returns: why the clip cannot be decoded, after a second try.
+  /// - Returns: why the clip cannot be decoded, after a second attempt; nil if it was.
   private func decode(_ piece: LaneQueue.Piece) -> (any Error)? {
     let elements = piece.job.form.clipElements
     let start = piece.position * elements

@@ -1,7 +1,7 @@
-// Which part of the picture is shown: a pure function of its size and of (seed, epoch, clip).
+// Which part of the picture a clip shows: a pure function of its size and of (seed, epoch, clip).
 import Shared
 
-/// What is cut out of the displayed picture (and scaled to S×S), the same for all frames of a clip.
+/// The crop of the displayed picture, which is scaled to S×S; the same for all frames of a clip.
 public struct CropPlan: Hashable, Sendable {
   /// Pixels of the picture as displayed.
   public var rect: PixelRect
@@ -14,14 +14,15 @@ public struct CropPlan: Hashable, Sendable {
   }
 }
 
-/// Training: multi-scale crop and flip. Evaluation: the shorter side scaled to S/0.875, then the centre, or several crops.
+/// Training: multi-scale crop and flip. Evaluation: the shorter side is scaled to S/0.875, then the centre or several
+/// crops are taken.
 ///
 /// **Source:** Wang et al., "Temporal Segment Networks", ECCV 2016, section 3.2 (corner cropping, scale jittering).
 public enum Augmentation {
-  /// The part of the shorter side that evaluation shows: S of S/0.875.
+  /// The fraction of the shorter side that evaluation shows: S of S/0.875.
   static let shown = 0.875
 
-  /// The fixed positions, in quarters of the free space: corners and centre, middles of the edges, between.
+  /// The fixed crop positions, in quarters of the free space: corners, centre, middles of the edges, and between.
   static let positions: [(x: Int, y: Int)] = [
     (0, 0), (4, 0), (0, 4), (4, 4), (2, 2), (0, 2), (4, 2), (2, 4), (2, 0), (1, 1), (3, 1), (1, 3), (3, 3),
   ]

@@ -1,13 +1,13 @@
-// What is made of a clip, as plain values: which frames, how large, how varied.
+// How to sample a clip, as plain values: which frames, which size, which augmentation.
 import Shared
 
 /// One clip to load.
 public struct ClipRequest: Hashable, Sendable {
   public var path: String
-  /// The clip's position in the index; part of the key of its random draws.
+  /// The clip's position in the index. It is part of the key of the clip's random draws.
   public var clip: Int
   public var label: Int
-  /// What the index holds about the file. Zero bytes: nothing is known and nothing is checked.
+  /// The file's size and hash in the index. With zero bytes nothing is checked.
   public var expectedBytes: UInt64
   public var expectedHash: Digest128
 
@@ -20,7 +20,7 @@ public struct ClipRequest: Hashable, Sendable {
   }
 }
 
-/// Which of several evenly spread views of a video an evaluation takes.
+/// One of several evenly spaced views of a video, for evaluation.
 public struct ClipView: Hashable, Sendable {
   /// Position in time, 0..<clips.
   public var clip: Int
@@ -41,17 +41,17 @@ public struct ClipView: Hashable, Sendable {
 public struct ClipForm: Hashable, Sendable {
   /// Frames of a clip (T).
   public var frames: Int
-  /// Pixels of a side (S).
+  /// Pixels on a side (S).
   public var size: Int
   public var sampling: FrameSampling
-  /// Random frames, crops and flips, drawn for (seed, epoch, clip); otherwise those of `view`.
+  /// Whether frames, crops and flips are drawn for (seed, epoch, clip). Otherwise they are those of `view`.
   public var training: Bool
   /// Training: whether to mirror half of the clips. Not for classes such as "left" and "right".
   public var flip: Bool
-  /// Puts the frames in random order: what the order of frames is worth.
+  /// Whether to shuffle the frames, to measure what their order is worth.
   public var shuffleFrames: Bool
   public var seed: UInt64
-  /// Training: sides of the crop, as parts of the shorter side, in descending order.
+  /// Training: possible sides of the crop, as fractions of the shorter side, in descending order.
   public var scales: [Double]
   public var view: ClipView
 
@@ -70,6 +70,6 @@ public struct ClipForm: Hashable, Sendable {
     self.view = view
   }
 
-  /// Numbers of one clip: T·S·S·3.
+  /// How many numbers a clip has: T·S·S·3.
   public var clipElements: Int { frames * size * size * 3 }
 }

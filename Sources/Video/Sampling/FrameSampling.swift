@@ -7,9 +7,9 @@ import Shared
 /// Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017.
 public enum FrameSampling: Hashable, Sendable {
   /// One frame of each of T equal segments: random in training, the centre in evaluation. Segment i is
-  /// [⌊i·n/T⌋, ⌊(i+1)·n/T⌋); where it is empty (n < T), frame ⌊i·n/T⌋ is repeated.
+  /// [⌊i·n/T⌋, ⌊(i+1)·n/T⌋); if it is empty (n < T), frame ⌊i·n/T⌋ is repeated.
   case uniform
-  /// T frames `stride` apart from one start, random in training, evenly spread in evaluation, wrapping around.
+  /// T frames `stride` apart, wrapping around. The start is random in training, evenly spaced in evaluation.
   case dense(stride: Int)
 
   /// The frames of a clip, in the order in which the network sees them.
@@ -29,7 +29,7 @@ public enum FrameSampling: Hashable, Sendable {
         return start + generator.below(max(1, (i + 1) * count / form.frames - start))
       }
     case (.uniform, false):
-      // The middle of the segment's part that belongs to this view; for one view, the segment's middle.
+      // The middle of this view's part of the segment; with one view, the segment's middle.
       let parts = 2 * form.view.clips
       chosen = (0..<form.frames).map { i in (parts * i + 2 * form.view.clip + 1) * count / (parts * form.frames) }
     case (.dense(let stride), let training):
@@ -43,7 +43,7 @@ public enum FrameSampling: Hashable, Sendable {
     return shuffler.permutation(form.frames).map { chosen[$0] }
   }
 
-  /// From the first start to the last; the middle one where there is one clip.
+  /// Evenly spaced from the first start to the last; the middle if there is one clip.
   private static func evenlySpaced(_ view: ClipView, _ starts: Int) -> Int {
     view.clips == 1 ? (starts - 1) / 2 : view.clip * (starts - 1) / (view.clips - 1)
   }
