@@ -1,4 +1,4 @@
-"""What a chaos run stands on: a folder, the data, the recipe, the binaries, and a small file system to be filled up."""
+"""The test environment of a chaos run: folder, data, recipe, binaries, and a small file system to fill up."""
 import os
 import pathlib
 import shutil
@@ -7,8 +7,8 @@ import tempfile
 
 from . import processes
 
-# Small enough that a step takes about a tenth of a second. 47 clips leave the last step of an epoch with a lane half
-# full and one empty. There are more epochs than anybody waits for: `--steps` decides where training ends.
+# Small enough that a step takes about a tenth of a second. With 47 clips the last step of an epoch has a lane half
+# full and one empty. There are more epochs than anybody waits for; `--steps` decides where training ends.
 RECIPE = """\
 name: chaos
 seed: {seed}
@@ -26,7 +26,7 @@ STEPS_PER_EPOCH = 5
 
 
 class Failure(Exception):
-    """Something that must hold does not; one line that says what."""
+    """An invariant that does not hold, in one line."""
 
 
 def free_port():
@@ -36,8 +36,8 @@ def free_port():
         return probe.getsockname()[1]
 
 
-class Ground:
-    """The folder of one chaos run; `close` removes it, with the file system mounted in it."""
+class Environment:
+    """The folder of one chaos run. `close` removes it, and the file system mounted in it."""
 
     def __init__(self, binaries, seed, minutes, shared_memory):
         self.coordinator = self._binary(binaries, "coordinator")
@@ -69,7 +69,7 @@ class Ground:
         values = {"seed": seed, "epochs": max(1000, int(minutes * 500)), "data": data,
                   "shared": str(shared_memory).lower()}
         self.recipe.write_text(RECIPE.format(every=25, keep=2, **values))
-        # The undisturbed run keeps all its checkpoints: how far the other comes is not known beforehand.
+        # The undisturbed run keeps all its checkpoints, since nobody knows how far the other run gets.
         self.every = 20 if minutes <= 2 else 100
         self.reference_recipe.write_text(RECIPE.format(every=self.every, keep=1000, **values))
 
@@ -85,10 +85,10 @@ class Ground:
         path.write_text(text + "\n")
         return path
 
-    # Each worker's own way to the data, which can be taken away as a mount that drops
+    # Each worker's own link to the data, which can disappear like a mount that drops
 
     def mount(self, rank):
-        """Where the worker of a rank finds its data."""
+        """The data path of a rank's worker."""
         path = self.folder / "mounts" / f"rank-{rank}"
         if not path.is_symlink() and not self._away(path).is_symlink():
             path.symlink_to(self.data)
@@ -108,7 +108,7 @@ class Ground:
             path = self.mount(rank)
             self._away(path).rename(path)
 
-    # The file system that is filled up
+    # The file system to fill up
 
     def _mount(self):
         if os.geteuid() != 0 or not shutil.which("mount"):
@@ -118,7 +118,7 @@ class Ground:
         return mounted.returncode == 0
 
     def fill(self):
-        """Takes all the space that is left on the run's file system; may be called again while it is taken."""
+        """Takes all the space left on the run's file system. It may be called again before `free`."""
         with open(self.disk / "filler", "ab", buffering=0) as filler:
             for size in (1 << 20, 4096, 1):
                 try:

@@ -1,39 +1,39 @@
-"""Doing one fault after another to a cluster, and measuring what becomes of each."""
+"""Injects one fault after another into a cluster, and measures the recovery from each."""
 import collections
 import dataclasses
 import re
 import time
 
 from . import faults
-from .ground import Failure
+from .environment import Failure
 
-# Without a step for so long, the run is given up.
+# Seconds without a step after which the chaos run fails.
 STEPLESS = 120
-# After the end of a fault: until the next step is committed, and until all workers are in the ring again.
+# Seconds after the end of a fault: until the next step is committed, and until all workers are in the ring again.
 BOUND = 30
 PATIENCE = 45
 DIED = re.compile(r"left: (killed by signal|exit code|its process ended|ended while no|its connection|silent, and)")
-# Faults after which there must be another generation.
+# Faults that must lead to a new generation.
 REFORMING = {"kill", "stop-and-kill", "kill-coordinator-and-worker", "kill-everything", "join", "leave"}
 
 
 @dataclasses.dataclass
 class Outcome:
     label: str
-    # The longest time without a committed step, from the fault's beginning until all was well again.
+    # The longest time without a committed step, from the fault's beginning until the run is whole again.
     pause: float | None = None
     died: int = 0
     evicted: int = 0
     returned: int = 0
     rolled_back: int = 0
-    # Steps that were committed while no coordinator, or no disk, was there to write them down.
+    # Steps that were committed without a coordinator or a disk to record them.
     away: int | None = None
-    # None where all workers were back within the time that is waited for that.
+    # Seconds until all workers were back; None if they were not in time.
     settled: float | None = None
     remarks: list = dataclasses.field(default_factory=list)
 
 
-class Harm:
+class Injection:
     def __init__(self, cluster, say):
         self.cluster = cluster
         self.say = say
@@ -43,7 +43,7 @@ class Harm:
         self._looked = 0.0
 
     def watch(self, seconds):
-        """Waits, while looking whether the run goes on."""
+        """Waits, and checks that the run goes on."""
         end = time.monotonic() + seconds
         while True:
             self._look()
@@ -69,7 +69,7 @@ class Harm:
         self._until(lambda: self._is_whole(self.cluster.journal.moment()), 110, "the workers did not begin")
 
     def _until(self, holds, seconds, otherwise=None):
-        """- Returns the seconds that it took, or None where there was no more patience."""
+        """Returns the seconds until it held, or None after a timeout."""
         begun = time.monotonic()
         while not holds():
             self.watch(0.1)
@@ -83,7 +83,7 @@ class Harm:
         return moment.ring == self.cluster.ranks and moment.stepping == moment.generation
 
     def do(self, fault):
-        """One fault from its beginning until the run is whole again."""
+        """Injects one fault, and waits until the run is whole again."""
         journal = self.cluster.journal
         before = journal.moment()
         surprises = len(self.cluster.surprises)
@@ -125,7 +125,7 @@ class Harm:
         outcome.rolled_back = journal.moment().rolled_back - before.rolled_back
 
     def all(self, plan, until):
-        """Faults of the plan, each a while after the last one was over, until that time."""
+        """Injects the faults of a plan, each some time after the one before is over, until the given time."""
         for number, fault in enumerate(plan, 1):
             if time.monotonic() + fault["after"] > until:
                 break
@@ -137,12 +137,11 @@ class Harm:
 
 
 def _meanwhile(kind, commits, before):
-    """Of the steps that were written down after a fault's end, those that were made before it; None where there can
-    be none."""
+    """Of the steps recorded after a fault's end, how many were committed before it; None if none can be."""
     if kind == "kill-coordinator-and-worker":
-        # The old generation cannot go on without the worker.
+        # The old generation cannot continue without the worker.
         return sum(generation == before.generation for generation, _ in commits)
     if kind in ("kill-coordinator", "stop-coordinator", "disk-full"):
-        # They come all at once.
+        # They are recorded all at once.
         return sum(at - commits[0][1] < 0.1 for _, at in commits)
     return None
