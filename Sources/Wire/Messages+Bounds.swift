@@ -6,12 +6,12 @@ import Shared
 public struct MessageLimits: Hashable, Sendable {
   /// Lanes of a step.
   public var lanes: Int
-  /// Ranks are below.
+  /// All ranks are below this number.
   public var ranks: Int
   /// Clips of the training index, and of the validation index.
   public var clips: Int
   public var validationClips: Int
-  /// The step after which training ends: no state is before a later one.
+  /// The step after which training ends. No state is before a later one.
   public var lastStep: UInt64
 
   /// Bytes of a text.
@@ -22,12 +22,12 @@ public struct MessageLimits: Hashable, Sendable {
   public static let entries = 64
   /// Ranks that a run can have.
   public static let ranks = 1 << 16
-  /// Bytes of a blob: far more than the largest state, and a sum of several is still a number.
+  /// Bytes of a blob: far more than the largest state, and few enough that a sum of several fits.
   public static let blobBytes = 1 << 40
-  /// Steps, sequence numbers and bytes counted: a sum of a few is still a number.
+  /// Steps, sequence numbers and counts of bytes: few enough that a sum of several fits.
   public static let count: UInt64 = 1 << 53
 
-  /// What holds for every run.
+  /// Bounds that hold for every run.
   public static let anyRun = MessageLimits(
     lanes: 4096, clips: Int(Int32.max), validationClips: Int(Int32.max), lastStep: count)
 
@@ -43,7 +43,7 @@ public struct MessageLimits: Hashable, Sendable {
 }
 
 extension WorkerMessage {
-  /// Why this cannot be a message of the run; nil where it can.
+  /// Why this message is impossible in the run; nil if it is possible.
   public func problem(in limits: MessageLimits) -> String? {
     switch self {
     case .hello(let hello): hello.problem(in: limits)
@@ -62,7 +62,7 @@ extension WorkerMessage {
 }
 
 extension CoordinatorMessage {
-  /// Why this cannot be a message of the run; nil where it can.
+  /// Why this message is impossible in the run; nil if it is possible.
   public func problem(in limits: MessageLimits) -> String? {
     switch self {
     case .welcome(let welcome): welcome.problem(in: limits)
@@ -81,10 +81,10 @@ extension CoordinatorMessage {
   }
 }
 
-/// The first that is one.
+/// The first problem, if there is one.
 private func first(_ problems: String?...) -> String? { problems.lazy.compactMap(\.self).first }
 
-// MARK: - What messages consist of
+// MARK: - Parts of messages
 
 extension Hello {
   fileprivate func problem(in limits: MessageLimits) -> String? {
@@ -152,7 +152,7 @@ extension EvaluationResult {
 
 extension Fault {
   fileprivate func problem(in limits: MessageLimits) -> String? {
-    // A fault that ends the run must not end it as a success.
+    // A fault must not end the run as a success.
     let isFailure = ExitStatus(rawValue: status) != nil && status != ExitStatus.done.rawValue
     return first(
       kind.problem(in: limits), limits.step(step), limits.text(text, "text"), isFailure ? nil : "status \(status)")
@@ -191,7 +191,7 @@ extension BlobPiece {
 }
 
 extension Generation {
-  /// Why this cannot be a generation of the run; nil where it can. Also for one that was read from a journal.
+  /// Why this generation is impossible in the run; nil if it is possible. Also checks generations from a journal.
   public func problem(in limits: MessageLimits) -> String? {
     let ranks = Set(members.map(\.identity.rank))
     return first(
