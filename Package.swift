@@ -36,74 +36,85 @@ let package = Package(
     .target(
       name: "COneDNN", cSettings: [.treatAllWarnings(as: .error)],
       linkerSettings: [.linkedLibrary("dnnl"), .linkedLibrary("gomp")]),
-    .target(name: "Shared", dependencies: ["CKernels", "CLinux", "CXXHash", "CSodium", "Yams"], swiftSettings: strict),
-    .target(name: "Messaging", dependencies: ["CLinux", "CZMQ", "Shared"], swiftSettings: strict),
-    .target(name: "VideoIndex", dependencies: ["Shared"], swiftSettings: strict),
+    .target(name: "Shared", dependencies: ["CKernels", "CLinux", "CSodium", "CXXHash"], swiftSettings: strict),
+    .target(name: "Recipes", dependencies: ["Shared", "Yams"], swiftSettings: strict),
+    .target(name: "Wire", dependencies: ["Shared"], swiftSettings: strict),
+    .target(name: "Messaging", dependencies: ["CLinux", "CZMQ", "Shared", "Wire"], swiftSettings: strict),
+    .target(name: "Dataset", dependencies: ["Shared"], swiftSettings: strict),
+    .target(name: "Video", dependencies: ["CFFmpeg", "CKernels", "Shared"], swiftSettings: strict),
+    .target(name: "DemoData", dependencies: ["CFFmpeg", "Shared"], swiftSettings: strict),
     .target(
-      name: "VideoData", dependencies: ["CFFmpeg", "CKernels", "Shared", "VideoIndex"], swiftSettings: strict),
-    .target(name: "BLVNet", dependencies: ["CKernels", "COneDNN", "COpenBLAS", "Shared"], swiftSettings: strict),
-    .target(name: "Ring", dependencies: ["CKernels", "CLZ4", "CXXHash", "Shared"], swiftSettings: strict),
+      name: "BLVNet", dependencies: ["CKernels", "COneDNN", "COpenBLAS", "Recipes", "Shared"], swiftSettings: strict),
+    .target(name: "Ring", dependencies: ["CKernels", "CLZ4", "CXXHash", "Recipes", "Shared"], swiftSettings: strict),
     .target(name: "Checkpoint", dependencies: ["CLinux", "CSodium", "Shared"], swiftSettings: strict),
     .target(
-      name: "Training", dependencies: ["BLVNet", "CKernels", "Checkpoint", "Ring", "Shared"], swiftSettings: strict),
-    .target(name: "RunJournal", dependencies: ["Shared", database], swiftSettings: strict),
-    .target(name: "CoordinatorCore", dependencies: ["Shared"], swiftSettings: strict),
-    .target(name: "WorkerCore", dependencies: ["Ring", "Shared"], swiftSettings: strict),
+      name: "Training", dependencies: ["BLVNet", "CKernels", "Checkpoint", "Recipes", "Ring", "Shared"],
+      swiftSettings: strict),
+    .target(name: "RunJournal", dependencies: ["Recipes", "Shared", "Wire", database], swiftSettings: strict),
+    .target(name: "CoordinatorCore", dependencies: ["Shared", "Wire"], swiftSettings: strict),
+    .target(name: "WorkerCore", dependencies: ["Ring", "Shared", "Wire"], swiftSettings: strict),
     .executableTarget(
       name: "Coordinator",
       dependencies: [
-        "CLinux", "Checkpoint", "CoordinatorCore", "Messaging", "RunJournal", "Shared", "VideoData", "VideoIndex",
-        arguments, logging,
+        "CLinux", "Checkpoint", "CoordinatorCore", "Dataset", "DemoData", "Messaging", "Recipes", "RunJournal",
+        "Shared", "Video", "Wire", arguments,
       ], resources: [.embedInCode("Commands/demo.yaml")], swiftSettings: strict),
     .executableTarget(
       name: "Worker",
       dependencies: [
-        "BLVNet", "CLinux", "Checkpoint", "Messaging", "Ring", "Shared", "Training", "VideoData", "VideoIndex",
-        "WorkerCore", arguments, logging,
+        "BLVNet", "CLinux", "Checkpoint", "Dataset", "Messaging", "Recipes", "Ring", "Shared", "Training", "Video",
+        "Wire", "WorkerCore", arguments, logging,
       ], swiftSettings: strict),
 
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter", cSettings: [.treatAllWarnings(as: .error)]),
-    .target(name: "TestSupport", dependencies: ["CLinux", "Shared"], path: "Tests/TestSupport", swiftSettings: plain),
-    .testTarget(name: "SharedTests", dependencies: ["Shared"], swiftSettings: plain),
-    .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Shared"], swiftSettings: plain),
-    .testTarget(name: "VideoIndexTests", dependencies: ["VideoIndex", "Shared"], swiftSettings: plain),
-    .testTarget(
-      name: "VideoDataTests", dependencies: ["CFFmpeg", "Shared", "VideoData", "VideoIndex"], swiftSettings: plain),
-    .testTarget(
-      name: "BLVNetTests", dependencies: ["BLVNet", "CKernels", "Shared", "Training", "Yams"], swiftSettings: plain),
-    .testTarget(
-      name: "TrainingTests", dependencies: ["BLVNet", "Checkpoint", "Ring", "Shared", "Training"],
-      swiftSettings: plain),
-    .testTarget(
-      name: "RingTests", dependencies: ["AllocationCounter", "CKernels", "Ring", "Shared"],
-      resources: [.copy("Fixtures")],
-      swiftSettings: plain),
+    .target(name: "TestSupport", dependencies: ["CLinux"], path: "Tests/TestSupport", swiftSettings: plain),
     // What the tests of checkpoints and journal run under strace.
     .executableTarget(
       name: "DurableWriter", dependencies: ["Checkpoint", "RunJournal", "Shared"], path: "Tests/DurableWriter",
+      swiftSettings: plain),
+    .testTarget(name: "SharedTests", dependencies: ["Shared"], swiftSettings: plain),
+    .testTarget(name: "RecipesTests", dependencies: ["Recipes", "Shared"], swiftSettings: plain),
+    .testTarget(name: "WireTests", dependencies: ["Shared", "Wire"], swiftSettings: plain),
+    .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Shared", "Wire"], swiftSettings: plain),
+    .testTarget(name: "DatasetTests", dependencies: ["Dataset", "Recipes", "Shared"], swiftSettings: plain),
+    .testTarget(name: "VideoTests", dependencies: ["CFFmpeg", "DemoData", "Shared", "Video"], swiftSettings: plain),
+    .testTarget(name: "DemoDataTests", dependencies: ["Dataset", "DemoData", "Shared"], swiftSettings: plain),
+    .testTarget(
+      name: "BLVNetTests", dependencies: ["BLVNet", "CKernels", "Recipes", "Shared", "Training", "Yams"],
+      swiftSettings: plain),
+    .testTarget(
+      name: "TrainingTests", dependencies: ["BLVNet", "Checkpoint", "Recipes", "Ring", "Shared", "Training"],
+      resources: [.copy("Fixtures")], swiftSettings: plain),
+    .testTarget(
+      name: "RingTests", dependencies: ["AllocationCounter", "CKernels", "Recipes", "Ring", "Shared"],
       swiftSettings: plain),
     .testTarget(
       name: "CheckpointTests", dependencies: ["Checkpoint", "DurableWriter", "Shared", "TestSupport"],
       swiftSettings: plain),
     .testTarget(
-      name: "RunJournalTests", dependencies: ["DurableWriter", "RunJournal", "Shared", "TestSupport", database],
+      name: "RunJournalTests",
+      dependencies: ["DurableWriter", "Recipes", "RunJournal", "Shared", "TestSupport", "Wire", database],
       exclude: ["Fixtures"],
       swiftSettings: plain),
-    .testTarget(name: "CoordinatorCoreTests", dependencies: ["CoordinatorCore", "Shared"], swiftSettings: plain),
-    .testTarget(name: "WorkerCoreTests", dependencies: ["Shared", "WorkerCore"], swiftSettings: plain),
+    .testTarget(
+      name: "CoordinatorCoreTests", dependencies: ["CoordinatorCore", "Shared", "Wire"], swiftSettings: plain),
+    .testTarget(name: "WorkerCoreTests", dependencies: ["Shared", "Wire", "WorkerCore"], swiftSettings: plain),
     .testTarget(
       name: "CoordinatorTests",
       dependencies: [
-        "Checkpoint", "Coordinator", "CoordinatorCore", "Messaging", "RunJournal", "Shared", "TestSupport",
-        "VideoIndex", database,
+        "Checkpoint", "Coordinator", "CoordinatorCore", "Dataset", "Recipes", "RunJournal", "Shared", "TestSupport",
+        "Wire", database,
       ],
       swiftSettings: plain),
     .testTarget(
-      name: "WorkerTests", dependencies: ["AllocationCounter", "BLVNet", "Messaging", "Ring", "Shared", "Worker"],
+      name: "WorkerTests",
+      dependencies: ["AllocationCounter", "BLVNet", "Messaging", "Recipes", "Ring", "Shared", "Worker"],
       swiftSettings: plain),
     .testTarget(
-      name: "SimulationTests", dependencies: ["CoordinatorCore", "Ring", "Shared", "WorkerCore"], swiftSettings: plain),
-    .testTarget(name: "ClusterTests", dependencies: ["Shared", "TestSupport", database], swiftSettings: plain),
+      name: "SimulationTests", dependencies: ["CoordinatorCore", "Messaging", "Ring", "Shared", "Wire", "WorkerCore"],
+      swiftSettings: plain),
+    .testTarget(
+      name: "ClusterTests", dependencies: ["Recipes", "Shared", "TestSupport", database], swiftSettings: plain),
   ],
   swiftLanguageModes: [.v6]
 )

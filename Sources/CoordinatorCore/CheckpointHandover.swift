@@ -1,6 +1,7 @@
 // How a checkpoint gets from the worker that holds a copy to the disk: fetched piece by piece, written when the journal
 // holds every step below it.
 import Shared
+import Wire
 
 /// The checkpoint that is on its way from a worker.
 struct CheckpointHandover {

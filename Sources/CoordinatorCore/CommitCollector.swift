@@ -1,5 +1,6 @@
 // Gathers what the ranks report of each step until it can be written down. Pure.
 import Shared
+import Wire
 
 /// A step that every rank of its generation has reported, or that nobody more will report.
 package struct CommittedStep: Equatable, Sendable {

@@ -1,5 +1,6 @@
 // What a coordinator does: everything that its decisions can cause. Whoever carries effects out does so in their order.
 import Shared
+import Wire
 
 /// Something to do.
 package enum CoordinatorEffect {

@@ -1,5 +1,6 @@
 // What happens to a coordinator: everything that its decisions can depend on, besides the time.
 import Shared
+import Wire
 
 /// Something that happened.
 package enum CoordinatorEvent {

@@ -1,5 +1,6 @@
 // Checkpoints: when copies that workers hold are fetched, written, told of, and served to workers.
 import Shared
+import Wire
 
 extension CoordinatorMachine {
   /// A worker holds a copy: the newest one is fetched, older ones are let go.

@@ -1,5 +1,6 @@
 // What comes in from workers: each message is judged before it is believed, then given to whoever decides about it.
 import Shared
+import Wire
 
 extension CoordinatorMachine {
   mutating func receive(_ message: WorkerMessage, _ payload: Int?, from sender: Sender) {

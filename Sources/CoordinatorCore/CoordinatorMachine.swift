@@ -2,6 +2,7 @@
 // Here are its state and the events; what comes in is judged in CoordinatorMachine+Door.swift, checkpoints are in
 // CoordinatorMachine+Checkpoints.swift, and the end of a run is in CoordinatorMachine+Ending.swift.
 import Shared
+import Wire
 
 /// The coordinator of a training, or of an evaluation alone.
 package struct CoordinatorMachine {

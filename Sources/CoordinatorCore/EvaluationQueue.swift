@@ -1,5 +1,6 @@
 // Spreads an evaluation over whoever is there, a few clips at a time. Pure.
 import Shared
+import Wire
 
 /// Every task is done once; a lost worker's task goes to another.
 struct EvaluationQueue {

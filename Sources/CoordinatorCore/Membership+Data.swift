@@ -1,6 +1,7 @@
 // Clips and data that cannot be read: a clip is left out only where the clip is bad, and training waits where no worker
 // can read anything.
 import Shared
+import Wire
 
 /// How an epoch is cut into steps, as far as leaving out clips needs to know it.
 package struct EpochShape: Sendable {

@@ -1,5 +1,6 @@
 // Who is taken in: newcomers, workers that come back, and those that a coordinator that was started again finds.
 import Shared
+import Wire
 
 extension Membership {
   mutating func hello(_ identity: WorkerIdentity, _ hello: Hello, at now: Duration) -> [Action] {

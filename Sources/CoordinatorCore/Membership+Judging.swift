@@ -1,5 +1,6 @@
 // Who is given up, and why: silence, hanging, broken links; and whose lanes move because it is slow.
 import Shared
+import Wire
 
 extension Membership {
   /// What happens to a worker that is given up.

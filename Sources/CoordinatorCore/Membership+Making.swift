@@ -1,5 +1,6 @@
 // Making a generation: who takes part, the step to go on from, who gets the state from whom, who computes what.
 import Shared
+import Wire
 
 extension Membership {
   /// Halts everybody who is ready and makes a new generation of them.

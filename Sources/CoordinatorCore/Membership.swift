@@ -2,6 +2,7 @@
 // and a time go in, a list of actions comes out. `CoordinatorMachine` passes them on. Here are the state and the
 // events; how a generation is made, who is given up, and what a restart finds are in the files beside it.
 import Shared
+import Wire
 
 /// The coordinator's view of its workers.
 ///

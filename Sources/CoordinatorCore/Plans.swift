@@ -1,5 +1,6 @@
 // Pure arithmetic behind a generation: which lanes go to whom, and in which order the ring runs.
 import Shared
+import Wire
 
 /// From one worker to its right neighbour.
 struct Link: Hashable {

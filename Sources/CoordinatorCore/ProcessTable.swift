@@ -1,6 +1,7 @@
 // The worker processes that a coordinator knows: which it started, how often, when it tries again, and which of them is
 // which worker.
 import Shared
+import Wire
 
 /// A worker that fails to start again and again is tried at growing intervals, as long as anybody else trains.
 struct ProcessTable {

@@ -1,16 +1,16 @@
-// Detects closed connections: the kernel reports at once when the process at the other side is gone.
+// Detects closed connections. The kernel reports the end of the process at the other side at once.
 import CZMQ
 import Synchronization
 
 private let monitorNumber = Atomic<UInt64>(0)
 
-/// Watches the connections of a socket. It belongs to the socket's thread.
+/// Watches a socket's connections. It belongs to the socket's thread.
 public final class DisconnectMonitor {
   /// Readable when a connection was closed.
   public let socket: Socket
   private let watched: Socket
 
-  /// - Throws: `MessagingError` when there are too many sockets.
+  /// - Throws: `MessagingError` if there are too many sockets.
   public init(_ context: MessagingContext, _ watched: Socket) throws {
     let place = "inproc://monitor-\(monitorNumber.add(1, ordering: .relaxed).newValue)"
     self.watched = watched

@@ -1,14 +1,14 @@
-// Where a socket listens or connects to, as text and as a value.
+// The address at which a socket listens or to which it connects.
 import Glibc
 
 /// An address of a socket: `tcp://HOST:PORT`, or `inproc://NAME` between threads.
 public enum Endpoint: Hashable, Sendable, CustomStringConvertible {
   /// The host is a name, an IPv4 address, an IPv6 address without brackets, or `*` (listen at all addresses).
-  /// Port 0 means any free one.
+  /// Port 0 takes any free port.
   case tcp(host: String, port: UInt16)
   case inProcess(String)
 
-  /// - Throws: `MessagingError` saying what is wrong with `text`.
+  /// - Throws: `MessagingError` with what is wrong with `text`.
   public init(_ text: String) throws {
     func fail(_ reason: String) -> MessagingError {
       MessagingError("endpoint", "'\(text)'", .malformed("\(reason); write tcp://HOST:PORT"))
@@ -53,7 +53,7 @@ public enum Endpoint: Hashable, Sendable, CustomStringConvertible {
   /// The port of a TCP address; 0 between threads.
   public var port: UInt16 { if case .tcp(_, let port) = self { port } else { 0 } }
 
-  /// Whether only processes of this machine can reach it. The name `localhost` counts, other names are not looked up.
+  /// Whether only processes on this machine can reach it. The name `localhost` counts; other names are not looked up.
   public var isLoopback: Bool {
     switch self {
     case .inProcess: true
@@ -63,7 +63,7 @@ public enum Endpoint: Hashable, Sendable, CustomStringConvertible {
 
   private static func isIPv6(_ text: Substring) -> Bool {
     var address = in6_addr()
-    // A zone, as in fe80::1%eth0, is no part of the address itself.
+    // A zone, as in fe80::1%eth0, is not part of the address itself.
     let bare = text.prefix { $0 != "%" }
     return unsafe inet_pton(AF_INET6, String(bare), &address) == 1 && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f }
   }

@@ -1,16 +1,16 @@
-// The ZeroMQ context: the background threads and the name space of in-process endpoints.
+// The ZeroMQ context: background threads, and the namespace of in-process endpoints.
 import CZMQ
 import Glibc
 
-/// A ZeroMQ context; one for a process is enough.
+/// A ZeroMQ context. A process needs one.
 ///
-/// Sendable because a context may be used from every thread, as ZeroMQ promises; sockets may not. Each socket keeps
-/// its context alive; when the last of them is gone, the context ends.
+/// Sendable because ZeroMQ's contexts, unlike its sockets, are thread-safe. Each socket keeps its context alive, and the
+/// context ends with its last socket.
 @safe
 public final class MessagingContext: @unchecked Sendable {
   let handle: UnsafeMutableRawPointer
 
-  /// - Throws: `MessagingError` when the process may open no more files.
+  /// - Throws: `MessagingError` if the process may open no more files.
   public init() throws {
     guard let created = unsafe zmq_ctx_new() else { throw MessagingError("zmq_ctx_new", "", .system(errno)) }
     unsafe handle = created

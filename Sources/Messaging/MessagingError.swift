@@ -1,16 +1,16 @@
-// The failures of ZeroMQ and of the system calls around it, and the one gateway through which all of them pass.
+// The failures of ZeroMQ and of the system calls around it, and the gateway that every call passes.
 import CZMQ
 import Glibc
 import Shared
 
-/// The failure of a call in this module: what failed, where, and what to do about it.
+/// A call of this module that failed: what, where, and what to do about it.
 public struct MessagingError: Failure, Equatable {
   public enum Cause: Equatable, Sendable {
     /// A call failed with this `errno`.
     case system(Int32)
-    /// A peer sent a message of more than this many bytes or parts; the message was dropped whole.
+    /// A peer sent a message of more than this many bytes or parts. The whole message was dropped.
     case tooLong(limit: Int)
-    /// The text is no endpoint or address that we can use.
+    /// The text is not a usable endpoint or address.
     case malformed(String)
   }
 
@@ -68,8 +68,8 @@ public struct MessagingError: Failure, Equatable {
 
 /// Performs a C call that reports failure by −1 and `errno`.
 ///
-/// - Returns: what the call returned, or nil if it would have had to wait (`EAGAIN`).
-/// - Throws: `MessagingError` for every other error except `EINTR`, after which the call is retried.
+/// - Returns: the call's result, or nil if it would have had to wait (`EAGAIN`).
+/// - Throws: `MessagingError` for every other error, except for `EINTR`, after which it retries the call.
 func callUnlessBlocked<Result: SignedInteger>(
   _ operation: String, _ endpoint: String = "", _ body: () -> Result
 ) throws -> Result? {
@@ -85,7 +85,7 @@ func callUnlessBlocked<Result: SignedInteger>(
   }
 }
 
-/// The same for a call that never blocks, so that `EAGAIN` is an error like any other.
+/// The same for a call that never blocks; `EAGAIN` is then an error like any other.
 @discardableResult
 func call<Result: SignedInteger>(
   _ operation: String, _ endpoint: String = "", _ body: () -> Result

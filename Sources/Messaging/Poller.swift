@@ -6,7 +6,7 @@ import Glibc
 public struct PollItem {
   public enum Source {
     case socket(Socket)
-    /// A plain file descriptor: a pipe, or a socket of the system.
+    /// A plain file descriptor: a pipe or a system socket.
     case descriptor(Int32)
   }
 
@@ -43,11 +43,11 @@ public struct PollEvents: OptionSet, Sendable {
 
 /// Waits for several sockets and descriptors at once.
 public enum Poller {
-  /// Waits until at least one item is ready or the time is over.
+  /// Waits until at least one item is ready or the timeout is over.
   ///
-  /// - Parameter timeout: nil waits for ever; zero only looks.
-  /// - Returns: for each item, in order, what it is ready for; all empty when the time was over.
-  /// - Throws: `MessagingError`, for example when the context was shut down.
+  /// - Parameter timeout: nil waits for ever; zero only polls.
+  /// - Returns: for each item, in order, what it is ready for; all empty after a timeout.
+  /// - Throws: `MessagingError`, for example if the context was shut down.
   public static func wait(for items: [PollItem], timeout: Duration?) throws -> [PollEvents] {
     var entries = unsafe items.map { item in
       switch item.source {

@@ -1,9 +1,9 @@
 // Finds the address of this machine to advertise to a peer.
 import Glibc
 
-/// The local address from which packets to `host` leave, as text. Nothing is sent.
+/// The local address from which packets to `host` leave. Nothing is sent.
 ///
-/// - Throws: `MessagingError` when the name is unknown or no route leads there.
+/// - Throws: `MessagingError` if the name is unknown or no route leads there.
 public func routeAddress(to host: String) throws -> String {
   var hints = unsafe addrinfo()
   unsafe hints.ai_family = AF_UNSPEC

@@ -7,9 +7,9 @@ extension Socket {
   /// Sends a message of several parts; a router's first part is the peer's routing id.
   ///
   /// The message is queued whole or not at all. If the peer goes away later, it is lost.
-  /// - Parameter dontWait: return at once where the queue is full.
-  /// - Returns: false if the message would have had to wait; it was not sent then.
-  /// - Throws: `MessagingError`; its `isUnreachable` is true when a router knows no such peer.
+  /// - Parameter dontWait: whether to return at once if the queue is full.
+  /// - Returns: false if the message would have had to wait and was not sent.
+  /// - Throws: `MessagingError`; its `isUnreachable` is true if a router knows no such peer.
   public func send(_ parts: [Data], dontWait: Bool = false) throws -> Bool {
     precondition(!parts.isEmpty, "a message has at least one part")
     for (i, part) in parts.enumerated() {
@@ -27,11 +27,11 @@ extension Socket {
     try send(parts.map { Data($0) }, dontWait: dontWait)
   }
 
-  /// Sends `head`, then `pieces` as parts of their own that are not copied, unless they are short.
+  /// Sends `head`, then `pieces` as further parts. Only short pieces are copied.
   ///
-  /// Their storage is kept alive until ZeroMQ has sent them. If it changes before that, the changed bytes are sent.
+  /// The pieces' storage is kept alive until ZeroMQ has sent it. If it changes before that, the changed bytes are sent.
   public func send(_ head: [Data], lending pieces: [LentBytes], dontWait: Bool = false) throws -> Bool {
-    // Only the first part can block; once it is queued, the others follow without waiting.
+    // Only the first part can block. Once it is queued, the others follow without waiting.
     for (i, part) in head.enumerated() {
       let flags = flags(first: i == 0, last: pieces.isEmpty && i == head.count - 1, dontWait: dontWait)
       let sent = try callUnlessBlocked("send to", place) {
@@ -85,9 +85,9 @@ extension Socket {
 
   /// Receives a message of several parts; a router's first part is the peer's routing id.
   ///
-  /// - Returns: nil if there is none and `dontWait` was asked for.
-  /// - Throws: `MessagingError` with cause `tooLong` when the message exceeded the limits of the options; it is
-  ///   dropped whole, and the socket is ready for the next.
+  /// - Returns: nil if there is none and `dontWait` is true.
+  /// - Throws: `MessagingError` with cause `tooLong` if the message exceeds the limits in the options. The whole message is
+  ///   dropped, and the socket is ready for the next.
   public func receive(dontWait: Bool = false) throws -> [Data]? {
     guard let first = try receivePart(dontWait: dontWait) else { return nil }
     var parts = [first.data]
@@ -95,7 +95,7 @@ extension Socket {
     var count = 1
     var more = first.more
     while more {
-      // The parts of a message arrive together: this never waits.
+      // The parts of a message arrive together, so this never waits.
       guard let part = try receivePart(dontWait: false) else { break }
       bytes += part.data.count
       count += 1
@@ -111,7 +111,7 @@ extension Socket {
     return parts
   }
 
-  /// Receives the next message that is there, without waiting. One that exceeds the limits is reported and passed over.
+  /// Receives the next message that is here, without waiting. A message that exceeds the limits is reported and skipped.
   /// - Returns: nil if there is none.
   public func receive(reporting drop: (String) -> Void) throws -> [Data]? {
     while true {
@@ -145,7 +145,7 @@ extension Socket {
       release()
       return (data, more)
     }
-    // The message stays where it is until the data's last user is gone.
+    // ZeroMQ's message lives until the data's last user is gone.
     let address = UInt(bitPattern: message)
     let data = unsafe Data(
       bytesNoCopy: bytes, count: count,
@@ -157,6 +157,6 @@ extension Socket {
     return (data, more)
   }
 
-  /// Parts up to this many bytes are copied: cheaper than keeping ZeroMQ's block alive.
+  /// Parts up to this many bytes are copied, which is cheaper than keeping ZeroMQ's block alive.
   public static let copiedBytes = 16 << 10
 }

@@ -1,10 +1,10 @@
-// A ZeroMQ socket: its options, and where it listens and connects. Sending and receiving are in Socket+Messages.swift.
+// A ZeroMQ socket: options, binding, connecting. Sending and receiving are in Socket+Messages.swift.
 import CZMQ
 import Glibc
 
 /// A ZeroMQ socket. It belongs to the thread that uses it first, and is closed when it is released.
 ///
-/// Delivery is not guaranteed: messages in flight when a connection breaks are lost silently. So number them,
+/// Delivery is not guaranteed: if a connection breaks, messages in flight are lost silently. So number messages,
 /// acknowledge them, and use timeouts.
 @safe
 public final class Socket {
@@ -17,29 +17,30 @@ public final class Socket {
     case pair
   }
 
-  /// Set before the socket binds or connects.
+  /// Options that are set before the socket binds or connects.
   public struct Options: Sendable {
-    /// How long unsent messages keep the connection open after the socket is closed; nil: for ever.
+    /// How long unsent messages keep the connection open after the socket is closed; nil for ever.
     public var linger: Duration? = .zero
-    /// Messages that are queued for one peer before `send` would block.
+    /// How many messages are queued for one peer before `send` blocks.
     public var sendHighWater = 1000
-    /// Messages of one peer that are queued before that peer has to wait.
+    /// How many messages of one peer are queued before that peer must wait.
     public var receiveHighWater = 1000
-    /// The longest part that is accepted, in bytes; a peer that sends a longer one is disconnected.
+    /// The longest part that is accepted, in bytes. A peer that sends a longer one is disconnected.
     public var maximumPartBytes = 64 << 20
     /// The longest message that is accepted, in bytes over all its parts.
     public var maximumMessageBytes = 64 << 20
     /// The most parts that a message may have.
     public var maximumParts = 64
-    /// Queue messages only for connections that are complete, not for ones that are being made (dealer, pair).
+    /// Whether to queue messages only for complete connections, not for those still being made (dealer, pair).
     public var immediate = false
-    /// Sending to an unknown peer throws, and to one whose queue is full blocks; otherwise both drop silently (router).
+    /// Whether sending to an unknown peer throws, and to one with a full queue blocks. Otherwise both drop the message
+    /// silently (router).
     public var mandatory = true
-    /// A new connection with a known routing id takes the old one's place; otherwise it is refused (router).
+    /// Whether a new connection with a known routing id replaces the old one. Otherwise it is refused (router).
     public var handover = false
-    /// The routing id that a router at the other side sees: 1…255 bytes, the first not zero; nil: the router makes one.
+    /// The routing id that a router at the other side sees: 1…255 bytes, the first not zero. If nil, the router makes one.
     public var routingID: [UInt8]?
-    /// Pings at this interval; a peer that is silent for three of them is disconnected. nil: no pings.
+    /// The interval of pings. A peer that is silent for three of them is disconnected. If nil, there are none.
     public var heartbeat: Duration?
 
     public init() {}
@@ -52,7 +53,7 @@ public final class Socket {
   let handle: UnsafeMutableRawPointer
   private let context: MessagingContext
 
-  /// - Throws: `MessagingError` when an option is impossible or there are too many sockets.
+  /// - Throws: `MessagingError` if an option is impossible or there are too many sockets.
   public init(_ context: MessagingContext, _ kind: Kind, _ options: Options = Options()) throws {
     guard let created = unsafe zmq_socket(context.handle, kind.code) else {
       throw MessagingError("zmq_socket", "", .system(errno))
@@ -93,10 +94,10 @@ public final class Socket {
     }
   }
 
-  /// Listens at `endpoint`; port 0 takes any that is free.
+  /// Listens at `endpoint`. Port 0 takes any free port.
   ///
-  /// - Returns: where the socket really listens.
-  /// - Throws: `MessagingError` when the address is taken, or not of this machine.
+  /// - Returns: the endpoint with the port that was taken.
+  /// - Throws: `MessagingError` if the address is in use or not this machine's.
   @discardableResult
   public func bind(_ endpoint: Endpoint) throws -> Endpoint {
     try prepare(for: endpoint)
@@ -111,7 +112,7 @@ public final class Socket {
 
   /// Connects in the background, retrying until the peer is there.
   ///
-  /// - Throws: `MessagingError` when the endpoint cannot be understood.
+  /// - Throws: `MessagingError` if ZeroMQ cannot parse the endpoint.
   public func connect(_ endpoint: Endpoint) throws {
     try prepare(for: endpoint)
     try call("connect to", place) { unsafe zmq_connect(handle, place) }
@@ -119,7 +120,7 @@ public final class Socket {
 
   private func prepare(for endpoint: Endpoint) throws {
     place = endpoint.description
-    // Only for literal addresses: a name such as localhost could else become ::1 where the peer has 127.0.0.1 only.
+    // Only for literal addresses: a name such as localhost could become ::1, while the peer has only 127.0.0.1.
     if case .tcp(let host, _) = endpoint { try set(ZMQ_IPV6, Int32(host.contains(":") ? 1 : 0)) }
   }
 }

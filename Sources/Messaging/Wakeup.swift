@@ -1,38 +1,39 @@
-// Lets other threads, and signals, wake a loop that waits in a poller: pipes whose read end is polled.
+// Pipes by which other threads and signals wake a loop that waits in a poller.
 import CLinux
 import Glibc
 import Synchronization
 
 /// Wakes a loop from any thread.
 ///
-/// Sendable because both ends of the pipe are fixed, and reading and writing a pipe is safe from any thread.
+/// Sendable because both descriptors are constant, and any thread may read or write a pipe.
 public final class Wakeup: Sendable {
   private let pipe: Pipe
 
-  /// - Throws: `MessagingError` when the process may open no more files.
+  /// - Throws: `MessagingError` if the process may open no more files.
   public init() throws { pipe = try Pipe() }
 
   /// Readable after `signal()`, until `clear()`.
   public var descriptor: Int32 { pipe.reader }
 
-  /// Wakes the loop. Several calls before it wakes count as one.
+  /// Wakes the loop. Several calls before that count as one.
   public func signal() { pipe.write(1) }
 
   /// Resets the wake-up. Call it in the loop before looking for work.
   public func clear() { _ = pipe.drain() }
 }
 
-/// Turns signals of the process into something that a loop can wait for. There is at most one at a time.
+/// Makes a loop able to wait for the process's signals. At most one exists at a time.
 ///
-/// A handler rather than a blocked mask: it works whatever threads exist already, and children inherit no mask.
+/// It installs handlers instead of blocking signals: handlers work whatever threads already exist, and children inherit no
+/// mask.
 public final class SignalSource {
   private let signals: [Int32]
   private let pipe: Pipe
 
   /// - Parameters:
   ///   - signals: for example `[SIGINT, SIGTERM, SIGCHLD]`.
-  ///   - others: handled too, except those that whoever started this process ignores, as nohup ignores SIGHUP.
-  /// - Throws: `MessagingError` when a signal cannot be handled, or too many files are open.
+  ///   - others: handled too, unless this process inherited that they are ignored, as nohup ignores SIGHUP.
+  /// - Throws: `MessagingError` if a signal cannot be handled, or too many files are open.
   public init(_ signals: [Int32], unlessIgnored others: [Int32] = []) throws {
     let signals = try signals + others.filter { try !isIgnored($0) }
     pipe = try Pipe()
@@ -41,7 +42,7 @@ public final class SignalSource {
     precondition(free, "a second SignalSource in one process")
     self.signals = signals
     for signal in signals { try setDisposition(of: signal, to: deliver) }
-    // Whoever started this process may have blocked them.
+    // The parent may have blocked them.
     var set = sigset_t()
     unsafe sigemptyset(&set)
     for signal in signals { unsafe sigaddset(&set, signal) }
@@ -53,14 +54,14 @@ public final class SignalSource {
     signalPipeWriter.store(-1, ordering: .sequentiallyConsistent)
   }
 
-  /// Readable when a signal came that was not taken yet.
+  /// Readable while there are signals that `take` has not returned.
   public var descriptor: Int32 { pipe.reader }
 
   /// The signals that came since the last call, in order.
   public func take() -> [Int32] { pipe.drain().map(Int32.init) }
 }
 
-/// Lets signals pass without effect, here and in the programs that this process starts.
+/// Ignores signals, here and in the programs that this process starts.
 ///
 /// - Throws: `MessagingError` for a signal that cannot be ignored.
 public func ignore(signals: [Int32]) throws {
@@ -70,12 +71,12 @@ public func ignore(signals: [Int32]) throws {
 private func isIgnored(_ signal: Int32) throws -> Bool {
   var action = sigaction()
   try call("sigaction", "signal \(signal)") { unsafe sigaction(signal, nil, &action) }
-  // Functions of C cannot be compared in Swift.
+  // Swift cannot compare C functions.
   let handler = unsafe unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
   return unsafe handler == unsafeBitCast(SIG_IGN, to: Int.self)
 }
 
-/// The write end of the living `SignalSource`'s pipe, or −1. An atomic, because a handler may take no lock.
+/// The write end of the `SignalSource`'s pipe, or −1. It is atomic because a handler may not take a lock.
 private let signalPipeWriter = Atomic<Int32>(-1)
 
 private func deliver(_ signal: Int32) {
@@ -109,7 +110,7 @@ private final class Pipe: Sendable {
     close(writer)
   }
 
-  /// A full pipe is no error: its reader is awake already.
+  /// A full pipe is not an error: its reader is already awake.
   func write(_ byte: UInt8) {
     var byte = byte
     while unsafe Glibc.write(writer, &byte, 1) == -1 && errno == EINTR {}

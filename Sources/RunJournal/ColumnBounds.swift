@@ -2,7 +2,7 @@
 // it is used.
 import GRDB
 
-/// The values that a column may have. Code that reads a row relies on them to convert its numbers without a trap.
+/// The values that a column may have. Code that reads a row relies on these bounds to convert its numbers without a trap.
 enum ColumnBounds {
   /// Columns that may be empty.
   private static let optional: Set<String> = ["ended_at", "left_at", "pairs_digest", "reason", "removed_at"]
@@ -10,7 +10,7 @@ enum ColumnBounds {
   private static let counts = Set(
     "attempt clip clips epoch generation gradient_bits lane lanes number pid top1 top5".split(separator: " "))
 
-  /// Whole numbers that a column may hold. `cluster/audit.py` has the same.
+  /// The whole numbers that a column may hold. `cluster/audit.py` has the same bounds.
   static func range(_ table: String, _ column: String) -> ClosedRange<Int> {
     switch (table, column) {
     case ("runs", "clips"), ("runs", "steps_per_epoch"), ("runs", "epochs"): 1...Int(Int32.max)
@@ -18,12 +18,12 @@ enum ColumnBounds {
     case (_, "rolled_back"), (_, "verified"): 0...1
     case (_, "rank"), (_, "reporter"), (_, "threads"): 0...Int(UInt16.max)
     case _ where counts.contains(column[...]): 0...Int(Int32.max)
-    // Steps, bytes, row numbers: sums of a few of them fit.
+    // Steps, bytes, row numbers: the sum of a few of them still fits.
     default: 0...(1 << 53)
     }
   }
 
-  /// Says of which columns of `table` how many values are impossible.
+  /// For each column of `table` that has impossible values, how many.
   static func problems(_ table: String, _ database: Database) throws -> [String] {
     let columns = try Row.fetchAll(database, sql: "SELECT name, type FROM pragma_table_info('\(table)')")
       .map { (name: $0["name"] as String, kind: kinds[$0["type"]] ?? "null") }

@@ -1,12 +1,12 @@
-// Whether the journal can be believed: checks at opening. The thorough ones are in `JournalAudit`.
+// The checks that opening a journal makes. `JournalAudit` makes the thorough ones.
 import Foundation
 import GRDB
 import Shared
 
 extension Journal {
-  /// What opening checks: SQLite's own integrity, the layout's version, the chain, and the newest checkpoint.
+  /// Checks SQLite's own integrity, the layout's version, the chain, and the newest checkpoint.
   func check(_ access: Access) throws {
-    // Not quick_check, which does not compare the indexes, by which steps are found, with the rows.
+    // Not quick_check, which does not compare the rows with the indexes that find steps.
     let found = try read("checking the journal") { try String.fetchAll($0, sql: "PRAGMA integrity_check(1)") }
     guard found == ["ok"] else { throw JournalError.damaged(path, "is damaged: \(found.joined(separator: "; "))") }
     let version = try read("checking the journal") { try Int.fetchOne($0, sql: "PRAGMA user_version") ?? 0 }
@@ -14,7 +14,7 @@ extension Journal {
       throw JournalError(
         .badData, path, "has layout \(version), and this program knows \(Schema.version); use a newer Tamring")
     }
-    // A coordinator that was killed while it made the journal left the migrator's table alone in it.
+    // A coordinator that was killed while it created the journal leaves only the migrator's table.
     let isBegun = try access == .create || version > 0 || tables() == ["grdb_migrations"]
     guard isBegun else { throw JournalError.damaged(path, "is not a run's journal") }
     if access != .reading {
@@ -35,7 +35,7 @@ extension Journal {
     }
   }
 
-  /// Every number is one that its column can hold. The ledger's rows, by far the most, are read by audits alone, which
+  /// Every number is within its column's bounds. The rows of the ledger, by far the most, are read only by audits, which
   /// check them.
   private func checkValues() throws {
     for table in try tables() where table != "consumed" {
@@ -44,7 +44,7 @@ extension Journal {
     }
   }
 
-  /// The tables, indexes and constraints are those that this program makes: with others, queries mean something else.
+  /// The tables, indexes and constraints are those that this program makes; otherwise queries would mean something else.
   private func checkLayout() throws {
     func layout(_ database: Database) throws -> [String] {
       try String.fetchAll(
@@ -64,7 +64,7 @@ extension Journal {
     }
   }
 
-  /// The chain over all commits, and that no step is missing up to the last one and the newest checkpoint.
+  /// The chain over all commits is intact, and no step is missing up to the last one and the newest checkpoint.
   private func checkChain() throws {
     try read("checking the chain") { database in
       var previous = ""
@@ -87,20 +87,20 @@ extension Journal {
     }
   }
 
-  /// Compares with what others remember: a journal that was replaced by an older copy is missing steps.
+  /// Compares the journal with a witness. A journal that was replaced by an older copy lacks steps.
   /// - Parameters:
-  ///   - steps: applied steps, of a checkpoint on disk or of a worker that was told that they are durable.
-  ///   - witness: whose they are, for the error.
+  ///   - steps: how many steps a checkpoint on disk contains, or a worker was told are durable.
+  ///   - witness: that checkpoint or worker, for the error.
   /// - Throws: `JournalError` if the journal holds fewer.
   public func requireSteps(_ steps: Int, witness: String) throws {
-    // Steps that were rolled back count: the witness may have been away at that time.
+    // Rolled-back steps count, since the witness may have been away at that time.
     let held = try stepsHeld()
     guard steps <= held else {
       throw JournalError.damaged(path, "it ends after \(held) steps, but \(witness) has \(steps)")
     }
   }
 
-  /// Steps that the journal ever held, those that were rolled back included.
+  /// How many steps the journal has ever held, including those that were rolled back.
   public func stepsHeld() throws -> Int {
     try read("reading the steps") { try Int.fetchOne($0, sql: "SELECT max(step) + 1 FROM steps") ?? 0 }
   }

@@ -1,23 +1,23 @@
-// The ledger: steps that were committed and the clips that they consumed, each exactly once.
+// The ledger: committed steps, and the clips that they consumed, each exactly once an epoch.
 import Foundation
 import GRDB
 import Shared
 
 extension Journal {
-  /// What became of a batch of commit records.
+  /// The outcome of a batch of commit records.
   public struct CommitOutcome: Hashable, Sendable {
     public var recorded = 0
-    /// Records of steps that were known with the same digests.
+    /// Records of steps that the journal already held with the same digests.
     public var duplicates = 0
 
     public init() {}
   }
 
-  /// Records commits, of which some may be known: several ranks report the same step.
+  /// Records commits. The journal may already hold some of them, since several ranks report the same step.
   ///
-  /// All of them or none become durable.
-  /// - Throws: `JournalError`, bad data, if a step is known with another digest, if steps before it are missing, or
-  ///   if it consumes a clip that the epoch has consumed already: the run must stop then.
+  /// Either all of them become durable or none.
+  /// - Throws: `JournalError`, bad data, if the journal holds a step with another digest, if earlier steps are missing, or
+  ///   if a step consumes a clip that the epoch has already consumed. The run must then stop.
   @discardableResult
   public func recordCommits(_ commits: [JournalCommit]) throws -> CommitOutcome {
     try write("recording a commit") { database in
@@ -34,32 +34,32 @@ extension Journal {
     }
   }
 
-  /// The number of the next step to commit, which is also how many are live.
+  /// The next step to commit, which is also the number of live steps.
   public func nextStep() throws -> Int { try read("reading the steps") { try Self.liveSteps($0) } }
 
   public func lastCommit() throws -> StepRecord? {
     try read("reading the steps") { try StepRecord.filter(sql: "rolled_back = 0").order(sql: "step DESC").fetchOne($0) }
   }
 
-  /// The live commit of a step; nil if it was not committed.
+  /// The live commit of a step; nil if there is none.
   public func commit(step: Int) throws -> StepRecord? {
     try read("reading a step") { try Self.live(step, $0) }
   }
 
-  /// Of the state before a step; nil where no live step led to it, or its row is of an older version.
+  /// The digest of the state before a step; nil if no live step led to it, or an older version wrote the row.
   public func stateDigest(before step: Int) throws -> Digest128? {
     guard step > 0, let row = try commit(step: step - 1) else { return nil }
     return Digest128(hex: row.stateDigest)
   }
 
-  /// The highest generation of which a step was rolled back; 0 if none was.
+  /// The highest generation with a step that was rolled back; 0 if there is none.
   public func rolledBackGeneration() throws -> Int {
     try read("reading the steps") {
       try Int.fetchOne($0, sql: "SELECT max(generation) FROM steps WHERE rolled_back = 1") ?? 0
     }
   }
 
-  /// Live commits, ascending.
+  /// The live commits, in ascending order.
   public func commits(_ steps: Range<Int>) throws -> [StepRecord] {
     try read("reading the steps") { database in
       try StepRecord.filter(
@@ -68,7 +68,7 @@ extension Journal {
     }
   }
 
-  /// What each rank did for a live step, by rank.
+  /// Each rank's share of a live step, by rank.
   public func shares(step: Int) throws -> [ShareRecord] {
     try read("reading a step") { database in
       try ShareRecord.filter(
@@ -77,17 +77,17 @@ extension Journal {
     }
   }
 
-  /// Clips that the live steps of an epoch have consumed.
+  /// The clips that the live steps of an epoch have consumed.
   public func consumedClips(epoch: Int) throws -> Int {
     try read("reading the ledger") {
       try Int.fetchOne($0, sql: "SELECT count(*) FROM consumed WHERE epoch = ?", arguments: [epoch]) ?? 0
     }
   }
 
-  /// Returns to the state before step `step`, as when the run resumes from the checkpoint of that number.
+  /// Rolls back to the state before step `step`, as when the run resumes from that checkpoint.
   ///
-  /// Later commits stay as history (`rolled_back`), their clips count as not consumed, and later checkpoints as
-  /// removed. Returns how many commits were rolled back.
+  /// Later commits stay as history (`rolled_back`); their clips count as not consumed, and later checkpoints as removed.
+  /// - Returns: how many commits were rolled back.
   @discardableResult
   public func rollBack(to step: Int, reason: String, at time: Date) throws -> Int {
     try write("rolling back") { database in
@@ -96,7 +96,7 @@ extension Journal {
         throw JournalError.damaged(path, "it holds \(live) steps, and cannot go back to step \(step)")
       }
       guard step < live else { return 0 }
-      // The epoch bounds the search to the end of the ledger's key.
+      // The condition on the epoch limits the search to the end of the ledger's key.
       let epoch = try Self.live(step, database)?.epoch ?? 0
       try database.execute(sql: "DELETE FROM consumed WHERE epoch >= ? AND step >= ?", arguments: [epoch, step])
       try database.execute(
@@ -171,7 +171,7 @@ extension Journal {
     }
   }
 
-  /// A step that was rolled back and computed again should have the same digest; if not, somebody should know.
+  /// A step that is computed again after a rollback should have the same digest. If not, the user should know.
   private func noteDifference(_ step: StepRecord, _ database: Database) throws {
     let before = try StepRecord.filter(sql: "rolled_back = 1 AND step = ?", arguments: [step.step])
       .order(sql: "id DESC").fetchOne(database)

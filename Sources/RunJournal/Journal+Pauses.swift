@@ -1,16 +1,16 @@
-// When training waited for data that no worker could read.
+// The pauses of training while no worker could read its data.
 import Foundation
 import GRDB
 
-/// A time in which training waited.
+/// A pause of training.
 public struct PauseRecord: JournalRecord {
   public static let databaseTableName = "pauses"
   private var id: Int?
-  /// The step that it stood before.
+  /// The next step to train.
   public var step: Int
   public var reason: String
   public var startedAt: Date
-  /// Nil while it lasts.
+  /// Nil while the pause lasts.
   public var endedAt: Date?
 
   public init(step: Int, reason: String, startedAt: Date) {
@@ -21,21 +21,21 @@ public struct PauseRecord: JournalRecord {
 }
 
 extension Journal {
-  /// A pause begins; one that lasts already goes on.
+  /// Begins a pause, unless one lasts already.
   public func paused(_ pause: PauseRecord) throws {
     try write("recording a pause") { database in
       if try PauseRecord.filter(sql: "ended_at IS NULL").fetchCount(database) == 0 { try pause.insert(database) }
     }
   }
 
-  /// Training goes on, or ended.
+  /// Ends the pause: training goes on, or has ended.
   public func resumed(at time: Date) throws {
     try write("recording the end of a pause") { database in
       try database.execute(sql: "UPDATE pauses SET ended_at = ? WHERE ended_at IS NULL", arguments: [time])
     }
   }
 
-  /// The pause that lasts, if there is one.
+  /// The present pause, if there is one.
   public func presentPause() throws -> PauseRecord? {
     try read("reading the pauses") { try PauseRecord.filter(sql: "ended_at IS NULL").fetchOne($0) }
   }

@@ -1,14 +1,15 @@
-// Changes of a run's recipe: which key, from which step on.
+// Revisions of a run's recipe: which key, from which step on.
 import Foundation
 import GRDB
+import Recipes
 import Shared
 
-/// A change of the run's recipe.
+/// A revision of the run's recipe.
 struct RevisionRecord: JournalRecord {
   static let databaseTableName = "revisions"
   /// From 1.
   var seq: Int
-  /// The first step that goes by the new value.
+  /// The first step that uses the new value.
   var step: Int
   var key: String
   var old: String
@@ -28,11 +29,11 @@ extension Journal {
     }
   }
 
-  /// Keeps changes of the recipe, all or none, before any step goes by them.
+  /// Records revisions, all or none, before any step uses them.
   ///
-  /// Workers that went on without their coordinator go by the old values. So the run gets another identity, by which
-  /// they are told that theirs is over, and nobody waits for them.
-  /// - Throws: `JournalError` if a step that is committed would have gone by one of them.
+  /// Workers that went on without their coordinator use the old values. So the run gets a new identity: those workers
+  /// learn that their run is over, and nobody waits for them.
+  /// - Throws: `JournalError` if a committed step should have used a revision.
   public func revise(_ revisions: [RecipeRevision], identity: String, at time: Date) throws {
     try write("recording a revision") { database in
       let live = try Self.liveSteps(database)

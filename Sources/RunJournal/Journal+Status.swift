@@ -1,25 +1,25 @@
-// Where a run is, in one value, for `coordinator status` and the summary at the end.
+// How far a run is, in one value, for `coordinator status`.
 import Foundation
 import GRDB
 
-/// Where a run is.
+/// How far a run is.
 public struct JournalStatus: Hashable, Sendable {
   public var run: RunRecord?
-  /// Of the run, by its newest revision.
+  /// The run's epochs, by the newest revision.
   public var epochs: Int
-  /// Committed steps.
+  /// How many steps are committed.
   public var steps: Int
   public var lastCommit: StepRecord?
   public var lastGeneration: GenerationRecord?
   public var presentMembers: [MemberRecord]
-  /// Of those that have not been removed.
+  /// The newest checkpoint that has not been removed.
   public var newestCheckpoint: CheckpointRecord?
   public var lastEvaluation: EvaluationRecord?
   public var rejectedClips: Int
-  /// Commits that were reported again, and that were rolled back.
+  /// How many commits were reported again, and how many were rolled back.
   public var duplicates: Int
   public var rolledBack: Int
-  /// Over all live steps.
+  /// Sums over all live steps.
   public var rawBytes: Int
   public var wireBytes: Int
   public var ringSeconds: Double

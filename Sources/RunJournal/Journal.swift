@@ -1,26 +1,26 @@
-// Opening a run's journal, and the records that are simply added. Commits are in `Journal+Commits.swift`.
+// Opens a run's journal, and adds simple records. Commits are in `Journal+Commits.swift`.
 import Foundation
 import GRDB
 import Shared
 
-/// The run's durable memory: `run.db`, an SQLite database that people may also read by hand.
+/// The run's durable memory: `run.db`, an SQLite database that people may also query by hand.
 ///
-/// Each call is one transaction, durable when it returns (write-ahead log, `synchronous=FULL`). Calls block for the
-/// disk, so they belong on a thread, not on the cooperative pool. One process writes (see `RunLock`); others may read.
+/// Each call is one transaction, which is durable when the call returns (write-ahead log, `synchronous=FULL`). Calls wait
+/// for the disk, so they belong on a thread, not on the cooperative pool. One process writes (`RunLock`); others may read.
 public final class Journal: Sendable {
   public enum Access: Sendable {
     /// A new journal; the file must not exist.
     case create
-    /// An existing one: integrity and chain are checked, an older layout is brought up to date.
+    /// An existing journal. Integrity and chain are checked, and an older layout is migrated.
     case resume
-    /// For looking on: checked as `resume` does, changed in nothing.
+    /// Read-only, with the checks of `resume`.
     case reading
   }
 
   public let path: String
   private let queue: DatabaseQueue
 
-  /// - Throws: `JournalError`: bad data if the journal is damaged, is missing or is there already; I/O otherwise.
+  /// - Throws: `JournalError`: bad data if the journal is damaged, missing, or exists already; otherwise I/O.
   public init(_ path: String, _ access: Access) throws {
     self.path = path
     let exists = FileManager.default.fileExists(atPath: path)
@@ -42,13 +42,13 @@ public final class Journal: Sendable {
     try check(access)
   }
 
-  /// Closes the database; nothing may be called after.
+  /// Closes the database. It must be the last call.
   /// - Throws: `JournalError` if it cannot be closed.
   public func close() throws { try Self.reporting("closing the journal", path) { try queue.close() } }
 
   // MARK: - The run
 
-  /// Writes the run's one row, its clips and the rejected ones, all or none.
+  /// Writes the run's row, its clips and the rejected clips, all or none.
   /// - Throws: `JournalError` if the run has begun already.
   public func beginRun(_ run: RunRecord, clips: [ClipRecord], rejected: [RejectedRecord]) throws {
     try write("beginning the run") { database in
@@ -59,10 +59,10 @@ public final class Journal: Sendable {
   }
 
   /// The run; nil if it has not begun.
-  /// - Throws: `JournalError`, as all readers here, if the database fails.
+  /// - Throws: `JournalError` if the database fails, like all readers here.
   public func run() throws -> RunRecord? { try read("reading the run") { try RunRecord.fetchOne($0) } }
 
-  /// The run's identity; a run of an older version gets the one that is offered.
+  /// The run's identity. A run of an older version gets the one that is offered.
   public func identity(orElse offered: String) throws -> String {
     try write("reading the run's identity") { database in
       try database.execute(sql: "UPDATE runs SET identity = ? WHERE identity = ''", arguments: [offered])
@@ -70,8 +70,8 @@ public final class Journal: Sendable {
     }
   }
 
-  /// Keeps what the run's bits depend on, once it is known.
-  /// - Returns: what was kept before, if it was something else.
+  /// Records the fingerprint of what decides the run's bits, once it is known.
+  /// - Returns: the earlier fingerprint, if it differs.
   public func recordFingerprint(_ text: String) throws -> String? {
     try write("recording the fingerprint") { database in
       let known = try String.fetchOne(database, sql: "SELECT fingerprint FROM runs") ?? ""
@@ -86,7 +86,7 @@ public final class Journal: Sendable {
 
   // MARK: - Members and generations
 
-  /// One that left and comes back is present again; the events tell of its absence.
+  /// A worker that left and comes back is present again; the events tell of its absence.
   public func memberJoined(_ member: MemberRecord) throws {
     try write("recording a member") { database in
       try database.execute(
@@ -96,7 +96,7 @@ public final class Journal: Sendable {
     }
   }
 
-  /// - Parameter reason: why it left.
+  /// - Parameter reason: why the worker left.
   public func memberLeft(rank: Int, incarnation: String, reason: String, at time: Date) throws {
     try write("recording a member's leaving") { database in
       try database.execute(
@@ -105,12 +105,12 @@ public final class Journal: Sendable {
     }
   }
 
-  /// Those that have not left, by rank.
+  /// The members that have not left, by rank.
   public func presentMembers() throws -> [MemberRecord] {
     try read("reading the members") { try MemberRecord.filter(sql: "left_at IS NULL").order(sql: "rank").fetchAll($0) }
   }
 
-  /// To be called before the generation is announced.
+  /// Call it before announcing the generation.
   public func record(_ generation: GenerationRecord) throws {
     try write("recording a generation") { try generation.insert($0) }
   }
@@ -119,14 +119,14 @@ public final class Journal: Sendable {
     try read("reading the generations") { try GenerationRecord.order(sql: "number DESC").fetchOne($0) }
   }
 
-  // MARK: - Clips that steps go without
+  // MARK: - Excluded clips
 
-  /// To be called before the verdict is announced. The same one again is ignored.
+  /// Call it before announcing the exclusion. Recording the same one again does nothing.
   public func record(_ verdict: VerdictRecord) throws {
     try write("recording a verdict") { try verdict.insert($0, onConflict: .ignore) }
   }
 
-  /// Those about steps from `step` on.
+  /// The exclusions from step `step` and later ones.
   public func verdicts(from step: Int) throws -> [VerdictRecord] {
     try read("reading the verdicts") { database in
       try VerdictRecord.filter(sql: "step >= ?", arguments: [step]).order(sql: "step, clip").fetchAll(database)
@@ -135,8 +135,8 @@ public final class Journal: Sendable {
 
   // MARK: - Checkpoints
 
-  /// To be called when the checkpoint is in place and verified. The same one again is ignored.
-  /// - Throws: `JournalError` if it holds more steps than the journal, or the step has another one.
+  /// Call it when the checkpoint is in place and verified. Recording the same one again does nothing.
+  /// - Throws: `JournalError` if it holds more steps than the journal, or the step has another checkpoint.
   public func record(_ checkpoint: CheckpointRecord) throws {
     try write("recording a checkpoint") { database in
       let steps = try Self.liveSteps(database)
@@ -150,7 +150,7 @@ public final class Journal: Sendable {
     }
   }
 
-  /// - Parameter reason: "pruned", or what was wrong with it.
+  /// - Parameter reason: "pruned", or what is wrong with the checkpoint.
   public func checkpointRemoved(step: Int, reason: String, at time: Date) throws {
     try write("recording a checkpoint's removal") { database in
       try database.execute(
@@ -159,7 +159,7 @@ public final class Journal: Sendable {
     }
   }
 
-  /// Those that have not been removed, ascending.
+  /// The checkpoints that have not been removed, in ascending order.
   public func checkpoints() throws -> [CheckpointRecord] {
     try read("reading the checkpoints") {
       try CheckpointRecord.filter(sql: "removed_at IS NULL").order(sql: "step").fetchAll($0)
@@ -180,7 +180,7 @@ public final class Journal: Sendable {
     try write("recording a directive") { try directive.insert($0) }
   }
 
-  /// Those numbered above `sequence`, in order.
+  /// The directives numbered above `sequence`, in order.
   public func directives(after sequence: Int) throws -> [DirectiveRecord] {
     try read("reading the directives") { database in
       try DirectiveRecord.filter(sql: "seq > ?", arguments: [sequence]).order(sql: "seq").fetchAll(database)
@@ -211,19 +211,19 @@ extension Journal {
   /// Migrates the layout to the newest version, resuming an interrupted migration.
   func migrate() throws { try Self.reporting("updating the layout", path) { try Schema.migrator.migrate(queue) } }
 
-  /// The one place where SQLite's errors become the journal's.
+  /// Turns SQLite's errors into the journal's.
   static func reporting<Result>(_ operation: String, _ path: String, _ body: () throws -> Result) throws -> Result {
     do { return try body() } catch let error as DatabaseError {
       throw JournalError.database(error, operation, path)
     } catch let error as JournalError {
       throw error
     } catch {
-      // What is left are values that are none of their column's type.
+      // The remaining errors are values of a type that their column cannot have.
       throw JournalError.damaged(path, "\(operation) failed: a row holds a value that its column cannot have")
     }
   }
 
-  /// The database's name must survive a crash, not only its contents.
+  /// A crash must not lose the database's name any more than its contents.
   private func syncParent() throws {
     let parent = URL(fileURLWithPath: path).deletingLastPathComponent().path
     let directory = unsafe open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)

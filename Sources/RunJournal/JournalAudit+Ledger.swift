@@ -1,4 +1,4 @@
-// The audit of the ledger: each clip once an epoch, except for those that are excluded from a step.
+// Audits the ledger: each clip is consumed once an epoch, unless it is excluded from a step.
 import Foundation
 import GRDB
 import Shared
@@ -28,7 +28,7 @@ extension JournalAudit {
     }
   }
 
-  /// The clips that steps go without, by step.
+  /// The excluded clips, by step.
   private mutating func auditVerdicts(_ database: Database) throws -> [Int: Set<Int>] {
     var leftOut: [Int: Set<Int>] = [:]
     for row in try Row.fetchAll(database, sql: "SELECT step, clip, epoch FROM verdicts ORDER BY step, clip") {
@@ -42,7 +42,7 @@ extension JournalAudit {
     return leftOut
   }
 
-  /// What most steps have that do not end an epoch.
+  /// The clip count of most steps that do not end an epoch.
   private func clipsOfFullStep(_ leftOut: [Int: Set<Int>]) -> Int {
     var counts: [Int: Int] = [:]
     for row in live where !endsEpoch(row.step) { counts[row.clips &+ (leftOut[row.step]?.count ?? 0), default: 0] += 1 }

@@ -1,10 +1,11 @@
-// The audit of the recipe's revisions and of each step's learning rate, which it recomputes.
+// Audits the recipe's revisions and each step's learning rate, which it recomputes.
 import Foundation
 import GRDB
+import Recipes
 import Shared
 
 extension JournalAudit {
-  /// Each change of the epochs follows the one before. They say which step is the run's last.
+  /// Each revision of the epochs continues the one before. They determine the run's last step.
   mutating func auditRevisions(_ database: Database) throws {
     var before = epochs
     var first = 0
@@ -28,16 +29,16 @@ extension JournalAudit {
     lastStep = before * stepsPerEpoch - 1
   }
 
-  /// What is wrong with the learning rates of the steps, by a recipe and the journal's revisions; one line at most.
+  /// Compares the steps' learning rates with those of a recipe and the journal's revisions. Returns at most one line.
   ///
-  /// A plateau goes by the sums of the losses, in units of 2^-32. A row has the mean over the step's clips, from which
-  /// the sum follows exactly below 2^51; where it is more, the rates after that epoch are not looked at.
+  /// A plateau depends on sums of losses, in units of 2^-32. A row has the mean over the step's clips, from which the sum
+  /// follows exactly below 2^51. If a sum is larger, the rates after that epoch are not checked.
   public func rateProblems(_ recipe: Recipe) -> [String] {
     var expected = ExpectedRates(recipe, epochRevisions, epochs: epochs, stepsPerEpoch: stepsPerEpoch)
     var wrong: [(step: Int, found: Double, expected: Double)] = []
     for row in live {
       guard let rate = expected.rate(of: row) else { break }
-      // Written down as a 32-bit float; another library's cosine may differ in the last place.
+      // The journal has a 32-bit float, and another library's cosine may differ in the last place.
       if !(abs(row.learningRate - rate) <= 1e-6 * max(abs(rate), abs(row.learningRate))) {
         wrong.append((row.step, row.learningRate, rate))
       }
@@ -59,7 +60,7 @@ private struct ExpectedRates {
   private let revisions: [EpochRevision]
   private let epochs: Int
   private let stepsPerEpoch: Int
-  // The plateau's: sums of the present epoch, nil where they are not known; what came of those before.
+  // For a plateau: the sums of the present epoch, nil if unknown, and the outcome of the epochs before.
   private var loss: Int64? = 0
   private var clips = 0
   private var best: Double?
@@ -101,10 +102,10 @@ private struct ExpectedRates {
     return fallen(step)
   }
 
-  /// A step is over, and with it perhaps an epoch.
+  /// Takes in a step, which may end an epoch.
   mutating func take(_ row: JournalAudit.Step) {
     guard recipe.schedule.kind == .plateau, let sum = loss else { return }
-    // A step that was skipped leaves the state as it was, and does not count.
+    // A skipped step leaves the state unchanged, and does not count.
     if row.state.isEmpty || row.state != row.weights, row.clips > 0 {
       let units = (row.loss * Double(row.clips) * 0x1p32).rounded()
       loss = units.magnitude < 0x1p51 ? sum &+ Int64(units) : nil

@@ -1,4 +1,4 @@
-// The audit of steps, generations, members and checkpoints: the invariants from row to row.
+// Audits steps, generations, members and checkpoints: the invariants between rows.
 import Foundation
 import GRDB
 import Shared
@@ -9,7 +9,7 @@ extension JournalAudit {
     "learning_rate", "gradient_bits", "clips_digest", "state_digest", "pairs_digest",
   ]
 
-  /// The rows in the order in which they were written: no gap, one live row a step, the chain.
+  /// The rows in the order in which they were written have no gap, one live row a step, and an intact chain.
   mutating func auditSteps(_ database: Database) throws {
     var chain = ""
     var inForce: [Step] = []
@@ -104,7 +104,7 @@ extension JournalAudit {
     }
   }
 
-  /// One worker a rank at a time. One that came back keeps its row, so that others' stays may lie inside it.
+  /// A rank has one worker at a time. A worker that came back keeps its row, so others' stays may lie inside it.
   mutating func auditMembers(_ database: Database) throws {
     struct Stay {
       var rank: Int

@@ -1,24 +1,25 @@
-// The audit of a run's journal: reads the tables as anybody could, and uses nothing that wrote them. This file opens
-// the database and looks at its form; steps, ledger and the rest are in `JournalAudit+….swift`. `cluster/audit.py`
-// does the same in Python, in the same words; docs/journal.md lists the checks.
+// Audits a run's journal without the code that wrote it. This file opens the database and checks its form; the other
+// checks are in `JournalAudit+….swift`. `cluster/audit.py` makes the same checks with the same messages in Python, and
+// docs/journal.md lists them.
 import Foundation
 import GRDB
+import Recipes
 import Shared
 
-/// What is wrong with a run's journal, and what the checkpoints and the index are to be compared with.
+/// The problems of a run's journal, and the facts with which its checkpoints and index must agree.
 public struct JournalAudit: Sendable {
-  /// A checkpoint that the journal knows, the newest row of its step.
+  /// A checkpoint in the journal: the newest row of its step.
   public struct Checkpoint: Sendable {
     public var step: Int
     public var manifestSha256: String
     public var bytes: Int
     /// Whether it should be on disk.
     public var isLive: Bool
-    /// Whether it may be on disk though it is not live: a rollback leaves a damaged one where it is.
+    /// Whether it may be on disk although it is not live, since a rollback leaves damaged checkpoints in place.
     public var wasRolledBack: Bool
   }
 
-  /// A training clip, as the index must have it.
+  /// A training clip. The index must agree with it.
   public struct Clip: Hashable, Sendable {
     public var id: String
     public var path: String
@@ -42,10 +43,10 @@ public struct JournalAudit: Sendable {
   }
 
   public let directory: String
-  /// One line each: what, where, what to do.
+  /// Each problem in one line: what, where, what to do.
   public var problems: [String] = []
   public var steps: Int { live.count }
-  /// Of the state before each step, where a live step led to it and the journal knows.
+  /// The digests of the states before steps, if a live step led there and the journal has the digest.
   public var stateDigests: [Int: String] {
     Dictionary(
       live.filter { !$0.state.isEmpty }.map { ($0.step &+ 1, $0.state) }, uniquingKeysWith: { first, _ in first })
@@ -56,7 +57,7 @@ public struct JournalAudit: Sendable {
   public internal(set) var checkpoints: [Int: Checkpoint] = [:]
   /// By number.
   public internal(set) var clips: [Clip] = []
-  /// Whether the tables could be read at all.
+  /// Whether the tables can be read at all.
   public internal(set) var isReadable = false
   var live: [Step] = []
   var clipCount = 0
@@ -71,7 +72,7 @@ public struct JournalAudit: Sendable {
 
   /// - Parameters:
   ///   - directory: the run directory.
-  ///   - atSnapshot: called when it is settled which state of the journal is looked at; the journal may be written on.
+  ///   - atSnapshot: called when the snapshot of the journal is taken. Others may write to the journal meanwhile.
   /// - Throws: `JournalError`, bad data if there is no run or one of another layout.
   public init(_ directory: String, atSnapshot: () throws -> Void = {}) throws {
     self.directory = directory
@@ -100,7 +101,7 @@ public struct JournalAudit: Sendable {
     }
   }
 
-  /// Read-only, also on a disk that cannot be written, where the journal must be at rest.
+  /// Opens the database read-only. On a disk that cannot be written, nobody may be writing to the journal.
   private static func open(_ path: String) throws -> DatabaseQueue {
     var configuration = Configuration()
     configuration.readonly = true
@@ -123,10 +124,10 @@ public struct JournalAudit: Sendable {
     problems.append("\(directory)/run.db: \(line); \(remedy)")
   }
 
-  // MARK: - The form
+  // MARK: - Form
 
-  /// Layout, integrity, the run's row.
-  /// - Returns: whether the rest can be looked at.
+  /// Checks layout, integrity and the run's row.
+  /// - Returns: whether the rest can be checked.
   private mutating func begins(_ path: String, _ database: Database, _ atSnapshot: () throws -> Void) throws -> Bool {
     let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
     guard version == 0 || version == Schema.version else {
@@ -169,7 +170,7 @@ public struct JournalAudit: Sendable {
     "revisions": "seq step key old new",
   ]
 
-  /// SQLite keeps any value in any column; all that follows relies on what the columns can hold.
+  /// Checks the columns' values, since SQLite stores any value in any column. All later checks rely on the bounds.
   private mutating func isSound(_ tables: Set<String>, _ database: Database) throws -> Bool {
     let before = problems.count
     for table in [

@@ -1,16 +1,16 @@
-// What can go wrong with a run's journal and its lock, in one line each.
+// The failures of a run's journal and its lock.
 import Foundation
 import GRDB
 import Shared
 
-/// A failure of the database, or a journal whose contents cannot be.
+/// A failure of the database, or a journal with impossible contents.
 public struct JournalError: Failure, Equatable {
   public let status: ExitStatus
   public let description: String
   /// The file at fault.
   public let path: String
-  /// Whether the same call may succeed later: no room, a failing or read-only disk, a lock that somebody else holds.
-  /// The call left no trace, and the journal can be used. Otherwise trying again is in vain, and the run must stop.
+  /// Whether the same call may succeed later: the disk is full, failing or read-only, or another process holds a lock.
+  /// The call then changed nothing, and the journal can be used. Otherwise retrying is useless, and the run must stop.
   public let isTransient: Bool
 
   init(_ status: ExitStatus, _ path: String, _ what: String, isTransient: Bool = false) {
@@ -21,12 +21,12 @@ public struct JournalError: Failure, Equatable {
     description = "\(path): \(what)".split(whereSeparator: \.isNewline).joined(separator: " ")
   }
 
-  /// A journal that says what cannot be.
+  /// A journal with impossible contents.
   static func damaged(_ path: String, _ what: String) -> JournalError {
     JournalError(.badData, path, "\(what); restore run.db from a copy, or start a new run directory")
   }
 
-  /// A call to the system that failed.
+  /// A system call that failed.
   static func system(_ operation: String, _ path: String, errno code: Int32) -> JournalError {
     let text = unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error \(code)"
     return JournalError(
@@ -39,7 +39,7 @@ public struct JournalError: Failure, Equatable {
       JournalError(status, path, "\(cause); \(advice)", isTransient: true)
     }
     switch error.extendedResultCode {
-    // The file was moved or removed under our feet: what would be written now is lost.
+    // The file was moved or removed while open, so anything written now would be lost.
     case .SQLITE_READONLY_DBMOVED: return damaged(path, cause)
     case .SQLITE_IOERR_CORRUPTFS, .SQLITE_IOERR_SHORT_READ: return damaged(path, cause)
     default: break
@@ -50,7 +50,7 @@ public struct JournalError: Failure, Equatable {
     case .SQLITE_IOERR, .SQLITE_READONLY, .SQLITE_CANTOPEN, .SQLITE_NOMEM, .SQLITE_PROTOCOL, .SQLITE_INTERRUPT:
       return transient(.ioError, "check the disk and this user's permissions")
     case .SQLITE_CONSTRAINT: return JournalError(.badData, path, "\(cause); run `coordinator audit`")
-    // Anything else is an SQL statement that does not fit the tables, or a value that is no value of its column.
+    // Anything else is an SQL statement that does not fit the tables, or a value that its column cannot have.
     default: return damaged(path, cause)
     }
   }

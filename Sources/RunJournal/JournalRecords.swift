@@ -1,8 +1,8 @@
-// The rows of the journal's smaller tables, as values. Columns are the properties' names in snake case.
+// The rows of the journal's smaller tables.
 import Foundation
 import GRDB
 
-/// What every row type shares: its columns are its properties' names in snake case.
+/// What all row types share: columns are named like properties, in snake case.
 public protocol JournalRecord: Codable, Hashable, Sendable, FetchableRecord, PersistableRecord {}
 
 extension JournalRecord {
@@ -14,16 +14,16 @@ extension JournalRecord {
 public struct RunRecord: JournalRecord {
   public static let databaseTableName = "runs"
   private var id = 1
-  /// Tells this run from others: workers bring it along when the coordinator was started again.
+  /// Identifies the run. Workers report it to a coordinator that was restarted.
   public var identity: String
   public var name: String
   /// Decimal, since SQLite's integers are signed.
   public var seed: String
   public var recipeDigest: String
   public var indexDigest: String
-  /// Library versions, kernel variant and all else that the bits depend on.
+  /// Library versions, kernel variant, and everything else that decides the bits.
   public var fingerprint: String
-  /// Training clips of an epoch.
+  /// The number of training clips in an epoch.
   public var clips: Int
   public var stepsPerEpoch: Int
   public var epochs: Int
@@ -51,7 +51,7 @@ public struct RunRecord: JournalRecord {
 public struct MemberRecord: JournalRecord {
   public static let databaseTableName = "members"
   public var rank: Int
-  /// Tells a worker from its replacement under the same rank.
+  /// Distinguishes a worker from its replacement with the same rank.
   public var incarnation: String
   public var host: String
   public var pid: Int
@@ -75,12 +75,12 @@ public struct MemberRecord: JournalRecord {
 public struct GenerationRecord: JournalRecord {
   public static let databaseTableName = "generations"
   public var number: Int
-  /// The first step that it may compute.
+  /// The first step that it computes.
   public var startStep: Int
   public var reason: String
-  /// Lanes by rank; a JSON object in the table.
+  /// The lanes by rank: a JSON object in the table.
   public var lanes: [String: [Int]]
-  /// Ranks in ring order; a JSON array in the table.
+  /// The ranks in ring order: a JSON array in the table.
   public var ring: [Int]
   public var createdAt: Date
   /// The whole generation as it was announced, as JSON.
@@ -143,7 +143,7 @@ public struct VerdictRecord: JournalRecord {
   }
 }
 
-/// A clip that was left out, and why.
+/// A clip that the index leaves out, and why.
 public struct RejectedRecord: JournalRecord {
   public static let databaseTableName = "rejected"
   /// "train" or "validation".
@@ -163,13 +163,13 @@ public struct RejectedRecord: JournalRecord {
 /// A checkpoint that was written.
 public struct CheckpointRecord: JournalRecord {
   public static let databaseTableName = "checkpoints"
-  /// Steps that were applied before it was taken.
+  /// How many steps were applied before it was taken.
   public var step: Int
   public var path: String
   public var manifestSha256: String
   public var bytes: Int
   public var createdAt: Date
-  /// Whether it was read back and found right.
+  /// Whether it was read back and verified.
   public var verified: Bool
   public var removedAt: Date?
   /// Why it was removed.
@@ -185,7 +185,7 @@ public struct CheckpointRecord: JournalRecord {
   }
 }
 
-/// An order that all ranks carried out together.
+/// A directive, which all ranks carry out at the same step boundary.
 public struct DirectiveRecord: JournalRecord {
   public static let databaseTableName = "directives"
   public var seq: Int
@@ -202,10 +202,10 @@ public struct DirectiveRecord: JournalRecord {
 /// One pass over the validation clips.
 public struct EvaluationRecord: JournalRecord {
   public static let databaseTableName = "evaluations"
-  /// Steps that were applied before it.
+  /// How many steps were applied before it.
   public var step: Int
   public var clips: Int
-  /// Clips whose class was the first, or among the first five.
+  /// How many clips had their class ranked first, and among the first five.
   public var top1: Int
   public var top5: Int
   public var at: Date
@@ -228,7 +228,7 @@ public struct EventRecord: JournalRecord {
   public static let databaseTableName = "events"
   public var at: Date
   public var level: Level
-  /// Who says so: "coordinator", "rank 3".
+  /// Who reports it: "coordinator", "rank 3".
   public var source: String
   public var text: String
 

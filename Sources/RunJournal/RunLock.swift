@@ -1,14 +1,14 @@
 // The lock that lets one coordinator at a time own a run directory.
 import Foundation
 
-/// An exclusive lock on `DIRECTORY/run.lock`, held until it is released or the process ends, however it ends.
+/// An exclusive lock on `DIRECTORY/run.lock`. The process holds it until it releases it or ends, however it ends.
 ///
 /// Sendable because nothing in it changes after `init`.
 public final class RunLock: Sendable {
   private let descriptor: Int32
 
-  /// - Parameter owner: the description of the owner that others see when they are refused.
-  /// - Throws: `JournalError`: unavailable if another process has the lock, I/O if the file cannot be made.
+  /// - Parameter owner: describes the owner to processes that are refused.
+  /// - Throws: `JournalError`: unavailable if another process holds the lock, I/O if the file cannot be created.
   public init(_ directory: String, owner: String = RunLock.thisProcess) throws {
     let path = "\(directory)/run.lock"
     // Closed on exec: a worker that outlives its coordinator must not keep the lock.

@@ -1,7 +1,7 @@
-// The tables of run.db, as SQL. docs/journal.md explains them to people.
+// The tables of run.db, as SQL. docs/journal.md explains them.
 import GRDB
 
-/// The database's layout and how it came about. Each migration takes a database from one layout to the next.
+/// The database's layout. Each migration takes a database from one layout to the next.
 ///
 /// Entries are never changed once released; a new layout is a new entry at the end.
 enum Schema {
@@ -10,13 +10,13 @@ enum Schema {
     let sql: String
   }
 
-  /// The number of the newest layout, which a database of it has as its `user_version`.
+  /// The number of the newest layout, stored in the database as `user_version`.
   static var version: Int { migrations.count }
 
   /// Runs the migrations that a database lacks, each in a transaction of its own.
   ///
-  /// Journals of layout 3 and older were written before GRDB's migrator came into use. They say only in `user_version`
-  /// how far they are, so a migration that this number covers is recorded without running it again.
+  /// Journals of layout 3 and older were written before GRDB's migrator was used. Only their `user_version` tells their
+  /// layout, so migrations up to that number are recorded as done without being run.
   static let migrator: DatabaseMigrator = {
     var migrator = DatabaseMigrator()
     for (number, migration) in migrations.enumerated() {

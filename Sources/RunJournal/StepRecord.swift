@@ -1,6 +1,7 @@
 // A committed step, the clips that it consumed, and the hash chain over the commits.
 import Foundation
 import Shared
+import Wire
 
 /// A clip that a lane consumed.
 public struct ConsumedClip: Hashable, Sendable, Codable, Comparable {
@@ -24,7 +25,7 @@ public struct ConsumedClip: Hashable, Sendable, Codable, Comparable {
 /// A committed step.
 public struct StepRecord: JournalRecord {
   public static let databaseTableName = "steps"
-  /// Counts from 0: the step of this number turns the state after `step` steps into the next.
+  /// From 0: the step leads from the state after `step` steps to the next.
   public var step: Int
   public var epoch: Int
   public var generation: Int
@@ -35,20 +36,20 @@ public struct StepRecord: JournalRecord {
   public var weightsDigest: String
   /// XXH3-128 of the state that it led to; empty in rows of older versions.
   public var stateDigest: String
-  /// Mean over the step's clips.
+  /// The mean loss over the step's clips.
   public var loss: Double
-  /// Clips whose class was the first, or among the first five.
+  /// How many clips had their class ranked first, and among the first five.
   public var top1: Int
   public var top5: Int
-  /// Clips consumed.
+  /// How many clips it consumed.
   public var clips: Int
   public var learningRate: Double
   public var gradientBits: Int
-  /// Of the clips consumed; filled in by the journal.
+  /// The digest of the clips consumed. The journal fills it in.
   public internal(set) var clipsDigest = ""
-  /// `ClipPairs` of the clips that the ranks trained, by their own account; nil in rows of older versions.
+  /// `ClipPairs` of the clips that the ranks report as trained; nil in rows of older versions.
   public var pairsDigest: String?
-  /// Bytes that the ring would have carried uncompressed, and those it did carry, over all ranks.
+  /// The bytes that the ring would have carried uncompressed, and those that it carried, over all ranks.
   public var rawBytes: Int
   public var wireBytes: Int
   public var ringSeconds: Double
@@ -57,7 +58,7 @@ public struct StepRecord: JournalRecord {
   /// The rank whose record this is.
   public var reporter: Int
   public var committedAt: Date
-  /// SHA-256 of the previous row's chain and this row's text; filled in by the journal.
+  /// SHA-256 of the previous row's chain and this row's text. The journal fills it in.
   public internal(set) var chain = ""
 
   public init(
@@ -89,8 +90,8 @@ public struct StepRecord: JournalRecord {
     self.committedAt = committedAt
   }
 
-  /// What the chain covers: all but times and byte counts. Numbers with a fraction are the 16 hexadecimal digits of
-  /// their IEEE 754 bits, so that any language writes the same text.
+  /// The text that the chain covers: all columns but times and byte counts. Fractional numbers are written as the 16
+  /// hexadecimal digits of their IEEE 754 bits, so that any language produces the same text.
   var chainText: String {
     let columns = [
       String(step), String(epoch), String(generation), String(attempt), digest, weightsDigest, bits(loss),
@@ -117,10 +118,10 @@ public struct StepRecord: JournalRecord {
   }
 }
 
-/// One rank's part in a committed step, and where its time went. See `StepTimes`.
+/// One rank's share of a committed step, and where its time went (`StepTimes`).
 public struct ShareRecord: JournalRecord {
   public static let databaseTableName = "shares"
-  /// The row in `steps`; filled in by the journal.
+  /// The row in `steps`. The journal fills it in.
   public internal(set) var stepId: Int64 = 0
   public var rank: Int
   public var lanes: Int
@@ -136,7 +137,7 @@ public struct ShareRecord: JournalRecord {
   public var vote: Double
   public var apply: Double
 
-  /// - Parameter lanes: how many it computed.
+  /// - Parameter lanes: how many lanes the rank computed.
   public init(rank: Int, lanes: Int, rawBytes: Int, wireBytes: Int, times: StepTimes) {
     self.rank = rank
     self.lanes = lanes
@@ -154,14 +155,14 @@ public struct ShareRecord: JournalRecord {
   }
 }
 
-/// A step with the clips that it consumed: what a rank reports and the journal keeps.
+/// A step with the clips that it consumed.
 public struct JournalCommit: Hashable, Sendable, Codable {
   public var step: StepRecord
   public var consumed: [ConsumedClip]
-  /// What each rank did for it.
+  /// Each rank's share.
   public var shares: [ShareRecord]
 
-  /// - Parameter consumed: as many as the step's clips.
+  /// - Parameter consumed: as many clips as the step consumed.
   public init(step: StepRecord, consumed: [ConsumedClip], shares: [ShareRecord] = []) {
     self.step = step
     self.consumed = consumed

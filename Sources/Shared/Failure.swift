@@ -25,7 +25,7 @@ extension Failure {
   public var exitCode: Int32 { (status == .done ? .failed : status).rawValue }
 }
 
-/// The failures of `Shared` itself: recipes, safetensors, messages.
+/// A failure of a module without an error type of its own, such as recipes, safetensors and messages.
 public struct SharedError: Failure, Equatable {
   public let status: ExitStatus
   public let description: String

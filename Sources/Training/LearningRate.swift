@@ -1,5 +1,6 @@
 // The learning rate as a pure function of the position in training.
 import BLVNet
+import Recipes
 import Shared
 
 /// The state of the plateau schedule, updated once an epoch and saved with checkpoints.

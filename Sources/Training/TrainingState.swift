@@ -2,6 +2,7 @@
 import BLVNet
 import Checkpoint
 import Foundation
+import Recipes
 import Ring
 import Shared
 

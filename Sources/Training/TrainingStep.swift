@@ -1,5 +1,6 @@
 // One training step in isolation, from tensors to tensors: what `worker step` runs and what golden files check.
 import BLVNet
+import Recipes
 import Shared
 
 /// Forward, loss, backward and one step of the update rule, the whole batch being one lane, with gradients in floating

@@ -1,5 +1,6 @@
 // Blobs that a worker fetches one after the other: the indexes, or a state.
 import Shared
+import Wire
 
 /// What `WorkerMachine` is fetching now, from the coordinator or from a peer: which piece comes next, and what follows
 /// from one that came. The bytes are with the loop.

@@ -1,6 +1,6 @@
 // What a worker does: everything that its decisions can cause. Whoever carries effects out does so in their order.
 import Ring
-import Shared
+import Wire
 
 /// Something to do.
 package enum WorkerEffect {

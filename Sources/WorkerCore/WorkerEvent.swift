@@ -1,6 +1,7 @@
 // What happens to a worker: everything that its decisions can depend on, besides the time.
 import Ring
 import Shared
+import Wire
 
 /// Something that happened.
 package enum WorkerEvent {

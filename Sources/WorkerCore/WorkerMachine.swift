@@ -2,6 +2,7 @@
 // `WorkerSession` is its part in the protocol; here is what lies around that: blobs, connections, leaving.
 import Ring
 import Shared
+import Wire
 
 /// One worker process.
 package struct WorkerMachine {

@@ -1,6 +1,7 @@
 // What a worker does next, as a pure state machine: an event goes in, a list of actions comes out. `WorkerMachine` owns
 // it and turns actions into effects; `WorkerLoop` performs those.
 import Shared
+import Wire
 
 /// One worker's part in the protocol: joining, being given the state, stepping, voting, standing still.
 package struct WorkerSession {

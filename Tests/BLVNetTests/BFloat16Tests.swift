@@ -2,6 +2,7 @@
 // processor without bf16 tests the emulated engines only.
 import Dispatch
 import Foundation
+import Recipes
 import Shared
 import Synchronization
 import Testing

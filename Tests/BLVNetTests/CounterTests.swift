@@ -1,5 +1,6 @@
 // What a warm step may cost that a clock would not show reliably: memory. Counters, as times depend on the machine.
 import Glibc
+import Recipes
 import Shared
 import Testing
 

@@ -1,5 +1,6 @@
 // Whole training steps against PyTorch's numbers (../shared/golden, made by the reference implementation).
 import Foundation
+import Recipes
 import Shared
 import Testing
 import Training

@@ -1,5 +1,6 @@
 // Each layer at odd sizes, inside the smallest network that holds it: results against the naive reference, gradients
 // against finite differences of it in double precision.
+import Recipes
 import Shared
 import Testing
 

@@ -1,5 +1,6 @@
 // The network as a whole: its size, its first values, and that a lane is a pure function.
 import Foundation
+import Recipes
 import Shared
 import Testing
 

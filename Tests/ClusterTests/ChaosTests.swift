@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A minute of `cluster/chaos`: real harm to real processes, and the bytes of a run that was left in peace.
+/// A minute of `cluster/chaos`: real faults in real processes, and the bytes of an undisturbed run.
 @Suite(.serialized, .timeLimit(.minutes(10))) struct ChaosTests {
   private func chaos(_ arguments: [String]) throws -> RunningProcess {
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

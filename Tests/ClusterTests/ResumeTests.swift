@@ -1,5 +1,6 @@
 // Runs that go on with another recipe: what is refused, and what trains on to which bits.
 import Foundation
+import Recipes
 import Shared
 import TestSupport
 import Testing

@@ -1,6 +1,7 @@
 // What belongs to an older generation is not believed.
 import Shared
 import Testing
+import Wire
 
 @testable import CoordinatorCore
 

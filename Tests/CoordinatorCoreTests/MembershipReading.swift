@@ -1,5 +1,6 @@
 // What a membership's actions say, for its tests.
 import Shared
+import Wire
 
 @testable import CoordinatorCore
 

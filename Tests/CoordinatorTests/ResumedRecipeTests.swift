@@ -1,5 +1,6 @@
 // What a run goes on with, where what is given differs from what its directory keeps.
 import Foundation
+import Recipes
 import Shared
 import TestSupport
 import Testing

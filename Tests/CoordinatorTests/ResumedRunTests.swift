@@ -1,12 +1,14 @@
 // Going on with a run whose journal holds what cannot be: an error with one line or success, and never a trap.
 import Checkpoint
+import Dataset
 import Foundation
 import GRDB
+import Recipes
 import RunJournal
 import Shared
 import TestSupport
 import Testing
-import VideoIndex
+import Wire
 
 @testable import Coordinator
 @testable import CoordinatorCore

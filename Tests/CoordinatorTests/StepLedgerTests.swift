@@ -1,6 +1,7 @@
 import CoordinatorCore
 import Shared
 import Testing
+import Wire
 
 @testable import Coordinator
 

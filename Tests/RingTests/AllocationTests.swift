@@ -1,5 +1,6 @@
 // What a warm exchange asks of malloc, counted for real on the thread that moves the ring.
 import AllocationCounter
+import Recipes
 import Shared
 import Testing
 

@@ -11,7 +11,7 @@ import Testing
     for count in Array(0...40) + [255, 256, 257, 1000, 4099] {
       let gradient = (0..<count).map { _ in
         let sign: Float = random.below(2) == 0 ? 1 : -1
-        return sign * Float(random.unit()) * Float(GradientScale.power(random.below(60) - 30))
+        return Float(sign: .plus, exponent: random.below(60) - 30, significand: sign * Float(random.unit()))
       }
       var quantiser = tamring_ring_quantiser(
         inverse_scale: 1024, limit: 1e8, key: random.next(), tensor: 3, lane: 4, step: 5, first: 0, past_caches: false)

@@ -1,5 +1,6 @@
 // A ring of sessions in one process, over a transport that a seed makes lose, repeat, damage and reorder frames.
 import Foundation
+import Recipes
 import Shared
 import Testing
 

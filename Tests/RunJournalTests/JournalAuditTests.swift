@@ -1,6 +1,7 @@
 // The audit of the journal: a sound one passes, and each thing that is not as it must be is named.
 import Foundation
 import GRDB
+import Recipes
 import Shared
 import TestSupport
 import Testing

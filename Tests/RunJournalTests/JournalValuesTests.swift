@@ -4,6 +4,7 @@ import GRDB
 import Shared
 import TestSupport
 import Testing
+import Wire
 
 @testable import DurableWriter
 @testable import RunJournal

@@ -1,8 +1,10 @@
 // The journal: what was recorded is there after reopening, once; what was altered is noticed.
 import Foundation
 import GRDB
+import Recipes
 import Shared
 import Testing
+import Wire
 
 @testable import RunJournal
 

@@ -1,9 +1,11 @@
 // Clusters of 64 and 256 members: that they train all the same, and what they cost the coordinator.
 import Dispatch
 import Foundation
+import Messaging
 import Shared
 import Synchronization
 import Testing
+import Wire
 
 /// The coordinator's messages, and their bytes on the wire. Pieces of blobs are left out.
 struct Traffic {

@@ -1,6 +1,7 @@
 // A coordinator's process in the simulated world: the production machine, around simulated ports.
 import CoordinatorCore
 import Shared
+import Wire
 
 final class SimulatedCoordinator {
   private unowned let world: World

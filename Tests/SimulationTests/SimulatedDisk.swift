@@ -1,6 +1,7 @@
 // What survives every crash: the journal and the checkpoints. The rules are those of `Journal` and `CheckpointStore`.
 import CoordinatorCore
 import Shared
+import Wire
 
 struct SimulatedDisk {
   struct Row {

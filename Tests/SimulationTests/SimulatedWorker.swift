@@ -1,6 +1,7 @@
 // A worker's process in the simulated world: the production machine and the production ring, around simulated ports.
 import Ring
 import Shared
+import Wire
 import WorkerCore
 
 final class SimulatedWorker {

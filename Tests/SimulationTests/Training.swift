@@ -2,6 +2,7 @@
 // without any network tells what every other run must come to.
 import Ring
 import Shared
+import Wire
 
 /// The state that training changes.
 struct TrainingValue: Equatable {

@@ -2,6 +2,7 @@
 import CoordinatorCore
 import Ring
 import Shared
+import Wire
 import WorkerCore
 
 extension World {

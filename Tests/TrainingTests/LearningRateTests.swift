@@ -1,5 +1,6 @@
 // Schedules against values worked out by hand.
 import Foundation
+import Recipes
 import Shared
 import Testing
 

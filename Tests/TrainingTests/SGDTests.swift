@@ -1,5 +1,6 @@
 // SGD against its formula in double precision, through the step that all commands share.
 import BLVNet
+import Recipes
 import Shared
 import Testing
 

@@ -1,5 +1,6 @@
 // A few steps of training in one process: the path of a worker, with one lane and nobody to exchange sums with.
 import Checkpoint
+import Recipes
 import Ring
 import Shared
 

@@ -1,5 +1,6 @@
 // A network that is this file and one line of a registry: it trains, is saved and goes on.
 import Checkpoint
+import Recipes
 import Shared
 import Testing
 

@@ -1,6 +1,7 @@
 // Update rules that are this file and one line of a registry: they train, their slots are saved, and they go on.
 import Checkpoint
 import Foundation
+import Recipes
 import Shared
 import Testing
 

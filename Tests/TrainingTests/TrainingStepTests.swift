@@ -1,5 +1,6 @@
 // What a training step accepts and refuses; its numbers are checked by the golden steps.
 import Foundation
+import Recipes
 import Shared
 import Testing
 

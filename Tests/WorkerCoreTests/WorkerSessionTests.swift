@@ -1,5 +1,6 @@
 import Shared
 import Testing
+import Wire
 
 @testable import WorkerCore
 

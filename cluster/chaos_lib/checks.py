@@ -3,7 +3,7 @@ import hashlib
 import re
 
 from . import processes
-from .ground import Failure
+from .environment import Failure
 from .journal import Journal
 
 # Events that say that ranks, or two computations of a step, disagreed.
@@ -83,16 +83,16 @@ def same_digests(run, reference):
     return None
 
 
-def audits(ground):
+def audits(environment):
     """Runs the two audits where they exist: (name, problem or None)."""
     results = []
     script = processes_folder() / "audit.py"
     if script.exists():
-        done = processes.run(["python3", script, ground.run])
+        done = processes.run(["python3", script, environment.run])
         results.append(("cluster/audit.py", _problem(done)))
-    known = processes.run([ground.coordinator, "audit", "--help"])
+    known = processes.run([environment.coordinator, "audit", "--help"])
     if known.returncode == 0 and "coordinator audit" in known.stdout:
-        done = processes.run([ground.coordinator, "audit", ground.run])
+        done = processes.run([environment.coordinator, "audit", environment.run])
         results.append(("coordinator audit", _problem(done)))
     return results
 

@@ -1,11 +1,11 @@
-"""A coordinator and its workers, as processes: started by the coordinator, or here, with a relay before each."""
+"""A coordinator and its workers, as processes. The coordinator starts the workers, or this module, behind relays."""
 import signal
 import subprocess
 import threading
 import time
 
 from . import processes
-from .ground import Failure, free_port
+from .environment import Failure, free_port
 from .journal import Journal
 from .proxy import Proxies
 
@@ -15,15 +15,15 @@ THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 class Cluster:
     """One run directory's processes for as long as one kind of launch is used."""
 
-    def __init__(self, ground, launch, workers, seed):
-        self.ground = ground
+    def __init__(self, environment, launch, workers, seed):
+        self.environment = environment
         self.launch = launch
-        self.journal = Journal(ground.run / "run.db")
+        self.journal = Journal(environment.run / "run.db")
         self.port = free_port()
         self.endpoint = f"tcp://127.0.0.1:{self.port}"
-        self.hosts = ground.hosts(
-            launch, "\n".join(f"localhost slots=1 data={ground.mount(rank)}" for rank in range(workers)))
-        self.log = ground.folder / f"coordinator-{launch}.log"
+        self.hosts = environment.hosts(
+            launch, "\n".join(f"localhost slots=1 data={environment.mount(rank)}" for rank in range(workers)))
+        self.log = environment.folder / f"coordinator-{launch}.log"
         self.coordinator = None
         self.proxies = Proxies(seed) if launch == "none" else None
         self.base = list(range(workers))
@@ -45,8 +45,8 @@ class Cluster:
     # The coordinator
 
     def command(self, *more):
-        return [self.ground.coordinator, "train", "--workers", self.hosts, "--recipe", self.ground.recipe,
-                "--run-dir", self.ground.run, "--listen", self.endpoint, "--launch", self.launch, *more]
+        return [self.environment.coordinator, "train", "--workers", self.hosts, "--recipe", self.environment.recipe,
+                "--run-dir", self.environment.run, "--listen", self.endpoint, "--launch", self.launch, *more]
 
     def start_coordinator(self):
         self.coordinator = processes.start(self.command(), self.log)
@@ -127,13 +127,14 @@ class Cluster:
         return tuple(sorted(self.base + self.extra))
 
     def _start_worker(self, rank):
-        log = self.ground.logs / f"rank-{rank}.log"
+        log = self.environment.logs / f"rank-{rank}.log"
         if self.proxies and rank not in self._ports:
             self._ports[rank] = free_port()
             self.proxies.add(rank, self._ports[rank], self.port)
             self._relayed[rank] = f"tcp://127.0.0.1:{self.proxies.to_coordinator[rank].port}"
         coordinator = self._relayed.get(rank, self.endpoint)
-        command = [self.ground.worker, "--rank", rank, "--coordinator", coordinator, "--data", self.ground.mount(rank)]
+        command = [self.environment.worker, "--rank", rank, "--coordinator", coordinator,
+                   "--data", self.environment.mount(rank)]
         if self.proxies:
             command += ["--listen", f"127.0.0.1:{self._ports[rank]}",
                         "--advertise", f"127.0.0.1:{self.proxies.by_rank[rank].port}"]

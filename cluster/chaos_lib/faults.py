@@ -1,4 +1,4 @@
-"""The kinds of faults, the schedule that a seed gives, and how each is done."""
+"""The kinds of faults, the schedule of a seed, and how each fault is injected."""
 import random
 import signal
 import time
@@ -113,7 +113,7 @@ def _dealt(kind, chance, workers, joined):
 
 
 def perform(fault, cluster, wait):
-    """Does the harm and ends it. `wait(seconds)` watches the run meanwhile."""
+    """Injects a fault and ends it. `wait(seconds)` watches the run meanwhile."""
     kind = fault["kind"]
     match kind:
         case "kill":
@@ -159,17 +159,17 @@ def perform(fault, cluster, wait):
             end = time.monotonic() + fault["seconds"]
             try:
                 while time.monotonic() < end:
-                    cluster.ground.fill()
+                    cluster.environment.fill()
                     wait(0.2)
             finally:
-                cluster.ground.free()
+                cluster.environment.free()
         case "data-away" | "data-away-all":
             ranks = cluster.ranks if kind == "data-away-all" else [fault["rank"]]
-            cluster.ground.take_data(ranks)
+            cluster.environment.take_data(ranks)
             try:
                 wait(fault["seconds"])
             finally:
-                cluster.ground.return_data(ranks)
+                cluster.environment.return_data(ranks)
         case "descriptors":
             pid = cluster.pid(fault["rank"])
             limits = processes.use_up_descriptors(pid) if pid is not None else None

@@ -10,8 +10,8 @@ import time
 
 from . import checks, faults, processes, report
 from .cluster import Cluster
-from .ground import CLIPS, STEPS_PER_EPOCH, Failure, Ground, free_port
-from .harm import STEPLESS, Harm
+from .environment import CLIPS, STEPS_PER_EPOCH, Failure, Environment, free_port
+from .injection import STEPLESS, Injection
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
 SCENARIOS = HERE / "scenarios"
@@ -19,24 +19,26 @@ SCENARIOS = HERE / "scenarios"
 
 def arguments():
     parser = argparse.ArgumentParser(
-        prog="cluster/chaos", description="Harms a real cluster, and compares its weights with an undisturbed run's.")
-    parser.add_argument("--minutes", type=float, default=5, help="of harm, beside an undisturbed run (5)")
+        prog="cluster/chaos",
+        description="Injects faults into a real cluster, and compares its weights with an undisturbed run's.")
+    parser.add_argument("--minutes", type=float, default=5, help="how long to inject faults (5)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same schedule (1)")
     parser.add_argument("--workers", type=int, default=3, help="at least 2 (3)")
-    parser.add_argument("--scenario", metavar="NAME", help="do what cluster/scenarios/NAME.json says instead")
-    parser.add_argument("--only", metavar="KIND,…", default="", help=f"only these faults: {', '.join(faults.kinds())}")
+    parser.add_argument("--scenario", metavar="NAME", help="inject the faults of cluster/scenarios/NAME.json instead")
+    parser.add_argument("--only", metavar="KIND,…", default="",
+                        help=f"inject only these faults: {', '.join(faults.kinds())}")
     parser.add_argument("--list", action="store_true", help="list the scenarios")
     parser.add_argument("--shared-memory", action="store_true",
-                        help="workers read one another's sums in memory; else all goes over the lines that are harmed")
+                        help="let workers use shared memory; by default everything goes over the relays")
     parser.add_argument("--no-reference", action="store_true",
-                        help="do not train undisturbed: everything but I1 is checked")
+                        help="train no undisturbed run, and check everything but I1")
     parser.add_argument("--plan", action="store_true", help="only print the schedule")
-    parser.add_argument("--keep", action="store_true", help="keep the folder of the run; after a failure it always is")
+    parser.add_argument("--keep", action="store_true", help="keep the folder of the run; a failed run always keeps it")
     parser.add_argument("--bin", metavar="DIR", default=str(HERE.parent / ".build" / "release"),
                         help="where coordinator and worker are (.build/release)")
     given = parser.parse_args()
     if given.workers < 2:
-        parser.error("--workers must be at least 2: a fault needs somebody who goes on")
+        parser.error("--workers must be at least 2, so that one survives a fault")
     given.only = [kind for kind in given.only.split(",") if kind]
     if unknown := set(given.only) - set(faults.kinds()):
         parser.error(f"--only: no such fault: {', '.join(sorted(unknown))}; there are {', '.join(faults.kinds())}")
@@ -46,7 +48,7 @@ def arguments():
 def scenario(name):
     path = SCENARIOS / f"{name}.json"
     if not path.exists():
-        raise Failure(f"there is no scenario {name}; --list shows those that there are")
+        raise Failure(f"there is no scenario {name}; --list shows all scenarios")
     read = json.loads(path.read_text())
     chance = random.Random(0)
     plan = []
@@ -62,7 +64,7 @@ def listing():
 
 
 def phases(given, disk=True):
-    """(launch, faults, minutes; None where the phase ends with its faults)"""
+    """(launch, faults, minutes) of each phase. Minutes is None if the phase ends with its faults."""
     if given.scenario:
         read = scenario(given.scenario)
         return [(read["launch"], read["faults"], None)]
@@ -105,89 +107,91 @@ class Chaos:
 
     def run(self):
         processes.adopt_orphans()
-        ground = Ground(self.given.bin, self.given.seed, self.given.minutes, self.given.shared_memory)
+        environment = Environment(self.given.bin, self.given.seed, self.given.minutes, self.given.shared_memory)
         keep = self.given.keep
         try:
-            self.say(f"seed {self.given.seed}, {self.workers} workers, folder {ground.folder}")
-            if not ground.is_mounted:
-                self.say("a small file system cannot be mounted here (not root?): disk-full is left out")
+            self.say(f"seed {self.given.seed}, {self.workers} workers, folder {environment.folder}")
+            if not environment.is_mounted:
+                self.say("no small file system can be mounted here (not root?), so disk-full is left out")
             reference = None
-            # At the same time: there is time between the faults, and nobody waits for it afterwards.
+            # It trains at the same time, using the pauses between faults.
             if not self.given.no_reference:
-                reference = self.train(ground, ground.reference, ground.reference_recipe, "localhost threads=2")
+                reference = self.train(
+                    environment, environment.reference, environment.reference_recipe, "localhost threads=2")
             try:
-                for phase in phases(self.given, ground.is_mounted):
-                    self.harm(ground, *phase)
-                self.finish(ground, reference)
+                for phase in phases(self.given, environment.is_mounted):
+                    self.inject(environment, *phase)
+                self.finish(environment, reference)
             except Failure as failure:
                 self.wrong.append(str(failure))
             keep = bool(self.wrong) or self.given.keep
             if self.wrong:
-                print(report.last_words(ground))
+                print(report.last_words(environment))
             if self.outcomes:
                 print(report.table(self.outcomes))
             for text in self.wrong:
                 print(f"chaos: FAILED: {text}")
             if keep:
-                print(f"chaos: everything is kept in {ground.folder}")
+                print(f"chaos: all files are in {environment.folder}")
             if not self.wrong:
                 compared = ", weights not compared" if self.given.no_reference else ""
                 print(f"chaos: ok, {len(self.outcomes)} faults{compared}")
             return 1 if self.wrong else 0
         finally:
             processes.end_all(self.endpoints)
-            ground.close(keep)
+            environment.close(keep)
 
     def say(self, text):
         print(text, flush=True)
 
-    def harm(self, ground, launch, plan, minutes):
-        if not ground.is_mounted:
+    def inject(self, environment, launch, plan, minutes):
+        if not environment.is_mounted:
             plan = [fault for fault in plan if fault["kind"] != "disk-full"]
-        cluster = Cluster(ground, launch, self.workers, self.given.seed)
+        cluster = Cluster(environment, launch, self.workers, self.given.seed)
         self.endpoints.append(cluster.endpoint)
-        harm = Harm(cluster, lambda number, fault, outcome: self.say(report.line(number, fault, outcome)))
+        injection = Injection(cluster, lambda number, fault, outcome: self.say(report.line(number, fault, outcome)))
         begun = time.monotonic()
-        self.say(f"workers started {'by the coordinator' if launch == 'auto' else 'here, a relay before each'}:")
+        self.say(f"workers started {'by the coordinator' if launch == 'auto' else 'here, each behind a relay'}:")
         try:
             cluster.start_coordinator()
-            harm.begin()
-            harm.all(plan, begun + minutes * 60 if minutes else float("inf"))
+            injection.begin()
+            injection.all(plan, begun + minutes * 60 if minutes else float("inf"))
             if self.given.scenario:
                 expect = scenario(self.given.scenario).get("expect", {})
-                self.wrong += checks.expectations(expect, harm.outcomes, cluster.journal)
+                self.wrong += checks.expectations(expect, injection.outcomes, cluster.journal)
             if cluster.proxies and (counts := cluster.proxies.counts()):
                 self.say("relays: " + ", ".join(f"{count} {name}" for name, count in sorted(counts.items())))
             cluster.stop()
         finally:
-            self.outcomes += harm.outcomes
-            self.wrong += [f"{outcome.label}: {remark}" for outcome in harm.outcomes for remark in outcome.remarks
+            self.outcomes += injection.outcomes
+            self.wrong += [f"{outcome.label}: {remark}" for outcome in injection.outcomes for remark in outcome.remarks
                            if remark.startswith("I7")]
             cluster.close()
 
-    def finish(self, ground, reference):
-        """Trains on in peace to a step of which the undisturbed run keeps a checkpoint; then everything is checked."""
-        done = checks.Journal(ground.run / "run.db").moment().steps
-        steps = (done // ground.every + 1) * ground.every
-        process = self.train(ground, ground.run, ground.recipe, f"localhost slots={self.workers}", "--steps", steps)
+    def finish(self, environment, reference):
+        """Trains on without faults to a step with a checkpoint of the undisturbed run, then checks everything."""
+        done = checks.Journal(environment.run / "run.db").moment().steps
+        steps = (done // environment.every + 1) * environment.every
+        process = self.train(
+            environment, environment.run, environment.recipe, f"localhost slots={self.workers}", "--steps", steps)
         try:
             code = process.wait(60 + steps)
         except subprocess.TimeoutExpired:
-            raise Failure("the run in peace after the harm did not end in time, see run.log") from None
+            raise Failure("the run without faults at the end did not finish in time, see run.log") from None
         if code != 0:
-            raise Failure(f"the run in peace after the harm ended with code {code}, see run.log")
+            raise Failure(f"the run without faults at the end ended with code {code}, see run.log")
         if reference:
-            self.compare(ground, reference, steps)
-        self.wrong += checks.invariants(ground.run, CLIPS, steps)
-        for name, problem in checks.audits(ground):
+            self.compare(environment, reference, steps)
+        self.wrong += checks.invariants(environment.run, CLIPS, steps)
+        for name, problem in checks.audits(environment):
             self.say(f"{name}: {'ok' if problem is None else problem}")
             if problem:
                 self.wrong.append(f"{name}: {problem}")
 
-    def compare(self, ground, reference, steps):
-        """I1: one worker that was left in peace comes to the same bytes."""
-        theirs = checks.checkpoint(ground.reference, steps)
-        journal = checks.Journal(ground.reference / "run.db")
+    def compare(self, environment, reference, steps):
+        """I1: a single undisturbed worker gets the same bytes."""
+        theirs = checks.checkpoint(environment.reference, steps)
+        journal = checks.Journal(environment.reference / "run.db")
         done, moved = journal.moment().steps, time.monotonic()
         self.say(f"{steps} steps are trained; the undisturbed run has {done}")
         while not theirs.exists():
@@ -198,21 +202,21 @@ class Chaos:
                 done, moved = now, time.monotonic()
             elif time.monotonic() - moved > STEPLESS:
                 raise Failure(f"the undisturbed run made no step for {STEPLESS} s, see reference.log")
-        if checks.newest(ground.run) != steps:
-            self.wrong.append(f"the newest checkpoint is of step {checks.newest(ground.run)}, not {steps}")
+        if checks.newest(environment.run) != steps:
+            self.wrong.append(f"the newest checkpoint is of step {checks.newest(environment.run)}, not {steps}")
             return
-        ours, theirs = checks.digests(checks.checkpoint(ground.run, steps)), checks.digests(theirs)
+        ours, theirs = checks.digests(checks.checkpoint(environment.run, steps)), checks.digests(theirs)
         for name, digest in ours.items():
             same = digest == theirs[name]
             self.say(f"{digest}  {name} of step {steps}, {'the same' if same else 'undisturbed ' + theirs[name]}")
             if not same:
                 self.wrong.append(f"I1: {name} of step {steps} is not the undisturbed run's")
-        if difference := checks.same_digests(ground.run, ground.reference):
+        if difference := checks.same_digests(environment.run, environment.reference):
             self.wrong.append(difference)
 
-    def train(self, ground, run, recipe, hosts, *more):
+    def train(self, environment, run, recipe, hosts, *more):
         endpoint = f"tcp://127.0.0.1:{free_port()}"
         self.endpoints.append(endpoint)
-        command = [ground.coordinator, "train", "--workers", ground.hosts(run.name, hosts), "--recipe", recipe,
+        command = [environment.coordinator, "train", "--workers", environment.hosts(run.name, hosts), "--recipe", recipe,
                    "--run-dir", run, "--listen", endpoint, *more]
-        return processes.start(command, ground.folder / f"{run.name}.log")
+        return processes.start(command, environment.folder / f"{run.name}.log")

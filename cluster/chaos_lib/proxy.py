@@ -1,5 +1,4 @@
-"""TCP relays in front of workers and before the coordinator: cut, delayed, stalled, closed to some or all, silently
-dead, and with flipped bits."""
+"""TCP relays in front of workers and the coordinator. They cut, delay, stall, refuse, silently drop and flip bits."""
 import asyncio
 import collections
 import random
@@ -101,7 +100,7 @@ class Proxy:
             self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
             self.port = self._server.sockets[0].getsockname()[1]
 
-    # Harm
+    # Faults
 
     async def cut(self):
         """Resets every connection; new ones are taken."""

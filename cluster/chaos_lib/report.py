@@ -1,4 +1,4 @@
-"""What a person reads: a line for each fault, the table by kind, and the last words of everybody after a failure."""
+"""The report: a line for each fault, a table by kind, and after a failure the last lines of all logs."""
 import statistics
 
 
@@ -46,12 +46,12 @@ def table(outcomes):
     return "\n".join(lines)
 
 
-def last_words(ground):
+def last_words(environment):
     """The ends of the coordinators' output and of every log."""
     lines = []
-    for path, count in [(path, 40) for path in sorted(ground.folder.glob("*.log"))] + [
-            (path, 6) for folder in (ground.logs, ground.run / "logs") if folder.exists()
+    for path, count in [(path, 40) for path in sorted(environment.folder.glob("*.log"))] + [
+            (path, 6) for folder in (environment.logs, environment.run / "logs") if folder.exists()
             for path in sorted(folder.glob("*.log"))]:
         text = path.read_bytes()[-20000:].decode(errors="replace").splitlines()[-count:]
-        lines += [f"--- {path.relative_to(ground.folder)}"] + text
+        lines += [f"--- {path.relative_to(environment.folder)}"] + text
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 // Convolutions in bf16: our own GEMMs, Winograd's algorithm in float32, and oneDNN for all other shapes.
 import CKernels
 import COneDNN
+import Recipes
 import Shared
 
 /// Multiplies bf16 and accumulates in float32 with the processor's bf16 instructions. Weights are rounded as they are

@@ -1,5 +1,6 @@
 // The shape of a convolution, and the protocol of the engines that compute it.
 import CKernels
+import Recipes
 import Shared
 
 /// A convolution with a square kernel and without bias, for one image size.

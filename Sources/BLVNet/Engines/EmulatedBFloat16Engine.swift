@@ -1,5 +1,6 @@
 // bfloat16 on processors without it: converts to float32 and convolves with another engine.
 import CKernels
+import Recipes
 import Shared
 
 /// Converts images to float32, and rounds weights and results to bf16. It computes what `BFloat16Engine` computes, except

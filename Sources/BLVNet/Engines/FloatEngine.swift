@@ -1,5 +1,6 @@
 // What the engines for float32 have in common: their images are floats.
 import CKernels
+import Recipes
 import Shared
 
 /// An engine whose images are floats. See `ConvolutionEngine`.

@@ -1,5 +1,6 @@
 // An engine that times another one: where a step's convolutions spend their time.
 import CKernels
+import Recipes
 import Shared
 import Synchronization
 

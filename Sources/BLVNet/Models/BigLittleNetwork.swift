@@ -1,4 +1,5 @@
 // bLVNet-TAM, with the layers in the order of the forward pass.
+import Recipes
 import Shared
 
 /// bLVNet-TAM, or bLVNet without temporal modules (without every TAM and its ReLU). The names are those of the

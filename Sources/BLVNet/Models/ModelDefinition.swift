@@ -1,4 +1,5 @@
 // The protocol that a network implements, and the registry of networks.
+import Recipes
 import Shared
 
 /// An architecture: it builds the layers in the order of the forward pass. Each layer names its tensors and declares

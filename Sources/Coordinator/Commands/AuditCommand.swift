@@ -1,15 +1,16 @@
-// `coordinator audit`: checks a run's journal, ledger, index and checkpoints, with no help from what wrote them.
+// `coordinator audit`: checks a run's journal, ledger, index and checkpoints without trusting the code that wrote them.
 import ArgumentParser
 import Checkpoint
 import Foundation
+import Recipes
 import RunJournal
 import Shared
 
 struct AuditCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "audit",
-    abstract: "Checks journal, ledger and checkpoints of a run; says `ok`, or what is wrong (exit code 1).",
-    discussion: "It changes nothing, and may be used while the run goes on. cluster/audit.py does the same in Python.")
+    abstract: "Checks a run's journal, ledger and checkpoints; prints 'ok' or each problem (exit code 1).",
+    discussion: "It changes nothing, and may run during training. cluster/audit.py makes the same checks in Python.")
 
   @Argument(help: "The run directory.") var directory: String
 
@@ -31,7 +32,7 @@ struct RunAudit {
   private let directory: String
   private let journal: JournalAudit
   private let store: CheckpointAudit
-  /// What was on disk when the journal was looked at.
+  /// The checkpoints on disk when the journal was read.
   private let onDisk: Set<Int>
 
   /// - Throws: `JournalError` where there is no run.
@@ -109,7 +110,7 @@ struct RunAudit {
         guard let digest = journal.stateDigests[row.step] else { continue }
         if let problem = store.examineState(row.step, digest: digest) { report(place, problem, remedy) }
       case .missing:
-        // A working coordinator prunes first, and then says so in the journal.
+        // A running coordinator prunes first, and records it afterwards.
         if row.step <= oldest, RunLock.isHeld(directory) { continue }
         report(
           place, "is missing, but the journal has it",
@@ -125,7 +126,7 @@ struct RunAudit {
     let live = journal.checkpoints.values.filter(\.isLive).map(\.step)
     let kept = journal.checkpoints.values.filter(\.wasRolledBack).map(\.step)
     var unknown = onDisk.subtracting(live).subtracting(kept).sorted()
-    // A working coordinator stores one first, and then says so in the journal.
+    // A running coordinator stores a checkpoint first, and records it afterwards.
     if let last = unknown.last, last > live.max() ?? -1, RunLock.isHeld(directory) { unknown.removeLast() }
     for step in unknown {
       report(

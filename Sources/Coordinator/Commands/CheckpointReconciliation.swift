@@ -5,8 +5,8 @@ import RunJournal
 
 /// Brings the journal's checkpoints up to date with the disk when a run is resumed.
 ///
-/// A checkpoint is stored or pruned before the journal records it, and a coordinator can die between the two. A damaged
-/// checkpoint is not recorded.
+/// A checkpoint is stored or pruned before the journal records it, and a coordinator can die in between. Damaged
+/// checkpoints are not recorded.
 /// - Throws: `JournalError` or `CheckpointError` if either cannot be read or written.
 func reconcileCheckpoints(_ journal: Journal, _ store: CheckpointStore) throws {
   let onDisk = Set(try store.list())

@@ -1,32 +1,36 @@
-// The options of commands that use workers.
+// The options of the commands that use workers.
 import ArgumentParser
 import Foundation
 import Messaging
+import Recipes
 import Shared
 
-/// Where workers are, and how they and the coordinator find one another.
+/// Where workers run, how they are started, and how they and the coordinator reach one another.
 struct ClusterOptions: ParsableArguments {
-  @Option(help: "The hosts file: HOST [slots=N] [threads=N] [lane_threads=N] [address=A] [data=PATH], one host a line.")
+  @Option(
+    help:
+      "The hosts file, one host a line: HOST [slots=N] [threads=N] [lane_threads=N] [address=A] [data=PATH] [worker=PATH]."
+  )
   var workers: String
 
-  @Option(help: "Where to listen for workers, as tcp://HOST:PORT; port 0 for any free one.")
+  @Option(help: "Where to listen for workers: tcp://HOST:PORT. Port 0 takes any free port.")
   var listen = "tcp://127.0.0.1:5577"
 
-  @Option(help: "The address that workers are told, as tcp://HOST:PORT, if it is not the one listened at.")
+  @Option(help: "The address to give to workers, if they cannot use the one of --listen: tcp://HOST:PORT.")
   var advertise: String?
 
-  @Flag(help: "Listen beyond this machine without encryption. Anybody on that network can then take part.")
+  @Flag(help: "Allow an address beyond this machine. There is no encryption: anybody on that network can take part.")
   var insecureListen = false
 
-  @Option(help: "How workers are started: auto (here, or through ssh) or none (by somebody else).")
+  @Option(help: "Who starts the workers: auto (the coordinator, here or through ssh) or none (something else).")
   var launch = "auto"
 
-  @Option(help: "The ssh command with its options.")
+  @Option(help: "The ssh command, with options.")
   var ssh = "ssh"
 
   /// Binds the socket that workers connect to.
-  /// - Parameter before: where this run's coordinator listened before; taken again where any port will do.
-  /// - Returns: the socket, and what workers are told to connect to.
+  /// - Parameter before: where this run's coordinator listened last time; used again if any port will do.
+  /// - Returns: the socket, and the address that workers connect to.
   func bind(_ display: ProgressDisplay, before: String? = nil) throws -> (Socket, Endpoint) {
     let wanted = try Endpoint(listen)
     guard wanted.isLoopback || insecureListen else {
@@ -57,7 +61,7 @@ struct ClusterOptions: ParsableArguments {
     return try socket.bind(wanted)
   }
 
-  /// The places that the hosts file names.
+  /// One slot for each worker of the hosts file.
   func slots() throws -> [Slot] { try HostsFile(path: workers).slots }
 
   func fleet(_ slots: [Slot], _ recipe: Recipe, logs: String, coordinator: Endpoint) throws -> WorkerFleet {

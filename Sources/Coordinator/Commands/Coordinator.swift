@@ -7,20 +7,20 @@ import Shared
 @main
 struct CoordinatorCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "coordinator", abstract: "Trains bLVNet-TAM on video over worker processes.",
+    commandName: "coordinator", abstract: "Trains video networks over worker processes.",
     subcommands: [
       TrainCommand.self, IndexCommand.self, EvaluateCommand.self, DemoDataCommand.self, StatusCommand.self,
       AuditCommand.self,
     ], defaultSubcommand: TrainCommand.self)
 
-  /// Reports failures in one line with the exit code that belongs to them.
+  /// Reports a failure in one line, and exits with its code.
   static func main() {
     do {
       // A closed pipe on standard output must not end training.
       try ignore(signals: [SIGPIPE])
       var command = try parseAsRoot()
       do { try command.run() } catch let failure as any Failure {
-        // A full disk behind it must not change the exit code.
+        // A full disk behind standard error must not change the exit code.
         try? FileHandle.standardError.write(contentsOf: Data("coordinator: \(failure.description)\n".utf8))
         Foundation.exit(failure.exitCode)
       }

@@ -1,18 +1,19 @@
-// The recipe of a command, from a file or by default, and the run directory that it belongs to.
+// The recipe that a command was given, or the default, and its run directory.
 import ArgumentParser
+import Dataset
 import Foundation
+import Recipes
 import Shared
-import VideoIndex
 
-/// The recipe that a command works by, and its run directory.
+/// The options that name a recipe and a run directory.
 struct RecipeOptions: ParsableArguments {
-  @Option(help: "The recipe, a YAML file; else ./recipe.yaml, the run directory's own, or the built-in demo.")
+  @Option(help: "The recipe, a YAML file. Default: ./recipe.yaml, else the run directory's, else the built-in demo.")
   var recipe: String?
 
-  @Option(help: "The run directory; runs/NAME, after the recipe's name.")
+  @Option(help: "The run directory. Default: runs/NAME, after the recipe's name.")
   var runDir: String?
 
-  @Option(help: "Replaces the recipe's seed.")
+  @Option(help: "Replace the recipe's seed.")
   var seed: UInt64?
 
   func resolve() throws -> GivenRecipe {
@@ -21,9 +22,9 @@ struct RecipeOptions: ParsableArguments {
   }
 }
 
-/// A recipe as the user gives it, and where its run belongs.
+/// The recipe as the user gave it, and the directory of its run.
 struct GivenRecipe {
-  /// Nil where there is none: then the run directory's own recipe counts, or the built-in demo.
+  /// Nil if there is none; the recipe is then the run directory's, or the built-in demo.
   let file: String?
   let seed: UInt64?
   let recipe: Recipe
@@ -31,10 +32,10 @@ struct GivenRecipe {
   let named: Set<String>
   let directory: String
 
-  /// The names that keys may have by this program's registries.
+  /// The values that this program's registries allow, by key.
   static let known = ["data.format": AnnotationFormats.known.names]
 
-  /// - Throws: `SharedError` where the file cannot be read or understood.
+  /// - Throws: `SharedError` if the file cannot be read or understood.
   init(file: String?, runDirectory: String?, seed: UInt64?) throws {
     self.file = file
     self.seed = seed
@@ -51,18 +52,18 @@ struct GivenRecipe {
     }
   }
 
-  /// The given recipe, read over the recipe of a resumed run: keys that the file does not name keep their values.
+  /// The given recipe on top of a resumed run's: keys that the file does not name keep the run's values.
   func over(_ base: Recipe) throws -> Recipe {
     Self.seeded(try file.map { try RecipeFile(path: $0, over: base, known: Self.known).recipe } ?? base, seed)
   }
 
-  /// Whether a missing validation list is a mistake, and not just a data set without one.
+  /// Whether a missing validation list is a mistake. It is none if the user named no list.
   var needsValidation: Bool { named.contains("data.validation_list") }
 
   private static func seeded(_ recipe: Recipe, _ seed: UInt64?) -> Recipe {
     var recipe = recipe
     recipe.seed = seed ?? recipe.seed
-    // Those that a copied recipe.yaml lists are another run's.
+    // A copied recipe.yaml lists another run's revisions.
     recipe.revisions = []
     return recipe
   }

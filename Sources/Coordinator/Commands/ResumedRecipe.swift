@@ -1,20 +1,21 @@
-// The recipe of a resumed run: the one that its directory keeps, and the given values that differ.
+// The recipe of a resumed run: the one in its directory, with the values that the user changed.
 import Foundation
+import Recipes
 import RunJournal
 import Shared
 
 /// The recipe of a resumed run.
 struct ResumedRecipe {
-  /// With every value in force, and all revisions.
+  /// With the present values and all revisions.
   let recipe: Recipe
-  /// Those that are new, and for the journal to keep before a step goes by them.
+  /// The new revisions. The journal must hold them before a step uses them.
   let revisions: [RecipeRevision]
 
   /// - Parameters:
-  ///   - kept: the recipe that the run directory keeps.
-  ///   - given: the one that it is to go on with.
-  ///   - done: committed steps.
-  /// - Throws: `SharedError(.badConfiguration)` that names each key that may not change, or not so.
+  ///   - kept: the recipe in the run directory.
+  ///   - given: the recipe to resume with.
+  ///   - done: how many steps are committed.
+  /// - Throws: `SharedError(.badConfiguration)` naming each key whose change is not allowed.
   init(_ kept: Recipe, given: Recipe, done: Int, stepsPerEpoch: Int, directory: String) throws {
     let differences = given.differences(from: kept)
     let refused = differences.filter { !$0.isAllowed }
@@ -25,7 +26,7 @@ struct ResumedRecipe {
         "\(directory): this run was begun with another recipe: \(keys.joined(separator: "; ")); use the values of its "
           + "recipe.yaml, or another --run-dir")
     }
-    // Steps may have been rolled back since the last revision: the order of steps is that of revisions.
+    // Steps may have been rolled back since the last revision, but revisions stay in the order of their steps.
     let step = max(done, kept.revisions.last?.step ?? 0)
     let epochs = given.schedule.epochs
     guard epochs >= (step + stepsPerEpoch - 1) / stepsPerEpoch else {
@@ -42,9 +43,9 @@ struct ResumedRecipe {
     self.recipe = recipe
   }
 
-  /// The recipe that a run directory keeps, with the journal's revisions in force. Where the file is gone or altered,
-  /// the recipe that is given takes its place, if it is the one that the run was begun with.
-  /// - Throws: `SharedError` where neither is.
+  /// The recipe in a run directory, with the journal's revisions applied. If the file is missing or altered, the given
+  /// recipe replaces it, provided that the run began with it.
+  /// - Throws: `SharedError` if the run began with neither.
   static func kept(in directory: RunDirectory, _ journal: Journal, _ run: RunRecord, given: Recipe) throws -> Recipe {
     let revisions = try journal.revisions()
     let file = Result { try Recipe(ofRun: directory.recipe).revised(by: revisions) }

@@ -4,15 +4,16 @@ import CoordinatorCore
 import Foundation
 import RunJournal
 import Shared
+import Wire
 
 /// A resumed run.
 struct ResumedRun {
   let past: Membership.Past
-  /// The newest valid one.
+  /// The newest valid checkpoint.
   let checkpoint: StoredCheckpoint?
 
   /// - Parameter say: shows a line to the user.
-  /// - Throws: `SharedError` or `JournalError` where the journal cannot be believed.
+  /// - Throws: `SharedError` or `JournalError` if the journal contradicts itself or the checkpoints.
   init(
     _ journal: Journal, _ store: CheckpointStore, _ plan: RunPlan, say: (String) -> Void
   ) throws {
@@ -81,7 +82,7 @@ struct ResumedRun {
     return past
   }
 
-  /// The newest generation as it was announced; nil where its row does not keep that.
+  /// The newest generation as it was announced; nil if its row does not hold a plan.
   private static func generation(
     _ row: GenerationRecord, _ journal: Journal, _ plan: RunPlan
   ) throws -> Generation? {

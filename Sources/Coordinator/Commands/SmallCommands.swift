@@ -1,21 +1,21 @@
-// The commands that need no training: demo data, an index, an evaluation, a run's status.
+// The commands that train nothing: demo data, an index, an evaluation, a run's status.
 import ArgumentParser
 import Checkpoint
 import CoordinatorCore
+import DemoData
 import Foundation
 import RunJournal
 import Shared
-import VideoData
 
 struct DemoDataCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "demo-data",
-    abstract: "Writes a small data set of real video files whose classes only the order of frames tells apart.")
+    abstract: "Writes a small data set of video files whose classes differ only in the order of frames.")
 
-  @Argument(help: "The folder to write.") var folder: String
-  @Option(help: "Training clips.") var train = 1440
-  @Option(help: "Validation clips.") var validation = 240
-  @Option(help: "The same seed gives the same bytes.") var seed: UInt64 = 1
+  @Argument(help: "The folder to write to.") var folder: String
+  @Option(help: "How many training clips.") var train = 1440
+  @Option(help: "How many validation clips.") var validation = 240
+  @Option(help: "The seed; the same seed gives the same bytes.") var seed: UInt64 = 1
 
   func validate() throws {
     guard (1...1_000_000).contains(train), (0...1_000_000).contains(validation) else {
@@ -26,19 +26,21 @@ struct DemoDataCommand: ParsableCommand {
   func run() throws {
     let display = ProgressDisplay()
     let progress = SharedProgress(display)
-    let written = try DemoData.write(to: folder, training: train, validation: validation, seed: seed) { done, total in
+    let written = try DemoDataSet.write(to: folder, training: train, validation: validation, seed: seed) {
+      done, total in
       progress.show("writing  \(done)/\(total) clips")
     }
     display.clear()
     display.line(
       written
-        ? "\(train + validation) clips of \(DemoData.classes.count) classes in \(folder)" : "\(folder) is complete")
+        ? "\(train + validation) clips of \(DemoDataSet.classes.count) classes in \(folder)" : "\(folder) is complete")
   }
 }
 
 struct IndexCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "index", abstract: "Opens every clip once; writes the index and the rejected clips with reasons.")
+    commandName: "index",
+    abstract: "Opens every clip once, and writes the index and a list of rejected clips with reasons.")
 
   @OptionGroup var recipes: RecipeOptions
   @Flag(help: "Decode every frame of every clip.") var deep = false
@@ -65,11 +67,11 @@ struct IndexCommand: ParsableCommand {
 
 struct EvaluateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "evaluate", abstract: "Top-1 and top-5 of a model over the validation list, spread over the workers.")
+    commandName: "evaluate", abstract: "Computes top-1 and top-5 of a model over the validation list, on all workers.")
 
   @OptionGroup var cluster: ClusterOptions
   @OptionGroup var recipes: RecipeOptions
-  @Option(help: "A checkpoint's folder, or its model.safetensors.") var checkpoint: String
+  @Option(help: "A checkpoint folder, or a model.safetensors.") var checkpoint: String
 
   func run() throws {
     let display = ProgressDisplay()
@@ -103,7 +105,7 @@ struct EvaluateCommand: ParsableCommand {
 }
 
 struct StatusCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "status", abstract: "Says where a run is.")
+  static let configuration = CommandConfiguration(commandName: "status", abstract: "Prints how far a run is.")
 
   @Argument(help: "The run directory.") var directory: String
 

@@ -1,23 +1,24 @@
-// `coordinator train`: trains, or goes on with a run that is there.
+// `coordinator train`: trains, or resumes the run that the run directory holds.
 import ArgumentParser
 import Checkpoint
 import CoordinatorCore
+import Dataset
 import Foundation
+import Recipes
 import RunJournal
 import Shared
-import VideoIndex
 
 struct TrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "train", abstract: "Trains; goes on by itself where the run directory holds a run.")
+    commandName: "train", abstract: "Trains, or resumes the run that the run directory holds.")
 
   @OptionGroup var cluster: ClusterOptions
   @OptionGroup var recipes: RecipeOptions
 
-  @Option(help: "Ends training after this many steps in all.")
+  @Option(help: "End training after this many steps in all.")
   var steps: UInt64?
 
-  @Flag(help: "Shows where each worker's time goes.")
+  @Flag(help: "Show where each worker's time goes.")
   var verbose = false
 
   func validate() throws {
@@ -91,7 +92,7 @@ struct TrainCommand: ParsableCommand {
 
   // MARK: Beginning
 
-  /// Tells this run from all others.
+  /// A name that no other run has.
   private static func newIdentity() -> String {
     String(UInt64.random(in: 1...UInt64.max), radix: 16) + String(UInt64.random(in: 1...UInt64.max), radix: 16)
   }
@@ -127,7 +128,7 @@ struct TrainCommand: ParsableCommand {
     return indexes
   }
 
-  /// The recipe that the run goes on with. Revisions are in the journal, and the recipe in the run directory.
+  /// The recipe to resume with. Records its revisions in the journal, and writes it to the run directory.
   private func goOn(
     _ journal: Journal, _ directory: RunDirectory, _ given: GivenRecipe, _ indexes: Indexes, _ display: ProgressDisplay
   ) throws -> Recipe {
@@ -153,13 +154,13 @@ struct TrainCommand: ParsableCommand {
   }
 }
 
-/// The indexes of a recipe's data: those that the run directory keeps, or new ones.
+/// The indexes of a recipe's data: those in the run directory, or new ones.
 func prepareIndexes(_ given: GivenRecipe, _ directory: RunDirectory, _ display: ProgressDisplay) throws -> Indexes {
   if given.needsValidation { try IndexBuilder.requireValidation(given.recipe) }
   return try directory.indexes(of: given.recipe) ?? index(given.recipe, directory, display)
 }
 
-/// Builds the indexes of a recipe and keeps them in its run directory, with progress on screen.
+/// Builds the indexes of a recipe and stores them in its run directory, with progress on the screen.
 func index(_ recipe: Recipe, _ directory: RunDirectory, _ display: ProgressDisplay, deep: Bool = false) throws
   -> Indexes
 {
@@ -174,7 +175,7 @@ func index(_ recipe: Recipe, _ directory: RunDirectory, _ display: ProgressDispl
 
 /// A display that several threads report to.
 ///
-/// Sendable because every use of the display is under the lock.
+/// Sendable because the lock guards every use of the display.
 final class SharedProgress: @unchecked Sendable {
   private let lock = NSLock()
   private let display: ProgressDisplay

@@ -4,6 +4,7 @@ import Dispatch
 import Foundation
 import Shared
 import Synchronization
+import Wire
 
 /// The run's checkpoint directory. Each call is answered by an event; `wake` tells that there are some.
 final class CheckpointKeeper: Sendable {

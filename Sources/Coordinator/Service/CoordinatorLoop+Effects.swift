@@ -5,6 +5,7 @@ import Glibc
 import Messaging
 import RunJournal
 import Shared
+import Wire
 
 extension CoordinatorLoop {
   /// - Returns: what became of it, where that is known at once.

@@ -7,6 +7,7 @@ import Glibc
 import Messaging
 import RunJournal
 import Shared
+import Wire
 
 /// One run of the coordinator: a training, or an evaluation alone. Everything here belongs to the thread of `run`.
 final class CoordinatorLoop {

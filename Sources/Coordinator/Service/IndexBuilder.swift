@@ -1,9 +1,10 @@
 // From annotation lists to indexes: every file is opened once, what cannot be used is listed with its reason.
+import Dataset
 import Foundation
+import Recipes
 import Shared
 import Synchronization
-import VideoData
-import VideoIndex
+import Video
 
 /// Builds the indexes of a recipe's data.
 struct IndexBuilder {

@@ -1,11 +1,12 @@
 // How the decisions of a coordinator become rows of the journal.
 import Checkpoint
 import CoordinatorCore
+import Dataset
 import Foundation
 import Glibc
 import RunJournal
 import Shared
-import VideoIndex
+import Wire
 
 final class JournalWriter {
   private let journal: Journal

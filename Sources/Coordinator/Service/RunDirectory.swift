@@ -1,7 +1,8 @@
 // What lies where in a run directory.
+import Dataset
 import Foundation
+import Recipes
 import Shared
-import VideoIndex
 
 /// A run directory; it and its folders exist.
 struct RunDirectory {

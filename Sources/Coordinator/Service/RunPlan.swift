@@ -1,8 +1,10 @@
 // What a coordinator is to do, and what its machine is told of it.
 import CoordinatorCore
+import Dataset
 import Foundation
+import Recipes
 import Shared
-import VideoIndex
+import Wire
 
 /// A training, or an evaluation alone.
 struct RunPlan {

@@ -1,6 +1,7 @@
 // Where the workers' time goes, for `--verbose`: a line a worker, means over the steps since the last time.
 import CoordinatorCore
 import Shared
+import Wire
 
 struct StepLedger {
   private struct Sum {

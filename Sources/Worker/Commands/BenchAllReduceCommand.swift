@@ -1,34 +1,36 @@
-// `worker bench allreduce`: how long the ring takes between this process and others of its kind.
+// `worker bench allreduce`: times the ring among several processes of this command.
 import ArgumentParser
 import BLVNet
 import Foundation
 import Glibc
 import Messaging
+import Recipes
 import Ring
 import Shared
+import Wire
 
-/// One position of a ring that reduces random integers, over the sockets and with the ring that training uses. Before
-/// each round it waits for a line on standard input; afterwards it prints a line of JSON.
+/// One rank of a ring that reduces random integers, over training's own sockets and ring session. It waits for a line on
+/// standard input before each round, and prints a line of JSON after it.
 struct BenchAllReduceCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "allreduce", abstract: "Times all-reduces with other processes; start one for each rank.")
+    commandName: "allreduce", abstract: "Times all-reduces among processes; start one for each rank.")
 
-  @Option(help: "Positions of the ring.") var ranks: Int
-  @Option(help: "This one's, from 0.") var rank: Int
-  @Option(help: "Where this one listens.") var listen: String
-  @Option(help: "Where each listens, in the order of ranks, this one included.") var peer: [String]
-  @Option(help: "Four times the number of Int32 values.") var bytes = 101_940_000
-  @Option(help: "All-reduces of a round, after one that brings all to the same point.") var repeats = 1
-  @Option(help: "auto, lz4 or none.") var codec = ExchangeRecipe.Codec.auto
-  @Flag(help: "Read neighbours' integers in memory, where they are on this machine.") var sharedMemory = false
-  @Option(help: "Bits of a sum over all lanes.") var gradientBits = 10
-  @Option(help: "Lanes of a step, shared by the ranks.") var lanes = 8
-  @Option(help: "Threads for encoding and adding.") var threads = 1
-  @Flag(help: "Leave out the second lap.") var noVote = false
-  @Option(help: "Reduce the gradients of this recipe's network, not normally distributed integers.") var recipe: String?
+  @Option(help: "How many ranks the ring has.") var ranks: Int
+  @Option(help: "This process's rank, from 0.") var rank: Int
+  @Option(help: "Where this rank listens.") var listen: String
+  @Option(help: "Where a rank listens; give one for each rank, in order, this one included.") var peer: [String]
+  @Option(help: "Bytes to reduce: four for each Int32 value.") var bytes = 101_940_000
+  @Option(help: "All-reduces in a round, after one that synchronises the ranks.") var repeats = 1
+  @Option(help: "The compression of chunks: auto, lz4 or none.") var codec = ExchangeRecipe.Codec.auto
+  @Flag(help: "Use the shared-memory transport between ranks on this machine.") var sharedMemory = false
+  @Option(help: "Bits of the RMS of the sum over all lanes.") var gradientBits = 10
+  @Option(help: "Lanes in a step, divided among the ranks.") var lanes = 8
+  @Option(help: "Threads that encode and add.") var threads = 1
+  @Flag(help: "Leave out the vote.") var noVote = false
+  @Option(help: "Reduce gradients of this recipe's network instead of random integers.") var recipe: String?
 
   func validate() throws {
-    // Only the vote says that all have read what a neighbour is about to write.
+    // Only the vote shows that all ranks have read what a neighbour overwrites next.
     guard !sharedMemory || !noVote || ranks <= 2 else {
       throw ValidationError("--shared-memory needs the vote among more than two ranks")
     }
@@ -67,7 +69,7 @@ struct BenchAllReduceCommand: ParsableCommand {
         "raw_bytes": \((after.rawBytes - before.rawBytes) / (repeats + 1)), \
         "wire_bytes": \((after.bytesSent - before.bytesSent) / (repeats + 1))}
         """)
-      // The reader takes turns with us.
+      // The reader waits for this line before another program's turn.
       fflush(nil)
     }
   }
@@ -97,13 +99,13 @@ struct BenchAllReduceCommand: ParsableCommand {
 
 extension ExchangeRecipe.Codec: ExpressibleByArgument {}
 
-/// The sockets and the session of one position.
+/// The sockets and the session of one rank.
 private final class AllReduceBench {
   private let peers: PeerLinks
   private let session: RingSession
   private let partial: IntegerVectors
-  /// Of steps in turn. Without the vote a rank may begin a step while another still wants sums of the one before, which
-  /// are lent to the sockets, but not two steps later.
+  /// The sums of alternate steps. Without the vote, a rank may begin a step while its sockets still send sums of the one
+  /// before, but not two steps later.
   private let vectors: [IntegerVectors]
   private let votes: Bool
   private var step: UInt64 = 0
@@ -156,7 +158,7 @@ private final class AllReduceBench {
     step += 1
   }
 
-  /// Stays until the right neighbour has all that it needs.
+  /// Waits until the right neighbour has acknowledged everything.
   func finish() throws { try run { session.unacknowledgedSince == nil } }
 
   private func run(until isDone: () -> Bool) throws {

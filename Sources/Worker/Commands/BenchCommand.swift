@@ -1,32 +1,33 @@
-// `worker bench`: how long a step takes here, and in how much memory.
+// `worker bench step`: times steps on this machine, and measures their memory.
 import ArgumentParser
 import BLVNet
 import Foundation
 import Glibc
+import Recipes
 import Ring
 import Shared
 import Training
 
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "bench", abstract: "Measures one thing on this machine, on random clips.",
+    commandName: "bench", abstract: "Measures parts of training on this machine, on random data.",
     subcommands: [BenchStepCommand.self, BenchAllReduceCommand.self])
 }
 
-/// What is measured is what a worker does in a step, without decoding and without the ring: the lanes, quantised and
-/// added up, then the optimiser. One line of JSON a step, as it is done, so that a caller can take turns with others.
+/// Does what a worker does in a step, without decoding and without the ring: forward and backward passes, quantisation,
+/// the optimizer. Prints a line of JSON after each step, so that a caller can alternate with other programs.
 struct BenchStepCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "step", abstract: "Times training steps (or evaluations) and prints a line of JSON for each.")
+    commandName: "step", abstract: "Times training steps (or evaluations), and prints a line of JSON for each.")
 
-  @Option(help: "A recipe; its engine, precision, model, optimizer and batch.clips_per_lane are used.")
+  @Option(help: "The recipe; only its engine, precision, model, optimizer and batch.clips_per_lane count.")
   var recipe: String
-  @Option(help: "Lanes of a step, each on a thread of its own.") var threads = 1
+  @Option(help: "Lanes in a step, each on a thread of its own.") var threads = 1
   @Option(help: "Threads that share each lane.") var laneThreads = 1
-  @Option(help: "Steps to measure, after one that warms up.") var steps = 5
-  @Flag(help: "Evaluate instead.") var evaluate = false
+  @Option(help: "Steps to measure, after a warm-up step.") var steps = 5
+  @Flag(help: "Evaluate instead of training.") var evaluate = false
   @Flag(help: "Wait for a line on standard input before each step.") var onRequest = false
-  @Flag(help: "At the end, the time of each shape's convolutions.") var layers = false
+  @Flag(help: "Print the time of the convolutions by shape at the end.") var layers = false
 
   func validate() throws {
     guard (1...1024).contains(threads) else { throw ValidationError("--threads must be from 1 to 1024") }
@@ -56,7 +57,7 @@ struct BenchStepCommand: ParsableCommand {
         {"seconds": \(seconds), "convolution_seconds": \(convolution), "clips": \(bench.clips), \
         "page_faults": \(after.ru_minflt - before.ru_minflt), "peak_bytes": \(after.ru_maxrss * 1024)}
         """)
-      // The reader takes turns with us.
+      // The reader waits for this line before another program's turn.
       fflush(nil)
     }
     if layers { printLayers(rows) }
@@ -86,7 +87,7 @@ struct BenchStepCommand: ParsableCommand {
   }
 }
 
-/// The memory of a worker that computes as many lanes at once.
+/// A worker's lanes and state, without data or network.
 final class StepBench {
   private let recipe: Recipe
   private let network: Network
@@ -94,7 +95,7 @@ final class StepBench {
   private let inputs: [FloatStorage]
   private let slots: StateSlots
   private let accumulator: GradientAccumulator?
-  /// Clips of a whole step, of which these lanes may be a part.
+  /// The clips of a whole step, of which these lanes may be a part.
   private let fullClips: Int
   private var number: UInt64 = 0
   private let pool: Team
@@ -105,7 +106,8 @@ final class StepBench {
   var partial: IntegerVectors { accumulator?.partial ?? IntegerVectors(gradientCount: 0, statisticCount: 0) }
 
   /// - Parameters:
-  ///   - lanes: of the whole step, if others compute some of them; `seed`: of the clips.
+  ///   - lanes: the lanes of the whole step, if other processes compute some of them.
+  ///   - seed: the seed of the clips.
   init(
     _ recipe: Recipe, _ network: Network, threads: ComputeThreads, training: Bool, lanes total: Int? = nil,
     seed: UInt64 = 0
@@ -124,10 +126,10 @@ final class StepBench {
       for i in 0..<input.count { input[i] = Float(random.unit() * 4 - 2) }
       return input
     }
-    // Slots that nothing is written to take no memory.
+    // Slots take no memory until something is written to them.
     slots = StateSlots(network, try recipe.optimizer.makeRule())
     slots.initialiseModel(seed: 1)
-    // The published initial values multiply whole blocks by zero.
+    // With the published initial values whole blocks are multiplied by zero.
     let parameters = slots.parameters
     for i in 0..<parameters.count where parameters[i] == 0 { parameters[i] = 0.125 }
     accumulator =

@@ -4,36 +4,36 @@ import Foundation
 import Logging
 import Messaging
 import Shared
+import Wire
 
 struct JoinCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "join", abstract: "Joins a run and computes lanes until the coordinator says that it is over.")
+    commandName: "join", abstract: "Joins a run, and computes lanes until the run is over.")
 
-  @Option(help: "The slot that this worker fills; RANK, SLURM_PROCID or JOB_COMPLETION_INDEX where it is missing.")
+  @Option(help: "The slot that this worker fills. Default: RANK, SLURM_PROCID or JOB_COMPLETION_INDEX.")
   var rank: Int?
 
-  @Option(help: "Where the coordinator listens; TAMRING_COORDINATOR, else tcp://127.0.0.1:5577.")
+  @Option(help: "Where the coordinator listens. Default: TAMRING_COORDINATOR, else tcp://127.0.0.1:5577.")
   var coordinator: String?
 
   @Option(
-    help:
-      "The address to be reached at by other workers: HOST or HOST:PORT; where the route to the coordinator leaves from."
+    help: "Where to listen for other workers: HOST or HOST:PORT. Default: the local address of the coordinator's route."
   )
   var listen: String?
 
-  @Option(help: "The address that other workers are told, as HOST or HOST:PORT, if it is not the one listened at.")
+  @Option(help: "The address to give to other workers, if they cannot use the one of --listen: HOST:PORT.")
   var advertise: String?
 
-  @Option(help: "Lanes that are computed at once.")
+  @Option(help: "Lanes to compute at once.")
   var threads = 1
 
-  @Option(help: "Threads that share each lane: for the cores that memory leaves idle, as it is the lanes that take it.")
+  @Option(help: "Threads that share each lane. More lanes need more memory, more threads a lane hardly any.")
   var laneThreads = 1
 
-  @Option(help: "This host's copy of the data, instead of the recipe's.")
+  @Option(help: "This host's copy of the data. Default: the recipe's data.path.")
   var data: String?
 
-  @Flag(help: "Listen beyond this machine without encryption.")
+  @Flag(help: "Allow an address beyond this machine. There is no encryption.")
   var insecureListen = false
 
   func validate() throws {
@@ -42,7 +42,7 @@ struct JoinCommand: ParsableCommand {
   }
 
   func run() throws {
-    // A closed terminal or a broken pipe must not take a worker along.
+    // A closed terminal or a broken pipe must not end a worker.
     try ignore(signals: [SIGPIPE, SIGHUP])
     let environment = ProcessInfo.processInfo.environment
     let given =

@@ -1,4 +1,4 @@
-// The worker's log: one line an event on standard error, which the launcher sends to a file.
+// The worker's log: one line for each event on standard error, which the launcher redirects to a file.
 import Foundation
 import Logging
 
@@ -17,7 +17,7 @@ struct LineLog: LogHandler {
   func log(event: LogEvent) {
     let time = Date.now.formatted(.iso8601)
     let rank = metadata["rank"].map { " rank \($0)" } ?? ""
-    // A full disk must not take the worker along.
+    // A full disk must not end the worker.
     try? FileHandle.standardError.write(contentsOf: Data("\(time) \(event.level)\(rank): \(event.message)\n".utf8))
   }
 }

@@ -1,14 +1,15 @@
-// `worker profile`: what a recipe's network costs, layer by layer.
+// `worker profile`: the costs of a recipe's network, layer by layer.
 import ArgumentParser
 import BLVNet
 import Foundation
+import Recipes
 import Shared
 
 struct ProfileCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "profile", abstract: "Prints the network's parameters, multiply-adds and memory, layer by layer.")
 
-  @Option(help: "A recipe; its model section is used.") var recipe: String
+  @Option(help: "The recipe; only its engine, precision and model count.") var recipe: String
 
   func run() throws {
     let recipe = try Recipe.read(path: recipe)

@@ -2,6 +2,7 @@
 import ArgumentParser
 import BLVNet
 import Foundation
+import Recipes
 import Shared
 import Training
 
@@ -9,10 +10,12 @@ struct StepCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "step", abstract: "Runs one training step in isolation: forward, loss, backward, optimizer.")
 
-  @Option(help: "A recipe; its model and optimizer sections are used.") var recipe: String
-  @Option(help: "Parameters, running statistics and, where present, momentum.NAME, as safetensors.") var state: String
-  @Option(help: "input [clips, frames*3, height, width] and labels, as safetensors.") var batch: String
-  @Option(help: "Where to write logits, loss, grad.NAME, param.NAME, momentum.NAME and buffer.NAME.") var out: String
+  @Option(help: "The recipe; only its engine, precision, model and optimizer count.") var recipe: String
+  @Option(help: "A safetensors file with parameters, running statistics and, if it has them, momentum.NAME.") var state:
+    String
+  @Option(help: "A safetensors file with input [clips, frames*3, height, width] and labels.") var batch: String
+  @Option(help: "The safetensors file to write: logits, loss, grad.NAME, param.NAME, momentum.NAME, buffer.NAME.")
+  var out: String
 
   func run() throws {
     let recipe = try Recipe.read(path: recipe)

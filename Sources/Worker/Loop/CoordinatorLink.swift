@@ -5,6 +5,7 @@ import Glibc
 import Messaging
 import Shared
 import Synchronization
+import Wire
 import WorkerCore
 
 /// Control messages to and from the coordinator.
@@ -60,7 +61,7 @@ final class CoordinatorLink {
 /// Sends heartbeats from a thread of its own until the process ends; and ends it, where the coordinator has evicted the
 /// worker and the worker's own thread does not hear.
 final class Heartbeat: Sendable {
-  private let progress = Mutex(Shared.Progress())
+  private let progress = Mutex(Wire.Progress())
   private let interval = Mutex(Duration.milliseconds(250))
   private let reconnectAfter = Mutex(Duration.seconds(3))
 
@@ -77,7 +78,7 @@ final class Heartbeat: Sendable {
     self.reconnectAfter.withLock { $0 = reconnectAfter }
   }
 
-  func update(_ change: (inout Shared.Progress) -> Void) { progress.withLock { change(&$0) } }
+  func update(_ change: (inout Wire.Progress) -> Void) { progress.withLock { change(&$0) } }
 
   private func beat(_ messaging: MessagingContext, _ coordinator: Endpoint, _ identity: WorkerIdentity) throws {
     var socket = try CoordinatorLink.connected(messaging, coordinator, "h", identity, 0)

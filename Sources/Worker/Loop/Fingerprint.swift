@@ -1,7 +1,7 @@
 // What a worker's bits depend on besides the recipe: all members of a run must be equal in it.
 import BLVNet
 import Shared
-import VideoData
+import Video
 
 enum Fingerprint {
   /// This process's.

@@ -3,6 +3,7 @@ import Foundation
 import Messaging
 import Ring
 import Shared
+import Wire
 
 /// What arrives from peers, and what goes to them.
 final class PeerLinks {

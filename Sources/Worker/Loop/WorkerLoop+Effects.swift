@@ -2,9 +2,11 @@
 import BLVNet
 import Checkpoint
 import Foundation
+import Recipes
 import Ring
 import Shared
 import Training
+import Wire
 import WorkerCore
 
 extension WorkerLoop {

@@ -3,6 +3,7 @@ import Foundation
 import Ring
 import Shared
 import Training
+import Wire
 import WorkerCore
 
 /// Where a step's time goes.

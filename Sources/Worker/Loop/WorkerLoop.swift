@@ -8,6 +8,7 @@ import Messaging
 import Ring
 import Shared
 import Training
+import Wire
 import WorkerCore
 
 /// One worker process's life. Everything here belongs to the thread that calls `run`.

@@ -1,6 +1,6 @@
 // Prefetches the clips of coming lanes, and gives them to the lanes.
 import Shared
-import VideoData
+import Video
 
 /// Decodes the clips of coming lanes on threads of their own, while present ones are computed.
 final class ClipFeed: Sendable {

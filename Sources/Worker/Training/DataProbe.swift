@@ -2,7 +2,7 @@
 import Foundation
 import Shared
 import Synchronization
-import VideoData
+import Video
 
 /// Tries some clips of the training index on a thread of its own, since a read from a dead network mount never returns.
 final class DataProbe: Sendable {

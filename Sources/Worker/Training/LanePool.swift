@@ -6,7 +6,8 @@ import Ring
 import Shared
 import Synchronization
 import Training
-import VideoData
+import Video
+import Wire
 
 /// How many threads compute.
 struct ComputeThreads: Sendable {

@@ -2,7 +2,9 @@
 import BLVNet
 import Ring
 import Shared
-import VideoData
+import Training
+import Video
+import Wire
 
 enum LaneSelfTest {
   /// Computes one clip of fixed numbers with fixed weights, forward and backward, in the shapes of the run, and

@@ -1,12 +1,14 @@
 // The constants of a worker's run: the recipe, the network, the clips, and what follows from them.
 import BLVNet
+import Dataset
 import Foundation
+import Recipes
 import Ring
 import Shared
 import Synchronization
 import Training
-import VideoData
-import VideoIndex
+import Video
+import Wire
 
 /// Everything about a run that no step changes.
 final class RunContext: Sendable {

@@ -4,6 +4,7 @@ import Dispatch
 import Foundation
 import Shared
 import Synchronization
+import Wire
 
 /// Turns copies of states into blobs, one after the other; `wake` tells that one is done.
 final class StatePublisher: Sendable {

@@ -1,0 +1,66 @@
+// The module's error, and the gateway that checks every return code of FFmpeg.
+import CFFmpeg
+import Foundation
+import Shared
+
+/// A clip that cannot be read.
+public struct VideoError: Failure, Equatable {
+  public let path: String
+  /// The operation that failed: "open", "decode"…
+  public let operation: String
+  /// The reason: FFmpeg's message or our own.
+  public let cause: String
+  /// The clip's position in the index, if known.
+  public var clip: Int?
+  public let status: ExitStatus
+
+  public init(path: String, operation: String, cause: String, clip: Int? = nil, status: ExitStatus = .badData) {
+    self.path = path
+    self.operation = operation
+    self.cause = cause
+    self.clip = clip
+    self.status = status
+  }
+
+  public var description: String {
+    let name = clip.map { "clip \($0), '\(path)'" } ?? "'\(path)'"
+    return "\(name): cannot \(operation): \(cause); replace the file or take it out of the list"
+  }
+}
+
+/// Checks FFmpeg's return codes, and turns failures into `VideoError`.
+struct FFmpegGateway {
+  let path: String
+
+  /// Keeps FFmpeg from printing to standard error. Our errors contain its messages.
+  static let silenced: Void = av_log_set_level(AV_LOG_QUIET)
+
+  /// - Returns: `code`, unless it is negative.
+  /// - Throws: `VideoError` with FFmpeg's message for a negative code.
+  @discardableResult
+  func callAsFunction(_ operation: String, _ code: Int32) throws(VideoError) -> Int32 {
+    if code < 0 { throw error(operation, FFmpegGateway.message(code)) }
+    return code
+  }
+
+  /// The result of an FFmpeg allocation.
+  /// - Throws: `VideoError` if there is no memory.
+  func allocated<T>(_ operation: String, _ pointer: UnsafeMutablePointer<T>?) throws(VideoError)
+    -> UnsafeMutablePointer<T>
+  {
+    guard let pointer = unsafe pointer else {
+      throw VideoError(path: path, operation: operation, cause: "out of memory", status: .unavailable)
+    }
+    return unsafe pointer
+  }
+
+  func error(_ operation: String, _ cause: String) -> VideoError {
+    VideoError(path: path, operation: operation, cause: cause)
+  }
+
+  static func message(_ code: Int32) -> String {
+    var text = [CChar](repeating: 0, count: 128)
+    _ = unsafe av_strerror(code, &text, text.count)
+    return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+}

@@ -1,0 +1,75 @@
+// How to sample a clip, as plain values: which frames, which size, which augmentation.
+import Shared
+
+/// One clip to load.
+public struct ClipRequest: Hashable, Sendable {
+  public var path: String
+  /// The clip's position in the index. It is part of the key of the clip's random draws.
+  public var clip: Int
+  public var label: Int
+  /// The file's size and hash in the index. With zero bytes nothing is checked.
+  public var expectedBytes: UInt64
+  public var expectedHash: Digest128
+
+  public init(path: String, clip: Int, label: Int, expectedBytes: UInt64, expectedHash: Digest128) {
+    self.path = path
+    self.clip = clip
+    self.label = label
+    self.expectedBytes = expectedBytes
+    self.expectedHash = expectedHash
+  }
+}
+
+/// One of several evenly spaced views of a video, for evaluation.
+public struct ClipView: Hashable, Sendable {
+  /// Position in time, 0..<clips.
+  public var clip: Int
+  public var clips: Int
+  /// Position in the picture, 0..<crops; `crops` is 1, 3, 5 or 10.
+  public var crop: Int
+  public var crops: Int
+
+  public init(clip: Int = 0, clips: Int = 1, crop: Int = 0, crops: Int = 1) {
+    self.clip = clip
+    self.clips = clips
+    self.crop = crop
+    self.crops = crops
+  }
+}
+
+/// How clips are sampled, cropped and scaled.
+public struct ClipForm: Hashable, Sendable {
+  /// Frames of a clip (T).
+  public var frames: Int
+  /// Pixels on a side (S).
+  public var size: Int
+  public var sampling: FrameSampling
+  /// Whether frames, crops and flips are drawn for (seed, epoch, clip). Otherwise they are those of `view`.
+  public var training: Bool
+  /// Training: whether to mirror half of the clips. Not for classes such as "left" and "right".
+  public var flip: Bool
+  /// Whether to shuffle the frames, to measure what their order is worth.
+  public var shuffleFrames: Bool
+  public var seed: UInt64
+  /// Training: possible sides of the crop, as fractions of the shorter side, in descending order.
+  public var scales: [Double]
+  public var view: ClipView
+
+  public init(
+    frames: Int, size: Int, sampling: FrameSampling = .uniform, training: Bool, flip: Bool = true,
+    shuffleFrames: Bool = false, seed: UInt64, scales: [Double] = [1, 0.875, 0.75, 0.66], view: ClipView = ClipView()
+  ) {
+    self.frames = frames
+    self.size = size
+    self.sampling = sampling
+    self.training = training
+    self.flip = flip
+    self.shuffleFrames = shuffleFrames
+    self.seed = seed
+    self.scales = scales
+    self.view = view
+  }
+
+  /// How many numbers a clip has: T·S·S·3.
+  public var clipElements: Int { frames * size * size * 3 }
+}

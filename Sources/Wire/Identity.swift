@@ -1,0 +1,114 @@
+// Identities of workers and generations: plain values that travel in messages.
+
+/// A worker process: the rank names its slot, the incarnation one life of the process.
+public struct WorkerIdentity: Hashable, Sendable, Codable, CustomStringConvertible {
+  public var rank: Int
+  /// Drawn at random when the process starts.
+  public var incarnation: UInt64
+
+  public init(rank: Int, incarnation: UInt64) {
+    self.rank = rank
+    self.incarnation = incarnation
+  }
+
+  public var description: String { "worker \(rank)" }
+}
+
+/// A member of a generation, in ring order.
+public struct Member: Hashable, Sendable, Codable {
+  public var identity: WorkerIdentity
+  /// The endpoint at which its peers reach it.
+  public var endpoint: String
+  /// The lanes that it computes.
+  public var lanes: [Int]
+
+  public init(identity: WorkerIdentity, endpoint: String, lanes: [Int]) {
+    self.identity = identity
+    self.endpoint = endpoint
+    self.lanes = lanes
+  }
+}
+
+/// One membership with one lane plan and one ring order. Only the coordinator makes one.
+public struct Generation: Hashable, Sendable, Codable {
+  public var number: UInt32
+  /// The first step that this generation computes.
+  public var startStep: UInt64
+  /// In ring order.
+  public var members: [Member]
+  /// Directives up to this sequence number were carried out before the generation began.
+  public var directivesDone: UInt64
+  /// Its members train no step. They wait at `startStep` and hand over a checkpoint.
+  public var stops: Bool
+  /// Its members train no step, because none of them can read its data. They wait at `startStep` until one can.
+  public var pauses: Bool
+  /// The journaled exclusions of clips from steps from `startStep` on.
+  public var verdicts: [ClipVerdict]
+  /// Frozen sums of step `startStep` must not be trusted: all of its lanes are recomputed.
+  public var computesAnew: Bool
+  /// Workers of this and older generations may hold states that were rolled back before this one began.
+  public var rolledBack: UInt32
+
+  public init(
+    number: UInt32, startStep: UInt64, members: [Member], directivesDone: UInt64 = 0, stops: Bool = false,
+    pauses: Bool = false,
+    verdicts: [ClipVerdict] = [], computesAnew: Bool = false, rolledBack: UInt32 = 0
+  ) {
+    self.verdicts = verdicts
+    self.computesAnew = computesAnew
+    self.rolledBack = rolledBack
+    self.number = number
+    self.startStep = startStep
+    self.members = members
+    self.directivesDone = directivesDone
+    self.stops = stops
+    self.pauses = pauses
+  }
+
+  /// Generations of older versions, which could not pause, are in journals.
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    number = try values.decode(UInt32.self, forKey: .number)
+    startStep = try values.decode(UInt64.self, forKey: .startStep)
+    members = try values.decode([Member].self, forKey: .members)
+    directivesDone = try values.decode(UInt64.self, forKey: .directivesDone)
+    stops = try values.decode(Bool.self, forKey: .stops)
+    pauses = try values.decodeIfPresent(Bool.self, forKey: .pauses) ?? false
+    verdicts = try values.decode([ClipVerdict].self, forKey: .verdicts)
+    computesAnew = try values.decode(Bool.self, forKey: .computesAnew)
+    rolledBack = try values.decode(UInt32.self, forKey: .rolledBack)
+  }
+}
+
+/// The exclusion from a step of a clip that no worker could decode. Its lane is shorter by that clip, on all ranks.
+public struct ClipVerdict: Hashable, Sendable, Codable {
+  public var step: UInt64
+  public var lane: Int
+  /// Position in the training index.
+  public var clip: Int
+
+  public init(step: UInt64, lane: Int, clip: Int) {
+    self.step = step
+    self.lane = lane
+    self.clip = clip
+  }
+}
+
+/// An order that all ranks carry out at the same step boundary: the first at which every rank holds it.
+public struct Directive: Hashable, Sendable, Codable {
+  public enum Kind: String, Hashable, Sendable, Codable {
+    /// Finish the step and wait for a new generation.
+    case reform
+    /// Finish the step, hand over a checkpoint and train no further.
+    case stop
+  }
+
+  /// Counts up from 1 over the whole run.
+  public var sequence: UInt64
+  public var kind: Kind
+
+  public init(sequence: UInt64, kind: Kind) {
+    self.sequence = sequence
+    self.kind = kind
+  }
+}

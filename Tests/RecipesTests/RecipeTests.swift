@@ -1,0 +1,169 @@
+import Foundation
+import Shared
+import Testing
+
+@testable import Recipes
+
+@Suite struct RecipeTests {
+  private func mistake(_ yaml: String) -> String {
+    do {
+      _ = try Recipe(yaml: yaml, origin: "r.yaml")
+      return "none"
+    } catch { return "\(error)" }
+  }
+
+  @Test("what is written is read back equal")
+  func roundTrip() throws {
+    var recipe = Recipe()
+    recipe.model.width = 16
+    recipe.data.path = "a \"quoted\" \\ path"
+    recipe.schedule.milestones = [3, 9]
+    recipe.optimizer.learningRate = 0.05
+    #expect(try Recipe(yaml: recipe.yaml(), origin: "again") == recipe)
+  }
+
+  @Test("an empty recipe is the default, a section may be empty")
+  func defaults() throws {
+    #expect(try Recipe(yaml: "", origin: "empty") == Recipe())
+    #expect(try Recipe(yaml: "model:\n", origin: "empty") == Recipe())
+  }
+
+  @Test("unknown keys, wrong types and impossible values are named with their line")
+  func mistakes() {
+    #expect(mistake("name: x\nmodle:\n  depth: 50\n").contains("line 2: unknown key 'modle'"))
+    #expect(
+      mistake("model:\n  depth: 51\n").contains("line 2: 'model.depth' is '51', expected a whole number 50, 101 or 152")
+    )
+    #expect(mistake("depth: 50\n").contains("did you mean 'model.depth'?"))
+    #expect(mistake("model:\n  width: wide\n").contains("expected a whole number"))
+    #expect(mistake("model: 3\n").contains("'model' is a section"))
+    #expect(mistake("model:\n  depth: {a: 1}\n").contains("holds a section"))
+    #expect(mistake("seed: -1\n").contains("'seed' is '-1'"))
+    #expect(mistake("schedule: {kind: multi-step}\n").contains("milestones"))
+    #expect(mistake("engine: openblas\nprecision: bf16\n").contains("'precision: bf16' needs 'engine: onednn'"))
+    #expect(mistake("emulate_bf16: true\n").contains("'emulate_bf16: true' is for 'precision: bf16'"))
+    #expect(mistake("precision: bf16\nemulate_bf16: true\n") == "none")
+    #expect(mistake("precision: half\n").contains("one of float32, bf16"))
+    #expect(mistake("a: [1\n").contains("not valid YAML"))
+    #expect(mistake("- 1\n").contains("mapping"))
+    #expect(mistake("name: ../up\n").contains("'name'"))
+  }
+
+  @Test("the digest follows what decides the bits, and nothing else")
+  func digest() {
+    var other = Recipe()
+    other.data.path = "/elsewhere"
+    other.checkpoint.keep = 9
+    #expect(other.digest == Recipe().digest)
+    other.seed = 2
+    #expect(other.digest != Recipe().digest)
+    var narrow = Recipe()
+    narrow.precision = .bf16
+    #expect(narrow.digest != Recipe().digest)
+    let native = narrow.digest
+    narrow.emulateBF16 = true
+    #expect(narrow.digest != native)
+  }
+
+  @Test("runs and checkpoints of the time before digests had versions know their recipe again")
+  func version1() throws {
+    // Made by the program of that time: the first is of an empty recipe, the second of cluster/demo.yaml.
+    let before = "3947c48ac7bb295f37b6aa9098030be0"
+    #expect(Recipe().matches(digest: before))
+    var demo = Recipe()
+    (demo.model.width, demo.model.groups, demo.model.inputSize) = (16, 8, 64)
+    (demo.model.dropout, demo.model.classes, demo.optimizer.learningRate) = (0, 6, 0.05)
+    (demo.schedule.epochs, demo.schedule.warmupEpochs) = (12, 1)
+    (demo.batch.lanes, demo.batch.clipsPerLane, demo.data.flip) = (2, 8, false)
+    (demo.name, demo.data.path, demo.faults.restarts) = ("demo", "/somewhere", 9)
+    #expect(demo.matches(digest: "ce5c54dd5e7ea93fcf29355bb442c470"))
+    #expect(!demo.matches(digest: before))
+    var other = Recipe()
+    other.seed = 2
+    #expect(!other.matches(digest: before))
+  }
+
+  @Test("a digest has its version before it, and is of keys that differ from what they were introduced with")
+  func version2() {
+    #expect(Recipe().digest.hasPrefix("2:") && Recipe().digest.utf8.count == 34)
+    // XXH3-128 of nothing: an empty recipe differs in nothing, and stays so whatever keys come.
+    #expect(Recipe().digest == "2:99aa06d3014798d86001c324468d497f")
+    var wide = Recipe()
+    wide.model.width = 128
+    #expect(wide.digest == "2:\(Digest128(of: Array("model.width: 128\n".utf8)))")
+    #expect(wide.matches(digest: wide.digest) && !wide.matches(digest: Recipe().digest))
+    var measured = Recipe()
+    measured.data.evaluationCrops = 3
+    #expect(measured.digest == Recipe().digest)
+  }
+
+  @Test("every key was introduced with a value that it can have, and keys that came with version 1 say their default")
+  func introduced() throws {
+    for field in Recipe.fields() {
+      #expect(field.introduced == field.write(Recipe()), "\(field.path)")
+      #expect(field.check(Recipe()) == nil, "\(field.path)")
+    }
+  }
+
+  @Test("a run's recipe that lacks a key goes on as before that key existed")
+  func lackingKey() throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let file = folder.appendingPathComponent("recipe.yaml")
+    try Data("seed: 3\ndata: {path: /d}\n".utf8).write(to: file)
+    var expected = Recipe()
+    (expected.seed, expected.data.path) = (3, "/d")
+    #expect(try Recipe(ofRun: file.path) == expected)
+  }
+
+  @Test("a recipe read over another keeps what it does not name, and says what it names")
+  func over() throws {
+    var base = Recipe()
+    (base.seed, base.model.width) = (7, 8)
+    let file = try RecipeFile(yaml: "model: {width: 16}\nschedule: {epochs: 60}", origin: "r", over: base)
+    #expect(file.recipe.seed == 7 && file.recipe.model.width == 16)
+    #expect(file.named == ["model.width", "schedule.epochs"])
+    let found = file.recipe.differences(from: base)
+    #expect(found.map(\.key) == ["model.width", "schedule.epochs"])
+    #expect(found.map(\.old) == ["8", "50"] && found.map(\.new) == ["16", "60"])
+    #expect(found.map(\.isAllowed) == [false, true] && found.map(\.isRevision) == [false, true])
+  }
+
+  @Test("revisions change the values, not the digest, and are written and read back")
+  func revisions() throws {
+    let begun = Recipe()
+    let revisions = [
+      RecipeRevision(step: 40, key: "schedule.epochs", old: "50", new: "60"),
+      RecipeRevision(step: 70, key: "data.evaluation_clips", old: "1", new: "4"),
+      RecipeRevision(step: 70, key: "schedule.epochs", old: "60", new: "55"),
+    ]
+    let revised = try begun.revised(by: revisions)
+    #expect(revised.schedule.epochs == 55 && revised.data.evaluationClips == 4)
+    #expect(try revised.revised(by: revisions) == revised)
+    #expect(revised.digest == begun.digest)
+    #expect(revised.matches(digest: "3947c48ac7bb295f37b6aa9098030be0"))
+    #expect(try Recipe(yaml: revised.yaml(), origin: "again") == revised)
+    #expect(
+      revised.epochRevisions == [
+        EpochRevision(step: 40, old: 50, new: 60), EpochRevision(step: 70, old: 60, new: 55),
+      ])
+    #expect(throws: SharedError.self) {
+      try begun.revised(by: [RecipeRevision(step: 1, key: "seed", old: "1", new: "2")])
+    }
+    #expect(mistake("revisions: [something else]\n").contains("written by Tamring alone"))
+  }
+
+  @Test("a model is refused by the rules of the recipe's keys, by whichever way it comes")
+  func modelRules() throws {
+    var model = ModelRecipe()
+    #expect(model.mistakes == [])
+    model.width = 1025
+    #expect(model.mistakes == ["model.width is 1025, expected a whole number from 1 to 1024"])
+    #expect(mistake("model: {width: 1025}").contains("expected a whole number from 1 to 1024"))
+    (model.width, model.groups) = (64, 1026)
+    #expect(model.mistakes.count == 1)
+    (model.groups, model.alpha) = (16, 0)
+    #expect(model.mistakes == ["model.alpha is 0, expected a whole number from 1 to 64"])
+  }
+}
