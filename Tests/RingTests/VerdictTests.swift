@@ -73,6 +73,18 @@ import Testing
     #expect(suspects(Verdict.of(two, clips: Self.clips(2))) == [1])
   }
 
+  @Test("a wrong sum that went on to right neighbours is blamed on the rank that it came from")
+  func handedOn() {
+    for first in 0..<4 {
+      var four = ballots([[0], [1], [2], [3]])
+      for place in [first, (first + 1) % 4] {
+        four[place].sumDigest = Digest128(high: 9, low: 9)
+        four[place].sumChecksum = 7
+      }
+      #expect(suspects(Verdict.of(four, clips: Self.clips(4))) == [first])
+    }
+  }
+
   @Test("lanes twice, lanes missing and lanes too many are faults")
   func lanes() {
     #expect(suspects(verdict { $0[1].lanes = LaneSet([0, 1]) }) == [0, 1])

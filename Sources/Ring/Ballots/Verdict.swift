@@ -54,10 +54,12 @@ public enum Verdict: Hashable, Sendable {
     let total = ballots.reduce(UInt64(0)) { $0 &+ $1.partialChecksum }
     let wrong = ballots.indices.filter { ballots[$0].sumChecksum != total }
     if let odd = dissenters(ballots.map(\.sumDigest)) {
-      // The checksums show whose sum is wrong even without a majority, as between two ranks.
+      // The checksums show whose sum is wrong even without a majority, as between two ranks. Whoever has the wrong sum
+      // of a left neighbour that has it too was given it.
       let right = Set(ballots.indices.filter { !wrong.contains($0) }.map { ballots[$0].sumDigest })
+      let first = wrong.filter { !wrong.contains(($0 + ballots.count - 1) % ballots.count) }
       return .corrupt(
-        suspects: right.count == 1 ? wrong : odd, reason: "the ranks reduced to different sums")
+        suspects: right.count == 1 ? first : odd, reason: "the ranks reduced to different sums")
     }
     return wrong.isEmpty
       ? nil : .corrupt(suspects: [], reason: "the reduced sum is not the sum of the ranks' partials")
