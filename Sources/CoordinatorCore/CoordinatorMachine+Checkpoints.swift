@@ -27,26 +27,26 @@ extension CoordinatorMachine {
   }
 
   private mutating func askForPiece() {
-    guard let request = handover?.request, let worker = handover?.from else { return }
+    guard let request = handover?.blobs.request, let worker = handover?.from else { return }
     handover?.asked = now
     send(.blobRequest(request), to: worker)
   }
 
   mutating func tookPiece(_ piece: BlobPiece, _ bytes: Int?, from worker: WorkerIdentity) {
-    guard handover?.from == worker, let outcome = handover?.take(piece, bytes: bytes) else { return }
+    guard let step = handover?.step, handover?.from == worker,
+      let outcome = handover?.blobs.take(piece, bytes: bytes)
+    else { return }
     switch outcome {
-    case .keep:
-      effects.append(.keep(piece))
+    case .ignored: return
+    case .next(let keepsPayload):
+      if keepsPayload { effects.append(.keep(piece)) }
       askForPiece()
-    case .restart: askForPiece()
-    case .ignored, .notYet: return
     case .failed(let reason):
-      report(.checkpoint, "checkpoint of step \(handover?.step ?? 0): \(reason)", level: .warning)
+      report(.checkpoint, "checkpoint of step \(step): \(reason)", level: .warning)
       handover = nil
-    case .last:
+    case .complete:
       effects.append(.keep(piece))
-      guard case .fetched? = handover?.stage else { return askForPiece() }
-      let step = handover?.step ?? 0
+      handover?.stage = .fetched(notBefore: .zero)
       mark { $0.isHandedOver = $0.phase == .stopped(next: step) }
       writeCheckpoint()
     }
@@ -55,9 +55,9 @@ extension CoordinatorMachine {
   /// Has the fetched checkpoint written once the journal holds every step below it.
   private mutating func writeCheckpoint() {
     writeDown()
-    guard let done = handover, case .fetched = done.stage, collector.next >= done.step, let model = done.model,
-      let trainer = done.trainer
-    else { return }
+    guard let done = handover, case .fetched = done.stage, collector.next >= done.step else { return }
+    let blobs = done.blobs.descriptions
+    guard blobs.count == 2 else { return }
     // A copy that cannot be compared with the journal, from before a restart: a newer one will come.
     if stateDigests[done.step] == nil, done.step > 0, !isAwaited {
       handover = nil
@@ -66,7 +66,7 @@ extension CoordinatorMachine {
     handover?.stage = .writing
     mark { $0.pendingCheckpoint = done.step }
     effects.append(
-      .writeCheckpoint(step: done.step, model: model, trainer: trainer, state: stateDigests[done.step]))
+      .writeCheckpoint(step: done.step, model: blobs[0], trainer: blobs[1], state: stateDigests[done.step]))
   }
 
   mutating func wrote(_ step: UInt64) {
@@ -135,8 +135,4 @@ extension CoordinatorMachine {
     let waiting = membership.awaitingCheckpoint(of: step)
     perform(waiting)
   }
-}
-
-extension CheckpointHandover {
-  var isBeingWritten: Bool { if case .writing = stage { true } else { false } }
 }

@@ -9,7 +9,7 @@ package struct WorkerMachine {
   private(set) package var session: WorkerSession
   private var rules: RunRules?
   private var welcome: Welcome?
-  private var fetch: StateFetch?
+  private(set) var fetch: StateFetch?
   /// Copies for checkpoints that the coordinator has not taken yet; nil while one is being encoded.
   private var pendingCheckpoints: [UInt64: [BlobDescription]?] = [:]
   /// The step whose state peers can fetch, or will when it is encoded, and who asked too early.
@@ -45,7 +45,7 @@ package struct WorkerMachine {
     progress.attempt = session.attempt
     progress.phase = session.phase.progress
     progress.lanesDone = counts.lanesDone
-    progress.work = counts.tensors &+ counts.read &+ counts.served &+ UInt64(fetch?.bytes ?? 0)
+    progress.work = counts.tensors &+ counts.read &+ counts.served &+ UInt64(fetch?.blobs.bytes ?? 0)
     progress.ringFrames = counts.received
     progress.waitingFor = counts.waitsFor.flatMap { place in
       session.generation.flatMap { $0.members.indices.contains(place) ? $0.members[place].identity.rank : nil }
@@ -90,7 +90,7 @@ package struct WorkerMachine {
       ask { $0.indexed(selfTest: selfTest, isCheckpoint: rules.isCheckpoint) }
     case .damaged(let reason):
       effects.append(.log(.warning, "\(reason); fetching it again"))
-      fetch?.restart()
+      fetch?.blobs.restart()
       askForPiece()
     case .obtained(let step, let weights):
       let number = session.number
@@ -271,7 +271,7 @@ package struct WorkerMachine {
       case .introduce: introduce()
       case .fetchIndexes(let welcome):
         self.welcome = welcome
-        start(StateFetch(purpose: .indexes, peer: nil, blobs: welcome.blobs.map(\.name)))
+        start(StateFetch(indexes: welcome.blobs.map(\.name)))
       case .openRing(let generation): effects.append(.openRing(generation))
       case .closeRing:
         effects.append(.closeRing)
@@ -326,36 +326,34 @@ extension WorkerMachine {
 
   private mutating func start(_ wanted: StateFetch) {
     fetch = wanted
-    if wanted.isComplete { fetched(wanted) } else { askForPiece() }
+    if wanted.blobs.isComplete { fetched(wanted) } else { askForPiece() }
   }
 
   /// Asks for the piece that comes next; again each second, as an answer may be lost or the source not be ready.
   private mutating func askForPiece() {
-    guard let fetch, let request = fetch.request else { return }
+    guard let fetch, let request = fetch.blobs.request else { return }
     effects.append(.ask(request, peer: fetch.peer))
   }
 
   private mutating func took(_ piece: BlobPiece, _ payload: Int?) {
-    guard let outcome = fetch?.take(piece, bytes: payload) else { return }
+    guard let outcome = fetch?.blobs.take(piece, bytes: payload) else { return }
     switch outcome {
-    case .keep:
-      effects.append(.keep(piece))
+    case .ignored: return
+    case .next(let keepsPayload):
+      if keepsPayload { effects.append(.keep(piece)) }
       askForPiece()
-    case .restart: askForPiece()
-    case .ignored, .notYet: return
     case .failed(let reason):
       effects.append(.log(.warning, "\(reason); fetching it again"))
-      fetch?.restart()
+      fetch?.blobs.restart()
       askForPiece()
-    case .last:
+    case .complete:
       effects.append(.keep(piece))
-      guard let fetch else { return }
-      if fetch.isComplete { fetched(fetch) } else { askForPiece() }
+      if let fetch { fetched(fetch) }
     }
   }
 
   private mutating func fetched(_ done: StateFetch) {
-    let blobs = done.descriptions
+    let blobs = done.blobs.descriptions
     switch done.purpose {
     case .indexes:
       guard let welcome else { return }
