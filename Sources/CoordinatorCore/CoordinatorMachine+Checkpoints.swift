@@ -47,7 +47,7 @@ extension CoordinatorMachine {
     case .complete:
       effects.append(.keep(piece))
       handover?.stage = .fetched(notBefore: .zero)
-      mark { $0.isHandedOver = $0.phase == .stopped(next: step) }
+      mark { $0.position.isHandedOver = $0.phase == .stopped(next: step) }
       writeCheckpoint()
     }
   }
@@ -64,7 +64,7 @@ extension CoordinatorMachine {
       return send(.checkpointTaken(step: done.step), to: done.from)
     }
     handover?.stage = .writing
-    mark { $0.pendingCheckpoint = done.step }
+    mark { $0.position.pendingCheckpoint = done.step }
     effects.append(
       .writeCheckpoint(step: done.step, model: blobs[0], trainer: blobs[1], state: stateDigests[done.step]))
   }
@@ -72,8 +72,8 @@ extension CoordinatorMachine {
   mutating func wrote(_ step: UInt64) {
     checkpointProblem = nil
     mark {
-      $0.checkpointed(step)
-      $0.pendingCheckpoint = nil
+      $0.position.wroteCheckpoint(step)
+      $0.position.pendingCheckpoint = nil
     }
     stateDigests = stateDigests.filter { $0.key >= step }
     if let done = handover, done.step == step {
@@ -94,7 +94,7 @@ extension CoordinatorMachine {
   /// A failure leaves the older checkpoints, and the training goes on; a checkpoint with which everybody stands still
   /// is tried again.
   mutating func checkpointFailed(_ step: UInt64, _ reason: String) {
-    mark { $0.pendingCheckpoint = nil }
+    mark { $0.position.pendingCheckpoint = nil }
     guard let failed = handover, failed.step == step else { return }
     guard isAwaited else {
       report(.checkpoint, "the checkpoint of step \(step) was not written: \(reason); training goes on", level: .error)
@@ -113,12 +113,12 @@ extension CoordinatorMachine {
 
   /// A worker handed over another state than the one that was committed: its memory cannot be trusted.
   mutating func checkpointRefused(_ step: UInt64, _ reason: String) {
-    mark { $0.pendingCheckpoint = nil }
+    mark { $0.position.pendingCheckpoint = nil }
     guard let refused = handover, refused.step == step else { return }
     handover = nil
     report(.corruption, "\(refused.from)'s copy of the state before step \(step): \(reason)", level: .error)
     let worker = refused.from
-    ask { $0.lost(worker, .condemned, reason: "its checkpoint is not the committed state", at: $1) }
+    ask { $0.lost(worker, .fenced, reason: "its checkpoint is not the committed state", at: $1) }
   }
 
   // MARK: Serving

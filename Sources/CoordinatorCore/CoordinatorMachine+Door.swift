@@ -31,7 +31,7 @@ extension CoordinatorMachine {
       // Both connections must know that they live.
       effects.append(.send(.pulse([]), to: sender))
       ask { $0.heartbeat(worker, progress, at: $1) }
-    case .standing(let standing): ask { $0.standing(worker, standing, at: $1) }
+    case .standing(let standing): ask { $0.reported(worker, standing, at: $1) }
     case .prepared(let generation, let step, let weights):
       ask { $0.prepared(worker, generation: generation, step: step, weights: weights, at: $1) }
     case .committed(let record): committed(record, worker)
@@ -55,7 +55,7 @@ extension CoordinatorMachine {
     let worker = sender.worker
     if let past = hello.past, past.run == settings.run, past.acknowledged > collector.written {
       // Only a worker that the journal itself knows can show that the journal lacks something.
-      guard membership.expected.contains(worker) || membership.isMember(worker) else {
+      guard membership.admission.expected.contains(worker) || membership.isMember(worker) else {
         return refuse("hello", "\(worker) acknowledges \(past.acknowledged) steps, of \(collector.written)")
       }
       return end(
@@ -117,18 +117,18 @@ extension CoordinatorMachine {
   }
 
   private mutating func corrupted(_ ranks: [Int], _ fault: Fault, _ worker: WorkerIdentity) {
-    guard membership.phase == .running else { return }
+    guard membership.isRunning else { return }
     report(.corruption, "\(worker): \(fault.text)", level: .error)
     if !ranks.isEmpty, ranks.count < membership.members.count {
       for rank in ranks {
         guard let odd = membership.workers[rank] else { continue }
-        ask { $0.lost(odd.identity, .condemned, reason: fault.text, at: $1) }
+        ask { $0.lost(odd.identity, .fenced, reason: fault.text, at: $1) }
       }
       return
     }
     var again: [Membership.Action]?
     ask {
-      again = ranks.isEmpty ? $0.computeAgain(fault.text, at: $1) : $0.restore(fault.text, at: $1)
+      again = ranks.isEmpty ? $0.recompute(fault.text, at: $1) : $0.restore(fault.text, at: $1)
       return again ?? []
     }
     // Twice at one step: this is no flipped bit. Where nobody can be believed, the newest checkpoint is the last word.

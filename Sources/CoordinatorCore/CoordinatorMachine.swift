@@ -224,7 +224,7 @@ package struct CoordinatorMachine {
     guard !unwritten.isEmpty else { return }
     let steps = unwritten
     unwritten = []
-    effects.append(.journal(.steps(steps, excluded: membership.verdicts)))
+    effects.append(.journal(.steps(steps, excluded: membership.clips.excluded)))
     for step in steps { processes.tookPart(step.shares.keys) }
     for worker in membership.members { send(.acknowledged(step: collector.next), to: worker.identity) }
     for step in steps { effects.append(.showStep(step, workers: membership.members.count)) }
@@ -262,11 +262,11 @@ package struct CoordinatorMachine {
         connections[worker] = nil
       case .rollBack(let step): rollBack(to: step)
       case .directive(let directive): effects.append(.journal(.directive(directive)))
-      case .verdict(let verdict, let reason):
+      case .exclude(let clip, let reason):
         report(
-          .clip, "step \(verdict.step) goes without a clip that nobody can decode: \(reason)", level: .warning)
-        effects.append(.journal(.exclusion(verdict, reason: reason)))
-      case .begin(let generation, let reason): begin(generation, reason)
+          .clip, "step \(clip.step) goes without a clip that nobody can decode: \(reason)", level: .warning)
+        effects.append(.journal(.exclusion(clip, reason: reason)))
+      case .begin(let generation, let state, let reason): begin(generation, state, reason)
       case .report(let event): effects.append(.report(event))
       case .paused(let step, let reason): effects.append(.journal(.paused(step: step, reason: reason)))
       case .resumed: effects.append(.journal(.resumed))
@@ -291,13 +291,13 @@ package struct CoordinatorMachine {
     send(message, to: worker)
   }
 
-  private mutating func begin(_ generation: Generation, _ reason: String) {
+  private mutating func begin(_ generation: Generation, _ state: Digest128?, _ reason: String) {
     unwritten += collector.begin(generation)
     writeDown()
     effects.append(.journal(.generation(generation, reason: reason)))
+    // All members hold this state. No commit record has the digest of that before step 0.
+    stateDigests[generation.startStep] = stateDigests[generation.startStep] ?? state
     if let first = membership.members.first {
-      // All members hold this state: no commit record tells that of step 0.
-      stateDigests[generation.startStep] = stateDigests[generation.startStep] ?? first.prepared
       var entries = first.hello.fingerprint
       entries["self-test"] = first.selfTest?.description
       let text = entries.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")

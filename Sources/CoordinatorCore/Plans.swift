@@ -1,29 +1,6 @@
 // Pure arithmetic behind a generation: which lanes go to whom, and in which order the ring runs.
 import Shared
 
-/// From one worker to its right neighbour.
-struct Link: Hashable {
-  var from: WorkerIdentity
-  var to: WorkerIdentity
-}
-
-/// How long a worker needs for a lane.
-struct Pace: Equatable {
-  /// Seconds a lane, over the last steps.
-  private(set) var seconds = 0.0
-  private(set) var steps = 0
-
-  /// With one more step: an average in which the last ten or so steps count.
-  func after(_ share: CommitRecord.Share) -> Pace {
-    let now = (share.times.compute + share.times.decodeWait) / Double(share.lanes.count)
-    guard now.isFinite, now > 0 else { return self }
-    var next = self
-    next.seconds = steps == 0 ? now : 0.9 * seconds + 0.1 * now
-    next.steps += 1
-    return next
-  }
-}
-
 /// Cuts `lanes` lanes among workers in proportion to `weights`; where a worker holds lanes already, it keeps them.
 /// - Parameters:
 ///   - held: by worker; of a lane that two hold, the first is believed.

@@ -15,10 +15,10 @@ import Testing
     let hello = Hello(host: "h", pid: 1, threads: 1, endpoint: "tcp://e", fingerprint: [:])
     for one in worker { _ = m.hello(one, hello, at: .zero) }
     for number in [UInt32(0), 1] {
-      for one in worker { _ = m.standing(one, Standing(generation: number, next: nil), at: .zero) }
+      for one in worker { _ = m.reported(one, Standing(generation: number, next: nil), at: .zero) }
     }
     for one in worker { _ = m.prepared(one, generation: 1, step: 0, weights: digest, at: .zero) }
-    #expect(m.phase == .running)
+    #expect(m.isRunning)
     _ = m.lost(worker[1], .dead, reason: "killed", at: .zero)
     return m
   }
@@ -26,19 +26,19 @@ import Testing
   @Test("where a worker stood for an older generation, said late, decides nothing")
   func standing() {
     var m = halting()
-    #expect(m.standing(worker[0], Standing(generation: 1, next: 3), at: .zero).isEmpty)
-    #expect(m.phase == .halting)
-    _ = m.standing(worker[0], Standing(generation: 2, next: 7), at: .zero)
-    #expect(m.phase == .preparing(step: 7))
+    #expect(m.reported(worker[0], Standing(generation: 1, next: 3), at: .zero).isEmpty)
+    #expect(m.phase.description == "halting")
+    _ = m.reported(worker[0], Standing(generation: 2, next: 7), at: .zero)
+    #expect(m.phase.description == "preparing step 7")
   }
 
   @Test("what was prepared for an older generation, said late, begins nothing")
   func prepared() {
     var m = halting()
-    _ = m.standing(worker[0], Standing(generation: 2, next: 0), at: .zero)
+    _ = m.reported(worker[0], Standing(generation: 2, next: 0), at: .zero)
     #expect(m.prepared(worker[0], generation: 1, step: 0, weights: digest, at: .zero).isEmpty)
-    #expect(m.phase == .preparing(step: 0))
+    #expect(m.phase.description == "preparing step 0")
     _ = m.prepared(worker[0], generation: 2, step: 0, weights: digest, at: .zero)
-    #expect(m.phase == .running)
+    #expect(m.isRunning)
   }
 }
