@@ -45,6 +45,8 @@ final class SimulatedWorker {
   private(set) var leaving: (reason: String, clean: Bool)?
   private var machine: WorkerMachine
   var session: WorkerSession { machine.session }
+  /// As a table.
+  var table: String { "\(machine)" }
   /// The numbers of its connections to the coordinator.
   private(set) var connection = 0
   private(set) var heartbeatConnection = 0

@@ -239,6 +239,12 @@ final class World {
     log("VIOLATION \(text)")
   }
 
+  /// The states of all machines, as tables.
+  var table: String {
+    let coordinator = coordinator.map { "\($0.machine)" } ?? "there is no coordinator"
+    return ([coordinator] + workers.filter(\.isAlive).map(\.table)).joined(separator: "\n\n")
+  }
+
   func count(_ change: (inout Statistics) -> Void) { change(&statistics) }
 
   // MARK: Events
