@@ -25,33 +25,33 @@ package struct EpochShape: Sendable {
 
 struct ClipExclusions {
   /// Journaled.
-  private(set) var excluded: [ClipVerdict]
+  private(set) var excluded: [ClipExclusion]
   /// The ranks that could not decode a clip of the step in flight.
-  private var failures: [ClipVerdict: Set<Int>] = [:]
+  private var failures: [ClipExclusion: Set<Int>] = [:]
   /// By lane of the step in flight, the ranks that it should not go to.
   private(set) var avoided: [Int: Set<Int>] = [:]
 
-  init(_ excluded: [ClipVerdict]) { self.excluded = excluded }
+  init(_ excluded: [ClipExclusion]) { self.excluded = excluded }
 
-  func contains(_ clip: ClipVerdict) -> Bool { excluded.contains(clip) }
+  func contains(_ clip: ClipExclusion) -> Bool { excluded.contains(clip) }
 
-  func from(_ step: UInt64) -> [ClipVerdict] { excluded.filter { $0.step >= step } }
+  func from(_ step: UInt64) -> [ClipExclusion] { excluded.filter { $0.step >= step } }
 
   /// - Returns: the ranks that cannot compute the clip's lane. Whoever failed on another clip of it cannot either.
-  mutating func failed(_ clip: ClipVerdict, on rank: Int) -> Set<Int> {
+  mutating func failed(_ clip: ClipExclusion, on rank: Int) -> Set<Int> {
     failures[clip, default: []].insert(rank)
     return failures[clip, default: []].union(avoided[clip.lane] ?? [])
   }
 
   mutating func avoid(_ ranks: Set<Int>, lane: Int) { avoided[lane, default: []].formUnion(ranks) }
 
-  mutating func exclude(_ clip: ClipVerdict) { excluded.append(clip) }
+  mutating func exclude(_ clip: ClipExclusion) { excluded.append(clip) }
 
   /// The step in flight is committed.
   mutating func committed() { (failures, avoided) = ([:], [:]) }
 
   /// Why the run cannot go on without one more clip; nil where it can.
-  func problem(excluding clip: ClipVerdict, _ shape: EpochShape) -> String? {
+  func problem(excluding clip: ClipExclusion, _ shape: EpochShape) -> String? {
     let epoch = shape.epoch(of: clip.step)
     let lost = Set(excluded.filter { shape.epoch(of: $0.step) == epoch })
     if lost.count + 1 > shape.mostLost {

@@ -1,8 +1,8 @@
-// Checkpoints: when copies that workers hold are fetched, written, told of, and served to workers.
+// Checkpoints: when the coordinator fetches copies from workers, has them written, and serves them to workers.
 import Shared
 
 extension CoordinatorMachine {
-  /// A worker holds a copy: the newest one is fetched, older ones are let go.
+  /// A worker holds a copy. Only the newest one is fetched.
   mutating func checkpointReady(_ step: UInt64, _ blobs: [BlobDescription], from worker: WorkerIdentity) {
     if let known = membership.checkpoint, known >= step { return send(.checkpointTaken(step: step), to: worker) }
     guard blobs.count == 2, handover.map({ $0.step < step && !$0.isBeingWritten }) ?? true else { return }
@@ -12,11 +12,11 @@ extension CoordinatorMachine {
   }
 
   mutating func dropHandover() {
-    // What is being written will be answered; nobody waits for it any more.
+    // A write in progress is answered by an event. Nobody waits for that any more.
     if handover?.isBeingWritten != true { handover = nil }
   }
 
-  /// Asks again where an answer was lost; writes what is complete and may be written.
+  /// Asks again if an answer was lost, and has a complete checkpoint written once that is allowed.
   mutating func askForCheckpoint() {
     guard let handover else { return }
     switch handover.stage {
@@ -58,7 +58,7 @@ extension CoordinatorMachine {
     guard let done = handover, case .fetched = done.stage, collector.next >= done.step else { return }
     let blobs = done.blobs.descriptions
     guard blobs.count == 2 else { return }
-    // A copy that cannot be compared with the journal, from before a restart: a newer one will come.
+    // The copy is from before a restart, and cannot be compared with the journal. A newer one will come.
     if stateDigests[done.step] == nil, done.step > 0, !isAwaited {
       handover = nil
       return send(.checkpointTaken(step: done.step), to: done.from)
@@ -83,7 +83,7 @@ extension CoordinatorMachine {
     effects.append(.pruneCheckpoints)
   }
 
-  /// Whether nothing goes on before the checkpoint is written.
+  /// Whether the run waits for the checkpoint.
   private var isAwaited: Bool {
     switch membership.phase {
     case .stopped, .paused: true
@@ -91,8 +91,7 @@ extension CoordinatorMachine {
     }
   }
 
-  /// A failure leaves the older checkpoints, and the training goes on; a checkpoint with which everybody stands still
-  /// is tried again.
+  /// The older checkpoints stay, and training goes on. If the run waits for the checkpoint, it is tried again.
   mutating func checkpointFailed(_ step: UInt64, _ reason: String) {
     mark { $0.position.pendingCheckpoint = nil }
     guard let failed = handover, failed.step == step else { return }
@@ -101,7 +100,7 @@ extension CoordinatorMachine {
       handover = nil
       return send(.checkpointTaken(step: step), to: failed.from)
     }
-    // Nothing of the training is lost as long as the workers wait with it.
+    // The workers keep the state meanwhile.
     if checkpointProblem != reason {
       report(
         .checkpoint, "the checkpoint of step \(step) was not written: \(reason); it is tried again until that works",
@@ -123,7 +122,7 @@ extension CoordinatorMachine {
 
   // MARK: Serving
 
-  /// Has a checkpoint read; whoever needs it is told when it is there.
+  /// Has a checkpoint read. The workers that need it are told when it can be fetched.
   mutating func read(_ step: UInt64) {
     guard readingCheckpoint != step else { return }
     readingCheckpoint = step

@@ -74,7 +74,11 @@ extension Membership {
 
   private func remarks(on worker: Worker) -> String {
     var remarks: [String] = []
-    if !worker.isReady { remarks.append("not ready") } else if !isMember(worker.identity) { remarks.append("no member") }
+    if !worker.isReady {
+      remarks.append("not ready")
+    } else if !isMember(worker.identity) {
+      remarks.append("no member")
+    }
     if detector[worker.identity.rank]?.isSuspected == true { remarks.append("suspected") }
     if worker.isStale { remarks.append("stale") }
     if worker.isLeaving { remarks.append("leaving") }

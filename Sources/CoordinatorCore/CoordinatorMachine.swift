@@ -1,6 +1,6 @@
-// Every decision of a coordinator: an event and a time go in, effects come out. It opens nothing and knows no clock.
-// Here are its state and the events; what comes in is judged in CoordinatorMachine+Door.swift, checkpoints are in
-// CoordinatorMachine+Checkpoints.swift, and the end of a run is in CoordinatorMachine+Ending.swift.
+// Every decision of a coordinator: an event and a time go in, effects come out. It opens nothing and reads no clock.
+// Here are its state and the events. CoordinatorMachine+Door.swift checks what comes in, +Checkpoints.swift decides about
+// checkpoints, and +Ending.swift about the end of a run.
 import Shared
 
 /// The coordinator of a training, or of an evaluation alone.
@@ -8,7 +8,7 @@ package struct CoordinatorMachine {
   package struct Settings {
     /// The identity of the run.
     package var run = ""
-    /// As a worker is told it.
+    /// The text that workers get.
     package var recipe = ""
     /// The blobs of the indexes.
     package var indexes: [BlobDescription] = []
@@ -60,14 +60,14 @@ package struct CoordinatorMachine {
   /// Since when no worker can read the data of the evaluation.
   var withoutEvaluators: Duration?
   var handover: CheckpointHandover?
-  /// What the last failure to write a checkpoint was, so that it is said once.
+  /// The last failure to write a checkpoint, so that it is reported once.
   var checkpointProblem: String?
   /// The checkpoint that workers can fetch from here, and the one that is being read for them.
   var servedCheckpoint: UInt64?
   var readingCheckpoint: UInt64?
   /// Digests of the states before steps that may become checkpoints, as the commit records have them.
   var stateDigests: [UInt64: Digest128] = [:]
-  /// Steps that were reported by all who will, and are not in the journal yet.
+  /// Steps that no more ranks will report, and that are not in the journal yet.
   var unwritten: [CommittedStep] = []
   var ending = Ending.none
   var refusals = RefusalCounter()
@@ -76,7 +76,7 @@ package struct CoordinatorMachine {
   var now = Duration.zero
   var effects: [CoordinatorEffect] = []
 
-  /// What the end of the run is at.
+  /// How far the end of the run has come.
   enum Ending: Equatable {
     case none
     /// A checkpoint is wanted first.
@@ -110,7 +110,7 @@ package struct CoordinatorMachine {
 
   /// Decides what follows from an event.
   /// - Parameter now: time on a clock that never goes back.
-  /// - Returns: what is to be done, in this order.
+  /// - Returns: what to do, in this order.
   package mutating func step(_ event: CoordinatorEvent, at now: Duration) -> [CoordinatorEffect] {
     self.now = now
     effects = []
@@ -204,7 +204,7 @@ package struct CoordinatorMachine {
     end(.failed(.unavailable, "no worker stays alive; the last, worker \(rank), ended: \(reason)"), at: .once)
   }
 
-  // MARK: What is done
+  // MARK: Effects
 
   mutating func report(_ kind: RunEvent.Kind, _ text: String, level: RunEvent.Level = .info) {
     effects.append(.report(RunEvent(kind, text, level: level)))
@@ -219,7 +219,7 @@ package struct CoordinatorMachine {
     Sender(worker: worker, channel: .control(connections[worker]?.control ?? 0))
   }
 
-  /// Writes the steps that have come to the journal, and tells the workers.
+  /// Journals the steps that have come, and acknowledges them to the workers.
   mutating func writeDown() {
     guard !unwritten.isEmpty else { return }
     let steps = unwritten
@@ -242,7 +242,7 @@ package struct CoordinatorMachine {
           to: worker)
       case .kill(let worker, let reason):
         send(.dismiss(reason: reason, clean: false), to: worker)
-        // The thread that beats hears when the other hangs.
+        // The heartbeat thread hears this even if the main thread hangs.
         let heartbeat = Sender(worker: worker, channel: .heartbeat(connections[worker]?.heartbeat ?? 0))
         effects.append(.send(.dismiss(reason: reason, clean: false), to: heartbeat))
         if let process = processes.process(of: worker) { effects.append(.endProcess(process)) }
@@ -280,10 +280,10 @@ package struct CoordinatorMachine {
   private mutating func sendDecided(_ message: CoordinatorMessage, to worker: WorkerIdentity) {
     switch message {
     case .prepare(_, let step, .coordinator) where !settings.evaluatesOnly:
-      // Sent when the checkpoint is there to be fetched.
+      // Sent once the checkpoint can be fetched.
       guard servedCheckpoint == step else { return read(step) }
     case .prepare(_, let step, .peer):
-      // Whoever takes a peer's state does not take its records.
+      // A state transfer carries no commit records.
       unwritten += collector.release(below: step)
       writeDown()
     default: break

@@ -55,7 +55,7 @@ struct FailureDetector {
   }
 
   mutating func connectionClosed(to rank: Int, at now: Duration) {
-    vitals[rank]?.closed = vitals[rank]?.closed ?? now
+    if vitals[rank]?.closed == nil { vitals[rank]?.closed = now }
   }
 
   /// These workers have something to do from now on: a hang is counted from here.

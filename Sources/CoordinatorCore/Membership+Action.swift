@@ -18,7 +18,7 @@ extension Membership {
     /// To be journaled before it is announced.
     case directive(Directive)
     /// The step goes without the clip; to be journaled before it is announced.
-    case exclude(ClipVerdict, reason: String)
+    case exclude(ClipExclusion, reason: String)
     case report(RunEvent)
     /// Training waits for data from now on; to be journaled.
     case paused(step: UInt64, reason: String)

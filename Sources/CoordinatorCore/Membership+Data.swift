@@ -11,7 +11,7 @@ extension Membership {
     guard let lost else {
       let event = Action.report(RunEvent(.data, "\(identity) can read its data again"))
       switch phase {
-      case .running: return [event] + issue(.reform)
+      case .running: return [event] + issue(.reconfigure)
       case .paused: return [event] + reconfigure("\(identity) can read its data again", at: now)
       case .recovering, .gathering, .halting, .preparing, .stopped: return [event]
       }
@@ -86,7 +86,7 @@ extension Membership {
   /// A worker could not decode a clip, though it reads others: the rest try, one after the other; after that the step
   /// goes without it.
   mutating func clipFailed(
-    _ identity: WorkerIdentity, _ clip: ClipVerdict, reason why: String, at now: Duration
+    _ identity: WorkerIdentity, _ clip: ClipExclusion, reason why: String, at now: Duration
   ) -> [Action] {
     guard isRunning, isMember(identity) else { return [] }
     let goesWithout = "step \(clip.step) goes without a clip"

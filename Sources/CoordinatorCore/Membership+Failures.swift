@@ -150,11 +150,11 @@ extension Membership {
   /// Lanes move from a slow worker to the others at the next boundary.
   mutating func moveLanes(after step: UInt64) -> [Action] {
     guard isRunning, let generation else { return [] }
-    let workers = generation.members.map(\.identity).filter(isKnown).compactMap { self.workers[$0.rank] }
+    let workers = generation.members.map(\.identity).filter { isKnown($0) }.compactMap { self.workers[$0.rank] }
     guard workers.count == generation.members.count,
       let slowest = balance.straggler(after: step, in: generation, workers, lanes: settings.lanes)
     else { return [] }
-    let orders = issue(.reform)
+    let orders = issue(.reconfigure)
     return orders.isEmpty ? [] : [.report(RunEvent(.balance, "\(slowest) is slow: lanes move"))] + orders
   }
 }

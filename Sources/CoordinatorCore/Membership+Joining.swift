@@ -34,7 +34,7 @@ extension Membership {
     switch phase {
     case .recovering: return recover(at: now)
     case .gathering: return [isBack] + gather(at: now)
-    case .running: return [isBack] + issue(.reform)
+    case .running: return [isBack] + issue(.reconfigure)
     case .halting, .preparing, .paused, .stopped: return [isBack]
     }
   }
@@ -114,7 +114,7 @@ extension Membership {
     if let generation, isComplete(generation) {
       phase = generation.pauses ? .paused(next: generation.startStep) : .running(reports: reports)
       actions.append(.report(RunEvent(.generation, "all workers went on in generation \(number)")))
-      if all.contains(where: { $0.isReady && !isMember($0.identity) }) { actions += issue(.reform) }
+      if all.contains(where: { $0.isReady && !isMember($0.identity) }) { actions += issue(.reconfigure) }
     } else if all.contains(where: \.isReady) {
       actions += reconfigure("the coordinator was started again, and not all workers are there", at: now)
     } else {

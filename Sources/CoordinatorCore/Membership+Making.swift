@@ -27,7 +27,7 @@ extension Membership {
   mutating func resolve(_ halt: Halt, at now: Duration) -> [Action] {
     let taking = participants
     guard !taking.isEmpty, taking.allSatisfy({ halt.reports[$0.identity.rank] != nil }) else { return [] }
-    func report(_ worker: Worker) -> Standing? {
+    func report(_ worker: Worker) -> StateReport? {
       worker.isStale || corruption.restores ? nil : halt.reports[worker.identity.rank]
     }
     let point = ResumePoint(taking.compactMap(report), position)
@@ -117,7 +117,8 @@ extension Membership {
     let pauses = !wantsStop && step < settings.lastStep && all.allSatisfy { $0.dataLost != nil }
     let made = Generation(
       number: number, startStep: step, members: members, directivesDone: directives.sequence, stops: wantsStop,
-      pauses: pauses, verdicts: clips.from(step), computesAnew: corruption.recomputes, rolledBack: position.rolledBack)
+      pauses: pauses, exclusions: clips.from(step), computesAnew: corruption.recomputes, rolledBack: position.rolledBack
+    )
     generation = made
     phase = pauses ? .paused(next: step) : .running(reports: [:])
     corruption.begin()
@@ -128,7 +129,7 @@ extension Membership {
     actions += all.map { .send($0.identity, .begin(made)) }
     if pauses { return actions }
     let othersWait = self.all.contains { $0.isReady && !isMember($0.identity) }
-    return othersWait || !shares.isEven ? actions + issue(.reform) : actions
+    return othersWait || !shares.isEven ? actions + issue(.reconfigure) : actions
   }
 
   /// Lanes of the step that a rank need not recompute.

@@ -16,10 +16,10 @@ extension Membership {
     /// Steps that the journal ever held, those that were rolled back included.
     package var held: UInt64 = 0
     /// How the last of them was applied.
-    package var last: Standing.Last?
+    package var last: StateReport.Last?
     /// The step of the newest valid checkpoint; nil where there is none.
     package var checkpoint: UInt64?
-    package var verdicts: [ClipVerdict] = []
+    package var exclusions: [ClipExclusion] = []
     /// See `RunPosition.rolledBack`; all workers where a rollback is the last entry.
     package var rolledBack: UInt32 = 0
     /// How long the run has been waiting for data, if it is.

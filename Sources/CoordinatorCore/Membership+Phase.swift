@@ -4,7 +4,7 @@ import Shared
 extension Membership {
   package enum Phase: Equatable {
     /// The coordinator was restarted, and waits for the workers that may have gone on without it.
-    case recovering(until: Duration, reports: [Int: Standing])
+    case recovering(until: Duration, reports: [Int: StateReport])
     /// Waiting for the workers of the hosts file.
     case gathering
     /// Waiting for everybody's state report.
@@ -12,7 +12,7 @@ extension Membership {
     /// Waiting until everybody holds the state before a step.
     case preparing(Preparation)
     /// - Parameter reports: of the members that are at a boundary, by rank.
-    case running(reports: [Int: Standing])
+    case running(reports: [Int: StateReport])
     /// No member can read its data: all wait before step `next` until one can.
     case paused(next: UInt64)
     /// Every member is before step `next` and trains no further.
@@ -25,7 +25,7 @@ extension Membership {
     /// The ranks of the generation.
     let participants: [Int]
     /// By rank.
-    var reports: [Int: Standing] = [:]
+    var reports: [Int: StateReport] = [:]
   }
 
   /// A generation is being made: everybody gets the state before `step`.
@@ -40,7 +40,7 @@ extension Membership {
     let participants: [Int]
     let step: UInt64
     /// By rank.
-    var reports: [Int: Standing]
+    var reports: [Int: StateReport]
     /// Where each rank takes the state from, once that is decided.
     var transfers: [Int: Transfer] = [:]
     /// The digests of the states that ranks hold now.
@@ -67,7 +67,7 @@ extension Membership.Phase {
     }
   }
 
-  mutating func take(_ report: Standing, from rank: Int) { changeReports { $0[rank] = report } }
+  mutating func take(_ report: StateReport, from rank: Int) { changeReports { $0[rank] = report } }
 
   /// The worker of this rank is gone.
   mutating func remove(_ rank: Int) {
@@ -78,7 +78,7 @@ extension Membership.Phase {
     self = .preparing(preparation)
   }
 
-  private mutating func changeReports(_ change: (inout [Int: Standing]) -> Void) {
+  private mutating func changeReports(_ change: (inout [Int: StateReport]) -> Void) {
     switch self {
     case .recovering(let until, var reports):
       change(&reports)

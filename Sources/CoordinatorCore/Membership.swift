@@ -9,30 +9,6 @@ import Shared
 /// step to resume at, and each gets the state before it; then the generation begins. A death starts the moves again with
 /// a higher number, so there is one path for the first start, a resume, a death and a newcomer.
 package struct Membership {
-  struct Settings {
-    var ranks: [Int]
-    var lanes: Int
-    /// Training ends when all steps below are applied.
-    var lastStep: UInt64
-    var joinWindow: Duration
-    /// Silence after which a worker is suspected, and evicted.
-    var suspectAfter: Duration = .seconds(1)
-    var evictAfter: Duration
-    /// Silence that is enough where a neighbour saw the connection end.
-    var closedAfter: Duration = .milliseconds(750)
-    /// How long an evicted worker may come back before it is replaced.
-    var returnAfter: Duration = .seconds(60)
-    /// A worker that beats, but makes no progress for this long, is hung.
-    var hangAfter: Duration = .seconds(60)
-    /// Before a message that was not answered is sent again.
-    var repeatAfter: Duration = .seconds(1)
-    /// Only workers of this run are taken back.
-    var run = ""
-    /// How long training waits while nobody can read its data.
-    var dataWait = Duration.seconds(600)
-    var epoch = EpochShape()
-  }
-
   package struct Worker {
     package let identity: WorkerIdentity
     package internal(set) var hello: Hello
@@ -95,7 +71,7 @@ package struct Membership {
     detector = FailureDetector(settings)
     admission = Admission(expected: past.present)
     directives = DirectiveQueue(past)
-    clips = ClipExclusions(past.verdicts)
+    clips = ClipExclusions(past.exclusions)
     pause = past.pausedFor.map { DataPause(elapsed: $0) }
   }
 
@@ -154,7 +130,7 @@ package struct Membership {
   private func askAgain(_ identity: WorkerIdentity) -> [Action] { [.send(identity, .identify(run: settings.run))] }
 
   /// A state report has come.
-  mutating func reported(_ identity: WorkerIdentity, _ report: Standing, at now: Duration) -> [Action] {
+  mutating func reported(_ identity: WorkerIdentity, _ report: StateReport, at now: Duration) -> [Action] {
     guard isKnown(identity) else { return [] }
     if report.generation == 0 { return becameReady(identity, report, at: now) }
     if workers[identity.rank]?.isReady == false { return askAgain(identity) }
@@ -170,14 +146,14 @@ package struct Membership {
   }
 
   /// A newcomer is ready to be made a member.
-  private mutating func becameReady(_ identity: WorkerIdentity, _ report: Standing, at now: Duration) -> [Action] {
+  private mutating func becameReady(_ identity: WorkerIdentity, _ report: StateReport, at now: Duration) -> [Action] {
     if let selfTest = report.selfTest, let refusal = refusal(of: identity, selfTest) { return refusal }
     workers[identity.rank]?.isReady = true
     let lost = data(of: identity, report.dataLost, at: now)
     if !lost.isEmpty { return lost + reported(identity, report, at: now) }
     switch phase {
     case .gathering: return gather(at: now)
-    case .running: return issue(.reform)
+    case .running: return issue(.reconfigure)
     case .paused: return report.dataLost == nil ? reconfigure("a worker joins", at: now) : []
     case .stopped(let next):
       // Before the last checkpoint is safe there is no state to give. The newcomer asks again.
@@ -188,10 +164,10 @@ package struct Membership {
   }
 
   /// A member has stopped at a boundary; when all have, training ends or a new generation is made.
-  private mutating func boundary(_ reports: [Int: Standing], _ next: UInt64?, at now: Duration) -> [Action] {
-    let reports = members.compactMap { reports[$0.identity.rank] }
-    guard reports.count == generation?.members.count, let next else { return [] }
-    if reports.allSatisfy(\.stopped), wantsStop || next >= settings.lastStep {
+  private mutating func boundary(_ reports: [Int: StateReport], _ next: UInt64?, at now: Duration) -> [Action] {
+    let own = members.compactMap { reports[$0.identity.rank] }
+    guard own.count == generation?.members.count, let next else { return [] }
+    if own.allSatisfy(\.stopped), wantsStop || next >= settings.lastStep {
       phase = .stopped(next: next)
       return []
     }
@@ -239,7 +215,7 @@ package struct Membership {
     }
     guard members.contains(where: { $0.identity != identity && !$0.isLeaving }) else { return [] }
     workers[identity.rank]?.isLeaving = true
-    return [.report(RunEvent(.workerLeft, "\(identity) leaves at the next boundary"))] + issue(.reform)
+    return [.report(RunEvent(.workerLeft, "\(identity) leaves at the next boundary"))] + issue(.reconfigure)
   }
 
   mutating func release(_ identity: WorkerIdentity) -> [Action] {
@@ -317,9 +293,9 @@ package struct Membership {
         }
       }
     case .running, .paused:
-      return members.map(\.identity).filter { detector[$0.rank]?.progress.generation ?? 0 < number }.compactMap { identity in
-        generation.map { .send(identity, .begin($0)) }
-      }
+      guard let generation else { return [] }
+      let unaware = members.map(\.identity).filter { detector[$0.rank]?.progress.generation ?? 0 < number }
+      return unaware.map { .send($0, .begin(generation)) }
     }
   }
 }

@@ -5,10 +5,10 @@ struct ResumePoint {
   /// The highest step before which a member holds the state, or can get there by itself; nil where none does.
   let step: UInt64?
   /// How the step below was applied.
-  private let last: Standing.Last?
+  private let last: StateReport.Last?
 
   /// - Parameter reports: those of the members whose states count, by rank.
-  init(_ reports: [Standing], _ position: RunPosition) {
+  init(_ reports: [StateReport], _ position: RunPosition) {
     var step = reports.compactMap(\.next).max()
     // A rank that is gone may have applied the sum that the others froze; its record shows it.
     if let frozen = step, let last = position.last, position.committed == frozen + 1,
@@ -23,7 +23,7 @@ struct ResumePoint {
   }
 
   /// Whether the member of this report holds the state, or has frozen the sum that leads to it.
-  func isReached(by report: Standing) -> Bool {
+  func isReached(by report: StateReport) -> Bool {
     guard let step, let next = report.next else { return false }
     return next == step || (next + 1 == step && last != nil && report.vote == last?.vote)
   }

@@ -7,7 +7,7 @@ struct RunPosition {
   /// The digest of the state before `committed`, where it is known.
   private(set) var state: Digest128?
   /// How the last step was applied.
-  private(set) var last: Standing.Last?
+  private(set) var last: StateReport.Last?
   /// The commit records of all steps below have come. Missing ones are with the workers that applied the steps.
   private(set) var recorded: UInt64
   /// The step of the newest valid checkpoint.
@@ -33,7 +33,7 @@ struct RunPosition {
   mutating func commit(_ record: CommitRecord) {
     committed = record.step + 1
     state = record.after
-    last = Standing.Last(record)
+    last = StateReport.Last(record)
   }
 
   /// The run resumes at a step of which members hold the state: it was committed, whatever the records say.

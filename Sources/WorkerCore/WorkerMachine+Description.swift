@@ -3,12 +3,13 @@ import Shared
 
 extension WorkerMachine: CustomStringConvertible {
   package var description: String {
+    let step = session.next.map(String.init) ?? "none"
     let lanes = session.lanes.isEmpty ? "none" : session.lanes.map(String.init).joined(separator: " ")
     var lines = [
       ["worker", "\(identity.rank), incarnation \(identity.incarnation)"],
       ["phase", "\(session.phase)"],
       ["generation", "\(session.number), lanes \(lanes)"],
-      ["step", "\(session.next.map(String.init) ?? "none"), attempt \(session.attempt)\(session.frozen ? ", frozen" : "")"],
+      ["step", "\(step), attempt \(session.attempt)\(session.frozen ? ", sum frozen" : "")"],
       ["reports", "\(session.records.count) not acknowledged"],
       ["directives", "done to \(session.directivesDone), held to \(session.directiveHeld)"],
     ]

@@ -1,5 +1,5 @@
-// Every decision of a worker: an event and a time go in, effects come out. It opens nothing and knows no clock.
-// `WorkerSession` is its part in the protocol; here is what lies around that: blobs, connections, leaving.
+// Every decision of a worker: an event and a time go in, effects come out. It opens nothing and reads no clock.
+// `WorkerSession` is its part in the protocol. Here is what lies around that: blobs, connections, data, leaving.
 import Ring
 import Shared
 
@@ -10,9 +10,9 @@ package struct WorkerMachine {
   private var rules: RunRules?
   private var welcome: Welcome?
   private(set) var fetch: StateFetch?
-  /// Copies for checkpoints that the coordinator has not taken yet; nil while one is being encoded.
+  /// Copies for checkpoints that the coordinator has not taken yet; nil while a copy is being encoded.
   private var pendingCheckpoints: [UInt64: [BlobDescription]?] = [:]
-  /// The step whose state peers can fetch, or will when it is encoded, and who asked too early.
+  /// The step whose state peers can fetch once it is encoded, and the peers that asked too early.
   private var published: (step: UInt64, isReady: Bool)?
   private var waitingPeers: [(request: BlobRequest, peer: Int)] = []
   /// Evaluation tasks by number, and what came of those that are done.
@@ -21,9 +21,9 @@ package struct WorkerMachine {
   private var raised: [RaisedExponent] = []
   /// Why none of this worker's data can be read, while that is so.
   private(set) package var dataLost: String?
-  /// The lanes that failed on a clip, until it is known whether the clip is to blame; one after the other is looked into.
+  /// The lanes that failed on a clip, until a probe has shown whether the clip is to blame. Probed one after the other.
   private var suspects: [(step: UInt64, lane: Int, clip: Int, reason: String)] = []
-  /// An evaluation all of whose clips failed, until it is known whether the clips are to blame.
+  /// Evaluation tasks all of whose clips failed, until a probe has shown whether the clips are to blame.
   private var doubtful: [(task: Int, result: EvaluationResult)] = []
   private var link = LinkLiveness()
   private var refusals = RefusalCounter()
@@ -37,7 +37,7 @@ package struct WorkerMachine {
     session = WorkerSession(identity: identity)
   }
 
-  /// What the heartbeats say.
+  /// What heartbeats carry.
   package func progress(_ counts: WorkCounts) -> Progress {
     var progress = Progress()
     progress.generation = session.generation?.number ?? 0
@@ -112,7 +112,7 @@ package struct WorkerMachine {
     }
   }
 
-  // MARK: What comes
+  // MARK: Messages and ticks
 
   private mutating func receive(_ message: CoordinatorMessage, _ payload: Int?) {
     link.heard(at: now)
@@ -143,7 +143,7 @@ package struct WorkerMachine {
     if let rules, let unacknowledged, unacknowledged > rules.linkAfter, let rank = rightRank {
       let text = "worker \(rank) has acknowledged nothing for \(unacknowledged.components.seconds) s"
       effects.append(.log(.warning, text))
-      // The coordinator knows whether that one is alive.
+      // The coordinator knows whether that worker is alive.
       tell(.silentPeer(rank: rank), text)
     }
     if isInputClosed, now - link.lastHeard > rules?.orphanAfter ?? .seconds(60) {
@@ -157,9 +157,9 @@ package struct WorkerMachine {
 
   private mutating func send(_ message: WorkerMessage) {
     var message = message
-    if case .standing(var standing) = message {
-      standing.dataLost = dataLost
-      message = .standing(standing)
+    if case .standing(var report) = message {
+      report.dataLost = dataLost
+      message = .standing(report)
     }
     effects.append(.send(message))
   }
@@ -211,7 +211,7 @@ package struct WorkerMachine {
     suspects.removeFirst()
     if let next = suspects.first { effects.append(.probe(clip: next.clip)) }
     guard suspect.step == session.next, session.phase == .computing else { return }
-    // Whatever passed in the meantime, such as a mount that came back, shortens no lane.
+    // A fault that has passed, such as a mount that came back, shortens no lane.
     if clip.reads { return effects.append(.retry(step: suspect.step, lane: suspect.lane)) }
     let fault = Fault(
       kind: .clip(lane: suspect.lane, clip: suspect.clip), generation: session.number, step: suspect.step,
@@ -262,7 +262,7 @@ package struct WorkerMachine {
     ask { $0.failed(fault) }
   }
 
-  // MARK: What the session wants
+  // MARK: The session's actions
 
   private mutating func ask(_ decide: (inout WorkerSession) -> [WorkerSession.Action]) {
     for action in decide(&session) {
@@ -289,7 +289,7 @@ package struct WorkerMachine {
         effects.append(.vote(directive: isDirected ? directive : session.directivesDone))
       case .apply(let step, let skipping): effects.append(.apply(step: step, skipping: skipping))
       case .obtain(let source, _, let step): obtain(source, step)
-      case .shelve(let step): publishCheckpoint(step)
+      case .publishCheckpoint(let step): publishCheckpoint(step)
       case .takenCheckpoint(let step):
         pendingCheckpoints = pendingCheckpoints.filter { $0.key > step }
         withdraw()
@@ -299,7 +299,7 @@ package struct WorkerMachine {
     }
   }
 
-  /// A task that comes again is answered again, but computed once.
+  /// A repeated task is answered again, but computed once.
   private mutating func evaluate(_ task: EvaluationTask) {
     if let known = evaluations[task.task] {
       if let result = known { effects.append(.send(.evaluated(task: task.task, result))) }
@@ -329,7 +329,7 @@ extension WorkerMachine {
     if wanted.blobs.isComplete { fetched(wanted) } else { askForPiece() }
   }
 
-  /// Asks for the piece that comes next; again each second, as an answer may be lost or the source not be ready.
+  /// Asks for the next piece. Repeated each second, since an answer may be lost, or the source not be ready.
   private mutating func askForPiece() {
     guard let fetch, let request = fetch.blobs.request else { return }
     effects.append(.ask(request, peer: fetch.peer))
@@ -366,20 +366,20 @@ extension WorkerMachine {
     }
   }
 
-  // MARK: Handing on
+  // MARK: Serving peers
 
   /// A peer asks for the present state: it is encoded once, for all who ask.
   private mutating func serve(_ request: BlobRequest, _ peer: Int) {
     if case .prepared(let step, _) = session.phase, published == nil || published?.step != step,
       request.name.hasPrefix(StateBlobs.prefix(step))
     {
-      // The copy for a checkpoint will do; it may still be being encoded.
+      // The copy for a checkpoint will do, even while it is being encoded.
       let copy = pendingCheckpoints[step]
       if case .some(.some) = copy { published = (step, true) } else { published = (step, false) }
       if copy == nil { effects.append(.publish(step: step)) }
     }
     if let published, !published.isReady, request.name.hasPrefix(StateBlobs.prefix(published.step)) {
-      // Answered when it is encoded. Peers ask again, so not all of their questions need be kept.
+      // Answered once it is encoded. Peers ask again, so not all of their requests need be kept.
       if waitingPeers.count < 256 { waitingPeers.append((request, peer)) }
       return
     }
@@ -387,8 +387,8 @@ extension WorkerMachine {
   }
 
   private mutating func publishCheckpoint(_ step: UInt64) {
-    // While the coordinator has not taken the last but one, there is no sense in piling up more.
-    guard pendingCheckpoints.count < 2 || session.phase == .standing(stopped: true), pendingCheckpoints[step] == nil
+    // Do not pile up more copies while the coordinator has not taken the last but one.
+    guard pendingCheckpoints.count < 2 || session.phase == .atBoundary(stopped: true), pendingCheckpoints[step] == nil
     else { return }
     pendingCheckpoints[step] = .some(nil)
     effects.append(.publish(step: step))
@@ -415,7 +415,7 @@ extension WorkerMachine {
     withdraw()
   }
 
-  /// Copies of a past that another's state replaces: its steps may have been rolled back, and settled anew.
+  /// Another's state replaces this worker's. The copies' steps may have been rolled back and committed differently.
   private mutating func withdrawAll() {
     pendingCheckpoints = [:]
     published = nil

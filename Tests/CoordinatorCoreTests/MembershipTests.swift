@@ -33,8 +33,8 @@ import Testing
   /// Takes `membership` through the making of its first generation.
   private func start(_ membership: inout Membership, ranks: Int) -> Generation? {
     for rank in 0..<ranks { _ = membership.hello(worker[rank], hello(), at: .zero) }
-    for rank in 0..<ranks { _ = membership.reported(worker[rank], Standing(generation: 0, next: nil), at: .zero) }
-    for rank in 0..<ranks { _ = membership.reported(worker[rank], Standing(generation: 1, next: nil), at: .zero) }
+    for rank in 0..<ranks { _ = membership.reported(worker[rank], StateReport(generation: 0, next: nil), at: .zero) }
+    for rank in 0..<ranks { _ = membership.reported(worker[rank], StateReport(generation: 1, next: nil), at: .zero) }
     var last: [Membership.Action] = []
     for rank in 0..<ranks {
       last = membership.prepared(worker[rank], generation: 1, step: 0, weights: digest, at: .zero)
@@ -59,9 +59,9 @@ import Testing
     let actions = m.lost(worker[1], .dead, reason: "killed", at: .zero)
     #expect(actions.contains(.launch(rank: 1)))
     #expect(sent(actions).filter { $0.1 == .halt(generation: 2) }.map(\.0.rank) == [0, 2])
-    _ = m.reported(worker[0], Standing(generation: 2, next: 5), at: .zero)
+    _ = m.reported(worker[0], StateReport(generation: 2, next: 5), at: .zero)
     let resolved = m.reported(
-      worker[2], Standing(generation: 2, next: 5, vote: .init(generation: 1, attempt: 0)), at: .zero)
+      worker[2], StateReport(generation: 2, next: 5, vote: .init(generation: 1, attempt: 0)), at: .zero)
     #expect(sources(resolved) == [0: .own(skipping: false), 2: .own(skipping: false)])
     _ = m.prepared(worker[0], generation: 2, step: 5, weights: digest, at: .zero)
     let begun = m.prepared(worker[2], generation: 2, step: 5, weights: digest, at: .zero)
@@ -73,8 +73,8 @@ import Testing
     var m = membership(ranks: 3)
     _ = start(&m, ranks: 3)
     _ = m.lost(worker[1], .dead, reason: "killed", at: .zero)
-    _ = m.reported(worker[0], Standing(generation: 2, next: 6), at: .zero)
-    _ = m.reported(worker[2], Standing(generation: 2, next: 5, vote: .init(generation: 1, attempt: 0)), at: .zero)
+    _ = m.reported(worker[0], StateReport(generation: 2, next: 6), at: .zero)
+    _ = m.reported(worker[2], StateReport(generation: 2, next: 5, vote: .init(generation: 1, attempt: 0)), at: .zero)
     #expect(m.phase.description == "preparing step 6")
   }
 
@@ -86,30 +86,30 @@ import Testing
     _ = m.lost(worker[0], .dead, reason: "killed", at: .zero)
     var other = m
     _ = m.reported(
-      worker[1], Standing(generation: 2, next: 5, vote: .init(generation: 1, attempt: 0)), at: .zero)
+      worker[1], StateReport(generation: 2, next: 5, vote: .init(generation: 1, attempt: 0)), at: .zero)
     #expect(m.phase.description == "preparing step 6")
     // A sum of another attempt is another sum.
     _ = other.reported(
-      worker[1], Standing(generation: 2, next: 5, vote: .init(generation: 1, attempt: 1)), at: .zero)
+      worker[1], StateReport(generation: 2, next: 5, vote: .init(generation: 1, attempt: 1)), at: .zero)
     #expect(other.phase.description != "preparing step 6")
   }
 
-  @Test("a newcomer waits for a boundary, then learns from a peer")
+  @Test("a newcomer waits for a boundary, then gets the state from a peer")
   func newcomer() throws {
     var m = membership(ranks: 1)
     _ = start(&m, ranks: 1)
     _ = m.hello(worker[1], hello(), at: .zero)
-    let asked = m.reported(worker[1], Standing(generation: 0, next: nil), at: .zero)
-    #expect(sent(asked).map(\.1) == [.pulse([Directive(sequence: 1, kind: .reform)])])
-    let halted = m.reported(worker[0], Standing(generation: 1, next: 7), at: .zero)
+    let asked = m.reported(worker[1], StateReport(generation: 0, next: nil), at: .zero)
+    #expect(sent(asked).map(\.1) == [.pulse([Directive(sequence: 1, kind: .reconfigure)])])
+    let halted = m.reported(worker[0], StateReport(generation: 1, next: 7), at: .zero)
     #expect(sent(halted).map(\.0.rank) == [0, 1])
-    _ = m.reported(worker[0], Standing(generation: 2, next: 7), at: .zero)
-    let resolved = m.reported(worker[1], Standing(generation: 2, next: nil), at: .zero)
+    _ = m.reported(worker[0], StateReport(generation: 2, next: 7), at: .zero)
+    let resolved = m.reported(worker[1], StateReport(generation: 2, next: nil), at: .zero)
     #expect(sources(resolved) == [0: .own(skipping: false)])
     // A peer's state comes without the records that led to it: they must be here first.
     #expect(m.prepared(worker[0], generation: 2, step: 7, weights: digest, at: .zero).isEmpty)
-    let taught = m.committed(record(6), by: worker[0], recorded: 7, at: .zero)
-    #expect(sources(taught) == [1: .peer(endpoint: "tcp://e")])
+    let transferred = m.committed(record(6), by: worker[0], recorded: 7, at: .zero)
+    #expect(sources(transferred) == [1: .peer(endpoint: "tcp://e")])
     let begun = m.prepared(worker[1], generation: 2, step: 7, weights: digest, at: .zero)
     #expect(try #require(generation(begun)).members.map(\.lanes) == [[0, 1], [2, 3]])
   }
@@ -124,8 +124,8 @@ import Testing
     #expect(m.phase == .gathering)
     let again = WorkerIdentity(rank: 0, incarnation: 7)
     _ = m.hello(again, hello(), at: .zero)
-    _ = m.reported(again, Standing(generation: 0, next: nil), at: .zero)
-    let resolved = m.reported(again, Standing(generation: 2, next: nil), at: .zero)
+    _ = m.reported(again, StateReport(generation: 0, next: nil), at: .zero)
+    let resolved = m.reported(again, StateReport(generation: 2, next: nil), at: .zero)
     #expect(resolved.contains(.rollBack(to: 20)))
     #expect(sources(resolved) == [0: .coordinator])
     #expect(m.phase.description == "preparing step 20")
@@ -162,14 +162,14 @@ import Testing
     #expect(why.contains("kernel is 'b'"))
   }
 
-  @Test("a stop takes effect when all stand, and a checkpoint is waited for before a death stops mattering")
+  @Test("a stop takes effect when all are at a boundary, and a checkpoint is waited for before a death stops mattering")
   func stop() {
     var m = membership(ranks: 2)
     _ = start(&m, ranks: 2)
     #expect(
       sent(m.stop(at: .zero)).map(\.1) == Array(repeating: .pulse([Directive(sequence: 1, kind: .stop)]), count: 2))
-    _ = m.reported(worker[0], Standing(generation: 1, next: 9, stopped: true), at: .zero)
-    _ = m.reported(worker[1], Standing(generation: 1, next: 9, stopped: true), at: .zero)
+    _ = m.reported(worker[0], StateReport(generation: 1, next: 9, stopped: true), at: .zero)
+    _ = m.reported(worker[1], StateReport(generation: 1, next: 9, stopped: true), at: .zero)
     #expect(m.phase == .stopped(next: 9))
     _ = m.lost(worker[0], .dead, reason: "killed", at: .zero)
     #expect(m.phase.description == "halting")

@@ -278,7 +278,7 @@ final class SimulatedCoordinator {
     machine.membership.workers.values.filter { !$0.isStale }.compactMap { world.pid(of: $0.identity) }
   }
 
-  private func write(_ steps: [CommittedStep], _ excluded: [ClipVerdict]) throws {
+  private func write(_ steps: [CommittedStep], _ excluded: [ClipExclusion]) throws {
     for step in steps {
       for rank in step.shares.keys { starts[rank] = nil }
       let record = step.record

@@ -55,7 +55,7 @@ final class SimulatedWorker {
   // What exists once the indexes are here.
   private var state: TrainingValue?
   private var work: SimulatedWork
-  private var leftOut: [ClipVerdict] = []
+  private var leftOut: [ClipExclusion] = []
   private var clipTries: [Int: Int] = [:]
 
   // The lanes' threads.
@@ -141,7 +141,7 @@ final class SimulatedWorker {
       payload = nil
     case .published(let state):
       shelf[state.step] = state
-      world.moment(.shelved, pid)
+      world.moment(.published, pid)
       handle(
         .published(
           step: state.step,
@@ -308,7 +308,7 @@ final class SimulatedWorker {
 
   private func openRing(_ generation: Generation) {
     guard let position = generation.members.firstIndex(where: { $0.identity == identity }) else { return }
-    leftOut = generation.verdicts
+    leftOut = generation.exclusions
     (ring, left, right) = (nil, nil, nil)
     let members = generation.members
     func peer(_ place: Int) -> Peer {

@@ -134,7 +134,7 @@ final class World {
     var rolledBack = 0
     var coordinatorRestarts = 0
     var workersStarted = 0
-    var verdicts = 0
+    var exclusions = 0
     var reusedLanes = 0
     var rolledForward = 0
     var adopted = 0
@@ -153,7 +153,7 @@ final class World {
       sum.rolledBack += other.rolledBack
       sum.coordinatorRestarts += other.coordinatorRestarts
       sum.workersStarted += other.workersStarted
-      sum.verdicts += other.verdicts
+      sum.exclusions += other.exclusions
       sum.reusedLanes += other.reusedLanes
       sum.rolledForward += other.rolledForward
       sum.adopted += other.adopted
