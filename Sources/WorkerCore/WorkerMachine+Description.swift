@@ -13,9 +13,9 @@ extension WorkerMachine: CustomStringConvertible {
       ["reports", "\(session.records.count) not acknowledged"],
       ["directives", "done to \(session.directivesDone), held to \(session.directiveHeld)"],
     ]
-    if let fetch {
-      let missing = fetch.blobs.request.map { ", waits for \($0.name) from byte \($0.offset)" } ?? ""
-      lines.append(["fetch", "\(fetch.purpose) from \(fetch.peer ?? "the coordinator")\(missing)"])
+    if let fetch, let request = fetch.blobs.request {
+      let source = fetch.peer ?? "the coordinator"
+      lines.append(["fetch", "\(request.name) from byte \(request.offset), from \(source)"])
     }
     if let dataLost { lines.append(["data", "lost: \(dataLost)"]) }
     return TextTable(lines).description

@@ -156,7 +156,7 @@ package struct WorkerSession {
     case .halted: messages.append(stateReport())
     case .prepared(let step, let weights):
       messages.append(.prepared(generation: number, step: step, weights: weights))
-    case .standing: messages.append(stateReport())
+    case .atBoundary: messages.append(stateReport())
     case .faulted(let fault): messages.append(.fault(fault))
     case .joining, .waiting, .preparing, .computing, .reducing, .voting: break
     }
@@ -350,7 +350,7 @@ extension WorkerSession.Phase {
   /// What heartbeats call it.
   package var progress: Progress.Phase {
     switch self {
-    case .joining, .waiting, .halted, .standing, .faulted: .idle
+    case .joining, .waiting, .halted, .atBoundary, .faulted: .idle
     case .preparing, .prepared: .preparing
     case .computing: .computing
     case .reducing: .reducing
