@@ -15,30 +15,16 @@ struct CheckpointHandover {
   let step: UInt64
   let from: WorkerIdentity
   var stage = Stage.fetching
-  private var transfers: [BlobTransfer]
-  private var current = 0
+  var blobs: BlobTransfers
+  /// When a piece was last asked for.
   var asked: Duration
 
   init(step: UInt64, from: WorkerIdentity, model: String, trainer: String, at now: Duration) {
     self.step = step
     self.from = from
-    transfers = [BlobTransfer(model), BlobTransfer(trainer)]
+    blobs = BlobTransfers([model, trainer])
     asked = now
   }
 
-  var request: BlobRequest? { current < transfers.count ? transfers[current].request : nil }
-
-  var model: BlobDescription? { transfers[0].description }
-  var trainer: BlobDescription? { transfers[1].description }
-
-  /// Takes a piece; after the last of a blob the next blob's turn comes.
-  mutating func take(_ piece: BlobPiece, bytes: Int?) -> BlobTransfer.Outcome {
-    guard case .fetching = stage, current < transfers.count else { return .ignored }
-    let outcome = transfers[current].take(piece, bytes: bytes)
-    if case .last = outcome {
-      current += 1
-      if current == transfers.count { stage = .fetched(notBefore: .zero) }
-    }
-    return outcome
-  }
+  var isBeingWritten: Bool { if case .writing = stage { true } else { false } }
 }

@@ -1,10 +1,10 @@
-// Gathers what the ranks report of each step until it can be written down. Pure.
+// Collects the ranks' records of each step until the step can be journaled. Pure.
 import Shared
 import Wire
 
-/// A step that every rank of its generation has reported, or that nobody more will report.
+/// A step that every rank of its generation has reported, or that no other rank will report.
 package struct CommittedStep: Equatable, Sendable {
-  /// As the first rank reported it; `share` is only that rank's.
+  /// The first rank's record. Its `share` is only that rank's.
   package var record: CommitRecord
   package var shares: [Int: CommitRecord.Share]
 
@@ -16,13 +16,13 @@ package struct CommittedStep: Equatable, Sendable {
   package var rawBytes: UInt64 { shares.values.reduce(0) { $0 + $1.rawBytes } }
   package var wireBytes: UInt64 { shares.values.reduce(0) { $0 + $1.wireBytes } }
 
-  /// The slowest rank's seconds in one part of the step.
-  package func slowest(_ part: KeyPath<StepTimes, Double>) -> Double {
-    shares.values.map { $0.times[keyPath: part] }.max() ?? 0
+  /// The slowest rank's seconds in one phase of the step.
+  package func slowest(_ phase: KeyPath<StepTimes, Double>) -> Double {
+    shares.values.map { $0.times[keyPath: phase] }.max() ?? 0
   }
 }
 
-/// Steps leave in order, each once; every rank's part of a step is waited for as long as its generation lives.
+/// Steps leave in order, each once. As long as its generation lives, a step waits for every rank's record.
 struct CommitCollector {
   /// Every step below has left.
   private(set) var next: UInt64
@@ -39,14 +39,14 @@ struct CommitCollector {
     writtenBefore = written
   }
 
-  /// A generation begins: nothing more comes from the one before.
+  /// A generation begins: no more records come from the one before.
   mutating func begin(_ generation: Generation) -> [CommittedStep] {
     let left = release(below: generation.startStep)
     ranks = Set(generation.members.map(\.identity.rank))
     return left
   }
 
-  /// The steps from `step` on are computed again.
+  /// The steps from `step` on are recomputed.
   mutating func rollBack(to step: UInt64) {
     waiting = waiting.filter { $0.key < step }
     writtenBefore = written
@@ -60,7 +60,7 @@ struct CommitCollector {
     return step
   }
 
-  /// - Returns: the steps that can be written down now.
+  /// - Returns: the steps that can be journaled now.
   /// - Throws: `SharedError(.badData)` where two ranks committed different sums.
   mutating func take(_ record: CommitRecord, from rank: Int) throws -> [CommittedStep] {
     guard record.step >= next else { return [] }
@@ -82,7 +82,7 @@ struct CommitCollector {
     step.shares.count >= ranks.count && ranks.isSubset(of: step.shares.keys)
   }
 
-  /// Lets the steps below `end` go as they are, those from there on if they are complete.
+  /// Releases the steps below `end` as they are, and those from there on if they are complete.
   mutating func release(below end: UInt64 = 0) -> [CommittedStep] {
     var left: [CommittedStep] = []
     while let step = waiting[next], next < end || isComplete(step) {

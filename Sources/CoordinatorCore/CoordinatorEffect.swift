@@ -1,15 +1,15 @@
-// What a coordinator does: everything that its decisions can cause. Whoever carries effects out does so in their order.
+// What a coordinator does: everything that its decisions can cause. Effects are performed in their order.
 import Shared
 import Wire
 
 /// Something to do.
 package enum CoordinatorEffect {
   case send(CoordinatorMessage, to: Sender)
-  /// Answer a request for a piece of a blob, or say that there is no such blob.
+  /// Answer a request for a piece of a blob, even if there is no such blob.
   case serve(BlobRequest, to: Sender)
   /// Make something durable before anything else is done.
   case journal(JournalEntry)
-  /// Append the payload of the present message to the copy of this blob that is being fetched; at offset 0, begin anew.
+  /// Append the payload of the present message to the copy of this blob that is being fetched; at offset 0, start over.
   case keep(BlobPiece)
   /// Write the fetched blobs as the checkpoint of `step`, off the loop.
   /// - Parameter state: the digest that the journal has for this state; nil where it has none.
@@ -34,20 +34,20 @@ package enum CoordinatorEffect {
   case finish(Outcome)
 }
 
-/// What is to be durable.
+/// What is written to the journal.
 package enum JournalEntry {
   case joined(WorkerIdentity, Hello)
   case left(WorkerIdentity, reason: String)
-  /// Everybody who is counted as present has left.
+  /// All workers that the journal counts as present have left.
   case disbanded(reason: String)
   case generation(Generation, reason: String)
   /// What the members' bits depend on; answered by `fingerprintChanged` where the run began with something else.
   case fingerprint(String)
   /// - Parameter excluded: the clips that steps go without.
-  case steps([CommittedStep], excluded: [ClipVerdict])
+  case steps([CommittedStep], excluded: [ClipExclusion])
   case rollBack(to: UInt64, reason: String)
   case directive(Directive)
-  case exclusion(ClipVerdict, reason: String)
+  case exclusion(ClipExclusion, reason: String)
   /// Training waits before this step because no worker can read its data; and goes on.
   case paused(step: UInt64, reason: String)
   case resumed
@@ -62,7 +62,7 @@ package enum Outcome: Equatable {
   /// A person stopped it at once.
   case stoppedAtOnce
   case failed(ExitStatus, String)
-  /// The journal cannot be believed: workers keep what they have, and wait.
+  /// The journal is damaged: workers keep what they have, and wait.
   case damaged(String)
 }
 

@@ -10,9 +10,9 @@ package enum CoordinatorEvent {
   /// A message came whose sender's routing id names a worker.
   /// - Parameter payload: the bytes that came with it, if any did; the loop keeps them until the next event.
   case message(WorkerMessage, payload: Int?, from: Sender)
-  /// A message came that cannot be understood, or whose sender is nobody.
+  /// A message came that cannot be decoded, or whose routing id names no worker.
   case unreadable(reason: String)
-  /// All that had arrived was handed over: what belongs together can be written down together.
+  /// Everything that had arrived was passed in: its steps can be journaled together.
   case drained
   /// Time has passed; comes several times a second.
   case tick
@@ -21,7 +21,7 @@ package enum CoordinatorEvent {
   /// The terminal is gone: as a first request to stop, and never as a second.
   case hungUp
 
-  // What became of effects.
+  // The outcomes of effects.
   case processStarted(rank: Int, process: Int32)
   case processNotStarted(rank: Int, reason: String)
   /// A process that this coordinator started or adopted has ended.
@@ -34,7 +34,7 @@ package enum CoordinatorEvent {
   case checkpointWritten(step: UInt64)
   /// The disk failed.
   case checkpointFailed(step: UInt64, reason: String)
-  /// What a worker handed over is not the state that the journal has, or is damaged.
+  /// A worker's copy is damaged, or not the state that the journal has.
   case checkpointRefused(step: UInt64, reason: String)
   /// Workers can fetch the checkpoint now.
   case checkpointRead(step: UInt64)
@@ -42,10 +42,10 @@ package enum CoordinatorEvent {
   case checkpointLost(step: UInt64, reason: String, newest: UInt64?)
 }
 
-/// Who sent a message: a worker, over one of its connections.
+/// The sender of a message: a worker, over one of its connections.
 package struct Sender: Hashable, Sendable {
   package enum Channel: Hashable, Sendable {
-    /// The main thread's connection, and that of the thread that beats; each new one has a higher number.
+    /// The connections of the main thread and of the heartbeat thread. Each new one has a higher number.
     case control(Int)
     case heartbeat(Int)
   }

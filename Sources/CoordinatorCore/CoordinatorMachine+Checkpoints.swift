@@ -1,9 +1,9 @@
-// Checkpoints: when copies that workers hold are fetched, written, told of, and served to workers.
+// Checkpoints: when the coordinator fetches copies from workers, has them written, and serves them to workers.
 import Shared
 import Wire
 
 extension CoordinatorMachine {
-  /// A worker holds a copy: the newest one is fetched, older ones are let go.
+  /// A worker holds a copy. Only the newest one is fetched.
   mutating func checkpointReady(_ step: UInt64, _ blobs: [BlobDescription], from worker: WorkerIdentity) {
     if let known = membership.checkpoint, known >= step { return send(.checkpointTaken(step: step), to: worker) }
     guard blobs.count == 2, handover.map({ $0.step < step && !$0.isBeingWritten }) ?? true else { return }
@@ -13,11 +13,11 @@ extension CoordinatorMachine {
   }
 
   mutating func dropHandover() {
-    // What is being written will be answered; nobody waits for it any more.
+    // A write in progress is answered by an event. Nobody waits for that any more.
     if handover?.isBeingWritten != true { handover = nil }
   }
 
-  /// Asks again where an answer was lost; writes what is complete and may be written.
+  /// Asks again if an answer was lost, and has a complete checkpoint written once that is allowed.
   mutating func askForCheckpoint() {
     guard let handover else { return }
     switch handover.stage {
@@ -28,27 +28,27 @@ extension CoordinatorMachine {
   }
 
   private mutating func askForPiece() {
-    guard let request = handover?.request, let worker = handover?.from else { return }
+    guard let request = handover?.blobs.request, let worker = handover?.from else { return }
     handover?.asked = now
     send(.blobRequest(request), to: worker)
   }
 
   mutating func tookPiece(_ piece: BlobPiece, _ bytes: Int?, from worker: WorkerIdentity) {
-    guard handover?.from == worker, let outcome = handover?.take(piece, bytes: bytes) else { return }
+    guard let step = handover?.step, handover?.from == worker,
+      let outcome = handover?.blobs.take(piece, bytes: bytes)
+    else { return }
     switch outcome {
-    case .keep:
-      effects.append(.keep(piece))
+    case .ignored: return
+    case .next(let keepsPayload):
+      if keepsPayload { effects.append(.keep(piece)) }
       askForPiece()
-    case .restart: askForPiece()
-    case .ignored, .notYet: return
     case .failed(let reason):
-      report(.checkpoint, "checkpoint of step \(handover?.step ?? 0): \(reason)", level: .warning)
+      report(.checkpoint, "checkpoint of step \(step): \(reason)", level: .warning)
       handover = nil
-    case .last:
+    case .complete:
       effects.append(.keep(piece))
-      guard case .fetched? = handover?.stage else { return askForPiece() }
-      let step = handover?.step ?? 0
-      mark { $0.isHandedOver = $0.phase == .stopped(next: step) }
+      handover?.stage = .fetched(notBefore: .zero)
+      mark { $0.position.isHandedOver = $0.phase == .stopped(next: step) }
       writeCheckpoint()
     }
   }
@@ -56,25 +56,25 @@ extension CoordinatorMachine {
   /// Has the fetched checkpoint written once the journal holds every step below it.
   private mutating func writeCheckpoint() {
     writeDown()
-    guard let done = handover, case .fetched = done.stage, collector.next >= done.step, let model = done.model,
-      let trainer = done.trainer
-    else { return }
-    // A copy that cannot be compared with the journal, from before a restart: a newer one will come.
+    guard let done = handover, case .fetched = done.stage, collector.next >= done.step else { return }
+    let blobs = done.blobs.descriptions
+    guard blobs.count == 2 else { return }
+    // The copy is from before a restart, and cannot be compared with the journal. A newer one will come.
     if stateDigests[done.step] == nil, done.step > 0, !isAwaited {
       handover = nil
       return send(.checkpointTaken(step: done.step), to: done.from)
     }
     handover?.stage = .writing
-    mark { $0.pendingCheckpoint = done.step }
+    mark { $0.position.pendingCheckpoint = done.step }
     effects.append(
-      .writeCheckpoint(step: done.step, model: model, trainer: trainer, state: stateDigests[done.step]))
+      .writeCheckpoint(step: done.step, model: blobs[0], trainer: blobs[1], state: stateDigests[done.step]))
   }
 
   mutating func wrote(_ step: UInt64) {
     checkpointProblem = nil
     mark {
-      $0.checkpointed(step)
-      $0.pendingCheckpoint = nil
+      $0.position.wroteCheckpoint(step)
+      $0.position.pendingCheckpoint = nil
     }
     stateDigests = stateDigests.filter { $0.key >= step }
     if let done = handover, done.step == step {
@@ -84,7 +84,7 @@ extension CoordinatorMachine {
     effects.append(.pruneCheckpoints)
   }
 
-  /// Whether nothing goes on before the checkpoint is written.
+  /// Whether the run waits for the checkpoint.
   private var isAwaited: Bool {
     switch membership.phase {
     case .stopped, .paused: true
@@ -92,17 +92,16 @@ extension CoordinatorMachine {
     }
   }
 
-  /// A failure leaves the older checkpoints, and the training goes on; a checkpoint with which everybody stands still
-  /// is tried again.
+  /// The older checkpoints stay, and training goes on. If the run waits for the checkpoint, it is tried again.
   mutating func checkpointFailed(_ step: UInt64, _ reason: String) {
-    mark { $0.pendingCheckpoint = nil }
+    mark { $0.position.pendingCheckpoint = nil }
     guard let failed = handover, failed.step == step else { return }
     guard isAwaited else {
       report(.checkpoint, "the checkpoint of step \(step) was not written: \(reason); training goes on", level: .error)
       handover = nil
       return send(.checkpointTaken(step: step), to: failed.from)
     }
-    // Nothing of the training is lost as long as the workers wait with it.
+    // The workers keep the state meanwhile.
     if checkpointProblem != reason {
       report(
         .checkpoint, "the checkpoint of step \(step) was not written: \(reason); it is tried again until that works",
@@ -114,17 +113,17 @@ extension CoordinatorMachine {
 
   /// A worker handed over another state than the one that was committed: its memory cannot be trusted.
   mutating func checkpointRefused(_ step: UInt64, _ reason: String) {
-    mark { $0.pendingCheckpoint = nil }
+    mark { $0.position.pendingCheckpoint = nil }
     guard let refused = handover, refused.step == step else { return }
     handover = nil
     report(.corruption, "\(refused.from)'s copy of the state before step \(step): \(reason)", level: .error)
     let worker = refused.from
-    ask { $0.lost(worker, .condemned, reason: "its checkpoint is not the committed state", at: $1) }
+    ask { $0.lost(worker, .fenced, reason: "its checkpoint is not the committed state", at: $1) }
   }
 
   // MARK: Serving
 
-  /// Has a checkpoint read; whoever needs it is told when it is there.
+  /// Has a checkpoint read. The workers that need it are told when it can be fetched.
   mutating func read(_ step: UInt64) {
     guard readingCheckpoint != step else { return }
     readingCheckpoint = step
@@ -136,8 +135,4 @@ extension CoordinatorMachine {
     let waiting = membership.awaitingCheckpoint(of: step)
     perform(waiting)
   }
-}
-
-extension CheckpointHandover {
-  var isBeingWritten: Bool { if case .writing = stage { true } else { false } }
 }

@@ -1,4 +1,4 @@
-// What comes in from workers: each message is judged before it is believed, then given to whoever decides about it.
+// What comes in from workers: each message is checked before anything decides about it.
 import Shared
 import Wire
 
@@ -10,12 +10,12 @@ extension CoordinatorMachine {
     }
     if case .hello(let hello) = message { return greet(sender, hello) }
     guard membership.isKnown(worker) else {
-      // A worker of an earlier coordinator, or one that was given up; a newcomer's first heartbeat is neither.
+      // A worker of an earlier coordinator, or one that was evicted. A newcomer's first heartbeat is neither.
       if case .heartbeat(let progress) = message, progress.generation == 0 { return }
       effects.append(.send(.identify(run: settings.run), to: sender))
       return
     }
-    // What was committed, or copied, is also taken from one that came back and is not in the present generation.
+    // Commits and checkpoints also count if they come from a worker that is back, but not yet in the generation.
     switch message {
     case .fault where !membership.isMember(worker):
       return refuse(message.kind, "\(worker) is no member of generation \(membership.number)")
@@ -29,10 +29,10 @@ extension CoordinatorMachine {
     case .hello: break
     case .heartbeat(let progress):
       remember(sender)
-      // Both connections must know that they live.
+      // An answer on each connection shows that it carries messages.
       effects.append(.send(.pulse([]), to: sender))
       ask { $0.heartbeat(worker, progress, at: $1) }
-    case .standing(let standing): ask { $0.standing(worker, standing, at: $1) }
+    case .standing(let report): ask { $0.reported(worker, report, at: $1) }
     case .prepared(let generation, let step, let weights):
       ask { $0.prepared(worker, generation: generation, step: step, weights: weights, at: $1) }
     case .committed(let record): committed(record, worker)
@@ -47,7 +47,7 @@ extension CoordinatorMachine {
     }
   }
 
-  /// Counts what is refused, by kind; a summary is logged at most once a second.
+  /// Counts a refused message by its kind. A summary is logged at most once a second.
   mutating func refuse(_ kind: String, _ reason: String) {
     if let text = refusals.count(kind, reason, at: now) { report(.message, text, level: .warning) }
   }
@@ -56,7 +56,7 @@ extension CoordinatorMachine {
     let worker = sender.worker
     if let past = hello.past, past.run == settings.run, past.acknowledged > collector.written {
       // Only a worker that the journal itself knows can show that the journal lacks something.
-      guard membership.expected.contains(worker) || membership.isMember(worker) else {
+      guard membership.admission.expected.contains(worker) || membership.isMember(worker) else {
         return refuse("hello", "\(worker) acknowledges \(past.acknowledged) steps, of \(collector.written)")
       }
       return end(
@@ -65,7 +65,7 @@ extension CoordinatorMachine {
             + "\(past.acknowledged): restore run.db, or start again with another --run-dir"), at: .once)
     }
     remember(sender)
-    // A rank whose process here is known to be gone is free, also where somebody else started it.
+    // A rank is free if its process on this machine is gone, even if another program started it.
     if let holder = membership.workers[worker.rank], holder.identity != worker, holder.hello.host == settings.host {
       effects.append(.inspect(holder.identity, process: holder.hello.pid))
     }
@@ -85,7 +85,7 @@ extension CoordinatorMachine {
 
   private mutating func committed(_ record: CommitRecord, _ worker: WorkerIdentity) {
     if record.step < collector.next { return send(.acknowledged(step: collector.next), to: worker) }
-    // Each worker reports its steps in order, again and again: none is missing before the next.
+    // Each worker resends its records in order, so none is missing before the next.
     guard record.step <= collector.reported, record.generation <= membership.number else {
       return refuse("commit", "\(worker) reports step \(record.step), but step \(collector.reported) comes next")
     }
@@ -106,7 +106,7 @@ extension CoordinatorMachine {
         $0.closedLink(worker, rank, at: $1); return []
       }
     case .clip(let lane, let clip):
-      let clip = ClipVerdict(step: fault.step, lane: lane, clip: clip)
+      let clip = ClipExclusion(step: fault.step, lane: lane, clip: clip)
       return ask { $0.clipFailed(worker, clip, reason: fault.text, at: $1) }
     case .dataLost: return ask { $0.dataLost(worker, reason: fault.text, at: $1) }
     case .corruption(let ranks): return corrupted(ranks, fault, worker)
@@ -118,21 +118,21 @@ extension CoordinatorMachine {
   }
 
   private mutating func corrupted(_ ranks: [Int], _ fault: Fault, _ worker: WorkerIdentity) {
-    guard membership.phase == .running else { return }
+    guard membership.isRunning else { return }
     report(.corruption, "\(worker): \(fault.text)", level: .error)
     if !ranks.isEmpty, ranks.count < membership.members.count {
       for rank in ranks {
         guard let odd = membership.workers[rank] else { continue }
-        ask { $0.lost(odd.identity, .condemned, reason: fault.text, at: $1) }
+        ask { $0.lost(odd.identity, .fenced, reason: fault.text, at: $1) }
       }
       return
     }
     var again: [Membership.Action]?
     ask {
-      again = ranks.isEmpty ? $0.computeAgain(fault.text, at: $1) : $0.restore(fault.text, at: $1)
+      again = ranks.isEmpty ? $0.recompute(fault.text, at: $1) : $0.restore(fault.text, at: $1)
       return again ?? []
     }
-    // Twice at one step: this is no flipped bit. Where nobody can be believed, the newest checkpoint is the last word.
+    // Twice at one step: this is no flipped bit, and the newest checkpoint is all that can be believed.
     if again == nil { end(.failed(.badData, fault.text), at: .once) }
   }
 }

@@ -67,9 +67,12 @@ extension CoordinatorMachine {
   /// A worker that has tasks and moves in nothing is ended; its tasks go to others.
   private mutating func endHungEvaluators() {
     let limit = settings.hangAfter
-    for worker in membership.all where evaluation?.isWorking(worker.identity) == true && now - worker.moved > limit {
+    let hung = membership.all.map(\.identity).filter {
+      evaluation?.isWorking($0) == true && membership.isStuck($0, at: now)
+    }
+    for worker in hung {
       let why = "hangs: its evaluation has not moved for \(limit.components.seconds) s"
-      ask { $0.lost(worker.identity, .condemned, reason: why, at: $1) }
+      ask { $0.lost(worker, .fenced, reason: why, at: $1) }
     }
   }
 

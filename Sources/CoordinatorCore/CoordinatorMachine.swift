@@ -1,6 +1,6 @@
-// Every decision of a coordinator: an event and a time go in, effects come out. It opens nothing and knows no clock.
-// Here are its state and the events; what comes in is judged in CoordinatorMachine+Door.swift, checkpoints are in
-// CoordinatorMachine+Checkpoints.swift, and the end of a run is in CoordinatorMachine+Ending.swift.
+// Every decision of a coordinator: an event and a time go in, effects come out. It opens nothing and reads no clock.
+// Here are its state and the events. CoordinatorMachine+Door.swift checks what comes in, +Checkpoints.swift decides about
+// checkpoints, and +Ending.swift about the end of a run.
 import Shared
 import Wire
 
@@ -9,7 +9,7 @@ package struct CoordinatorMachine {
   package struct Settings {
     /// The identity of the run.
     package var run = ""
-    /// As a worker is told it.
+    /// The text that workers get.
     package var recipe = ""
     /// The blobs of the indexes.
     package var indexes: [BlobDescription] = []
@@ -61,14 +61,14 @@ package struct CoordinatorMachine {
   /// Since when no worker can read the data of the evaluation.
   var withoutEvaluators: Duration?
   var handover: CheckpointHandover?
-  /// What the last failure to write a checkpoint was, so that it is said once.
+  /// The last failure to write a checkpoint, so that it is reported once.
   var checkpointProblem: String?
   /// The checkpoint that workers can fetch from here, and the one that is being read for them.
   var servedCheckpoint: UInt64?
   var readingCheckpoint: UInt64?
   /// Digests of the states before steps that may become checkpoints, as the commit records have them.
   var stateDigests: [UInt64: Digest128] = [:]
-  /// Steps that were reported by all who will, and are not in the journal yet.
+  /// Steps that no more ranks will report, and that are not in the journal yet.
   var unwritten: [CommittedStep] = []
   var ending = Ending.none
   var refusals = RefusalCounter()
@@ -77,7 +77,7 @@ package struct CoordinatorMachine {
   var now = Duration.zero
   var effects: [CoordinatorEffect] = []
 
-  /// What the end of the run is at.
+  /// How far the end of the run has come.
   enum Ending: Equatable {
     case none
     /// A checkpoint is wanted first.
@@ -111,7 +111,7 @@ package struct CoordinatorMachine {
 
   /// Decides what follows from an event.
   /// - Parameter now: time on a clock that never goes back.
-  /// - Returns: what is to be done, in this order.
+  /// - Returns: what to do, in this order.
   package mutating func step(_ event: CoordinatorEvent, at now: Duration) -> [CoordinatorEffect] {
     self.now = now
     effects = []
@@ -205,7 +205,7 @@ package struct CoordinatorMachine {
     end(.failed(.unavailable, "no worker stays alive; the last, worker \(rank), ended: \(reason)"), at: .once)
   }
 
-  // MARK: What is done
+  // MARK: Effects
 
   mutating func report(_ kind: RunEvent.Kind, _ text: String, level: RunEvent.Level = .info) {
     effects.append(.report(RunEvent(kind, text, level: level)))
@@ -220,12 +220,12 @@ package struct CoordinatorMachine {
     Sender(worker: worker, channel: .control(connections[worker]?.control ?? 0))
   }
 
-  /// Writes the steps that have come to the journal, and tells the workers.
+  /// Journals the steps that have come, and acknowledges them to the workers.
   mutating func writeDown() {
     guard !unwritten.isEmpty else { return }
     let steps = unwritten
     unwritten = []
-    effects.append(.journal(.steps(steps, excluded: membership.verdicts)))
+    effects.append(.journal(.steps(steps, excluded: membership.clips.excluded)))
     for step in steps { processes.tookPart(step.shares.keys) }
     for worker in membership.members { send(.acknowledged(step: collector.next), to: worker.identity) }
     for step in steps { effects.append(.showStep(step, workers: membership.members.count)) }
@@ -243,7 +243,7 @@ package struct CoordinatorMachine {
           to: worker)
       case .kill(let worker, let reason):
         send(.dismiss(reason: reason, clean: false), to: worker)
-        // The thread that beats hears when the other hangs.
+        // The heartbeat thread hears this even if the main thread hangs.
         let heartbeat = Sender(worker: worker, channel: .heartbeat(connections[worker]?.heartbeat ?? 0))
         effects.append(.send(.dismiss(reason: reason, clean: false), to: heartbeat))
         if let process = processes.process(of: worker) { effects.append(.endProcess(process)) }
@@ -263,11 +263,11 @@ package struct CoordinatorMachine {
         connections[worker] = nil
       case .rollBack(let step): rollBack(to: step)
       case .directive(let directive): effects.append(.journal(.directive(directive)))
-      case .verdict(let verdict, let reason):
+      case .exclude(let clip, let reason):
         report(
-          .clip, "step \(verdict.step) goes without a clip that nobody can decode: \(reason)", level: .warning)
-        effects.append(.journal(.exclusion(verdict, reason: reason)))
-      case .begin(let generation, let reason): begin(generation, reason)
+          .clip, "step \(clip.step) goes without a clip that nobody can decode: \(reason)", level: .warning)
+        effects.append(.journal(.exclusion(clip, reason: reason)))
+      case .begin(let generation, let state, let reason): begin(generation, state, reason)
       case .report(let event): effects.append(.report(event))
       case .paused(let step, let reason): effects.append(.journal(.paused(step: step, reason: reason)))
       case .resumed: effects.append(.journal(.resumed))
@@ -281,10 +281,10 @@ package struct CoordinatorMachine {
   private mutating func sendDecided(_ message: CoordinatorMessage, to worker: WorkerIdentity) {
     switch message {
     case .prepare(_, let step, .coordinator) where !settings.evaluatesOnly:
-      // Sent when the checkpoint is there to be fetched.
+      // Sent once the checkpoint can be fetched.
       guard servedCheckpoint == step else { return read(step) }
     case .prepare(_, let step, .peer):
-      // Whoever takes a peer's state does not take its records.
+      // A state transfer carries no commit records.
       unwritten += collector.release(below: step)
       writeDown()
     default: break
@@ -292,13 +292,13 @@ package struct CoordinatorMachine {
     send(message, to: worker)
   }
 
-  private mutating func begin(_ generation: Generation, _ reason: String) {
+  private mutating func begin(_ generation: Generation, _ state: Digest128?, _ reason: String) {
     unwritten += collector.begin(generation)
     writeDown()
     effects.append(.journal(.generation(generation, reason: reason)))
+    // All members hold this state. No commit record has the digest of that before step 0.
+    stateDigests[generation.startStep] = stateDigests[generation.startStep] ?? state
     if let first = membership.members.first {
-      // All members hold this state: no commit record tells that of step 0.
-      stateDigests[generation.startStep] = stateDigests[generation.startStep] ?? first.prepared
       var entries = first.hello.fingerprint
       entries["self-test"] = first.selfTest?.description
       let text = entries.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")

@@ -1,199 +1,178 @@
-// Making a generation: who takes part, the step to go on from, who gets the state from whom, who computes what.
+// Making a generation: who takes part, the step to resume at, who gets the state from whom, who computes what.
 import Shared
 import Wire
 
 extension Membership {
   /// Halts everybody who is ready and makes a new generation of them.
-  mutating func reform(_ why: String, at now: Duration) -> [Action] {
-    let leavers = all.filter(\.isLeaving).map(\.identity)
-    let farewells = leavers.flatMap { letGo($0) }
-    participants = all.filter(\.ready).map(\.identity.rank)
-    reason = why
-    directives = []
-    guard !participants.isEmpty else {
+  mutating func reconfigure(_ why: String, at now: Duration) -> [Action] {
+    let released = all.filter(\.isLeaving).flatMap { release($0.identity) }
+    let ready = all.filter(\.isReady).map(\.identity)
+    directives.clear()
+    guard !ready.isEmpty else {
       phase = .gathering
-      started = now
-      return farewells + [
+      gatheringSince = now
+      return released + [
         .report(RunEvent(.generation, "\(why); nobody is left, waiting for workers", level: .warning))
       ]
     }
-    phase = .halting
+    phase = .halting(Halt(reason: why, participants: ready.map(\.rank)))
     number = max(number + 1, firstNumber)
-    repeated = now
-    for rank in participants {
-      workers[rank]?.standing = nil
-      workers[rank]?.prepared = nil
-      workers[rank]?.source = nil
-      // Whoever answers nothing from now on hangs.
-      workers[rank]?.moved = now
-    }
-    return farewells + taking.map { .send($0.identity, .halt(generation: number)) }
+    resent = now
+    for rank in phase.participants { workers[rank]?.finalState = nil }
+    // Whoever answers nothing from now on hangs.
+    detector.expectProgress(of: phase.participants, at: now)
+    return released + ready.map { .send($0, .halt(generation: number)) }
   }
 
-  /// From where everybody stands follows the step to continue at, and from where each gets the state before it.
-  mutating func resolve(at now: Duration) -> [Action] {
-    guard !taking.isEmpty, taking.allSatisfy({ $0.standing != nil }) else { return [] }
-    func next(_ worker: Worker) -> UInt64? { worker.mustLearn || restores ? nil : worker.standing?.next }
+  /// From everybody's report follows the step to resume at, and from where each gets the state before it.
+  mutating func resolve(_ halt: Halt, at now: Duration) -> [Action] {
+    let taking = participants
+    guard !taking.isEmpty, taking.allSatisfy({ halt.reports[$0.identity.rank] != nil }) else { return [] }
+    func report(_ worker: Worker) -> StateReport? {
+      worker.isStale || corruption.restores ? nil : halt.reports[worker.identity.rank]
+    }
+    let point = ResumePoint(taking.compactMap(report), position)
     var actions: [Action] = []
-    var best = taking.compactMap(next).max()
-    // In doubt: a rank that is gone may have applied what the others froze; its record settles it.
-    if let step = best, committed == step + 1, let last,
-      taking.contains(where: { next($0) == step && $0.standing?.vote == last.vote })
-    {
-      best = step + 1
-    }
-    // What a rank voted for may have been repeated since, in another attempt or generation: that is another sum.
-    let last =
-      taking.first { next($0) == best && $0.standing?.last != nil }?.standing?.last ?? (committed == best ? last : nil)
-    var target = best ?? 0
-    if best == nil || target < committed {
+    let step: UInt64
+    var usesCheckpoint = false
+    if let reached = point.step, reached >= position.committed {
+      step = reached
+      position.resume(at: step)
+    } else {
+      let newest = point.step ?? 0
       // Not before it is known whether a newer checkpoint is on the disk.
-      if let pendingCheckpoint, pendingCheckpoint > target { return [] }
+      if let pending = position.pendingCheckpoint, pending > newest { return [] }
       // Nobody holds the newest state: the newest that there is.
-      if best == nil || target < checkpoint ?? 0 { (best, target) = (nil, checkpoint ?? 0) }
-      let others = all.filter { !participants.contains($0.identity.rank) }
-      if let back = others.first(where: { $0.isBelieved && $0.hello.past?.next ?? 0 > target && !restores }) {
-        return reform("\(back.identity), which is back, holds a later state", at: now)
+      usesCheckpoint = point.step == nil || newest < checkpoint ?? 0
+      step = usesCheckpoint ? checkpoint ?? 0 : newest
+      let others = all.filter { !halt.participants.contains($0.identity.rank) }
+      if let back = others.first(where: {
+        $0.isBelieved && $0.hello.past?.next ?? 0 > step && !corruption.restores
+      }) {
+        return reconfigure("\(back.identity), which is back, holds a later state", at: now)
       }
-      // Those that wait for the next generation may hold what is given up here.
-      for other in others { workers[other.identity.rank]?.mustLearn = true }
-      if committed > target {
-        actions.append(.rollBack(to: target))
-        recorded = min(recorded, target)
-      }
-      rolledBack = number - 1
-      (committed, state) = (target, nil)
-    } else if target > committed {
-      (committed, state) = (target, nil)
+      // Those that wait for the next generation may hold what is rolled back here.
+      for other in others { workers[other.identity.rank]?.isStale = true }
+      if position.fallBack(to: step, generation: number - 1) { actions.append(.rollBack(to: step)) }
     }
-    phase = .preparing(step: target)
+    phase = .preparing(Preparation(halt, step: step))
     for worker in taking {
-      var source: StateSource?
-      if best == nil {
-        source = checkpoint == nil ? .initial : .coordinator
-      } else if let step = next(worker),
-        step == target || (step + 1 == target && last != nil && worker.standing?.vote == last?.vote)
-      {
-        source = .own(skipping: last?.skipped ?? false)
+      if usesCheckpoint {
+        actions += prepare(worker.identity, from: checkpoint == nil ? .initial : .coordinator, at: now)
+      } else if let report = report(worker), point.isReached(by: report) {
+        actions += prepare(worker.identity, from: point.ownSource, at: now)
       }
-      guard let source else { continue }
-      actions += prepare(worker.identity, target, source, at: now)
     }
     return actions
   }
 
-  private mutating func prepare(
-    _ identity: WorkerIdentity, _ step: UInt64, _ source: StateSource, at now: Duration
-  ) -> [Action] {
-    workers[identity.rank]?.source = source
-    workers[identity.rank]?.sourced = now
-    return [.send(identity, .prepare(generation: number, step: step, source: source))]
+  private mutating func prepare(_ identity: WorkerIdentity, from source: StateSource, at now: Duration) -> [Action] {
+    guard case .preparing(var preparation) = phase else { return [] }
+    preparation.transfers[identity.rank] = Preparation.Transfer(source: source, since: now)
+    phase = .preparing(preparation)
+    return [.send(identity, .prepare(generation: number, step: preparation.step, source: source))]
   }
 
-  /// Sends those who lack the state to a peer that has it. A state is handed on without the records that led to it:
-  /// they must have come before, or would be lost with those that have them.
-  mutating func teach(_ step: UInt64, at now: Duration) -> [Action] {
-    guard recorded >= step else { return [] }
-    let donors = taking.filter { $0.prepared != nil }
-    guard let first = donors.first else { return [] }
-    return taking.filter { $0.source == nil }.flatMap { learner in
-      let donor = donors.first { brokenLinks[Link(from: learner.identity, to: $0.identity)] == nil } ?? first
-      return prepare(learner.identity, step, .peer(endpoint: donor.hello.endpoint), at: now)
+  /// Sends those who lack the state to a peer that has it. A state transfer carries no commit records, so the source's
+  /// records must have come first. Otherwise they could be lost with it.
+  mutating func transferStates(at now: Duration) -> [Action] {
+    guard case .preparing(let preparation) = phase, position.recorded >= preparation.step else { return [] }
+    let sources = participants.filter { preparation.prepared[$0.identity.rank] != nil }
+    guard let first = sources.first else { return [] }
+    return participants.map(\.identity).filter { preparation.transfers[$0.rank] == nil }.flatMap { target in
+      let source = sources.first { !links.contains(Link(from: target, to: $0.identity)) } ?? first
+      return prepare(target, from: .peer(endpoint: source.hello.endpoint), at: now)
     }
   }
 
-  /// A learner that gets nothing from its peer is sent to another one, in another generation.
-  mutating func changeDonor(of learner: Worker, at now: Duration) -> [Action] {
-    guard case .peer(let endpoint)? = learner.source,
-      let donor = taking.first(where: { $0.hello.endpoint == endpoint })
+  /// A worker that gets nothing from its peer is sent to another one, in another generation.
+  mutating func changeSource(of target: WorkerIdentity, at now: Duration) -> [Action] {
+    guard case .preparing(let preparation) = phase,
+      case .peer(let endpoint)? = preparation.transfers[target.rank]?.source,
+      let source = participants.first(where: { $0.hello.endpoint == endpoint })?.identity
     else { return [] }
-    brokenLinks[Link(from: learner.identity, to: donor.identity)] = now
-    return reform("\(learner.identity) gets no state from \(donor.identity)", at: now)
+    links.add(Link(from: target, to: source), at: now)
+    return reconfigure("\(target) gets no state from \(source)", at: now)
   }
 
-  mutating func beginIfPrepared(_ step: UInt64, at now: Duration) -> [Action] {
-    let all = taking
-    guard recorded >= step, !all.isEmpty, all.allSatisfy({ $0.prepared != nil }) else { return [] }
-    if let wrong = disagreeing(all, step) { return part(wrong, of: all, step, at: now) }
-    // A link may have been mended since.
-    brokenLinks = brokenLinks.filter { now - $0.value < .seconds(60) }
-    guard let ring = ringOrder(all.map(\.identity), avoiding: Set(brokenLinks.keys)) else { return breakRing(at: now) }
+  /// Begins the generation once everybody holds the same, valid state.
+  mutating func beginIfPrepared(at now: Duration) -> [Action] {
+    guard case .preparing(let preparation) = phase else { return [] }
+    let (step, all) = (preparation.step, participants)
+    let states = all.compactMap { preparation.prepared[$0.identity.rank] }
+    guard position.recorded >= step, !all.isEmpty, states.count == all.count else { return [] }
+    if let wrong = outliers(states, before: step) {
+      return resolve(dissent: wrong.map { all[$0].identity }, of: all.count, before: step, at: now)
+    }
+    links.expire(at: now)
+    guard let ring = ringOrder(all.map(\.identity), avoiding: links.all) else { return breakRing(at: now) }
     let shares = lanePlan(
-      lanes: settings.lanes, weights: weights(all), held: all.map { held($0, step) },
-      avoided: Dictionary(
-        uniqueKeysWithValues: avoided.map { lane, ranks in
-          (lane, Set(all.indices.filter { ranks.contains(all[$0].identity.rank) }))
-        }))
+      lanes: settings.lanes, weights: balance.weights(all), held: all.map { held($0.identity.rank, preparation) },
+      avoided: clips.avoided.mapValues { ranks in
+        Set(all.indices.filter { ranks.contains(all[$0].identity.rank) })
+      })
     let members = ring.map { place in
       Member(identity: all[place].identity, endpoint: all[place].hello.endpoint, lanes: shares.lanes[place])
     }
-    rolledBack = min(rolledBack, number - 1)
+    position.begin(generation: number)
     let pauses = !wantsStop && step < settings.lastStep && all.allSatisfy { $0.dataLost != nil }
     let made = Generation(
-      number: number, startStep: step, members: members, directivesDone: sequence, stops: wantsStop, pauses: pauses,
-      verdicts: verdicts.filter { $0.step >= step }, computesAnew: computesAnew, rolledBack: rolledBack)
+      number: number, startStep: step, members: members, directivesDone: directives.sequence, stops: wantsStop,
+      pauses: pauses, exclusions: clips.from(step), computesAnew: corruption.recomputes, rolledBack: position.rolledBack
+    )
     generation = made
-    phase = pauses ? .paused(next: step) : .running
-    (restores, computesAnew, isHandedOver) = (false, false, false)
-    for worker in all {
-      workers[worker.identity.rank]?.standing = nil
-      workers[worker.identity.rank]?.mustLearn = false
-      workers[worker.identity.rank]?.moved = now
-    }
+    phase = pauses ? .paused(next: step) : .running(reports: [:])
+    corruption.begin()
+    for worker in all { workers[worker.identity.rank]?.isStale = false }
+    detector.expectProgress(of: all.map(\.identity.rank), at: now)
     var actions: [Action] = pauses ? startPause(at: now) : endPause()
-    actions += [.begin(made, reason: reason)]
+    actions += [.begin(made, state: states.first, reason: preparation.reason)]
     actions += all.map { .send($0.identity, .begin(made)) }
     if pauses { return actions }
-    let waits = self.all.contains { $0.ready && !isMember($0.identity) }
-    return waits || !shares.isEven ? actions + order(.reform) : actions
+    let othersWait = self.all.contains { $0.isReady && !isMember($0.identity) }
+    return othersWait || !shares.isEven ? actions + issue(.reconfigure) : actions
   }
 
-  /// Lanes that a worker need not compute again.
-  private func held(_ worker: Worker, _ step: UInt64) -> [Int] {
-    guard !computesAnew, case .own? = worker.source, let standing = worker.standing, standing.next == step else {
-      return []
-    }
-    return standing.held
+  /// Lanes of the step that a rank need not recompute.
+  private func held(_ rank: Int, _ preparation: Preparation) -> [Int] {
+    guard !corruption.recomputes, case .own? = preparation.transfers[rank]?.source,
+      let report = preparation.reports[rank], report.next == preparation.step
+    else { return [] }
+    return report.held
   }
 
-  /// Those whose state is not the journal's or, where the journal does not know it, not that of most; all where nothing
-  /// tells whom to believe.
-  private func disagreeing(_ all: [Worker], _ step: UInt64) -> [Worker]? {
-    if step == committed, let state {
-      let wrong = all.filter { $0.prepared != state }
-      return wrong.isEmpty ? nil : wrong
-    }
-    return dissenters(all.map(\.prepared)).map { $0.map { all[$0] } }
+  /// The places of the states that are not the journal's or, where the journal does not know the state, not the strict
+  /// majority's; all places where there is no majority, and nil where all agree.
+  private func outliers(_ states: [Digest128], before step: UInt64) -> [Int]? {
+    guard step == position.committed, let journaled = position.state else { return dissenters(states) }
+    let wrong = states.indices.filter { states[$0] != journaled }
+    return wrong.isEmpty ? nil : wrong
   }
 
-  /// Those with another state than the others go; if that is everybody, all go back to the newest checkpoint.
-  private mutating func part(_ wrong: [Worker], of all: [Worker], _ step: UInt64, at now: Duration) -> [Action] {
-    if wrong.count == all.count, all.count > 1 || restores {
+  /// Workers with another state than the others are fenced. If that is everybody, all go back to the newest checkpoint.
+  private mutating func resolve(
+    dissent wrong: [WorkerIdentity], of count: Int, before step: UInt64, at now: Duration
+  ) -> [Action] {
+    if wrong.count == count, count > 1 || corruption.restores {
       let why = "the states before step \(step) differ, and nothing tells which is right"
       return restore(why, at: now) ?? [.end(.badData, why, atOnce: true)]
     }
     return wrong.flatMap {
-      lost($0.identity, .condemned, reason: "its state before step \(step) is not the others'", at: now)
+      lost($0, .fenced, reason: "its state before step \(step) is not the others'", at: now)
     }
   }
 
-  // MARK: Corruption, clips
+  // MARK: Corruption
 
   /// The ranks differ, and nothing tells whom to believe: all go back to the newest checkpoint, which was verified.
-  /// - Returns: nil where that has been tried at this step.
+  /// - Returns: nil where something was already tried at this step.
   mutating func restore(_ why: String, at now: Duration) -> [Action]? {
-    guard corruptedAt != committed else { return nil }
-    corruptedAt = committed
-    restores = true
-    return reform(why, at: now)
+    corruption.restore(at: position.committed) ? reconfigure(why, at: now) : nil
   }
 
-  /// The states agree, the sum was wrong: the step is computed again, from nothing that was kept.
-  /// - Returns: nil where that has been tried at this step.
-  mutating func computeAgain(_ why: String, at now: Duration) -> [Action]? {
-    guard corruptedAt != committed else { return nil }
-    corruptedAt = committed
-    computesAnew = true
-    return reform(why, at: now)
+  /// The states agree, the sum was wrong: the step is recomputed from nothing.
+  /// - Returns: nil where something was already tried at this step.
+  mutating func recompute(_ why: String, at now: Duration) -> [Action]? {
+    corruption.recompute(at: position.committed) ? reconfigure(why, at: now) : nil
   }
 }

@@ -2,33 +2,10 @@
 import Shared
 import Wire
 
-/// From one worker to its right neighbour.
-struct Link: Hashable {
-  var from: WorkerIdentity
-  var to: WorkerIdentity
-}
-
-/// How long a worker needs for a lane.
-struct Pace: Equatable {
-  /// Seconds a lane, over the last steps.
-  private(set) var seconds = 0.0
-  private(set) var steps = 0
-
-  /// With one more step: an average in which the last ten or so steps count.
-  func after(_ share: CommitRecord.Share) -> Pace {
-    let now = (share.times.compute + share.times.decodeWait) / Double(share.lanes.count)
-    guard now.isFinite, now > 0 else { return self }
-    var next = self
-    next.seconds = steps == 0 ? now : 0.9 * seconds + 0.1 * now
-    next.steps += 1
-    return next
-  }
-}
-
-/// Cuts `lanes` lanes among workers in proportion to `weights`; where a worker holds lanes already, it keeps them.
+/// Cuts `lanes` lanes among workers in proportion to `weights`; a worker keeps the lanes that it holds already.
 /// - Parameters:
-///   - held: by worker; of a lane that two hold, the first is believed.
-///   - avoided: workers that a lane should not go to, by lane; not heeded where nobody else is left.
+///   - held: by worker. If two hold a lane, the first keeps it.
+///   - avoided: workers that a lane should not go to, by lane. Ignored if no other is left.
 /// - Returns: each worker's lanes, ascending; and whether no other plan would be done sooner.
 func lanePlan(
   lanes: Int, weights: [Int], held: [[Int]], avoided: [Int: Set<Int>] = [:]
@@ -42,7 +19,7 @@ func lanePlan(
   }
   for lane in 0..<lanes where !taken.contains(lane) {
     let able = weights.indices.filter { !(avoided[lane]?.contains($0) ?? false) }
-    // Whoever is furthest below its share; the first of several.
+    // The worker furthest below its share; the first of several.
     let taker = (able.isEmpty ? Array(weights.indices) : able).max { a, b in
       let (short, shorter) = (wanted[a].count - plan[a].count, wanted[b].count - plan[b].count)
       return short != shorter ? short < shorter : a > b
@@ -59,7 +36,7 @@ func lanePlan(
 func ringOrder(_ workers: [WorkerIdentity], avoiding broken: Set<Link>) -> [Int]? {
   guard workers.count > 1, !broken.isEmpty else { return Array(workers.indices) }
   var order = [0]
-  // A few broken links among many workers: going back is rare, and the search is cut off all the same.
+  // With a few broken links among many workers, backtracking is rare. The search is bounded all the same.
   var tries = 0
   func extend() -> Bool {
     tries += 1

@@ -8,9 +8,9 @@ struct ProcessTable {
   struct Settings {
     /// The ranks of the hosts file.
     var ranks: [Int]
-    /// Those whose process runs on this machine; the others' is an ssh client.
+    /// Those whose process runs on this machine. The others' is an ssh client.
     var localRanks: Set<Int> = []
-    /// Whether this coordinator starts workers; else somebody else does.
+    /// Whether this coordinator starts workers, or another program does.
     var starts = true
     /// Starts in a row, after the first, without having taken part in a step, before a rank counts as exhausted.
     var restarts = 5
@@ -30,7 +30,7 @@ struct ProcessTable {
 
   let settings: Settings
   private var slots: [Int: Slot]
-  /// The process here of each worker: its own, or the ssh client's that runs it.
+  /// Each worker's process on this machine: its own, or the ssh client's that runs it.
   private var processes: [WorkerIdentity: Int32] = [:]
 
   init(_ settings: Settings) {
@@ -51,7 +51,7 @@ struct ProcessTable {
     settings.starts && isEmpty && slots.values.allSatisfy { $0.starts > settings.restarts }
   }
 
-  /// A rank's worker is wanted: at once, where it has just begun to fail, else after a while.
+  /// A rank needs a worker: at once, or after a while if it has failed several times.
   mutating func want(_ rank: Int, at now: Duration) {
     guard settings.starts, let slot = slots[rank], slot.process == nil, !slot.isStarting, slot.due == nil else {
       return
@@ -83,7 +83,7 @@ struct ProcessTable {
 
   mutating func notStarted(_ rank: Int) { slots[rank]?.isStarting = false }
 
-  /// These ranks took part in a step: whatever failed before is forgotten.
+  /// These ranks took part in a step: their failures before it no longer count.
   mutating func tookPart(_ ranks: some Sequence<Int>) {
     for rank in ranks { slots[rank]?.starts = 0 }
   }
@@ -102,7 +102,7 @@ struct ProcessTable {
   }
 
   /// A process ended.
-  /// - Returns: the worker that it was, where it was the worker's own; nil where it was an ssh client, or nobody.
+  /// - Returns: the worker whose process it was; nil for an ssh client, or no worker.
   mutating func ended(_ rank: Int, _ process: Int32) -> WorkerIdentity? {
     if slots[rank]?.process == process { slots[rank]?.process = nil }
     guard isLocal(rank) else { return nil }

@@ -1,42 +1,42 @@
 // The decisions of the pull protocol: which piece of a blob to request next, and when the blob is complete.
 
-/// One blob in transfer. It only counts; the ports keep the bytes.
-public struct BlobTransfer: Sendable {
-  public enum Outcome: Sendable {
-    /// The payload is the next piece: keep it, and ask for what comes after it.
-    case keep(BlobRequest)
-    /// The payload is the last piece.
+/// One blob in transfer. This only counts; the ports keep the bytes.
+struct BlobTransfer {
+  enum Outcome {
+    /// The payload is the next piece: keep it.
+    case keep
+    /// The payload is the last piece: keep it.
     case last
     /// Another blob has taken this one's name: start over.
-    case restart(BlobRequest)
-    /// The other side does not have the blob yet.
-    case notYet
+    case restart
+    /// It is not the piece that was asked for, or the other side does not have the blob yet.
     case ignored
     case failed(String)
   }
 
-  public let name: String
+  let name: String
   private var received = 0
-  public private(set) var description: BlobDescription?
+  private(set) var description: BlobDescription?
 
-  public init(_ name: String) { self.name = name }
+  init(_ name: String) { self.name = name }
 
   /// The request to send now.
-  public var request: BlobRequest { BlobRequest(name: name, offset: received) }
+  var request: BlobRequest { BlobRequest(name: name, offset: received) }
 
-  public mutating func take(_ piece: BlobPiece, bytes: Int?) -> Outcome {
-    guard piece.name == name, piece.offset == received else { return .ignored }
-    guard let whole = piece.description, let bytes else { return .notYet }
+  mutating func take(_ piece: BlobPiece, bytes: Int?) -> Outcome {
+    guard piece.name == name, piece.offset == received, let whole = piece.description, let bytes else {
+      return .ignored
+    }
     if let description, description != whole {
       self = BlobTransfer(name)
-      return .restart(request)
+      return .restart
     }
     guard bytes <= whole.bytes - received, bytes > 0 || whole.bytes == received else {
       return .failed("'\(name)' came with more or fewer bytes than announced")
     }
     description = whole
     received += bytes
-    return received == whole.bytes ? .last : .keep(request)
+    return received == whole.bytes ? .last : .keep
   }
 }
 

@@ -43,7 +43,7 @@ public struct Generation: Hashable, Sendable, Codable {
   /// Its members train no step, because none of them can read its data. They wait at `startStep` until one can.
   public var pauses: Bool
   /// The journaled exclusions of clips from steps from `startStep` on.
-  public var verdicts: [ClipVerdict]
+  public var exclusions: [ClipExclusion]
   /// Frozen sums of step `startStep` must not be trusted: all of its lanes are recomputed.
   public var computesAnew: Bool
   /// Workers of this and older generations may hold states that were rolled back before this one began.
@@ -52,9 +52,9 @@ public struct Generation: Hashable, Sendable, Codable {
   public init(
     number: UInt32, startStep: UInt64, members: [Member], directivesDone: UInt64 = 0, stops: Bool = false,
     pauses: Bool = false,
-    verdicts: [ClipVerdict] = [], computesAnew: Bool = false, rolledBack: UInt32 = 0
+    exclusions: [ClipExclusion] = [], computesAnew: Bool = false, rolledBack: UInt32 = 0
   ) {
-    self.verdicts = verdicts
+    self.exclusions = exclusions
     self.computesAnew = computesAnew
     self.rolledBack = rolledBack
     self.number = number
@@ -63,6 +63,12 @@ public struct Generation: Hashable, Sendable, Codable {
     self.directivesDone = directivesDone
     self.stops = stops
     self.pauses = pauses
+  }
+
+  private enum CodingKeys: String, CodingKey {
+    case number, startStep, members, directivesDone, stops, pauses
+    case exclusions = "verdicts"
+    case computesAnew, rolledBack
   }
 
   /// Generations of older versions, which could not pause, are in journals.
@@ -74,14 +80,14 @@ public struct Generation: Hashable, Sendable, Codable {
     directivesDone = try values.decode(UInt64.self, forKey: .directivesDone)
     stops = try values.decode(Bool.self, forKey: .stops)
     pauses = try values.decodeIfPresent(Bool.self, forKey: .pauses) ?? false
-    verdicts = try values.decode([ClipVerdict].self, forKey: .verdicts)
+    exclusions = try values.decode([ClipExclusion].self, forKey: .exclusions)
     computesAnew = try values.decode(Bool.self, forKey: .computesAnew)
     rolledBack = try values.decode(UInt32.self, forKey: .rolledBack)
   }
 }
 
 /// The exclusion from a step of a clip that no worker could decode. Its lane is shorter by that clip, on all ranks.
-public struct ClipVerdict: Hashable, Sendable, Codable {
+public struct ClipExclusion: Hashable, Sendable, Codable {
   public var step: UInt64
   public var lane: Int
   /// Position in the training index.
@@ -98,7 +104,7 @@ public struct ClipVerdict: Hashable, Sendable, Codable {
 public struct Directive: Hashable, Sendable, Codable {
   public enum Kind: String, Hashable, Sendable, Codable {
     /// Finish the step and wait for a new generation.
-    case reform
+    case reconfigure = "reform"
     /// Finish the step, hand over a checkpoint and train no further.
     case stop
   }

@@ -113,7 +113,7 @@ extension Progress {
   }
 }
 
-extension Standing {
+extension StateReport {
   fileprivate func problem(in limits: MessageLimits) -> String? {
     first(limits.step(next ?? 0), limits.lanes(held), limits.text(dataLost ?? "", "reason"))
   }
@@ -202,7 +202,7 @@ extension Generation {
       members.firstProblem {
         first(limits.rank($0.identity.rank), limits.endpoint($0.endpoint), limits.lanes($0.lanes))
       },
-      verdicts.firstProblem { first(limits.lanes([$0.lane]), limits.step($0.step), limits.clip($0.clip)) })
+      exclusions.firstProblem { first(limits.lanes([$0.lane]), limits.step($0.step), limits.clip($0.clip)) })
   }
 }
 

@@ -9,7 +9,7 @@ public enum WorkerMessage: Hashable, Sendable, Codable {
   case heartbeat(Progress)
   /// A state report: sent after `halt`, at the boundary at which a directive took effect or training ended, and,
   /// in generation 0, when it is ready to be given the state for the first time.
-  case standing(Standing)
+  case standing(StateReport)
   /// This rank holds the state before `step`, and is ready for generation `generation`.
   case prepared(generation: UInt32, step: UInt64, weights: Digest128)
   /// This rank has applied a step. Resent until acknowledged.
@@ -172,7 +172,7 @@ public struct Progress: Hashable, Sendable, Codable {
 }
 
 /// A state report: the rank has applied every step below `next`.
-public struct Standing: Hashable, Sendable, Codable {
+public struct StateReport: Hashable, Sendable, Codable {
   public var generation: UInt32
   /// Nil if it holds no state at all.
   public var next: UInt64?

@@ -5,13 +5,11 @@ public struct RefusalCounter: Sendable {
   private var counts: [String: Int] = [:]
   private var reasons: [String: String] = [:]
   private var logged: Duration?
-  public private(set) var total = 0
 
   public init() {}
 
   /// - Returns: a line to log now, if one is due.
   public mutating func count(_ kind: String, _ reason: String, at now: Duration) -> String? {
-    total += 1
     counts[kind, default: 0] += 1
     reasons[kind] = reason
     return summary(at: now).first

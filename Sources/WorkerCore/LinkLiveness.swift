@@ -3,7 +3,7 @@
 
 /// The newest of a row of connections, each of which gets a number of its own.
 package struct LinkLiveness: Sendable {
-  /// Silence for so long, and the connection is made anew.
+  /// After so long a silence the connection is replaced.
   package var limit = Duration.seconds(3)
   private(set) package var lastHeard = Duration.zero
   private var made = Duration.zero
@@ -19,7 +19,7 @@ package struct LinkLiveness: Sendable {
   }
 
   /// Each connection in a row gets twice the time of the one before, up to four times `limit`: on a slow path the answer
-  /// may take longer than `limit`, and would never come if its connection were always given up first.
+  /// may take longer than `limit`, and would never come if its connection were always dropped first.
   /// - Returns: the number of the connection to make now, if the present one is taken for dead.
   package mutating func reconnect(at now: Duration) -> Int? {
     guard now - max(lastHeard, made) > limit * (1 << min(unheard, 2)) else { return nil }

@@ -1,4 +1,4 @@
-// Blobs that a worker fetches one after the other: the indexes, or a state.
+// What a worker fetches at the moment: the indexes, or a state.
 import Shared
 import Wire
 
@@ -14,37 +14,13 @@ struct StateFetch {
   let purpose: Purpose
   /// The peer's endpoint; nil for the coordinator.
   let peer: String?
-  private var transfers: [BlobTransfer]
-  private var current = 0
+  var blobs: BlobTransfers
 
-  init(purpose: Purpose, peer: String?, blobs: [String]) {
-    self.purpose = purpose
-    self.peer = peer
-    transfers = blobs.map { BlobTransfer($0) }
-  }
+  init(indexes: [String]) { (purpose, peer, blobs) = (.indexes, nil, BlobTransfers(indexes)) }
 
   init(step: UInt64, peer: String?) {
-    self.init(purpose: .state(step), peer: peer, blobs: [StateBlobs.model(step), StateBlobs.trainer(step)])
-  }
-
-  var isComplete: Bool { current == transfers.count }
-
-  var request: BlobRequest? { isComplete ? nil : transfers[current].request }
-
-  var descriptions: [BlobDescription] { transfers.compactMap(\.description) }
-
-  /// Bytes that have come.
-  var bytes: Int { transfers.reduce(0) { $0 + $1.request.offset } }
-
-  mutating func take(_ piece: BlobPiece, bytes: Int?) -> BlobTransfer.Outcome {
-    guard !isComplete else { return .ignored }
-    let outcome = transfers[current].take(piece, bytes: bytes)
-    if case .last = outcome { current += 1 }
-    return outcome
-  }
-
-  mutating func restart() {
-    transfers = transfers.map { BlobTransfer($0.name) }
-    current = 0
+    purpose = .state(step)
+    self.peer = peer
+    blobs = BlobTransfers([StateBlobs.model(step), StateBlobs.trainer(step)])
   }
 }

@@ -1,13 +1,13 @@
-// What a worker does: everything that its decisions can cause. Whoever carries effects out does so in their order.
+// What a worker does: everything that its decisions can cause. Effects are performed in their order.
 import Ring
 import Wire
 
 /// Something to do.
 package enum WorkerEffect {
   case send(WorkerMessage)
-  /// Say hello: who and where this worker is, and what it did before.
+  /// Send a hello: who and where this worker is, and its past.
   case introduce(past: Hello.Past?)
-  /// Connect to the coordinator anew; the number is a part of the connection's name.
+  /// Reconnect to the coordinator; the number is a part of the connection's name.
   case connect(Int)
 
   // Blobs.
@@ -15,7 +15,7 @@ package enum WorkerEffect {
   case ask(BlobRequest, peer: String?)
   /// No peer is asked any more.
   case doneAsking
-  /// Append the payload of the present message to the copy of this blob that is being fetched; at offset 0, begin anew.
+  /// Append the payload of the present message to the copy of this blob that is being fetched; at offset 0, start over.
   case keep(BlobPiece)
   /// Answer the coordinator, or a peer.
   case serve(BlobRequest, peer: Int?)
@@ -25,7 +25,7 @@ package enum WorkerEffect {
   case withdraw(except: [UInt64])
 
   // The run and its state.
-  /// The indexes are here: make all that a run needs; answered by `ready` or `damaged`.
+  /// The indexes are here: prepare the run; answered by `ready` or `damaged`.
   case begin(Welcome, indexes: [BlobDescription])
   /// Answered by `obtained`: the state that is there already, the initial values, or the fetched blobs.
   case keepState(step: UInt64)
@@ -35,17 +35,17 @@ package enum WorkerEffect {
   // A step.
   case openRing(Generation)
   case closeRing
-  /// Sums of lanes that were kept are not to be used.
+  /// Drop the sums of lanes that were kept.
   case discardSums
-  /// Compute those of the lanes that are not summed up yet.
+  /// Compute the lanes that are not summed yet.
   /// - Parameter raised: exponents that the attempt before found too small; empty at the first.
   case compute(step: UInt64, attempt: UInt8, lanes: [Int], raised: [RaisedExponent])
-  /// A lane failed that can be computed after all.
+  /// Compute a lane again that failed.
   case retry(step: UInt64, lane: Int)
-  /// Look whether any clips of the index can be read here, and then whether this one can; answered by `probed`. One that
-  /// is asked for while another goes on is not made.
+  /// Find out whether any clips of the index can be read here, and then whether this one can; answered by `probed`.
+  /// Ignored while another probe goes on.
   case probe(clip: Int?)
-  /// All lanes are summed up: what was not yet started of the reduction starts.
+  /// All lanes are summed: start the rest of the reduction.
   case reduce
   /// Offer the ballot, with the newest directive that this rank agrees to.
   case vote(directive: UInt64)

@@ -19,20 +19,20 @@ package enum WorkerEvent {
   case rightClosed
   /// SIGTERM or SIGINT.
   case askedToLeave
-  /// Standard input ended: whoever started this worker is gone.
+  /// Standard input ended: the process that started this worker is gone.
   case inputClosed
 
-  // What became of effects.
-  /// Everything that a run needs is there, and the self-test was run.
+  // The outcomes of effects.
+  /// The worker has all that the run needs, and has run the self-test.
   /// - Parameter dataLost: why no clip can be read, if so.
   case ready(SelfTest, RunRules, dataLost: String?)
-  /// The fetched blobs are not what they should be.
+  /// The fetched blobs are damaged.
   case damaged(reason: String)
   /// The state before `step` is here.
   case obtained(step: UInt64, weights: Digest128)
   /// A copy of the state before `step` can be fetched.
   case published(step: UInt64, blobs: [BlobDescription])
-  /// All lanes of this rank are summed up.
+  /// All lanes of this rank are summed.
   case lanesSummed(step: UInt64, attempt: UInt8)
   /// - Parameter clip: the one that could not be decoded, if that was the cause.
   case laneFailed(step: UInt64, lane: Int, clip: Int?, reason: String)
@@ -52,7 +52,7 @@ package enum WorkerEvent {
   case evaluated(task: Int, EvaluationResult)
 }
 
-/// What the recipe says about a worker's conduct.
+/// The recipe's rules for a worker.
 package struct RunRules: Sendable {
   package var skipsNonFinite = false
   /// Whether the state before a step is kept as a checkpoint.
@@ -61,14 +61,14 @@ package struct RunRules: Sendable {
   package var orphanAfter = Duration.seconds(60)
   /// Without an acknowledgement for so long, the link to the right neighbour counts as broken.
   package var linkAfter = Duration.seconds(3)
-  /// Reading that does not move for so long counts as data that is gone: a dead network mount blocks for ever.
+  /// A read that makes no progress for so long counts as lost data: a dead network mount blocks for ever.
   package var readAfter = Duration.seconds(30)
-  /// Heard within this time, the coordinator is there.
+  /// A coordinator that was heard within this time is connected.
   package var pulseWithin = Duration.milliseconds(750)
-  /// A connection over which nothing was heard for so long is made anew.
+  /// A connection over which nothing was heard for so long is replaced.
   package var reconnectAfter = Duration.seconds(3)
 
-  /// What the coordinator's messages are bounded by.
+  /// Bounds of the coordinator's messages.
   package var limits = MessageLimits.anyRun
 
   package init(isCheckpoint: @escaping @Sendable (UInt64) -> Bool) {
@@ -83,11 +83,11 @@ package struct WorkCounts {
   package var tensors: UInt64 = 0
   /// Clips decoded, and bytes of them read.
   package var read: UInt64 = 0
-  /// Bytes of blobs handed over.
+  /// Bytes of blobs that were served.
   package var served: UInt64 = 0
   /// Bytes that came over the ring.
   package var received: UInt64 = 0
-  /// The position in the ring that something is missing from.
+  /// The position in the ring whose frames are missing.
   package var waitsFor: Int?
 
   package init() {}

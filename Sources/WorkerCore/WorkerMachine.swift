@@ -1,5 +1,5 @@
-// Every decision of a worker: an event and a time go in, effects come out. It opens nothing and knows no clock.
-// `WorkerSession` is its part in the protocol; here is what lies around that: blobs, connections, leaving.
+// Every decision of a worker: an event and a time go in, effects come out. It opens nothing and reads no clock.
+// `WorkerSession` is its part in the protocol. Here is what lies around that: blobs, connections, data, leaving.
 import Ring
 import Shared
 import Wire
@@ -10,10 +10,10 @@ package struct WorkerMachine {
   private(set) package var session: WorkerSession
   private var rules: RunRules?
   private var welcome: Welcome?
-  private var fetch: StateFetch?
-  /// Copies for checkpoints that the coordinator has not taken yet; nil while one is being encoded.
+  private(set) var fetch: StateFetch?
+  /// Copies for checkpoints that the coordinator has not taken yet; nil while a copy is being encoded.
   private var pendingCheckpoints: [UInt64: [BlobDescription]?] = [:]
-  /// The step whose state peers can fetch, or will when it is encoded, and who asked too early.
+  /// The step whose state peers can fetch once it is encoded, and the peers that asked too early.
   private var published: (step: UInt64, isReady: Bool)?
   private var waitingPeers: [(request: BlobRequest, peer: Int)] = []
   /// Evaluation tasks by number, and what came of those that are done.
@@ -22,9 +22,9 @@ package struct WorkerMachine {
   private var raised: [RaisedExponent] = []
   /// Why none of this worker's data can be read, while that is so.
   private(set) package var dataLost: String?
-  /// The lanes that failed on a clip, until it is known whether the clip is to blame; one after the other is looked into.
+  /// The lanes that failed on a clip, until a probe has shown whether the clip is to blame. Probed one after the other.
   private var suspects: [(step: UInt64, lane: Int, clip: Int, reason: String)] = []
-  /// An evaluation all of whose clips failed, until it is known whether the clips are to blame.
+  /// Evaluation tasks all of whose clips failed, until a probe has shown whether the clips are to blame.
   private var doubtful: [(task: Int, result: EvaluationResult)] = []
   private var link = LinkLiveness()
   private var refusals = RefusalCounter()
@@ -38,7 +38,7 @@ package struct WorkerMachine {
     session = WorkerSession(identity: identity)
   }
 
-  /// What the heartbeats say.
+  /// What heartbeats carry.
   package func progress(_ counts: WorkCounts) -> Progress {
     var progress = Progress()
     progress.generation = session.generation?.number ?? 0
@@ -46,7 +46,7 @@ package struct WorkerMachine {
     progress.attempt = session.attempt
     progress.phase = session.phase.progress
     progress.lanesDone = counts.lanesDone
-    progress.work = counts.tensors &+ counts.read &+ counts.served &+ UInt64(fetch?.bytes ?? 0)
+    progress.work = counts.tensors &+ counts.read &+ counts.served &+ UInt64(fetch?.blobs.bytes ?? 0)
     progress.ringFrames = counts.received
     progress.waitingFor = counts.waitsFor.flatMap { place in
       session.generation.flatMap { $0.members.indices.contains(place) ? $0.members[place].identity.rank : nil }
@@ -91,7 +91,7 @@ package struct WorkerMachine {
       ask { $0.indexed(selfTest: selfTest, isCheckpoint: rules.isCheckpoint) }
     case .damaged(let reason):
       effects.append(.log(.warning, "\(reason); fetching it again"))
-      fetch?.restart()
+      fetch?.blobs.restart()
       askForPiece()
     case .obtained(let step, let weights):
       let number = session.number
@@ -113,7 +113,7 @@ package struct WorkerMachine {
     }
   }
 
-  // MARK: What comes
+  // MARK: Messages and ticks
 
   private mutating func receive(_ message: CoordinatorMessage, _ payload: Int?) {
     link.heard(at: now)
@@ -144,7 +144,7 @@ package struct WorkerMachine {
     if let rules, let unacknowledged, unacknowledged > rules.linkAfter, let rank = rightRank {
       let text = "worker \(rank) has acknowledged nothing for \(unacknowledged.components.seconds) s"
       effects.append(.log(.warning, text))
-      // The coordinator knows whether that one is alive.
+      // The coordinator knows whether that worker is alive.
       tell(.silentPeer(rank: rank), text)
     }
     if isInputClosed, now - link.lastHeard > rules?.orphanAfter ?? .seconds(60) {
@@ -158,9 +158,9 @@ package struct WorkerMachine {
 
   private mutating func send(_ message: WorkerMessage) {
     var message = message
-    if case .standing(var standing) = message {
-      standing.dataLost = dataLost
-      message = .standing(standing)
+    if case .standing(var report) = message {
+      report.dataLost = dataLost
+      message = .standing(report)
     }
     effects.append(.send(message))
   }
@@ -212,7 +212,7 @@ package struct WorkerMachine {
     suspects.removeFirst()
     if let next = suspects.first { effects.append(.probe(clip: next.clip)) }
     guard suspect.step == session.next, session.phase == .computing else { return }
-    // Whatever passed in the meantime, such as a mount that came back, shortens no lane.
+    // A fault that has passed, such as a mount that came back, shortens no lane.
     if clip.reads { return effects.append(.retry(step: suspect.step, lane: suspect.lane)) }
     let fault = Fault(
       kind: .clip(lane: suspect.lane, clip: suspect.clip), generation: session.number, step: suspect.step,
@@ -263,7 +263,7 @@ package struct WorkerMachine {
     ask { $0.failed(fault) }
   }
 
-  // MARK: What the session wants
+  // MARK: The session's actions
 
   private mutating func ask(_ decide: (inout WorkerSession) -> [WorkerSession.Action]) {
     for action in decide(&session) {
@@ -272,7 +272,7 @@ package struct WorkerMachine {
       case .introduce: introduce()
       case .fetchIndexes(let welcome):
         self.welcome = welcome
-        start(StateFetch(purpose: .indexes, peer: nil, blobs: welcome.blobs.map(\.name)))
+        start(StateFetch(indexes: welcome.blobs.map(\.name)))
       case .openRing(let generation): effects.append(.openRing(generation))
       case .closeRing:
         effects.append(.closeRing)
@@ -290,7 +290,7 @@ package struct WorkerMachine {
         effects.append(.vote(directive: isDirected ? directive : session.directivesDone))
       case .apply(let step, let skipping): effects.append(.apply(step: step, skipping: skipping))
       case .obtain(let source, _, let step): obtain(source, step)
-      case .shelve(let step): publishCheckpoint(step)
+      case .publishCheckpoint(let step): publishCheckpoint(step)
       case .takenCheckpoint(let step):
         pendingCheckpoints = pendingCheckpoints.filter { $0.key > step }
         withdraw()
@@ -300,7 +300,7 @@ package struct WorkerMachine {
     }
   }
 
-  /// A task that comes again is answered again, but computed once.
+  /// A repeated task is answered again, but computed once.
   private mutating func evaluate(_ task: EvaluationTask) {
     if let known = evaluations[task.task] {
       if let result = known { effects.append(.send(.evaluated(task: task.task, result))) }
@@ -327,36 +327,34 @@ extension WorkerMachine {
 
   private mutating func start(_ wanted: StateFetch) {
     fetch = wanted
-    if wanted.isComplete { fetched(wanted) } else { askForPiece() }
+    if wanted.blobs.isComplete { fetched(wanted) } else { askForPiece() }
   }
 
-  /// Asks for the piece that comes next; again each second, as an answer may be lost or the source not be ready.
+  /// Asks for the next piece. Repeated each second, since an answer may be lost, or the source not be ready.
   private mutating func askForPiece() {
-    guard let fetch, let request = fetch.request else { return }
+    guard let fetch, let request = fetch.blobs.request else { return }
     effects.append(.ask(request, peer: fetch.peer))
   }
 
   private mutating func took(_ piece: BlobPiece, _ payload: Int?) {
-    guard let outcome = fetch?.take(piece, bytes: payload) else { return }
+    guard let outcome = fetch?.blobs.take(piece, bytes: payload) else { return }
     switch outcome {
-    case .keep:
-      effects.append(.keep(piece))
+    case .ignored: return
+    case .next(let keepsPayload):
+      if keepsPayload { effects.append(.keep(piece)) }
       askForPiece()
-    case .restart: askForPiece()
-    case .ignored, .notYet: return
     case .failed(let reason):
       effects.append(.log(.warning, "\(reason); fetching it again"))
-      fetch?.restart()
+      fetch?.blobs.restart()
       askForPiece()
-    case .last:
+    case .complete:
       effects.append(.keep(piece))
-      guard let fetch else { return }
-      if fetch.isComplete { fetched(fetch) } else { askForPiece() }
+      if let fetch { fetched(fetch) }
     }
   }
 
   private mutating func fetched(_ done: StateFetch) {
-    let blobs = done.descriptions
+    let blobs = done.blobs.descriptions
     switch done.purpose {
     case .indexes:
       guard let welcome else { return }
@@ -369,20 +367,20 @@ extension WorkerMachine {
     }
   }
 
-  // MARK: Handing on
+  // MARK: Serving peers
 
   /// A peer asks for the present state: it is encoded once, for all who ask.
   private mutating func serve(_ request: BlobRequest, _ peer: Int) {
     if case .prepared(let step, _) = session.phase, published == nil || published?.step != step,
       request.name.hasPrefix(StateBlobs.prefix(step))
     {
-      // The copy for a checkpoint will do; it may still be being encoded.
+      // The copy for a checkpoint will do, even while it is being encoded.
       let copy = pendingCheckpoints[step]
       if case .some(.some) = copy { published = (step, true) } else { published = (step, false) }
       if copy == nil { effects.append(.publish(step: step)) }
     }
     if let published, !published.isReady, request.name.hasPrefix(StateBlobs.prefix(published.step)) {
-      // Answered when it is encoded. Peers ask again, so not all of their questions need be kept.
+      // Answered once it is encoded. Peers ask again, so not all of their requests need be kept.
       if waitingPeers.count < 256 { waitingPeers.append((request, peer)) }
       return
     }
@@ -390,8 +388,8 @@ extension WorkerMachine {
   }
 
   private mutating func publishCheckpoint(_ step: UInt64) {
-    // While the coordinator has not taken the last but one, there is no sense in piling up more.
-    guard pendingCheckpoints.count < 2 || session.phase == .standing(stopped: true), pendingCheckpoints[step] == nil
+    // Do not pile up more copies while the coordinator has not taken the last but one.
+    guard pendingCheckpoints.count < 2 || session.phase == .atBoundary(stopped: true), pendingCheckpoints[step] == nil
     else { return }
     pendingCheckpoints[step] = .some(nil)
     effects.append(.publish(step: step))
@@ -418,7 +416,7 @@ extension WorkerMachine {
     withdraw()
   }
 
-  /// Copies of a past that another's state replaces: its steps may have been rolled back, and settled anew.
+  /// Another's state replaces this worker's. The copies' steps may have been rolled back and committed differently.
   private mutating func withdrawAll() {
     pendingCheckpoints = [:]
     published = nil

@@ -1,12 +1,12 @@
-// What a worker does next, as a pure state machine: an event goes in, a list of actions comes out. `WorkerMachine` owns
-// it and turns actions into effects; `WorkerLoop` performs those.
+// A worker's part in the protocol, as a pure state machine: an event goes in, a list of actions comes out.
+// `WorkerMachine` performs them.
 import Shared
 import Wire
 
-/// One worker's part in the protocol: joining, being given the state, stepping, voting, standing still.
+/// One worker's part in the protocol: joining, getting the state, stepping, voting, waiting at a boundary.
 package struct WorkerSession {
   package enum Phase: Equatable {
-    /// Said hello, not welcomed yet.
+    /// Sent its hello, not welcomed yet.
     case joining
     /// Welcomed; fetching the indexes, or ready and waiting for the first halt.
     case waiting
@@ -17,26 +17,26 @@ package struct WorkerSession {
     case prepared(step: UInt64, weights: Digest128)
     case computing
     case reducing
-    /// The sum is frozen, the ballots go round.
+    /// The sum is frozen, and the ballots go around the ring.
     case voting
-    /// At a boundary at which nothing more is computed.
-    case standing(stopped: Bool)
-    /// Something is wrong that the coordinator must decide about.
+    /// At a boundary at which it computes nothing more.
+    case atBoundary(stopped: Bool)
+    /// A fault that the coordinator must decide about.
     case faulted(Fault)
   }
 
   package enum Action: Equatable {
     case send(WorkerMessage)
-    /// Say hello, with `past`.
+    /// Send a hello, with `past`.
     case introduce
     case fetchIndexes(Welcome)
     case openRing(Generation)
     case closeRing
-    /// Sums of lanes that were kept are not to be used.
+    /// Drop the sums of lanes that were kept.
     case discardSums
-    /// Compute those of the lanes that are not summed up yet.
+    /// Compute the lanes that are not summed yet.
     case compute(step: UInt64, attempt: UInt8, lanes: [Int])
-    /// All lanes are summed up: start the reduction.
+    /// All lanes are summed: start the reduction.
     case reduce
     /// Offer the ballot, with the newest directive held.
     case vote(directive: UInt64)
@@ -44,8 +44,8 @@ package struct WorkerSession {
     case apply(step: UInt64, skipping: Bool)
     /// Get the state before `step`; then call `obtained`.
     case obtain(StateSource, generation: UInt32, step: UInt64)
-    /// Put a copy of the state on the shelf for a checkpoint.
-    case shelve(step: UInt64)
+    /// Publish a copy of the state, which becomes a checkpoint.
+    case publishCheckpoint(step: UInt64)
     case takenCheckpoint(step: UInt64)
     case evaluate(EvaluationTask)
     case leave(reason: String, clean: Bool)
@@ -63,12 +63,12 @@ package struct WorkerSession {
   private(set) package var number: UInt32 = 0
   /// Commits that the journal is not known to hold, oldest first.
   private(set) var records: [CommitRecord] = []
-  /// Lanes of step `next` that are summed up, or are being computed.
+  /// Lanes of step `next` that are summed, or being computed.
   private(set) var held: [Int] = []
   /// The reduction whose sum is kept, or was last.
-  private var vote: Standing.Vote?
+  private var vote: StateReport.Vote?
   /// How step `next` − 1 was applied.
-  private var last: Standing.Last?
+  private var last: StateReport.Last?
   private var run = ""
   /// The journal holds every step below.
   private var acknowledged: UInt64 = 0
@@ -85,10 +85,10 @@ package struct WorkerSession {
 
   init(identity: WorkerIdentity) { self.identity = identity }
 
-  /// As many commits are said again at a time: after a long absence of the coordinator there can be thousands.
+  /// So many commits are resent at a time. After a long absence of the coordinator there can be thousands.
   private static let recordsAtOnce = 256
 
-  /// What a coordinator that does not know this worker must know; nil before the first welcome.
+  /// What a coordinator that does not know this worker needs to know; nil before the first welcome.
   var past: Hello.Past? {
     run.isEmpty
       ? nil
@@ -148,16 +148,16 @@ package struct WorkerSession {
     }
   }
 
-  /// What was said and not answered, to be said again from time to time.
+  /// The messages that were not answered, to be resent from time to time.
   func unanswered() -> [WorkerMessage] {
     var messages: [WorkerMessage] = isLeaving ? [.leaving] : []
     messages += records.prefix(Self.recordsAtOnce).map { .committed($0) }
     switch phase {
-    case .waiting where ready: messages.append(.standing(Standing(generation: 0, next: nil, selfTest: selfTest)))
-    case .halted: messages.append(standing())
+    case .waiting where ready: messages.append(.standing(StateReport(generation: 0, next: nil, selfTest: selfTest)))
+    case .halted: messages.append(stateReport())
     case .prepared(let step, let weights):
       messages.append(.prepared(generation: number, step: step, weights: weights))
-    case .standing: messages.append(standing())
+    case .atBoundary: messages.append(stateReport())
     case .faulted(let fault): messages.append(.fault(fault))
     case .joining, .waiting, .preparing, .computing, .reducing, .voting: break
     }
@@ -176,7 +176,7 @@ package struct WorkerSession {
     return unanswered().map { .send($0) }
   }
 
-  /// Somebody wants this worker to end.
+  /// This worker's process was asked to end.
   mutating func askedToLeave() -> [Action] {
     guard ready else { return [.leave(reason: "asked to end", clean: true)] }
     isLeaving = true
@@ -188,7 +188,7 @@ package struct WorkerSession {
     guard phase == .preparing(step: step), generation == number else { return [] }
     if case .own = source {
     } else {
-      // Another's state, and with it another's past.
+      // With another's state comes another's past.
       records = []
       held = []
       last = nil
@@ -199,7 +199,7 @@ package struct WorkerSession {
     return unanswered().map { .send($0) }
   }
 
-  /// All lanes of this rank are summed up.
+  /// All lanes of this rank are summed.
   mutating func computed(step: UInt64, attempt: UInt8) -> [Action] {
     guard phase == .computing, step == next, attempt == self.attempt else { return [] }
     phase = .reducing
@@ -211,7 +211,7 @@ package struct WorkerSession {
     guard phase == .reducing else { return [] }
     phase = .voting
     frozen = true
-    vote = generation.map { Standing.Vote(generation: $0.number, attempt: attempt) }
+    vote = generation.map { StateReport.Vote(generation: $0.number, attempt: attempt) }
     return [.vote(directive: directiveHeld)]
   }
 
@@ -237,7 +237,7 @@ package struct WorkerSession {
     next = step + 1
     frozen = false
     held = []
-    last = Standing.Last(record)
+    last = StateReport.Last(record)
     records.append(record)
     let sent = [Action.send(.committed(record))]
     return phase == .voting ? sent + boundary() : sent
@@ -252,7 +252,7 @@ package struct WorkerSession {
     case .corruption, .dataLost: break
     default: return [.send(.fault(fault))]
     }
-    // What was summed cannot be believed, or completed, whatever becomes of the generation.
+    // The sums cannot be believed, or completed, in any generation.
     held = []
     frozen = false
     return [.discardSums, .send(.fault(fault))]
@@ -262,10 +262,10 @@ package struct WorkerSession {
 
   private mutating func halt(_ wanted: UInt32) -> [Action] {
     guard ready, wanted >= number else { return [] }
-    if wanted == number, phase != .waiting { return phase == .halted ? [.send(standing())] : [] }
+    if wanted == number, phase != .waiting { return phase == .halted ? [.send(stateReport())] : [] }
     number = wanted
     phase = .halted
-    return [.closeRing, .send(standing())]
+    return [.closeRing, .send(stateReport())]
   }
 
   private mutating func prepare(_ wanted: UInt32, _ step: UInt64, _ source: StateSource) -> [Action] {
@@ -289,22 +289,22 @@ package struct WorkerSession {
 
   private mutating func begin(_ made: Generation) -> [Action] {
     guard case .prepared(made.startStep, _) = phase, made.number == number else { return [] }
-    // A lane that was summed with a clip that it must now go without.
-    let isShorter = Set(made.verdicts).subtracting(generation?.verdicts ?? []).contains {
+    // A lane was summed with a clip that is excluded now.
+    let isShorter = Set(made.exclusions).subtracting(generation?.exclusions ?? []).contains {
       $0.step == made.startStep && held.contains($0.lane)
     }
     generation = made
     directives = []
     directivesDone = made.directivesDone
     attempt = 0
-    if made.stops || made.startStep >= lastStep { return stand(stopped: true) }
-    if made.pauses { return stand(stopped: false, keepsState: true) }
+    if made.stops || made.startStep >= lastStep { return wait(stopped: true) }
+    if made.pauses { return wait(stopped: false, keepsState: true) }
     return [.openRing(made)] + (made.computesAnew || isShorter ? [.discardSums] : []) + [compute(made.startStep)]
   }
 
   private mutating func compute(_ step: UInt64) -> Action {
     phase = .computing
-    // A repeated attempt begins again in the next generation: its sums are of no use there.
+    // The next generation begins the step at attempt 0: the sums of a repeated attempt are of no use there.
     held = attempt == 0 ? lanes : []
     return .compute(step: step, attempt: attempt, lanes: lanes)
   }
@@ -317,29 +317,32 @@ package struct WorkerSession {
     directives.removeAll { $0.sequence <= agreedDirective }
     directivesDone = max(directivesDone, agreedDirective)
     if next >= lastStep || effective.contains(where: { $0.kind == .stop }) {
-      return stand(stopped: true)
+      return wait(stopped: true)
     }
     var actions: [Action] = []
-    if isCheckpoint(next), generation.members.first?.identity == identity { actions.append(.shelve(step: next)) }
-    if effective.contains(where: { $0.kind == .reform }) { return actions + stand(stopped: false) }
+    if isCheckpoint(next), generation.members.first?.identity == identity {
+      actions.append(.publishCheckpoint(step: next))
+    }
+    if effective.contains(where: { $0.kind == .reconfigure }) { return actions + wait(stopped: false) }
     attempt = 0
     return actions + [compute(next)]
   }
 
+  /// Waits at a boundary.
   /// - Parameter keepsState: a checkpoint is wanted, though the run is not over.
-  private mutating func stand(stopped: Bool, keepsState: Bool = false) -> [Action] {
-    phase = .standing(stopped: stopped)
+  private mutating func wait(stopped: Bool, keepsState: Bool = false) -> [Action] {
+    phase = .atBoundary(stopped: stopped)
     var actions: [Action] = []
     if stopped || keepsState, let next, generation?.members.first?.identity == identity {
-      actions.append(.shelve(step: next))
+      actions.append(.publishCheckpoint(step: next))
     }
-    return actions + [.send(standing())]
+    return actions + [.send(stateReport())]
   }
 
-  private func standing() -> WorkerMessage {
+  private func stateReport() -> WorkerMessage {
     .standing(
-      Standing(
-        generation: number, next: next, stopped: phase == .standing(stopped: true), held: held,
+      StateReport(
+        generation: number, next: next, stopped: phase == .atBoundary(stopped: true), held: held,
         vote: frozen ? vote : nil, last: last))
   }
 }
@@ -348,7 +351,7 @@ extension WorkerSession.Phase {
   /// What heartbeats call it.
   package var progress: Progress.Phase {
     switch self {
-    case .joining, .waiting, .halted, .standing, .faulted: .idle
+    case .joining, .waiting, .halted, .atBoundary, .faulted: .idle
     case .preparing, .prepared: .preparing
     case .computing: .computing
     case .reducing: .reducing

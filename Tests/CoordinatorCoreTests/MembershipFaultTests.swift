@@ -4,7 +4,7 @@ import Wire
 
 @testable import CoordinatorCore
 
-/// Who is given up, who comes back, and what happens to the step in flight.
+/// Who is lost, who comes back, and what happens to the step in flight.
 @Suite struct MembershipFaultTests {
   private let worker = (0..<4).map { WorkerIdentity(rank: $0, incarnation: UInt64(100 + $0)) }
   private let digest = Digest128(high: 1, low: 2)
@@ -41,13 +41,14 @@ import Wire
     _ m: inout Membership, next: UInt64, held: [Int: [Int]] = [:], lost: [Int: String] = [:],
     at now: Duration = .zero
   ) -> Generation? {
-    m.recorded = next
+    m.position.received(recordsBelow: next)
     let number = m.number
-    for rank in m.participants {
-      _ = m.standing(
-        worker[rank], Standing(generation: number, next: next, held: held[rank] ?? [], dataLost: lost[rank]), at: now)
+    for rank in m.phase.participants {
+      _ = m.reported(
+        worker[rank], StateReport(generation: number, next: next, held: held[rank] ?? [], dataLost: lost[rank]), at: now
+      )
     }
-    for rank in m.participants {
+    for rank in m.phase.participants {
       _ = m.prepared(worker[rank], generation: m.number, step: next, weights: digest, at: now)
     }
     switch m.phase {
@@ -62,13 +63,13 @@ import Wire
   private func running(_ ranks: Int) -> Membership {
     var m = Membership(settings(ranks))
     for rank in 0..<ranks { _ = m.hello(worker[rank], hello(), at: .zero) }
-    for rank in 0..<ranks { _ = m.standing(worker[rank], Standing(generation: 0, next: nil), at: .zero) }
+    for rank in 0..<ranks { _ = m.reported(worker[rank], StateReport(generation: 0, next: nil), at: .zero) }
     settle(&m, next: 0)
     return m
   }
 
   private func beat(_ m: inout Membership, _ ranks: Range<Int>, at now: Duration) {
-    for rank in ranks { _ = m.heartbeat(worker[rank], m.workers[rank]?.progress ?? Progress(), at: now) }
+    for rank in ranks { _ = m.heartbeat(worker[rank], m.detector[rank]?.progress ?? Progress(), at: now) }
   }
 
   // MARK: The step in flight
@@ -92,34 +93,34 @@ import Wire
     #expect(!lanePlan(lanes: 6, weights: [1, 1], held: [[0, 1, 2, 3], []]).isEven)
   }
 
-  @Test("sums that are not believed are computed anew; the second time at one step it is no accident")
-  func computeAgain() throws {
+  @Test("sums that are not believed are recomputed; the second time at one step it is no accident")
+  func recompute() throws {
     var m = running(2)
     _ = m.committed(record(4), by: worker[0], recorded: 5, at: .zero)
-    #expect(m.computeAgain("checksums", at: .zero) != nil)
+    #expect(m.recompute("checksums", at: .zero) != nil)
     let made = try begun(settle(&m, next: 5, held: [0: [0, 1, 2, 3]]))
     #expect(made.computesAnew && made.members.map(\.lanes) == [[0, 1, 2], [3, 4, 5]])
-    #expect(m.computeAgain("checksums", at: .zero) == nil)
+    #expect(m.recompute("checksums", at: .zero) == nil)
   }
 
   @Test("where nobody can be believed, all return to the newest checkpoint")
   func restore() throws {
     var m = running(2)
-    m.checkpointed(3)
+    m.position.wroteCheckpoint(3)
     _ = m.committed(record(4), by: worker[0], recorded: 5, at: .zero)
     #expect(m.restore("states differ", at: .zero) != nil)
-    _ = m.standing(worker[0], Standing(generation: 2, next: 5), at: .zero)
-    let resolved = m.standing(worker[1], Standing(generation: 2, next: 5), at: .zero)
+    _ = m.reported(worker[0], StateReport(generation: 2, next: 5), at: .zero)
+    let resolved = m.reported(worker[1], StateReport(generation: 2, next: 5), at: .zero)
     #expect(resolved.contains(.rollBack(to: 3)))
     #expect(sources(resolved) == [0: .coordinator, 1: .coordinator])
   }
 
-  @Test("one whose state is not the journal's is condemned")
+  @Test("one whose state is not the journal's is fenced")
   func oddState() {
     var m = running(2)
     _ = m.committed(record(4), by: worker[0], recorded: 5, at: .zero)
-    _ = m.reform("a test", at: .zero)
-    for rank in 0..<2 { _ = m.standing(worker[rank], Standing(generation: 2, next: 5), at: .zero) }
+    _ = m.reconfigure("a test", at: .zero)
+    for rank in 0..<2 { _ = m.reported(worker[rank], StateReport(generation: 2, next: 5), at: .zero) }
     _ = m.prepared(worker[0], generation: 2, step: 5, weights: Digest128(high: 9, low: 9), at: .zero)
     let actions = m.prepared(worker[1], generation: 2, step: 5, weights: digest, at: .zero)
     #expect(actions.contains { if case .kill(worker[0], _) = $0 { true } else { false } })
@@ -130,35 +131,35 @@ import Wire
   @Test("a clip that cannot be decoded is tried by every worker that reads; then the step goes without it")
   func clips() throws {
     var m = running(3)
-    let clip = ClipVerdict(step: 0, lane: 1, clip: 17)
+    let clip = ClipExclusion(step: 0, lane: 1, clip: 17)
     let first = m.clipFailed(worker[0], clip, reason: "bad", at: .zero)
-    #expect(!first.contains(.verdict(clip, reason: "bad")))
+    #expect(!first.contains(.exclude(clip, reason: "bad")))
     let made = try begun(settle(&m, next: 0, held: [0: [0], 1: [2, 3], 2: [4, 5]]))
-    #expect(!made.members[0].lanes.contains(1) && made.verdicts.isEmpty)
+    #expect(!made.members[0].lanes.contains(1) && made.exclusions.isEmpty)
     let next = try #require(made.members.first { $0.lanes.contains(1) }?.identity)
-    #expect(!m.clipFailed(next, clip, reason: "bad too", at: .zero).contains(.verdict(clip, reason: "bad too")))
+    #expect(!m.clipFailed(next, clip, reason: "bad too", at: .zero).contains(.exclude(clip, reason: "bad too")))
     let third = try begun(settle(&m, next: 0))
     let taker = try #require(third.members.first { $0.lanes.contains(1) }?.identity)
     #expect(![worker[0], next].contains(taker))
     let excluded = m.clipFailed(taker, clip, reason: "bad as well", at: .zero)
-    #expect(excluded.contains(.verdict(clip, reason: "bad as well")))
+    #expect(excluded.contains(.exclude(clip, reason: "bad as well")))
     let last = try begun(settle(&m, next: 0))
-    #expect(last.verdicts == [clip])
+    #expect(last.exclusions == [clip])
     // Whoever reports it all the same did not hear of it: a coordinator died after it had written it down.
     #expect(sent(m.clipFailed(taker, clip, reason: "again", at: .zero)).contains { $0.1 == .halt(generation: 5) })
 
     var alone = running(1)
     #expect(
       alone.clipFailed(worker[0], clip, reason: "bad", at: .zero).contains(
-        .verdict(clip, reason: "bad")))
+        .exclude(clip, reason: "bad")))
   }
 
   @Test("of two workers with different states nobody is evicted: both go back to the newest checkpoint")
   func noMajority() throws {
     var m = Membership(settings(2))
     for rank in 0..<2 { _ = m.hello(worker[rank], hello(), at: .zero) }
-    for rank in 0..<2 { _ = m.standing(worker[rank], Standing(generation: 0, next: nil), at: .zero) }
-    for rank in 0..<2 { _ = m.standing(worker[rank], Standing(generation: 1, next: nil), at: .zero) }
+    for rank in 0..<2 { _ = m.reported(worker[rank], StateReport(generation: 0, next: nil), at: .zero) }
+    for rank in 0..<2 { _ = m.reported(worker[rank], StateReport(generation: 1, next: nil), at: .zero) }
     _ = m.prepared(worker[0], generation: 1, step: 0, weights: digest, at: .zero)
     let actions = m.prepared(
       worker[1], generation: 1, step: 0, weights: Digest128(high: 9, low: 9), at: .zero)
@@ -182,7 +183,7 @@ import Wire
       actions.contains { if case .paused(0, _) = $0 { true } else { false } }
     }
     #expect(!journaled(m.tick(at: .milliseconds(200))))
-    m.checkpointed(0)
+    m.position.wroteCheckpoint(0)
     #expect(journaled(m.tick(at: .milliseconds(400))))
     var progress = Progress()
     progress.generation = 3
@@ -190,11 +191,8 @@ import Wire
     let back = m.heartbeat(worker[1], progress, at: .milliseconds(600))
     #expect(sent(back).contains { $0.1 == .halt(generation: 4) })
     let resumed = try begun(settle(&m, next: 0, lost: [0: "gone"], at: .milliseconds(700)))
-    #expect(!resumed.pauses && m.phase == .running && m.pause == nil)
+    #expect(!resumed.pauses && m.isRunning && m.pause == nil)
     // Or it ends, at the boundary that it stands at.
-    given.workers[0]?.heard = .seconds(700)
-    given.workers[1]?.heard = .seconds(700)
-    given.ticked = .seconds(700)
     let ended = given.tick(at: .seconds(700))
     #expect(ended.contains { if case .end(.ioError, _, atOnce: false) = $0 { true } else { false } })
   }
@@ -203,15 +201,15 @@ import Wire
   func noData() {
     var m = Membership(settings(2))
     for rank in 0..<2 { _ = m.hello(worker[rank], hello(), at: .zero) }
-    let blind = Standing(generation: 0, next: nil, dataLost: "no such folder")
-    #expect(!m.standing(worker[0], blind, at: .zero).contains { if case .end = $0 { true } else { false } })
-    let actions = m.standing(worker[1], blind, at: .zero)
+    let blind = StateReport(generation: 0, next: nil, dataLost: "no such folder")
+    #expect(!m.reported(worker[0], blind, at: .zero).contains { if case .end = $0 { true } else { false } })
+    let actions = m.reported(worker[1], blind, at: .zero)
     #expect(actions.contains { if case .end(.badData, _, atOnce: true) = $0 { true } else { false } })
   }
 
   // MARK: Away and back
 
-  @Test("one that was silent comes back as a learner; one that does not is replaced")
+  @Test("one that was silent comes back and gets a peer's state; one that does not is replaced")
   func away() throws {
     var m = running(2)
     for second in 1...4 {
@@ -219,17 +217,17 @@ import Wire
       beat(&m, 0..<1, at: .seconds(second))
     }
     #expect(!m.isKnown(worker[1]))
-    #expect(m.participants == [0])
+    #expect(m.phase.participants == [0])
     settle(&m, next: 5, at: .seconds(4))
     var other = m
     let back = m.hello(worker[1], hello(past: past(1, next: 3)), at: .seconds(20))
-    #expect(directives(back) == [.reform])
-    _ = m.standing(worker[0], Standing(generation: 2, next: 9), at: .seconds(20))
-    _ = m.standing(worker[0], Standing(generation: 3, next: 9), at: .seconds(20))
-    _ = m.standing(worker[1], Standing(generation: 3, next: 3), at: .seconds(20))
+    #expect(directives(back) == [.reconfigure])
+    _ = m.reported(worker[0], StateReport(generation: 2, next: 9), at: .seconds(20))
+    _ = m.reported(worker[0], StateReport(generation: 3, next: 9), at: .seconds(20))
+    _ = m.reported(worker[1], StateReport(generation: 3, next: 3), at: .seconds(20))
     _ = m.committed(record(8), by: worker[0], recorded: 9, at: .seconds(20))
-    let taught = m.prepared(worker[0], generation: 3, step: 9, weights: digest, at: .seconds(20))
-    #expect(sources(taught) == [1: .peer(endpoint: "tcp://e")])
+    let transferred = m.prepared(worker[0], generation: 3, step: 9, weights: digest, at: .seconds(20))
+    #expect(sources(transferred) == [1: .peer(endpoint: "tcp://e")])
 
     var replaced: [Membership.Action] = []
     for second in 5...70 {
@@ -240,28 +238,28 @@ import Wire
     #expect(replaced.contains { if case .kill(worker[1], _) = $0 { true } else { false } })
   }
 
-  @Test("one that comes back after its steps were rolled back must learn, whatever it holds")
+  @Test("one that comes back after its steps were rolled back must get another state, whatever it holds")
   func rolledBackMeanwhile() throws {
     var m = running(1)
     _ = m.committed(record(8), by: worker[0], recorded: 9, at: .zero)
     for second in 1...4 { _ = m.tick(at: .seconds(second)) }
     #expect(m.phase == .gathering)
     _ = m.hello(worker[1], hello(), at: .seconds(5))
-    _ = m.standing(worker[1], Standing(generation: 0, next: nil), at: .seconds(5))
-    let resolved = m.standing(worker[1], Standing(generation: 2, next: nil), at: .seconds(5))
+    _ = m.reported(worker[1], StateReport(generation: 0, next: nil), at: .seconds(5))
+    let resolved = m.reported(worker[1], StateReport(generation: 2, next: nil), at: .seconds(5))
     #expect(resolved.contains(.rollBack(to: 0)) && sources(resolved) == [1: .initial])
     _ = m.prepared(worker[1], generation: 2, step: 0, weights: digest, at: .seconds(5))
     _ = m.hello(worker[0], hello(past: past(1, next: 9)), at: .seconds(6))
-    #expect(m.workers[0]?.mustLearn == true)
-    #expect(m.committed(record(9), by: worker[0], recorded: 10, at: .zero).isEmpty && m.committed == 0)
-    _ = m.standing(worker[1], Standing(generation: 2, next: 2), at: .seconds(6))
-    _ = m.standing(worker[1], Standing(generation: 3, next: 2), at: .seconds(6))
-    _ = m.standing(worker[0], Standing(generation: 3, next: 9), at: .seconds(6))
-    #expect(m.phase == .preparing(step: 2))
+    #expect(m.workers[0]?.isStale == true)
+    #expect(m.committed(record(9), by: worker[0], recorded: 10, at: .zero).isEmpty && m.position.committed == 0)
+    _ = m.reported(worker[1], StateReport(generation: 2, next: 2), at: .seconds(6))
+    _ = m.reported(worker[1], StateReport(generation: 3, next: 2), at: .seconds(6))
+    _ = m.reported(worker[0], StateReport(generation: 3, next: 9), at: .seconds(6))
+    #expect(m.phase.description == "preparing step 2")
   }
 
   @Test("a newcomer for a taken rank gets it when its holder is silent, and is refused when it is heard")
-  func contender() {
+  func claim() {
     var m = running(2)
     let next = WorkerIdentity(rank: 1, incarnation: 7)
     #expect(m.hello(next, hello(), at: .seconds(1)).isEmpty)
@@ -273,15 +271,15 @@ import Wire
   @Test("one that is asked to end goes at a boundary; the last holder of the state does not")
   func leaving() {
     var m = running(2)
-    #expect(directives(m.leaving(worker[1], at: .zero)) == [.reform])
+    #expect(directives(m.leaving(worker[1], at: .zero)) == [.reconfigure])
     #expect(m.leaving(worker[0], at: .zero).isEmpty)
-    _ = m.standing(worker[1], Standing(generation: 1, next: 4), at: .zero)
-    let actions = m.standing(worker[0], Standing(generation: 1, next: 4), at: .zero)
+    _ = m.reported(worker[1], StateReport(generation: 1, next: 4), at: .zero)
+    let actions = m.reported(worker[0], StateReport(generation: 1, next: 4), at: .zero)
     #expect(sent(actions).contains { $0 == (worker[1], .dismiss(reason: "it was asked to end", clean: true)) })
-    #expect(m.participants == [0])
+    #expect(m.phase.participants == [0])
   }
 
-  // MARK: Judging
+  // MARK: Failures
 
   @Test("a frozen worker that beats is hung, unless it waits for another")
   func hang() {
@@ -306,7 +304,7 @@ import Wire
     _ = m.tick(at: .seconds(1))
     beat(&m, 0..<2, at: .seconds(1))
     let actions = m.tick(at: .seconds(21))
-    #expect(m.isKnown(worker[0]) && m.isKnown(worker[1]) && m.phase == .running)
+    #expect(m.isKnown(worker[0]) && m.isKnown(worker[1]) && m.isRunning)
     #expect(!actions.contains { if case .left = $0 { true } else { false } })
   }
 
@@ -377,9 +375,9 @@ import Wire
           record(step, seconds: rank == 2 ? 3 : 1, lanes: [0, 1]), by: worker[rank], recorded: step + 1, at: .zero)
       }
     }
-    #expect(directives(actions) == [.reform])
+    #expect(directives(actions) == [.reconfigure])
     #expect(actions.contains(.report(RunEvent(.balance, "worker 2 is slow: lanes move"))))
-    for rank in 0..<3 { _ = m.standing(worker[rank], Standing(generation: 1, next: 40), at: .zero) }
+    for rank in 0..<3 { _ = m.reported(worker[rank], StateReport(generation: 1, next: 40), at: .zero) }
     let moved = try begun(settle(&m, next: 40))
     #expect(moved.members.map(\.lanes.count) == [3, 2, 1])
   }
@@ -399,10 +397,10 @@ import Wire
   @Test("all its workers are found: they go on in their generation, undisturbed")
   func adoption() {
     var m = restarted(running(2), next: 5)
-    #expect(m.phase == .recovering(until: .seconds(4)))
+    #expect(m.phase.description == "recovering until 4 s")
     _ = m.hello(worker[0], hello(past: past(1, next: 9)), at: .seconds(1))
     let actions = m.hello(worker[1], hello(past: past(1, next: 8)), at: .seconds(2))
-    #expect(m.phase == .running && m.number == 1)
+    #expect(m.isRunning && m.number == 1)
     #expect(sent(actions).allSatisfy { if case .halt = $0.1 { false } else { true } })
     #expect(actions.allSatisfy { if case .launch = $0 { false } else { true } })
   }
@@ -413,7 +411,7 @@ import Wire
     _ = m.hello(worker[0], hello(), at: .seconds(1))
     _ = m.hello(worker[0], hello(past: past(1, next: 9)), at: .seconds(1))
     _ = m.hello(worker[1], hello(past: past(1, next: 8)), at: .seconds(2))
-    #expect(m.phase == .running && m.number == 1)
+    #expect(m.isRunning && m.number == 1)
   }
 
   @Test("an old hello that came late: the worker is asked who it is, and goes on")
@@ -422,10 +420,11 @@ import Wire
     _ = m.gone(worker[1], at: .zero)
     let asked = [(worker[0], CoordinatorMessage.identify(run: "r"))]
     _ = m.hello(worker[0], hello(), at: .seconds(1))
-    #expect(sent(m.standing(worker[0], Standing(generation: 1, next: 9), at: .seconds(1))).elementsEqual(asked, by: ==))
-    #expect(m.committed(record(9), by: worker[0], recorded: 5, at: .seconds(1)).isEmpty && m.committed == 5)
+    let answer = sent(m.reported(worker[0], StateReport(generation: 1, next: 9), at: .seconds(1)))
+    #expect(answer.elementsEqual(asked, by: ==))
+    #expect(m.committed(record(9), by: worker[0], recorded: 5, at: .seconds(1)).isEmpty && m.position.committed == 5)
     _ = m.hello(worker[0], hello(past: past(1, next: 9)), at: .seconds(1))
-    #expect(m.phase == .running)
+    #expect(m.isRunning)
   }
 
   @Test("workers that trained on after their steps were rolled back are no members, not even all together")
@@ -439,10 +438,12 @@ import Wire
     past.next = 3
     var m = Membership(settings(2), past: past)
     for rank in 0..<2 { _ = m.hello(worker[rank], hello(past: self.past(1, next: 9)), at: .seconds(1)) }
-    #expect(m.phase == .halting)
+    #expect(m.phase.description == "halting")
     var actions: [Membership.Action] = []
-    for rank in 0..<2 { actions += m.standing(worker[rank], Standing(generation: m.number, next: 9), at: .seconds(1)) }
-    #expect(sources(actions) == [0: .coordinator, 1: .coordinator] && m.rolledBack == m.number - 1)
+    for rank in 0..<2 {
+      actions += m.reported(worker[rank], StateReport(generation: m.number, next: 9), at: .seconds(1))
+    }
+    #expect(sources(actions) == [0: .coordinator, 1: .coordinator] && m.position.rolledBack == m.number - 1)
   }
 
   @Test("one is missing: it is replaced, and the others make a new generation with what they hold")
@@ -456,7 +457,7 @@ import Wire
     }
     #expect(actions.contains(.launch(rank: 1)))
     #expect(m.number > 2 && sent(actions).contains { $0 == (worker[0], .halt(generation: m.number)) })
-    let resolved = m.standing(worker[0], Standing(generation: m.number, next: 9, held: [0, 1, 2]), at: .seconds(5))
+    let resolved = m.reported(worker[0], StateReport(generation: m.number, next: 9, held: [0, 1, 2]), at: .seconds(5))
     #expect(sources(resolved) == [0: .own(skipping: false)])
     #expect(!resolved.contains { if case .rollBack = $0 { true } else { false } })
   }
@@ -477,11 +478,11 @@ import Wire
     _ = m.lost(worker[1], .silent, reason: "silent", at: .zero)
     _ = m.hello(worker[1], hello(past: past(1, next: 9)), at: .zero)
     let number = m.number
-    let again = m.standing(worker[0], Standing(generation: number, next: 2), at: .zero)
+    let again = m.reported(worker[0], StateReport(generation: number, next: 2), at: .zero)
     #expect(sent(again).map(\.1) == Array(repeating: .halt(generation: number + 1), count: 2))
-    _ = m.standing(worker[0], Standing(generation: number + 1, next: 2), at: .zero)
-    let resolved = m.standing(worker[1], Standing(generation: number + 1, next: 9), at: .zero)
-    #expect(sources(resolved) == [1: .own(skipping: false)] && m.phase == .preparing(step: 9))
+    _ = m.reported(worker[0], StateReport(generation: number + 1, next: 2), at: .zero)
+    let resolved = m.reported(worker[1], StateReport(generation: number + 1, next: 9), at: .zero)
+    #expect(sources(resolved) == [1: .own(skipping: false)] && m.phase.description == "preparing step 9")
   }
 
   @Test("a worker of another run is refused")
@@ -501,9 +502,9 @@ import Wire
     _ = m.hello(worker[1], hello(), at: .zero)
     _ = m.hello(worker[2], hello(), at: .zero)
     let good = SelfTest(lane: digest, clip: nil)
-    _ = m.standing(worker[1], Standing(generation: 0, next: nil, selfTest: good), at: .zero)
+    _ = m.reported(worker[1], StateReport(generation: 0, next: nil, selfTest: good), at: .zero)
     let bad = SelfTest(lane: Digest128(high: 0, low: 0), clip: nil)
-    let actions = m.standing(worker[2], Standing(generation: 0, next: nil, selfTest: bad), at: .zero)
+    let actions = m.reported(worker[2], StateReport(generation: 0, next: nil, selfTest: bad), at: .zero)
     guard case .dismiss(let why, false)? = sent(actions).first?.1 else {
       Issue.record("it was not refused")
       return

@@ -253,7 +253,7 @@ final class SimulatedCoordinator {
       case .rollBack(let step, _):
         // What cannot be believed is given up.
         if !machine.membership.restores {
-          world.check(rollBackTo: step, machine.membership.taking.filter { !$0.mustLearn }.map(\.identity))
+          world.check(rollBackTo: step, machine.membership.participants.filter { !$0.isStale }.map(\.identity))
         }
         world.count { $0.rolledBack += 1 }
         try world.disk.rollBack(to: step, epoch: world.training.epoch)
@@ -276,10 +276,10 @@ final class SimulatedCoordinator {
 
   /// The processes whose states count.
   private var believed: [Int] {
-    machine.membership.workers.values.filter { !$0.mustLearn }.compactMap { world.pid(of: $0.identity) }
+    machine.membership.workers.values.filter { !$0.isStale }.compactMap { world.pid(of: $0.identity) }
   }
 
-  private func write(_ steps: [CommittedStep], _ excluded: [ClipVerdict]) throws {
+  private func write(_ steps: [CommittedStep], _ excluded: [ClipExclusion]) throws {
     for step in steps {
       for rank in step.shares.keys { starts[rank] = nil }
       let record = step.record

@@ -22,7 +22,7 @@ struct SimulatedDisk {
   private(set) var generations: [Generation] = []
   private(set) var present: Set<WorkerIdentity> = []
   private(set) var directives: [Directive] = []
-  private(set) var verdicts: [ClipVerdict] = []
+  private(set) var exclusions: [ClipExclusion] = []
   private(set) var checkpoints: [UInt64: TrainingValue] = [:]
   /// When the pause began that the journal knows of, if there is one.
   var pausedAt: Nanoseconds?
@@ -90,7 +90,7 @@ struct SimulatedDisk {
   mutating func joined(_ worker: WorkerIdentity) { present.insert(worker) }
   mutating func left(_ worker: WorkerIdentity) { present.remove(worker) }
   mutating func record(_ directive: Directive) { directives.append(directive) }
-  mutating func record(_ verdict: ClipVerdict) { verdicts.append(verdict) }
+  mutating func record(_ exclusion: ClipExclusion) { exclusions.append(exclusion) }
   mutating func everybodyLeft() { present = [] }
 
   mutating func write(_ state: TrainingValue) { checkpoints[state.step] = state }
@@ -114,9 +114,9 @@ struct SimulatedDisk {
     past.held = stepsHeld
     past.pausedFor = pausedAt.map { .nanoseconds(now - $0) }
     past.state = live.last.map { rows[$0].record.after }
-    past.last = live.last.map { Standing.Last(rows[$0].record) }
+    past.last = live.last.map { StateReport.Last(rows[$0].record) }
     past.checkpoint = newestCheckpoint
-    past.verdicts = verdicts
+    past.exclusions = exclusions
     past.setRolledBack(newest: rows.filter(\.isRolledBack).map(\.record.generation).max() ?? 0)
     return past
   }
@@ -128,7 +128,7 @@ struct SimulatedDisk {
       return "I3: step \(rows[place].record.step) stands in the place of \(step)"
     }
     var leftOut: [Int: Int] = [:]
-    for verdict in Set(verdicts) { leftOut[training.epoch(of: verdict.step), default: 0] += 1 }
+    for exclusion in Set(exclusions) { leftOut[training.epoch(of: exclusion.step), default: 0] += 1 }
     for epoch in 0..<Int(training.lastStep / training.stepsPerEpoch) {
       let count = consumed[epoch]?.count ?? 0
       if count + leftOut[epoch, default: 0] != training.clipCount {

@@ -46,6 +46,8 @@ final class SimulatedWorker {
   private(set) var leaving: (reason: String, clean: Bool)?
   private var machine: WorkerMachine
   var session: WorkerSession { machine.session }
+  /// As a table.
+  var table: String { "\(machine)" }
   /// The numbers of its connections to the coordinator.
   private(set) var connection = 0
   private(set) var heartbeatConnection = 0
@@ -54,7 +56,7 @@ final class SimulatedWorker {
   // What exists once the indexes are here.
   private var state: TrainingValue?
   private var work: SimulatedWork
-  private var leftOut: [ClipVerdict] = []
+  private var leftOut: [ClipExclusion] = []
   private var clipTries: [Int: Int] = [:]
 
   // The lanes' threads.
@@ -140,7 +142,7 @@ final class SimulatedWorker {
       payload = nil
     case .published(let state):
       shelf[state.step] = state
-      world.moment(.shelved, pid)
+      world.moment(.published, pid)
       handle(
         .published(
           step: state.step,
@@ -307,7 +309,7 @@ final class SimulatedWorker {
 
   private func openRing(_ generation: Generation) {
     guard let position = generation.members.firstIndex(where: { $0.identity == identity }) else { return }
-    leftOut = generation.verdicts
+    leftOut = generation.exclusions
     (ring, left, right) = (nil, nil, nil)
     let members = generation.members
     func peer(_ place: Int) -> Peer {

@@ -10,11 +10,14 @@ import Testing
     ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) }
   }
 
-  /// What happened last, before the violation.
+  /// What happened last, before the violation, and the machines' states then.
   private static func report(_ world: World, lines: Int) -> String {
     let trace = (world.trace ?? []).suffix(lines).joined(separator: "\n")
     return """
       \(trace)
+
+      \(world.table)
+
       seed \(world.seed): \(world.violation ?? "all is well")
       again: TAMRING_SEED=\(world.seed) swift test -c release -Xswiftc -enable-testing \
       --filter SimulationTests.replay

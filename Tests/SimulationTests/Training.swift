@@ -52,12 +52,12 @@ struct Training {
 
   func isCheckpoint(_ step: UInt64) -> Bool { step % checkpointEvery == 0 }
 
-  func clips(step: UInt64, lane: Int, without verdicts: [ClipVerdict]) -> [Int] {
+  func clips(step: UInt64, lane: Int, without exclusions: [ClipExclusion]) -> [Int] {
     let order = order[epoch(of: step)]
     let first = (Int(step % stepsPerEpoch) * lanes + lane) * clipsPerLane
     let clips = order[min(first, order.count)..<min(first + clipsPerLane, order.count)]
-    return verdicts.isEmpty
-      ? Array(clips) : clips.filter { !verdicts.contains(ClipVerdict(step: step, lane: lane, clip: $0)) }
+    return exclusions.isEmpty
+      ? Array(clips) : clips.filter { !exclusions.contains(ClipExclusion(step: step, lane: lane, clip: $0)) }
   }
 
   // MARK: A lane
@@ -123,12 +123,12 @@ final class Reference {
     states.removeSubrange(Int(step) + 1..<states.count)
   }
 
-  func compute(through step: UInt64, without verdicts: [ClipVerdict]) {
+  func compute(through step: UInt64, without exclusions: [ClipExclusion]) {
     while steps.count <= Int(step) {
       let step = UInt64(steps.count)
       let state = states[steps.count]
       let lanes = (0..<training.lanes).map {
-        (lane: $0, clips: training.clips(step: step, lane: $0, without: verdicts))
+        (lane: $0, clips: training.clips(step: step, lane: $0, without: exclusions))
       }
       .filter { !$0.clips.isEmpty }
       let skipped = lanes.contains { training.isNotFinite(step: step, lane: $0.lane) }

@@ -114,8 +114,8 @@ extension World {
     }
     let alive = workers.filter(\.isAlive)
     if let known = alive.isEmpty ? nil : alive[random.below(alive.count)].identity {
-      come(.standing(Standing(generation: number, next: .max)), from: known)
-      come(.standing(Standing(generation: number, next: next, held: [-1, 0, 1])), from: known)
+      come(.standing(StateReport(generation: number, next: .max)), from: known)
+      come(.standing(StateReport(generation: number, next: next, held: [-1, 0, 1])), from: known)
       come(.committed(record(1_000_000)), from: known)
       come(.prepared(generation: number, step: .max, weights: wrong), from: known)
       come(fault(.other, .done), from: known)
@@ -129,7 +129,7 @@ extension World {
         Hello(
           host: "elsewhere", pid: 1, threads: 1, endpoint: Self.endpoint(0), fingerprint: SimulatedWorker.fingerprint,
           past: past)), from: stranger)
-    come(.standing(Standing(generation: number, next: min(next + 1, training.lastStep))), from: stranger)
+    come(.standing(StateReport(generation: number, next: min(next + 1, training.lastStep))), from: stranger)
     come(.prepared(generation: number, step: next, weights: wrong), from: stranger)
     if next < training.lastStep { come(.committed(record(next)), from: stranger) }
     come(fault(.other), from: stranger)

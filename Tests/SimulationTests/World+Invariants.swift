@@ -12,11 +12,13 @@ extension World {
     guard let made = worker.session.generation, made.number > comparedAfter else { return }
     if made.number < disk.generations.last?.number ?? 0 {
       // It was given up, and goes on for a moment as if it was not; the others may go without a clip by now.
-      func leftOut(_ verdicts: [ClipVerdict]) -> Set<ClipVerdict> { Set(verdicts.filter { $0.step == before.step }) }
-      if leftOut(made.verdicts) != leftOut(disk.verdicts) { worker.hasStrayed = true }
+      func leftOut(_ exclusions: [ClipExclusion]) -> Set<ClipExclusion> {
+        Set(exclusions.filter { $0.step == before.step })
+      }
+      if leftOut(made.exclusions) != leftOut(disk.exclusions) { worker.hasStrayed = true }
       if worker.hasStrayed { return }
     }
-    reference.compute(through: before.step, without: disk.verdicts)
+    reference.compute(through: before.step, without: disk.exclusions)
     let step = Int(before.step)
     let expected = reference.steps[step]
     let who = "worker \(worker.identity.rank), process \(worker.pid)"
@@ -33,16 +35,16 @@ extension World {
 
   /// A step is to go without a clip. It must not have been applied with it, unless that was rolled back, or nobody is
   /// left who knows of it; those who did so, and may not know yet, are not compared any more.
-  func check(_ verdict: ClipVerdict, generation: UInt32, _ taking: [Int]) {
-    statistics.verdicts += 1
-    if scenario.badClips[verdict.clip] == nil {
-      violate("I8: clip \(verdict.clip) is left out, and nothing is wrong with it")
+  func check(_ exclusion: ClipExclusion, generation: UInt32, _ taking: [Int]) {
+    statistics.exclusions += 1
+    if scenario.badClips[exclusion.clip] == nil {
+      violate("I8: clip \(exclusion.clip) is left out, and nothing is wrong with it")
     }
-    guard verdict.step < reference.steps.count else { return }
-    if verdict.step < disk.nextStep || taking.contains(where: { workers[$0].isAhead(of: verdict.step) }) {
-      violate("I1: step \(verdict.step) is to go without clip \(verdict.clip), and was applied with it")
+    guard exclusion.step < reference.steps.count else { return }
+    if exclusion.step < disk.nextStep || taking.contains(where: { workers[$0].isAhead(of: exclusion.step) }) {
+      violate("I1: step \(exclusion.step) is to go without clip \(exclusion.clip), and was applied with it")
     }
-    reference.forget(from: verdict.step)
+    reference.forget(from: exclusion.step)
     comparedAfter = generation - 1
   }
 
@@ -67,7 +69,7 @@ extension World {
     guard let pid = pids[identity] else { return }
     let worker = workers[pid]
     if reason.hasPrefix("hangs"), worker.isSlow, !worker.isHung {
-      violate("I9: \(identity), whose clips take long, is condemned: \(reason)")
+      violate("I9: \(identity), whose clips take long, is fenced: \(reason)")
     }
   }
 
@@ -80,7 +82,7 @@ extension World {
   func finish() {
     isOver = true
     if let problem = disk.audit(training) { return violate(problem) }
-    reference.compute(through: training.lastStep - 1, without: disk.verdicts)
+    reference.compute(through: training.lastStep - 1, without: disk.exclusions)
     guard disk.checkpoints[training.lastStep] == reference.states[Int(training.lastStep)] else {
       return violate("I1: the final state is not that of the undisturbed run")
     }

@@ -135,7 +135,7 @@ final class World {
     var rolledBack = 0
     var coordinatorRestarts = 0
     var workersStarted = 0
-    var verdicts = 0
+    var exclusions = 0
     var reusedLanes = 0
     var rolledForward = 0
     var adopted = 0
@@ -154,7 +154,7 @@ final class World {
       sum.rolledBack += other.rolledBack
       sum.coordinatorRestarts += other.coordinatorRestarts
       sum.workersStarted += other.workersStarted
-      sum.verdicts += other.verdicts
+      sum.exclusions += other.exclusions
       sum.reusedLanes += other.reusedLanes
       sum.rolledForward += other.rolledForward
       sum.adopted += other.adopted
@@ -238,6 +238,12 @@ final class World {
   func violate(_ text: String) {
     if violation == nil { violation = text }
     log("VIOLATION \(text)")
+  }
+
+  /// The states of all machines, as tables.
+  var table: String {
+    let coordinator = coordinator.map { "\($0.machine)" } ?? "there is no coordinator"
+    return ([coordinator] + workers.filter(\.isAlive).map(\.table)).joined(separator: "\n\n")
   }
 
   func count(_ change: (inout Statistics) -> Void) { change(&statistics) }

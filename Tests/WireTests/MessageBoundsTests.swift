@@ -52,7 +52,7 @@ import Wire
     let messages: [WorkerMessage] = [
       .hello(Self.hello), Self.hello { $0.endpoint = "tcp://[fe80::1]:1" }, Self.hello { $0.past = nil },
       Self.heartbeat { _ in },
-      .standing(Standing(generation: 1, next: 1000, held: Array(0..<8))),
+      .standing(StateReport(generation: 1, next: 1000, held: Array(0..<8))),
       .prepared(generation: 1, step: 0, weights: Self.digest),
       Self.committed(), .checkpointReady(step: 7, blobs: [BlobDescription(name: "a", bytes: 5, digest: Self.digest)]),
       Self.evaluated(clips: 48, top1: 48, failed: ["one", "two"]), Self.fault(.other),
@@ -68,9 +68,9 @@ import Wire
     "the messages of the collected cases are refused",
     arguments: [
       hello { $0.past?.acknowledged = 1 << 63 }, hello { $0.past?.acknowledged = 1_000_000 },
-      .standing(Standing(generation: 1, next: .max)), committed { $0.step = .max }, committed { $0.step = 1000 },
+      .standing(StateReport(generation: 1, next: .max)), committed { $0.step = .max }, committed { $0.step = 1000 },
       evaluated(clips: 1 << 62), fault(.other, status: 0), fault(.other, status: 7),
-      .standing(Standing(generation: 1, next: 3, held: [-1, 0, 1])), hello { $0.endpoint = "no endpoint" },
+      .standing(StateReport(generation: 1, next: 3, held: [-1, 0, 1])), hello { $0.endpoint = "no endpoint" },
     ])
   func collected(message: WorkerMessage) throws {
     let problem = try #require(message.problem(in: Self.limits))
@@ -89,8 +89,8 @@ import Wire
       hello { $0.endpoint = "ipc:///tmp/x" }, hello { $0.endpoint = "tcp://host" },
       heartbeat { $0.step = .max }, heartbeat { $0.lanesDone = -1 }, heartbeat { $0.lanesDone = 9 },
       heartbeat { $0.waitingFor = -1 }, heartbeat { $0.waitingFor = 16 },
-      .standing(Standing(generation: 1, next: 3, held: [8])),
-      .standing(Standing(generation: 1, next: 3, held: [1, 1])),
+      .standing(StateReport(generation: 1, next: 3, held: [8])),
+      .standing(StateReport(generation: 1, next: 3, held: [1, 1])),
       .prepared(generation: 1, step: 1001, weights: digest), committed { $0.clips = -1 }, committed { $0.clips = 101 },
       committed { $0.top1 = 17 }, committed { $0.top5 = -1 }, committed { $0.loss = .nan },
       committed { $0.learningRate = .infinity }, committed { $0.share.lanes = [0, 8] },
@@ -125,7 +125,7 @@ import Wire
         identity: WorkerIdentity(rank: rank, incarnation: 5), endpoint: "tcp://h:\(rank + 1)", lanes: [rank, rank + 2])
     }
     var made = Generation(
-      number: 3, startStep: 1000, members: members, verdicts: [ClipVerdict(step: 1000, lane: 7, clip: 99)],
+      number: 3, startStep: 1000, members: members, exclusions: [ClipExclusion(step: 1000, lane: 7, clip: 99)],
       rolledBack: 3)
     change(&made)
     return .begin(made)
@@ -150,8 +150,8 @@ import Wire
       Self.generation { $0.number = .max }, Self.generation { $0.rolledBack = 4 },
       Self.generation { $0.directivesDone = .max }, Self.generation { $0.members[1].identity.rank = 0 },
       Self.generation { $0.members[0].identity.rank = -1 }, Self.generation { $0.members[0].endpoint = "" },
-      Self.generation { $0.members[0].lanes = [-1] }, Self.generation { $0.verdicts[0].lane = 8 },
-      Self.generation { $0.verdicts[0].clip = 100 }, Self.generation { $0.verdicts[0].step = .max },
+      Self.generation { $0.members[0].lanes = [-1] }, Self.generation { $0.exclusions[0].lane = 8 },
+      Self.generation { $0.exclusions[0].clip = 100 }, Self.generation { $0.exclusions[0].step = .max },
       .acknowledged(step: .max), .pulse([Directive(sequence: .max, kind: .stop)]),
       .pulse(Array(repeating: Directive(sequence: 1, kind: .stop), count: 65)),
       .evaluate(EvaluationTask(task: 0, clips: [50])), .evaluate(EvaluationTask(task: 0, clips: [-1])),

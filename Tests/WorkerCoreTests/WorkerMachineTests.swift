@@ -51,6 +51,19 @@ import Wire
     #expect(asked(machine.step(.tick(unacknowledged: nil, unread: nil), at: .seconds(2))).isEmpty)
   }
 
+  @Test("a worker's state as a table")
+  func table() {
+    #expect(
+      computing().description == """
+        worker      0, incarnation 1
+        phase       computing
+        generation  1, lanes 3 4
+        step        0, attempt 0
+        reports     0 not acknowledged
+        directives  done to 0, held to 0
+        """)
+  }
+
   @Test("connections that stay silent get more and more time, so that a slow path can answer")
   func slowPath() {
     var link = LinkLiveness()

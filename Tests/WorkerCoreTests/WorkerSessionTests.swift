@@ -65,7 +65,7 @@ import Wire
         .closeRing,
         .send(
           .standing(
-            Standing(generation: 2, next: 0, held: [0, 1], vote: .init(generation: 1, attempt: 0)))),
+            StateReport(generation: 2, next: 0, held: [0, 1], vote: .init(generation: 1, attempt: 0)))),
       ])
     #expect(
       session.receive(.prepare(generation: 2, step: 1, source: .own(skipping: false))) == [
@@ -109,8 +109,8 @@ import Wire
     _ = session.receive(.pulse([Directive(sequence: 1, kind: .stop)]))
     #expect(session.directiveHeld == 1)
     #expect(step(&session, agreed: 0).contains(.compute(step: 1, attempt: 0, lanes: [0, 1])))
-    #expect(step(&session, agreed: 1).contains(.shelve(step: 2)))
-    #expect(session.phase == .standing(stopped: true))
+    #expect(step(&session, agreed: 1).contains(.publishCheckpoint(step: 2)))
+    #expect(session.phase == .atBoundary(stopped: true))
   }
 
   @Test("a gap in the directives hides what follows it")
@@ -123,15 +123,15 @@ import Wire
   @Test("training ends at the last step with a checkpoint")
   func lastStep() {
     var session = computing(lastStep: 1)
-    #expect(step(&session).contains(.shelve(step: 1)))
-    #expect(session.phase == .standing(stopped: true))
+    #expect(step(&session).contains(.publishCheckpoint(step: 1)))
+    #expect(session.phase == .atBoundary(stopped: true))
   }
 
   @Test("checkpoints are taken at the steps of the recipe")
   func checkpoints() {
     var session = computing(checkpointEvery: 2)
-    #expect(!step(&session).contains(.shelve(step: 1)))
-    #expect(step(&session).contains(.shelve(step: 2)))
+    #expect(!step(&session).contains(.publishCheckpoint(step: 1)))
+    #expect(step(&session).contains(.publishCheckpoint(step: 2)))
   }
 
   @Test("scales that were too small repeat the lanes as a new attempt")
@@ -149,14 +149,14 @@ import Wire
     var session = computing()
     #expect(
       session.receive(.halt(generation: 2)).contains(
-        .send(.standing(Standing(generation: 2, next: 0, held: [0, 1])))))
+        .send(.standing(StateReport(generation: 2, next: 0, held: [0, 1])))))
     _ = session.receive(.prepare(generation: 2, step: 0, source: .own(skipping: false)))
     _ = session.obtained(generation: 2, step: 0, weights: digest)
     _ = session.receive(.begin(generation(2, start: 0)))
     let fault = Fault(kind: .clip(lane: 1, clip: 5), generation: 2, step: 0, text: "")
     #expect(session.failed(fault) == [.send(.fault(fault))])
     #expect(
-      session.receive(.halt(generation: 3)).contains(.send(.standing(Standing(generation: 3, next: 0, held: [0])))))
+      session.receive(.halt(generation: 3)).contains(.send(.standing(StateReport(generation: 3, next: 0, held: [0])))))
   }
 
   @Test("sums that are not to be trusted are discarded before the lanes are computed")

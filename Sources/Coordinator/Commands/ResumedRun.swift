@@ -67,15 +67,15 @@ struct ResumedRun {
     past.held = try number(journal.stepsHeld(), "steps.step")
     if let last = try journal.lastCommit() {
       past.state = Digest128(hex: last.stateDigest)
-      past.last = Standing.Last(
-        vote: Standing.Vote(
+      past.last = StateReport.Last(
+        vote: StateReport.Vote(
           generation: try number(last.generation, "steps.generation"),
           attempt: try number(last.attempt, "steps.attempt")),
         skipped: last.stateDigest == last.weightsDigest)
     }
     past.checkpoint = try checkpoint.map { try number($0, "checkpoints.step") }
-    past.verdicts = try journal.verdicts(from: 0).map {
-      ClipVerdict(step: try number($0.step, "verdicts.step"), lane: $0.lane, clip: $0.clip)
+    past.exclusions = try journal.verdicts(from: 0).map {
+      ClipExclusion(step: try number($0.step, "verdicts.step"), lane: $0.lane, clip: $0.clip)
     }
     past.pausedFor = try journal.presentPause().map { .seconds(max(0, Date.now.timeIntervalSince($0.startedAt))) }
     past.setRolledBack(newest: try number(journal.rolledBackGeneration(), "steps.generation"))

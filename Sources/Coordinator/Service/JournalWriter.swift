@@ -94,14 +94,14 @@ final class JournalWriter {
       plan: String(decoding: try JSONEncoder().encode(generation), as: UTF8.self))
   }
 
-  private func row(_ step: CommittedStep, _ excluded: Set<ClipVerdict>) -> JournalCommit {
+  private func row(_ step: CommittedStep, _ excluded: Set<ClipExclusion>) -> JournalCommit {
     let record = step.record
     let shards = plan.shards
     let epoch = Int(record.step) / shards.stepsPerEpoch
     let order = epochOrder(epoch)
     let consumed = (0..<shards.lanes).flatMap { lane in
       order.clips(step: Int(record.step) % shards.stepsPerEpoch, lane: lane, in: shards).filter {
-        !excluded.contains(ClipVerdict(step: record.step, lane: lane, clip: $0))
+        !excluded.contains(ClipExclusion(step: record.step, lane: lane, clip: $0))
       }.map { ConsumedClip(lane: lane, clip: $0) }
     }
     let row = StepRecord(

@@ -42,7 +42,7 @@ extension WorkerLoop {
     else { return }
     let exchange = training.context.recipe.exchange
     // Lanes that were decoded ahead may have the clips that are now left out.
-    if training.context.leaveOut(generation.verdicts) { training.feed.want([], lanes: []) }
+    if training.context.leaveOut(generation.exclusions) { training.feed.want([], lanes: []) }
     try peers.open(generation, position: position)
     var ringSettings = RingSettings()
     ringSettings.bucketValues = exchange.bucketValues

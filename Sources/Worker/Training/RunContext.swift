@@ -22,7 +22,7 @@ final class RunContext: Sendable {
   let dataPath: String
   let rule: any UpdateRule
   private let order = Mutex<(epoch: Int, order: EpochOrder)?>(nil)
-  private let leftOut = Mutex<Set<ClipVerdict>>([])
+  private let leftOut = Mutex<Set<ClipExclusion>>([])
 
   /// - Parameter dataPath: replaces the recipe's on this host.
   /// - Throws: `BLVNetError` or `SharedError` where the recipe's model, precision or update rule is impossible here,
@@ -50,10 +50,10 @@ final class RunContext: Sendable {
 
   /// Replaces the excluded clips.
   /// - Returns: whether they changed.
-  func leaveOut(_ verdicts: [ClipVerdict]) -> Bool {
+  func leaveOut(_ exclusions: [ClipExclusion]) -> Bool {
     leftOut.withLock { known in
-      defer { known = Set(verdicts) }
-      return known != Set(verdicts)
+      defer { known = Set(exclusions) }
+      return known != Set(exclusions)
     }
   }
 
@@ -69,7 +69,7 @@ final class RunContext: Sendable {
     }
     let leftOut = leftOut.withLock { $0 }
     return known.clips(step: stepInEpoch(step), lane: lane, in: shards).filter {
-      !leftOut.contains(ClipVerdict(step: step, lane: lane, clip: $0))
+      !leftOut.contains(ClipExclusion(step: step, lane: lane, clip: $0))
     }
   }
 

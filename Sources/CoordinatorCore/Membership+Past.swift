@@ -1,0 +1,39 @@
+// What the journal knows of a run when a coordinator starts.
+import Shared
+import Wire
+
+extension Membership {
+  package struct Past {
+    /// The last generation, and the highest number of any.
+    package var generation: Generation?
+    package var number: UInt32 = 0
+    /// Workers that had not left when the journal was last written.
+    package var present: Set<WorkerIdentity> = []
+    /// The directives since the last generation began.
+    package var directives: [Directive] = []
+    /// Committed steps, and the digest of the state that they led to.
+    package var next: UInt64 = 0
+    package var state: Digest128?
+    /// Steps that the journal ever held, those that were rolled back included.
+    package var held: UInt64 = 0
+    /// How the last of them was applied.
+    package var last: StateReport.Last?
+    /// The step of the newest valid checkpoint; nil where there is none.
+    package var checkpoint: UInt64?
+    package var exclusions: [ClipExclusion] = []
+    /// See `RunPosition.rolledBack`; all workers where a rollback is the last entry.
+    package var rolledBack: UInt32 = 0
+    /// How long the run has been waiting for data, if it is.
+    package var pausedFor: Duration?
+
+    package init(checkpoint: UInt64? = nil) { self.checkpoint = checkpoint }
+
+    /// Sets `rolledBack`, once the generation and `next` are known.
+    /// - Parameter newest: the highest generation of which a step was rolled back.
+    package mutating func setRolledBack(newest: UInt32) {
+      guard let generation else { return }
+      let isLast = next < generation.startStep || newest == generation.number
+      rolledBack = isLast ? .max : generation.rolledBack
+    }
+  }
+}
