@@ -2,6 +2,7 @@
 import Messaging
 import Shared
 import Testing
+import Wire
 
 @testable import Worker
 
