@@ -43,7 +43,7 @@ let package = Package(
       name: "VideoData", dependencies: ["CFFmpeg", "CKernels", "Shared", "VideoIndex"], swiftSettings: strict),
     .target(name: "BLVNet", dependencies: ["CKernels", "COneDNN", "COpenBLAS", "Shared"], swiftSettings: strict),
     .target(name: "Ring", dependencies: ["CKernels", "CLZ4", "CXXHash", "Shared"], swiftSettings: strict),
-    .target(name: "Checkpoint", dependencies: ["CLinux", "CSodium", "Shared"], swiftSettings: strict),
+    .target(name: "Checkpoint", dependencies: ["CLinux", "Shared"], swiftSettings: strict),
     .target(
       name: "Training", dependencies: ["BLVNet", "CKernels", "Checkpoint", "Ring", "Shared"], swiftSettings: strict),
     .target(name: "RunJournal", dependencies: ["Shared", database], swiftSettings: strict),
@@ -64,7 +64,7 @@ let package = Package(
 
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter", cSettings: [.treatAllWarnings(as: .error)]),
     .target(name: "TestSupport", dependencies: ["CLinux", "Shared"], path: "Tests/TestSupport", swiftSettings: plain),
-    .testTarget(name: "SharedTests", dependencies: ["Shared"], swiftSettings: plain),
+    .testTarget(name: "SharedTests", dependencies: ["CSodium", "Shared"], swiftSettings: plain),
     .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Shared"], swiftSettings: plain),
     .testTarget(name: "VideoIndexTests", dependencies: ["VideoIndex", "Shared"], swiftSettings: plain),
     .testTarget(
