@@ -15,6 +15,7 @@ struct CoordinatorCommand: ParsableCommand {
 
   /// Reports failures in one line with the exit code that belongs to them.
   static func main() {
+    endWhereLibrariesLackMemory()
     do {
       // A closed pipe on standard output must not end training.
       try ignore(signals: [SIGPIPE])

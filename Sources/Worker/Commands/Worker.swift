@@ -15,6 +15,7 @@ struct WorkerCommand: ParsableCommand {
   static func main() {
     // Messages of a ring come and go by the thousand.
     keepFreedMemory()
+    endWhereLibrariesLackMemory()
     do {
       var command = try parseAsRoot()
       do { try command.run() } catch let failure as any Failure {
