@@ -112,6 +112,8 @@ package struct Membership {
     var isLeaving = false
     /// Why it can read none of its data, while that is so: it gets no lanes.
     package var dataLost: String?
+    /// The number of its newest report on that.
+    var dataReport = 0
     /// It has said whether it can read its data.
     var hasSaidData = false
     /// Seconds that it needs for a lane, averaged over steps; nil until it has computed some.
@@ -264,7 +266,7 @@ package struct Membership {
     workers[identity.rank] = worker
     var actions = [Action.send(identity, .pulse(phase == .running && isMember(identity) ? directives : []))]
     if !worker.ready, progress.generation > 0 { actions += askAgain(identity) }
-    actions += data(of: identity, progress.dataLost, at: now)
+    actions += data(of: identity, progress.dataLost, report: progress.dataReport, at: now)
     if wasSuspected { actions.append(.report(RunEvent(.workerRecovered, "\(identity) is heard again"))) }
     return actions
   }
@@ -277,7 +279,7 @@ package struct Membership {
     if standing.generation == 0 {
       if let selfTest = standing.selfTest, let refusal = refusal(of: identity, selfTest) { return refusal }
       workers[identity.rank]?.ready = true
-      let lost = data(of: identity, standing.dataLost, at: now)
+      let lost = data(of: identity, standing.dataLost, report: standing.dataReport, at: now)
       if !lost.isEmpty { return lost + self.standing(identity, standing, at: now) }
       switch phase {
       case .gathering: return gather(at: now)
@@ -293,8 +295,7 @@ package struct Membership {
     if workers[identity.rank]?.ready == false { return askAgain(identity) }
     guard standing.generation == number else { return [] }
     workers[identity.rank]?.standing = standing
-    workers[identity.rank]?.dataLost = standing.dataLost
-    workers[identity.rank]?.hasSaidData = true
+    _ = takeReport(of: identity, standing.dataLost, standing.dataReport)
     switch phase {
     case .halting: return resolve(at: now)
     case .running:

@@ -20,7 +20,8 @@ package struct WorkerMachine {
   /// Exponents of the next attempt.
   private var raised: [RaisedExponent] = []
   /// Why none of this worker's data can be read, while that is so.
-  private(set) package var dataLost: String?
+  private(set) package var dataLost: String? { didSet { if dataLost != oldValue { dataReport += 1 } } }
+  private var dataReport = 0
   /// The lanes that failed on a clip, until it is known whether the clip is to blame; one after the other is looked into.
   private var suspects: [(step: UInt64, lane: Int, clip: Int, reason: String)] = []
   /// An evaluation all of whose clips failed, until it is known whether the clips are to blame.
@@ -51,6 +52,7 @@ package struct WorkerMachine {
       session.generation.flatMap { $0.members.indices.contains(place) ? $0.members[place].identity.rank : nil }
     }
     progress.dataLost = dataLost
+    progress.dataReport = dataReport
     return progress
   }
 
@@ -159,6 +161,7 @@ package struct WorkerMachine {
     var message = message
     if case .standing(var standing) = message {
       standing.dataLost = dataLost
+      standing.dataReport = dataReport
       message = .standing(standing)
     }
     effects.append(.send(message))
@@ -228,7 +231,8 @@ package struct WorkerMachine {
     doubtful = []
     guard session.phase == .computing, !session.lanes.isEmpty else { return }
     let fault = Fault(
-      kind: .dataLost, generation: session.number, step: session.next ?? 0, text: reason, status: .ioError)
+      kind: .dataLost(report: dataReport), generation: session.number, step: session.next ?? 0, text: reason,
+      status: .ioError)
     ask { $0.failed(fault) }
   }
 
