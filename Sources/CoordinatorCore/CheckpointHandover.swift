@@ -16,6 +16,7 @@ struct CheckpointHandover {
   var stage = Stage.fetching
   private var transfers: [BlobTransfer]
   private var current = 0
+  /// When something was last asked for, or came.
   var asked: Duration
 
   init(step: UInt64, from: WorkerIdentity, model: String, trainer: String, at now: Duration) {
@@ -25,7 +26,10 @@ struct CheckpointHandover {
     asked = now
   }
 
-  var request: BlobRequest? { current < transfers.count ? transfers[current].request : nil }
+  mutating func requests(again: Bool) -> [BlobRequest] {
+    guard current < transfers.count else { return [] }
+    return again ? transfers[current].requestsAgain() : transfers[current].requests()
+  }
 
   var model: BlobDescription? { transfers[0].description }
   var trainer: BlobDescription? { transfers[1].description }

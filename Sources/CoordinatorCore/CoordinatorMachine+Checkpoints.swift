@@ -8,7 +8,7 @@ extension CoordinatorMachine {
     guard blobs.count == 2, handover.map({ $0.step < step && !$0.isBeingWritten }) ?? true else { return }
     dropHandover()
     handover = CheckpointHandover(step: step, from: worker, model: blobs[0].name, trainer: blobs[1].name, at: now)
-    askForPiece()
+    askForPieces()
   }
 
   mutating func dropHandover() {
@@ -20,16 +20,16 @@ extension CoordinatorMachine {
   mutating func askForCheckpoint() {
     guard let handover else { return }
     switch handover.stage {
-    case .fetching: if now - handover.asked > .seconds(2) { askForPiece() }
+    case .fetching: if now - handover.asked > .seconds(2) { askForPieces(again: true) }
     case .fetched(let notBefore): if now >= notBefore { writeCheckpoint() }
     case .writing: break
     }
   }
 
-  private mutating func askForPiece() {
-    guard let request = handover?.request, let worker = handover?.from else { return }
+  private mutating func askForPieces(again: Bool = false) {
+    guard let worker = handover?.from, let requests = handover?.requests(again: again) else { return }
     handover?.asked = now
-    send(.blobRequest(request), to: worker)
+    for request in requests { send(.blobRequest(request), to: worker) }
   }
 
   mutating func tookPiece(_ piece: BlobPiece, _ bytes: Int?, from worker: WorkerIdentity) {
@@ -37,15 +37,15 @@ extension CoordinatorMachine {
     switch outcome {
     case .keep:
       effects.append(.keep(piece))
-      askForPiece()
-    case .restart: askForPiece()
+      askForPieces()
+    case .restart: askForPieces()
     case .ignored, .notYet: return
     case .failed(let reason):
       report(.checkpoint, "checkpoint of step \(handover?.step ?? 0): \(reason)", level: .warning)
       handover = nil
     case .last:
       effects.append(.keep(piece))
-      guard case .fetched? = handover?.stage else { return askForPiece() }
+      guard case .fetched? = handover?.stage else { return askForPieces() }
       let step = handover?.step ?? 0
       mark { $0.isHandedOver = $0.phase == .stopped(next: step) }
       writeCheckpoint()

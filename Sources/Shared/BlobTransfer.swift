@@ -3,40 +3,60 @@
 /// One blob in transfer. This only counts; the ports keep the bytes.
 public struct BlobTransfer: Sendable {
   public enum Outcome: Sendable {
-    /// The payload is the next piece: keep it, and ask for what comes after it.
-    case keep(BlobRequest)
+    /// The payload is the next piece.
+    case keep
     /// The payload is the last piece.
     case last
     /// Another blob has taken this one's name: start over.
-    case restart(BlobRequest)
+    case restart
     /// The other side does not have the blob yet.
     case notYet
     case ignored
     case failed(String)
   }
 
+  /// Pieces that are on their way at a time, so that neither side waits for the other.
+  static let window = 8
+
   public let name: String
-  private var received = 0
+  public private(set) var received = 0
+  /// Every piece below was requested.
+  private var requested = 0
   public private(set) var description: BlobDescription?
 
   public init(_ name: String) { self.name = name }
 
-  /// The request to send now.
-  public var request: BlobRequest { BlobRequest(name: name, offset: received) }
+  /// The requests to send now: none while enough pieces are on their way.
+  public mutating func requests() -> [BlobRequest] {
+    // Only the first piece tells whether there is a second one.
+    let end = description.map { min($0.bytes, received + Self.window * ControlCodec.pieceBytes) } ?? received + 1
+    var requests: [BlobRequest] = []
+    while requested < end {
+      requests.append(BlobRequest(name: name, offset: requested))
+      requested += ControlCodec.pieceBytes
+    }
+    return requests
+  }
+
+  /// The requests to send where nothing comes any more: for all that has not come.
+  public mutating func requestsAgain() -> [BlobRequest] {
+    requested = received
+    return requests()
+  }
 
   public mutating func take(_ piece: BlobPiece, bytes: Int?) -> Outcome {
     guard piece.name == name, piece.offset == received else { return .ignored }
     guard let whole = piece.description, let bytes else { return .notYet }
     if let description, description != whole {
       self = BlobTransfer(name)
-      return .restart(request)
+      return .restart
     }
-    guard bytes <= whole.bytes - received, bytes > 0 || whole.bytes == received else {
+    guard bytes == min(whole.bytes - received, ControlCodec.pieceBytes) else {
       return .failed("'\(name)' came with more or fewer bytes than announced")
     }
     description = whole
     received += bytes
-    return received == whole.bytes ? .last : .keep(request)
+    return received == whole.bytes ? .last : .keep
   }
 }
 

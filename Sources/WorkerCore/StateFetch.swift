@@ -13,6 +13,8 @@ struct StateFetch {
   let peer: String?
   private var transfers: [BlobTransfer]
   private var current = 0
+  /// Bytes that had come when `repeatedRequests` was last called.
+  private var bytesBefore = 0
 
   init(purpose: Purpose, peer: String?, blobs: [String]) {
     self.purpose = purpose
@@ -26,12 +28,18 @@ struct StateFetch {
 
   var isComplete: Bool { current == transfers.count }
 
-  var request: BlobRequest? { isComplete ? nil : transfers[current].request }
+  mutating func requests() -> [BlobRequest] { isComplete ? [] : transfers[current].requests() }
+
+  /// To be called now and then: requests what is missing again where nothing has come since the last call.
+  mutating func repeatedRequests() -> [BlobRequest] {
+    defer { bytesBefore = bytes }
+    return isComplete || bytes != bytesBefore ? [] : transfers[current].requestsAgain()
+  }
 
   var descriptions: [BlobDescription] { transfers.compactMap(\.description) }
 
   /// Bytes that have come.
-  var bytes: Int { transfers.reduce(0) { $0 + $1.request.offset } }
+  var bytes: Int { transfers.reduce(0) { $0 + $1.received } }
 
   mutating func take(_ piece: BlobPiece, bytes: Int?) -> BlobTransfer.Outcome {
     guard !isComplete else { return .ignored }

@@ -93,7 +93,7 @@ package struct WorkerMachine {
     case .damaged(let reason):
       effects.append(.log(.warning, "\(reason); fetching it again"))
       fetch?.restart()
-      askForPiece()
+      askForPieces()
     case .obtained(let step, let weights):
       let number = session.number
       ask { $0.obtained(generation: number, step: step, weights: weights) }
@@ -141,7 +141,8 @@ package struct WorkerMachine {
         effects.append(.send(.checkpointReady(step: step, blobs: blobs)))
       }
     }
-    askForPiece()
+    // An answer may be lost, or the source not be ready.
+    ask(for: fetch?.repeatedRequests() ?? [])
     if let rules, let unacknowledged, unacknowledged > rules.linkAfter, let rank = rightRank {
       let text = "worker \(rank) has acknowledged nothing for \(unacknowledged.components.seconds) s"
       effects.append(.log(.warning, text))
@@ -330,13 +331,16 @@ extension WorkerMachine {
 
   private mutating func start(_ wanted: StateFetch) {
     fetch = wanted
-    if wanted.isComplete { fetched(wanted) } else { askForPiece() }
+    if wanted.isComplete { fetched(wanted) } else { askForPieces() }
   }
 
-  /// Asks for the piece that comes next; again each second, as an answer may be lost or the source not be ready.
-  private mutating func askForPiece() {
-    guard let fetch, let request = fetch.request else { return }
-    effects.append(.ask(request, peer: fetch.peer))
+  private mutating func askForPieces() {
+    guard let requests = fetch?.requests() else { return }
+    ask(for: requests)
+  }
+
+  private mutating func ask(for requests: [BlobRequest]) {
+    for request in requests { effects.append(.ask(request, peer: fetch?.peer)) }
   }
 
   private mutating func took(_ piece: BlobPiece, _ payload: Int?) {
@@ -344,17 +348,17 @@ extension WorkerMachine {
     switch outcome {
     case .keep:
       effects.append(.keep(piece))
-      askForPiece()
-    case .restart: askForPiece()
+      askForPieces()
+    case .restart: askForPieces()
     case .ignored, .notYet: return
     case .failed(let reason):
       effects.append(.log(.warning, "\(reason); fetching it again"))
       fetch?.restart()
-      askForPiece()
+      askForPieces()
     case .last:
       effects.append(.keep(piece))
       guard let fetch else { return }
-      if fetch.isComplete { fetched(fetch) } else { askForPiece() }
+      if fetch.isComplete { fetched(fetch) } else { askForPieces() }
     }
   }
 
