@@ -46,7 +46,7 @@ let package = Package(
     .target(
       name: "BLVNet", dependencies: ["CKernels", "COneDNN", "COpenBLAS", "Recipes", "Shared"], swiftSettings: strict),
     .target(name: "Ring", dependencies: ["CKernels", "CLZ4", "CXXHash", "Recipes", "Shared"], swiftSettings: strict),
-    .target(name: "Checkpoint", dependencies: ["CLinux", "CSodium", "Shared"], swiftSettings: strict),
+    .target(name: "Checkpoint", dependencies: ["CLinux", "Shared"], swiftSettings: strict),
     .target(
       name: "Training", dependencies: ["BLVNet", "CKernels", "Checkpoint", "Recipes", "Ring", "Shared"],
       swiftSettings: strict),
@@ -72,7 +72,7 @@ let package = Package(
     .executableTarget(
       name: "DurableWriter", dependencies: ["Checkpoint", "RunJournal", "Shared"], path: "Tests/DurableWriter",
       swiftSettings: plain),
-    .testTarget(name: "SharedTests", dependencies: ["Shared"], swiftSettings: plain),
+    .testTarget(name: "SharedTests", dependencies: ["CSodium", "Shared"], swiftSettings: plain),
     .testTarget(name: "RecipesTests", dependencies: ["Recipes", "Shared"], swiftSettings: plain),
     .testTarget(name: "WireTests", dependencies: ["Shared", "Wire"], swiftSettings: plain),
     .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Shared", "Wire"], swiftSettings: plain),
@@ -108,7 +108,7 @@ let package = Package(
       swiftSettings: plain),
     .testTarget(
       name: "WorkerTests",
-      dependencies: ["AllocationCounter", "BLVNet", "Messaging", "Recipes", "Ring", "Shared", "Worker"],
+      dependencies: ["AllocationCounter", "BLVNet", "Messaging", "Recipes", "Ring", "Shared", "Wire", "Worker"],
       swiftSettings: plain),
     .testTarget(
       name: "SimulationTests", dependencies: ["CoordinatorCore", "Messaging", "Ring", "Shared", "Wire", "WorkerCore"],

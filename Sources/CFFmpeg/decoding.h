@@ -7,6 +7,7 @@
 
 static inline int tamring_ffmpeg_eof(void) { return AVERROR_EOF; }
 static inline int tamring_ffmpeg_again(void) { return AVERROR(EAGAIN); }
+static inline int tamring_ffmpeg_no_memory(void) { return AVERROR(ENOMEM); }
 static inline int64_t tamring_ffmpeg_no_timestamp(void) { return AV_NOPTS_VALUE; }
 
 /// The stream's 3x3 display matrix, or NULL.

@@ -1,5 +1,6 @@
 // Calls of Linux and glibc that Swift's Glibc module hides, because it is built without _GNU_SOURCE.
 #pragma once
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -33,6 +34,13 @@ static inline int openProcess(pid_t process) { return (int)syscall(SYS_pidfd_ope
 static inline void keepFreedMemory(void) {
   mallopt(M_MMAP_THRESHOLD, 4 << 20);
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
+}
+
+// std::set_new_handler, if a C++ library is loaded: what is called where it gets no memory, instead of an exception.
+static inline void setNewHandler(void (*handler)(void)) {
+  void (*(*const set)(void (*)(void)))(void) =
+      (void (*(*)(void (*)(void)))(void))dlsym(NULL, "_ZSt15set_new_handlerPFvvE");
+  if (set) set(handler);
 }
 
 extern int memfd_create(const char *name, unsigned flags);

@@ -47,7 +47,7 @@ public struct CheckpointAudit: Sendable {
     var damage: [Damage] = []
     do {
       var manifest = Data()
-      _ = try Self.sha256("\(path)/MANIFEST.sha256") { manifest.append($0) }
+      _ = unsafe try Self.sha256("\(path)/MANIFEST.sha256") { unsafe manifest.append(contentsOf: $0) }
       if sha256Hex(manifest) != manifestSha256 {
         damage.append(Damage(file: "", text: "its MANIFEST.sha256 is not the journal's"))
       }
@@ -55,7 +55,7 @@ public struct CheckpointAudit: Sendable {
         return .damaged(damage + [Damage(file: "", text: "its MANIFEST.sha256 does not list its two files")])
       }
       var size = 0
-      for (name, digest) in digests where try Self.sha256("\(path)/\(name)", { size += $0.count }) != digest {
+      for (name, digest) in digests where unsafe try Self.sha256("\(path)/\(name)", { size += $0.count }) != digest {
         damage.append(Damage(file: name, text: "its SHA-256 is not the manifest's"))
       }
       if size != bytes { damage.append(Damage(file: "", text: "has \(size) bytes, expected \(bytes)")) }
@@ -99,12 +99,11 @@ public struct CheckpointAudit: Sendable {
     return unsafe FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
   }
 
-  private static func sha256(_ path: String, _ body: (Data) -> Void) throws -> String {
-    let file = try DiskFile.read(path)
+  private static func sha256(_ path: String, _ body: (UnsafeRawBufferPointer) -> Void) throws -> String {
     var hash = SHA256Stream()
-    while case let piece = try file.read(1 << 20), !piece.isEmpty {
-      hash.update(piece)
-      body(piece)
+    unsafe try DiskFile.read(path).forEachPiece {
+      unsafe hash.update($0)
+      unsafe body($0)
     }
     return hash.finish()
   }

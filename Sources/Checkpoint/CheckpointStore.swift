@@ -62,10 +62,12 @@ public final class CheckpointStore: Sendable {
       states[name] = file.state
       var hash = SHA256Stream()
       var head = Data()
-      while case let piece = try file.read(1 << 20), !piece.isEmpty {
-        hash.update(piece)
+      unsafe try file.forEachPiece { piece in
+        unsafe hash.update(piece)
         bytes += piece.count
-        if name == CheckpointFiles.trainerName, head.count < TrainerHeader.limit { head.append(piece) }
+        if name == CheckpointFiles.trainerName, head.count < TrainerHeader.limit {
+          unsafe head.append(contentsOf: piece)
+        }
       }
       try check(hash.finish(), manifest.digests[name], "\(path)/\(name)")
       if name == CheckpointFiles.trainerName { try checkStep(step, head, "\(path)/\(name)") }

@@ -1,6 +1,7 @@
 // The one gateway to the file system: each call retries EINTR and throws with its name, path and errno.
 import CLinux
 import Foundation
+import Shared
 
 /// Makes a system call that returns -1 and sets `errno` when it fails.
 /// - Parameter retries: whether to retry it when a signal interrupted it.
@@ -81,22 +82,32 @@ final class DiskFile {
     }
   }
 
-  /// The next bytes, at most `count` of them; empty at the end of the file.
-  func read(_ count: Int) throws -> Data {
-    var data = Data(count: count)
-    let got = try unsafe data.withUnsafeMutableBytes { bytes in
-      try systemCall("read", path) { unsafe Foundation.read(descriptor, bytes.baseAddress, bytes.count) }
+  /// Bytes that are read at a time.
+  private static let pieceBytes = 1 << 20
+
+  /// Passes on the rest of the file, piece by piece.
+  func forEachPiece(_ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+    let piece = AlignedStorage<UInt8>(count: Self.pieceBytes)
+    while case let got = unsafe try read(into: piece.bytes), got > 0 {
+      unsafe try body(UnsafeRawBufferPointer(rebasing: piece.bytes[..<got]))
     }
-    return data.prefix(got)
   }
 
   /// The first bytes of a file that was just opened, at most `limit` of them.
   func start(_ limit: Int) throws -> Data {
-    var data = Data()
-    while data.count < limit, case let piece = try read(min(1 << 20, limit - data.count)), !piece.isEmpty {
-      data.append(piece)
+    let bytes = AlignedStorage<UInt8>(count: limit)
+    var count = 0
+    while count < limit,
+      case let got = unsafe try read(into: UnsafeMutableRawBufferPointer(rebasing: bytes.bytes[count...])), got > 0
+    { count += got }
+    return bytes.data(0..<count)
+  }
+
+  /// - Returns: the number of bytes, which is 0 at the end of the file.
+  private func read(into bytes: UnsafeMutableRawBufferPointer) throws -> Int {
+    try systemCall("read", path) {
+      unsafe Foundation.read(descriptor, bytes.baseAddress, min(bytes.count, Self.pieceBytes))
     }
-    return data
   }
 
   /// Makes the contents durable, then asks the kernel to forget them, so that reading back reads the disk.

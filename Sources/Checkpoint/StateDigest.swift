@@ -64,16 +64,12 @@ extension CheckpointFiles {
     let known = Set(parameters)
     let stream = Digest128Stream()
     func take(_ file: SafeTensors, _ names: [String], prefix: String = "") throws {
-      for name in names {
-        let values = try file.floats(prefix + name)
-        unsafe values.withUnsafeBytes { unsafe stream.update($0) }
-      }
+      for name in names { unsafe try file.withBytes(prefix + name, .float32) { unsafe stream.update($0) } }
     }
     try take(model, parameters)
     for prefix in slots.prefixes { try take(trainer, parameters, prefix: prefix) }
     try take(model, sorted(model.entries.keys.filter { !known.contains($0) }))
-    let scales = try trainer.values(StateSlot.scalesName, .int32, as: Int32.self, shape: [parameters.count])
-    unsafe scales.withUnsafeBytes { unsafe stream.update($0) }
+    unsafe try trainer.withBytes(StateSlot.scalesName, .int32, shape: [parameters.count]) { unsafe stream.update($0) }
     return stream.finish()
   }
 }

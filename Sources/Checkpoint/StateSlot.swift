@@ -17,6 +17,8 @@ public struct NamedTensor: Hashable, Sendable {
     self.offset = offset
     self.count = count
   }
+
+  var range: Range<Int> { offset..<offset + count }
 }
 
 /// One slot of the training state: its tensors and its memory. This module does not know what it means to training.
@@ -46,13 +48,21 @@ public struct StateSlot: Sendable {
       }
     }
 
-    /// Takes the slot's bytes into a digest.
-    public func update(_ stream: borrowing Digest128Stream) {
+    private var bytes: UnsafeMutableRawBufferPointer {
       switch self {
-      case .floats(let values): unsafe stream.update(UnsafeRawBufferPointer(values.bytes))
-      case .integers(let values): unsafe stream.update(UnsafeRawBufferPointer(values.bytes))
+      case .floats(let values): unsafe values.bytes
+      case .integers(let values): unsafe values.bytes
       }
     }
+
+    func bytes(of tensor: NamedTensor) -> UnsafeMutableRawBufferPointer {
+      let (range, size) = (tensor.range, format.bytes)
+      return unsafe UnsafeMutableRawBufferPointer(
+        rebasing: bytes[range.lowerBound * size..<range.upperBound * size])
+    }
+
+    /// Takes the slot's bytes into a digest.
+    public func update(_ stream: borrowing Digest128Stream) { unsafe stream.update(UnsafeRawBufferPointer(bytes)) }
   }
 
   public let name: String

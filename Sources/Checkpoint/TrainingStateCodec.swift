@@ -17,19 +17,18 @@ public struct TrainingStateCodec: Sendable {
   public init(_ slots: [StateSlot]) { self.slots = slots }
 
   /// The files of the state as it is now.
-  public func encode(_ state: TrainerState) -> CheckpointFiles { draft(state).files() }
-
-  /// A copy of the state as it is now, which becomes files later and elsewhere.
-  public func draft(_ state: TrainerState) -> CheckpointDraft {
+  public func encode(_ state: TrainerState) -> CheckpointFiles {
     var model = SafeTensorsWriter()
     // Other readers of the format look for this before they hand tensors to PyTorch.
     model.metadata["format"] = "pt"
     add(.model, to: &model)
+    let modelFile = model.bytes()
     var trainer = SafeTensorsWriter()
     trainer.metadata = metadata(of: state)
+    trainer.metadata[TrainerMetadata.model] = Digest128(of: modelFile).description
     for (key, value) in TrainerSlots(slots).metadata { trainer.metadata[key] = value }
     add(.trainer, to: &trainer)
-    return CheckpointDraft(model: model, trainer: trainer)
+    return CheckpointFiles(model: modelFile, trainer: trainer.bytes())
   }
 
   /// Checks everything, then fills the slots; on an error they are as they were.
@@ -62,20 +61,6 @@ public struct TrainingStateCodec: Sendable {
   }
 }
 
-/// A copy of a state that is not encoded yet: nothing that training does reaches it any more.
-public struct CheckpointDraft: Sendable {
-  fileprivate let model: SafeTensorsWriter
-  fileprivate let trainer: SafeTensorsWriter
-
-  /// Encodes the copy. It takes a while for a large network, on any thread.
-  public func files() -> CheckpointFiles {
-    let modelBytes = model.bytes()
-    var trainer = trainer
-    trainer.metadata[TrainerMetadata.model] = Digest128(of: modelBytes).description
-    return CheckpointFiles(model: modelBytes, trainer: trainer.bytes())
-  }
-}
-
 // MARK: - Tensors
 
 extension TrainingStateCodec {
@@ -86,12 +71,8 @@ extension TrainingStateCodec {
       for tensor in slot.tensors {
         let (name, shape) = (slot.prefix + tensor.name, tensor.shape)
         switch slot.values {
-        case .floats(let values):
-          unsafe file.add(
-            name, .float32, shape: shape, UnsafeBufferPointer(start: values.base + tensor.offset, count: tensor.count))
-        case .integers(let values):
-          unsafe file.add(
-            name, .int32, shape: shape, UnsafeBufferPointer(start: values.base + tensor.offset, count: tensor.count))
+        case .floats(let values): file.add(name, .float32, shape: shape, values, tensor.range)
+        case .integers(let values): file.add(name, .int32, shape: shape, values, tensor.range)
         }
       }
     }
@@ -100,21 +81,11 @@ extension TrainingStateCodec {
   private func copy(_ part: StateSlot.File, from file: SafeTensors) throws {
     for slot in slots(of: part) {
       for tensor in slot.tensors {
-        let (name, shape) = (slot.prefix + tensor.name, tensor.shape)
-        switch slot.values {
-        case .floats(let values):
-          place(try file.floats(name, shape: shape), in: values, at: tensor.offset)
-        case .integers(let values):
-          place(try file.values(name, .int32, as: Int32.self, shape: shape), in: values, at: tensor.offset)
+        let place = unsafe slot.values.bytes(of: tensor)
+        unsafe try file.withBytes(slot.prefix + tensor.name, slot.values.format, shape: tensor.shape) {
+          unsafe place.copyMemory(from: $0)
         }
       }
-    }
-  }
-
-  private func place<Element>(_ elements: [Element], in storage: AlignedStorage<Element>, at offset: Int) {
-    unsafe elements.withUnsafeBufferPointer { source in
-      guard let start = source.baseAddress else { return }
-      unsafe (storage.base + offset).update(from: start, count: source.count)
     }
   }
 

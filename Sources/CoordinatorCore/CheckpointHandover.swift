@@ -16,7 +16,7 @@ struct CheckpointHandover {
   let from: WorkerIdentity
   var stage = Stage.fetching
   var blobs: BlobTransfers
-  /// When a piece was last asked for.
+  /// When something was last asked for, or came.
   var asked: Duration
 
   init(step: UInt64, from: WorkerIdentity, model: String, trainer: String, at now: Duration) {

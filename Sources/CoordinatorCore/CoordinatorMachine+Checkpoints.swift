@@ -9,7 +9,7 @@ extension CoordinatorMachine {
     guard blobs.count == 2, handover.map({ $0.step < step && !$0.isBeingWritten }) ?? true else { return }
     dropHandover()
     handover = CheckpointHandover(step: step, from: worker, model: blobs[0].name, trainer: blobs[1].name, at: now)
-    askForPiece()
+    askForPieces()
   }
 
   mutating func dropHandover() {
@@ -21,16 +21,16 @@ extension CoordinatorMachine {
   mutating func askForCheckpoint() {
     guard let handover else { return }
     switch handover.stage {
-    case .fetching: if now - handover.asked > .seconds(2) { askForPiece() }
+    case .fetching: if now - handover.asked > .seconds(2) { askForPieces(again: true) }
     case .fetched(let notBefore): if now >= notBefore { writeCheckpoint() }
     case .writing: break
     }
   }
 
-  private mutating func askForPiece() {
-    guard let request = handover?.blobs.request, let worker = handover?.from else { return }
+  private mutating func askForPieces(again: Bool = false) {
+    guard let worker = handover?.from, let requests = handover?.blobs.requests(again: again) else { return }
     handover?.asked = now
-    send(.blobRequest(request), to: worker)
+    for request in requests { send(.blobRequest(request), to: worker) }
   }
 
   mutating func tookPiece(_ piece: BlobPiece, _ bytes: Int?, from worker: WorkerIdentity) {
@@ -41,7 +41,7 @@ extension CoordinatorMachine {
     case .ignored: return
     case .next(let keepsPayload):
       if keepsPayload { effects.append(.keep(piece)) }
-      askForPiece()
+      askForPieces()
     case .failed(let reason):
       report(.checkpoint, "checkpoint of step \(step): \(reason)", level: .warning)
       handover = nil

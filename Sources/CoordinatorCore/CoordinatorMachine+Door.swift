@@ -108,7 +108,7 @@ extension CoordinatorMachine {
     case .clip(let lane, let clip):
       let clip = ClipExclusion(step: fault.step, lane: lane, clip: clip)
       return ask { $0.clipFailed(worker, clip, reason: fault.text, at: $1) }
-    case .dataLost: return ask { $0.dataLost(worker, reason: fault.text, at: $1) }
+    case .dataLost(let report): return ask { $0.dataLost(worker, report: report, reason: fault.text, at: $1) }
     case .corruption(let ranks): return corrupted(ranks, fault, worker)
     case .nonFiniteGradient, .other: break
     }

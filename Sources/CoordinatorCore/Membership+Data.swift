@@ -4,11 +4,18 @@ import Shared
 import Wire
 
 extension Membership {
-  /// Takes note of whether a worker can read its data.
-  mutating func data(of identity: WorkerIdentity, _ lost: String?, at now: Duration) -> [Action] {
+  /// Takes note of whether a worker can read its data, unless a later report has overtaken this one.
+  /// - Returns: the worker before, if that changed.
+  mutating func takeReport(of identity: WorkerIdentity, _ lost: String?, _ report: Int) -> Worker? {
+    guard let before = workers[identity.rank], report >= before.dataReport else { return nil }
     workers[identity.rank]?.hasReportedData = true
-    guard let before = workers[identity.rank], before.dataLost != lost else { return [] }
+    workers[identity.rank]?.dataReport = report
     workers[identity.rank]?.dataLost = lost
+    return before.dataLost == lost ? nil : before
+  }
+
+  mutating func data(of identity: WorkerIdentity, _ lost: String?, report: Int, at now: Duration) -> [Action] {
+    guard let before = takeReport(of: identity, lost, report) else { return [] }
     guard let lost else {
       let event = Action.report(RunEvent(.data, "\(identity) can read its data again"))
       switch phase {
@@ -23,9 +30,12 @@ extension Membership {
   }
 
   /// A member cannot go on without data: its lanes go to others.
-  mutating func dataLost(_ identity: WorkerIdentity, reason why: String, at now: Duration) -> [Action] {
+  mutating func dataLost(
+    _ identity: WorkerIdentity, report: Int, reason why: String, at now: Duration
+  ) -> [Action] {
     guard isRunning, isMember(identity) else { return [] }
-    return data(of: identity, why, at: now) + reconfigure("\(identity) can read none of its data", at: now)
+    return data(of: identity, why, report: report, at: now)
+      + reconfigure("\(identity) can read none of its data", at: now)
   }
 
   /// Before the first step, a run in which nobody can read anything has nothing to wait for.

@@ -25,6 +25,8 @@ package struct Membership {
     var isLeaving = false
     /// Why it can read none of its data, while that is so: it gets no lanes.
     package internal(set) var dataLost: String?
+    /// The number of its newest report on that.
+    var dataReport = 0
     /// It has reported whether it can read its data.
     var hasReportedData = false
 
@@ -122,7 +124,7 @@ package struct Membership {
     let wasSuspected = detector.heartbeat(identity.rank, progress, at: now)
     var actions = [Action.send(identity, .pulse(isRunning && isMember(identity) ? directives.pending : []))]
     if !worker.isReady, progress.generation > 0 { actions += askAgain(identity) }
-    actions += data(of: identity, progress.dataLost, at: now)
+    actions += data(of: identity, progress.dataLost, report: progress.dataReport, at: now)
     if wasSuspected { actions.append(.report(RunEvent(.workerRecovered, "\(identity) is heard again"))) }
     return actions
   }
@@ -137,8 +139,7 @@ package struct Membership {
     if workers[identity.rank]?.isReady == false { return askAgain(identity) }
     guard report.generation == number else { return [] }
     phase.take(report, from: identity.rank)
-    workers[identity.rank]?.dataLost = report.dataLost
-    workers[identity.rank]?.hasReportedData = true
+    _ = takeReport(of: identity, report.dataLost, report.dataReport)
     switch phase {
     case .halting(let halt): return resolve(halt, at: now)
     case .running(let reports): return boundary(reports, report.next, at: now)
@@ -150,7 +151,7 @@ package struct Membership {
   private mutating func becameReady(_ identity: WorkerIdentity, _ report: StateReport, at now: Duration) -> [Action] {
     if let selfTest = report.selfTest, let refusal = refusal(of: identity, selfTest) { return refusal }
     workers[identity.rank]?.isReady = true
-    let lost = data(of: identity, report.dataLost, at: now)
+    let lost = data(of: identity, report.dataLost, report: report.dataReport, at: now)
     if !lost.isEmpty { return lost + reported(identity, report, at: now) }
     switch phase {
     case .gathering: return gather(at: now)

@@ -13,13 +13,8 @@ public struct BlobShelf: Sendable {
   @discardableResult
   public mutating func put(_ name: String, _ data: Data) -> BlobDescription {
     let description = BlobDescription(name: name, data)
-    put(data, as: description)
+    blobs[name] = (data, description)
     return description
-  }
-
-  /// - Parameter description: the description of `data`.
-  public mutating func put(_ data: Data, as description: BlobDescription) {
-    blobs[description.name] = (data, description)
   }
 
   public mutating func removeAll(where matches: (String) -> Bool) {
@@ -33,10 +28,36 @@ public struct BlobShelf: Sendable {
     guard let (data, description) = blobs[request.name], request.offset >= 0, request.offset <= data.count else {
       return (BlobPiece(name: request.name, offset: request.offset, description: nil), nil)
     }
-    let end = min(data.count, request.offset + ControlCodec.pieceBytes)
-    let piece = data.subdata(in: data.startIndex + request.offset..<data.startIndex + end)
+    let piece = data.dropFirst(request.offset).prefix(BlobPiece.most)
     return (BlobPiece(name: request.name, offset: request.offset, description: description), piece)
   }
+}
+
+/// Blobs that are being fetched, in memory of their size: the bytes to what `BlobTransfer` counts.
+public struct FetchedBlobs {
+  private var blobs: [String: (bytes: AlignedStorage<UInt8>, count: Int)] = [:]
+
+  public init() {}
+
+  /// Appends a piece; at offset 0, begins anew.
+  public mutating func keep(_ piece: BlobPiece, _ payload: Data) {
+    if piece.offset == 0 { blobs[piece.name] = (AlignedStorage(count: piece.description?.bytes ?? 0), 0) }
+    guard let (bytes, count) = blobs[piece.name], piece.offset == count, payload.count <= bytes.count - count else {
+      return
+    }
+    unsafe payload.copyBytes(to: UnsafeMutableRawBufferPointer(rebasing: bytes.bytes[count...]))
+    blobs[piece.name]?.count += payload.count
+  }
+
+  /// What has come of a blob.
+  public subscript(name: String) -> Data? { blobs[name].map { $0.bytes.data(0..<$0.count) } }
+
+  public mutating func take(_ name: String) -> Data? {
+    defer { blobs[name] = nil }
+    return self[name]
+  }
+
+  public mutating func removeAll(except names: [String] = []) { blobs = blobs.filter { names.contains($0.key) } }
 }
 
 extension BlobDescription {

@@ -1,15 +1,14 @@
 // The wire format of control messages: a version, then JSON, then at most one block of bytes.
 import Foundation
 import Shared
+import Wire
 
 /// Encodes a control message as parts: `[header, payload?]`. The header is two magic bytes, a version, a reserved byte,
 /// then JSON.
 public enum ControlCodec {
-  public static let version: UInt8 = 2
+  public static let version: UInt8 = 3
   /// The most bytes of a header.
   public static let headerLimit = 4 << 20
-  /// The most bytes of a piece of a blob.
-  public static let pieceBytes = 1 << 20
   private static let magic: [UInt8] = [0x54, 0x4D]
 
   public static func encode(_ message: some Encodable, payload: Data? = nil) throws -> [Data] {
@@ -26,7 +25,7 @@ public enum ControlCodec {
     guard let header = parts.first, parts.count <= 2 else {
       throw SharedError(.badData, "a control message of \(parts.count) parts")
     }
-    guard header.count <= headerLimit, parts.count < 2 || parts[1].count <= pieceBytes else {
+    guard header.count <= headerLimit, parts.count < 2 || parts[1].count <= BlobPiece.most else {
       throw SharedError(.badData, "a control message that is too long")
     }
     guard header.count >= 4, header.starts(with: magic) else {

@@ -1,5 +1,4 @@
-// Hashes: XXH3-128 for content and for numbers on the wire, SHA-256 for manifests and chains.
-import CSodium
+// XXH3-128, for content and for numbers on the wire.
 import CXXHash
 import Foundation
 
@@ -70,13 +69,4 @@ public struct Digest128Stream: ~Copyable {
     let hash = unsafe XXH3_128bits_digest(state)
     return Digest128(high: hash.high64, low: hash.low64)
   }
-}
-
-/// SHA-256 as 64 hexadecimal digits, as `sha256sum` prints it.
-public func sha256Hex(_ data: some ContiguousBytes) -> String {
-  var digest = [UInt8](repeating: 0, count: Int(crypto_hash_sha256_BYTES))
-  unsafe data.withUnsafeBytes { bytes in
-    _ = unsafe crypto_hash_sha256(&digest, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), UInt64(bytes.count))
-  }
-  return digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
 }

@@ -1,5 +1,6 @@
 // Ends a process where nothing can be thrown: without memory no work can go on, and every initialiser that allocates
 // would have to throw. The last line on standard error says why, as an error that reaches `main` would.
+import CLinux
 import Glibc
 import Synchronization
 
@@ -28,10 +29,17 @@ public func endProcess(_ status: ExitStatus, _ text: String) -> Never {
 }
 
 /// Ends the process because the system gives it no memory. A host without memory is unavailable (69), no I/O failed.
-public func endWithoutMemory(for bytes: Int) -> Never {
+public func endWithoutMemory(for bytes: Int) -> Never { endWithoutMemory("for \(bytes) bytes") }
+
+/// Has C++ libraries end the process in the same way: nobody would catch their exceptions.
+public func endWhereLibrariesLackMemory() {
+  setNewHandler { endWithoutMemory("for a library") }
+}
+
+private func endWithoutMemory(_ purpose: String) -> Never {
   endProcess(
     .unavailable,
-    "no memory for \(bytes) bytes: use fewer threads or slots on this host, a smaller batch.clips_per_lane or model, "
+    "no memory \(purpose): use fewer threads or slots on this host, a smaller batch.clips_per_lane or model, "
       + "or raise the limit (ulimit -v, or the container's)")
 }
 

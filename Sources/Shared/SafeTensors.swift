@@ -19,18 +19,21 @@ public struct SafeTensorsWriter: Sendable {
 
   public init() {}
 
-  /// Adds a tensor. `values` holds the elements in row-major order.
-  public mutating func add<Element: BitwiseCopyable>(
-    _ name: String, _ format: TensorFormat, shape: [Int], _ values: UnsafeBufferPointer<Element>
-  ) {
-    precondition(MemoryLayout<Element>.size == format.bytes, "\(name): \(Element.self) is not \(format.rawValue)")
-    precondition(shape.reduce(1, *) == values.count, "\(name): \(values.count) elements for shape \(shape)")
-    tensors[name] = (format, shape, unsafe Data(buffer: values))
-  }
-
+  /// Adds a tensor, whose elements are in row-major order.
   public mutating func add<Element: BitwiseCopyable>(
     _ name: String, _ format: TensorFormat, shape: [Int], _ values: [Element]
-  ) { unsafe values.withUnsafeBufferPointer { unsafe add(name, format, shape: shape, $0) } }
+  ) { add(name, format, shape: shape, unsafe values.withUnsafeBytes { unsafe Data($0) }) }
+
+  /// Adds a tensor without copying it: `bytes` reads its elements, as they are then.
+  public mutating func add<Element: BitwiseCopyable>(
+    _ name: String, _ format: TensorFormat, shape: [Int], _ values: AlignedStorage<Element>, _ range: Range<Int>
+  ) { add(name, format, shape: shape, values.data(range)) }
+
+  private mutating func add(_ name: String, _ format: TensorFormat, shape: [Int], _ bytes: Data) {
+    precondition(
+      shape.reduce(format.bytes, *) == bytes.count, "\(name): \(bytes.count) bytes for \(format.rawValue) \(shape)")
+    tensors[name] = (format, shape, bytes)
+  }
 
   /// The file's bytes.
   public func bytes() -> Data {
@@ -54,11 +57,14 @@ public struct SafeTensorsWriter: Sendable {
     }
     var header = Data("{\(fields.joined(separator: ","))}".utf8)
     while header.count % 8 != 0 { header.append(0x20) }
-    var file = Data(capacity: 8 + header.count + offset)
-    unsafe withUnsafeBytes(of: UInt64(header.count).littleEndian) { unsafe file.append(contentsOf: $0) }
-    file.append(header)
-    for bytes in body { file.append(bytes) }
-    return file
+    let length = unsafe withUnsafeBytes(of: UInt64(header.count).littleEndian) { unsafe Data($0) }
+    let file = AlignedStorage<UInt8>(count: 8 + header.count + offset)
+    var place = 0
+    for part in [length, header] + body {
+      unsafe part.copyBytes(to: file.base + place, count: part.count)
+      place += part.count
+    }
+    return file.data(0..<place)
   }
 
   private func quoted(_ text: String) -> String {
@@ -154,12 +160,11 @@ public struct SafeTensors: Sendable {
     self.origin = origin
   }
 
-  /// The tensor's elements in row-major order.
+  /// Calls `body` with the tensor's elements in row-major order, which may be unaligned.
   /// - Throws: `SharedError(.badData)` if it is missing or of another format or shape.
-  public func values<Element: BitwiseCopyable>(
-    _ name: String, _ format: TensorFormat, as: Element.Type, shape: [Int]? = nil
-  ) throws -> [Element] {
-    precondition(MemoryLayout<Element>.size == format.bytes)
+  public func withBytes<Result>(
+    _ name: String, _ format: TensorFormat, shape: [Int]? = nil, _ body: (UnsafeRawBufferPointer) -> Result
+  ) throws -> Result {
     guard let entry = entries[name] else { throw SharedError(.badData, "\(origin): has no tensor '\(name)'") }
     guard entry.format == format, shape == nil || shape == entry.shape else {
       throw SharedError(
@@ -167,10 +172,20 @@ public struct SafeTensors: Sendable {
         "\(origin): '\(name)' is \(entry.format.rawValue) \(entry.shape), expected \(format.rawValue) \(shape ?? entry.shape)"
       )
     }
-    let count = entry.range.count / format.bytes
-    return unsafe [Element](unsafeUninitializedCapacity: count) { buffer, initialised in
-      _ = unsafe file.copyBytes(to: UnsafeMutableRawBufferPointer(buffer), from: entry.range)
-      initialised = count
+    return unsafe file.withUnsafeBytes { unsafe body(UnsafeRawBufferPointer(rebasing: $0[entry.range])) }
+  }
+
+  /// A copy of the tensor's elements in row-major order.
+  /// - Throws: as above.
+  public func values<Element: BitwiseCopyable>(
+    _ name: String, _ format: TensorFormat, as: Element.Type, shape: [Int]? = nil
+  ) throws -> [Element] {
+    precondition(MemoryLayout<Element>.size == format.bytes)
+    return unsafe try withBytes(name, format, shape: shape) { bytes in
+      unsafe [Element](unsafeUninitializedCapacity: bytes.count / format.bytes) { buffer, initialised in
+        unsafe UnsafeMutableRawBufferPointer(buffer).copyMemory(from: bytes)
+        initialised = buffer.count
+      }
     }
   }
 

@@ -131,10 +131,7 @@ public final class TrainingState {
   // MARK: Files
 
   /// The state as the two files of a checkpoint: the same bytes for the same state, wherever.
-  public func files() throws -> CheckpointFiles { try draft().files() }
-
-  /// A copy of the state, which becomes files later and elsewhere.
-  public func draft() throws -> CheckpointDraft {
+  public func files() throws -> CheckpointFiles {
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
     let state = TrainerState(
@@ -143,7 +140,7 @@ public final class TrainingState {
         "plateau": String(decoding: try encoder.encode(plateau), as: UTF8.self), "epoch_loss": String(epochLoss),
         "epoch_clips": String(epochClips),
       ])
-    return codec.draft(state)
+    return codec.encode(state)
   }
 
   /// What a file may say, so that no later sum can overflow.

@@ -1,4 +1,4 @@
-// The decisions of the pull protocol: which piece of a blob to request next, and when the blob is complete.
+// The decisions of the pull protocol: which pieces of a blob to request next, and when the blob is complete.
 
 /// One blob in transfer. This only counts; the ports keep the bytes.
 struct BlobTransfer {
@@ -9,19 +9,35 @@ struct BlobTransfer {
     case last
     /// Another blob has taken this one's name: start over.
     case restart
-    /// It is not the piece that was asked for, or the other side does not have the blob yet.
+    /// It is not the piece that comes next, or the other side does not have the blob yet.
     case ignored
     case failed(String)
   }
 
+  /// Pieces that are on their way at a time, so that neither side waits for the other.
+  static let window = 8
+
   let name: String
-  private var received = 0
+  private(set) var received = 0
+  /// Every piece below was requested.
+  private var requested = 0
   private(set) var description: BlobDescription?
 
   init(_ name: String) { self.name = name }
 
-  /// The request to send now.
-  var request: BlobRequest { BlobRequest(name: name, offset: received) }
+  /// The requests to send now: none while enough pieces are on their way.
+  /// - Parameter again: nothing comes any more, so all that has not come is requested again.
+  mutating func requests(again: Bool) -> [BlobRequest] {
+    if again { requested = received }
+    // Only the first piece tells whether there is a second one.
+    let end = description.map { min($0.bytes, received + Self.window * BlobPiece.most) } ?? received + 1
+    var requests: [BlobRequest] = []
+    while requested < end {
+      requests.append(BlobRequest(name: name, offset: requested))
+      requested += BlobPiece.most
+    }
+    return requests
+  }
 
   mutating func take(_ piece: BlobPiece, bytes: Int?) -> Outcome {
     guard piece.name == name, piece.offset == received, let whole = piece.description, let bytes else {
@@ -31,7 +47,7 @@ struct BlobTransfer {
       self = BlobTransfer(name)
       return .restart
     }
-    guard bytes <= whole.bytes - received, bytes > 0 || whole.bytes == received else {
+    guard bytes == min(whole.bytes - received, BlobPiece.most) else {
       return .failed("'\(name)' came with more or fewer bytes than announced")
     }
     description = whole

@@ -3,7 +3,7 @@
 /// Blobs in transfer, one after the other. This only counts; the ports keep the bytes.
 public struct BlobTransfers: Sendable {
   public enum Outcome: Sendable {
-    /// Ask for the next piece; keep the payload before, if it is one.
+    /// Ask for more; keep the payload before, if it is one.
     case next(keepsPayload: Bool)
     /// The payload is the last piece of the last blob: keep it.
     case complete
@@ -13,19 +13,30 @@ public struct BlobTransfers: Sendable {
 
   private var transfers: [BlobTransfer]
   private var current = 0
+  /// Bytes that had come when `repeatedRequests` was last called.
+  private var bytesBefore = 0
 
   public init(_ names: [String]) { transfers = names.map { BlobTransfer($0) } }
 
   public var isComplete: Bool { current == transfers.count }
 
-  /// The request to send now; nil where nothing is missing.
-  public var request: BlobRequest? { isComplete ? nil : transfers[current].request }
+  /// The requests to send now: none where nothing is missing, or enough is on its way.
+  /// - Parameter again: nothing comes any more, so all that has not come is requested again.
+  public mutating func requests(again: Bool = false) -> [BlobRequest] {
+    isComplete ? [] : transfers[current].requests(again: again)
+  }
+
+  /// To be called now and then: the requests for what is missing where nothing has come since the last call.
+  public mutating func repeatedRequests() -> [BlobRequest] {
+    defer { bytesBefore = bytes }
+    return bytes == bytesBefore ? requests(again: true) : []
+  }
 
   /// Of the blobs of which a piece has come, in the order of their names.
   public var descriptions: [BlobDescription] { transfers.compactMap(\.description) }
 
   /// Bytes that have come.
-  public var bytes: Int { transfers.reduce(0) { $0 + $1.request.offset } }
+  public var bytes: Int { transfers.reduce(0) { $0 + $1.received } }
 
   public mutating func take(_ piece: BlobPiece, bytes: Int?) -> Outcome {
     guard !isComplete else { return .ignored }

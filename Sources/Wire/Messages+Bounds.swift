@@ -109,13 +109,15 @@ extension Progress {
   fileprivate func problem(in limits: MessageLimits) -> String? {
     first(
       limits.step(step), limits.amount(lanesDone, atMost: limits.lanes, "lanes"),
-      waitingFor.flatMap { limits.rank($0) }, limits.text(dataLost ?? "", "reason"))
+      waitingFor.flatMap { limits.rank($0) }, limits.text(dataLost ?? "", "reason"), limits.index(dataReport, "report"))
   }
 }
 
 extension StateReport {
   fileprivate func problem(in limits: MessageLimits) -> String? {
-    first(limits.step(next ?? 0), limits.lanes(held), limits.text(dataLost ?? "", "reason"))
+    first(
+      limits.step(next ?? 0), limits.lanes(held), limits.text(dataLost ?? "", "reason"),
+      limits.index(dataReport, "report"))
   }
 }
 
@@ -165,7 +167,8 @@ extension Fault.Kind {
     case .silentPeer(let rank), .closedLink(let rank): limits.rank(rank)
     case .corruption(let ranks): limits.list(ranks, below: limits.ranks, "rank")
     case .clip(let lane, let clip): first(limits.lanes([lane]), limits.clip(clip))
-    case .nonFiniteGradient, .dataLost, .other: nil
+    case .dataLost(let report): limits.index(report, "report")
+    case .nonFiniteGradient, .other: nil
     }
   }
 }

@@ -167,6 +167,8 @@ public struct Progress: Hashable, Sendable, Codable {
   public var waitingFor: Int?
   /// Why it can read none of its data, while that is so.
   public var dataLost: String?
+  /// Grows with each change of `dataLost`: a heartbeat may overtake a fault, and the other way round.
+  public var dataReport = 0
 
   public init() {}
 }
@@ -186,8 +188,9 @@ public struct StateReport: Hashable, Sendable, Codable {
   public var vote: Vote?
   /// How step `next` − 1 was applied here; nil if it was not.
   public var last: Last?
-  /// Why it can read none of its data, while that is so.
+  /// As in `Progress`.
   public var dataLost: String?
+  public var dataReport = 0
 
   /// A reduction. All ranks that voted in it and committed have the same sum.
   public struct Vote: Hashable, Sendable, Codable {
@@ -365,7 +368,8 @@ public struct Fault: Hashable, Sendable, Codable {
     /// This clip of the training index, in this lane, cannot be decoded here, though others can.
     case clip(lane: Int, clip: Int)
     /// No clip at all can be read here.
-    case dataLost
+    /// - Parameter report: as in `Progress`.
+    case dataLost(report: Int)
     case other
   }
 
@@ -412,6 +416,9 @@ public struct BlobRequest: Hashable, Sendable, Codable {
 
 /// A piece of a blob; its bytes travel as the message's second part.
 public struct BlobPiece: Hashable, Sendable, Codable {
+  /// Bytes of every piece but a blob's last.
+  public static let most = 1 << 20
+
   public var name: String
   public var offset: Int
   /// The whole blob. Nil where the sender does not have it (yet).

@@ -19,7 +19,7 @@ package enum WorkerEffect {
   case keep(BlobPiece)
   /// Answer the coordinator, or a peer.
   case serve(BlobRequest, peer: Int?)
-  /// Encode a copy of the present state, off the loop; answered by `published`.
+  /// Encode a copy of the present state; answered by `published`.
   case publish(step: UInt64)
   /// Forget the published copies of all other steps.
   case withdraw(except: [UInt64])

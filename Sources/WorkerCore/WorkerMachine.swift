@@ -21,7 +21,8 @@ package struct WorkerMachine {
   /// Exponents of the next attempt.
   private var raised: [RaisedExponent] = []
   /// Why none of this worker's data can be read, while that is so.
-  private(set) package var dataLost: String?
+  private(set) package var dataLost: String? { didSet { if dataLost != oldValue { dataReport += 1 } } }
+  private var dataReport = 0
   /// The lanes that failed on a clip, until a probe has shown whether the clip is to blame. Probed one after the other.
   private var suspects: [(step: UInt64, lane: Int, clip: Int, reason: String)] = []
   /// Evaluation tasks all of whose clips failed, until a probe has shown whether the clips are to blame.
@@ -52,6 +53,7 @@ package struct WorkerMachine {
       session.generation.flatMap { $0.members.indices.contains(place) ? $0.members[place].identity.rank : nil }
     }
     progress.dataLost = dataLost
+    progress.dataReport = dataReport
     return progress
   }
 
@@ -92,7 +94,7 @@ package struct WorkerMachine {
     case .damaged(let reason):
       effects.append(.log(.warning, "\(reason); fetching it again"))
       fetch?.blobs.restart()
-      askForPiece()
+      askForPieces()
     case .obtained(let step, let weights):
       let number = session.number
       ask { $0.obtained(generation: number, step: step, weights: weights) }
@@ -140,7 +142,8 @@ package struct WorkerMachine {
         effects.append(.send(.checkpointReady(step: step, blobs: blobs)))
       }
     }
-    askForPiece()
+    // An answer may be lost, or the source not be ready.
+    ask(for: fetch?.blobs.repeatedRequests() ?? [])
     if let rules, let unacknowledged, unacknowledged > rules.linkAfter, let rank = rightRank {
       let text = "worker \(rank) has acknowledged nothing for \(unacknowledged.components.seconds) s"
       effects.append(.log(.warning, text))
@@ -160,6 +163,7 @@ package struct WorkerMachine {
     var message = message
     if case .standing(var report) = message {
       report.dataLost = dataLost
+      report.dataReport = dataReport
       message = .standing(report)
     }
     effects.append(.send(message))
@@ -229,7 +233,8 @@ package struct WorkerMachine {
     doubtful = []
     guard session.phase == .computing, !session.lanes.isEmpty else { return }
     let fault = Fault(
-      kind: .dataLost, generation: session.number, step: session.next ?? 0, text: reason, status: .ioError)
+      kind: .dataLost(report: dataReport), generation: session.number, step: session.next ?? 0, text: reason,
+      status: .ioError)
     ask { $0.failed(fault) }
   }
 
@@ -327,13 +332,16 @@ extension WorkerMachine {
 
   private mutating func start(_ wanted: StateFetch) {
     fetch = wanted
-    if wanted.blobs.isComplete { fetched(wanted) } else { askForPiece() }
+    if wanted.blobs.isComplete { fetched(wanted) } else { askForPieces() }
   }
 
-  /// Asks for the next piece. Repeated each second, since an answer may be lost, or the source not be ready.
-  private mutating func askForPiece() {
-    guard let fetch, let request = fetch.blobs.request else { return }
-    effects.append(.ask(request, peer: fetch.peer))
+  private mutating func askForPieces() {
+    guard let requests = fetch?.blobs.requests() else { return }
+    ask(for: requests)
+  }
+
+  private mutating func ask(for requests: [BlobRequest]) {
+    for request in requests { effects.append(.ask(request, peer: fetch?.peer)) }
   }
 
   private mutating func took(_ piece: BlobPiece, _ payload: Int?) {
@@ -342,11 +350,11 @@ extension WorkerMachine {
     case .ignored: return
     case .next(let keepsPayload):
       if keepsPayload { effects.append(.keep(piece)) }
-      askForPiece()
+      askForPieces()
     case .failed(let reason):
       effects.append(.log(.warning, "\(reason); fetching it again"))
       fetch?.blobs.restart()
-      askForPiece()
+      askForPieces()
     case .complete:
       effects.append(.keep(piece))
       if let fetch { fetched(fetch) }

@@ -71,4 +71,21 @@ import Testing
       #expect(isEqual, "\(tensor.name)")
     }
   }
+
+  @Test("a self-test's parameters are the first initial values of each tensor, repeated, and nowhere 0")
+  func sampleParameters() throws {
+    var recipe = ModelRecipe()
+    (recipe.width, recipe.groups, recipe.inputSize) = (16, 4, 33)
+    let network = try Network(recipe, engine: .openblas)
+    let (samples, values) = (network.sampleParameters(seed: 3), network.initialParameters(seed: 3))
+    var longest = 0
+    for tensor in network.layout.parameters {
+      let (sample, all) = (samples.array(tensor.range), values.array(tensor.range))
+      let expected = all.indices.map { all[$0 % 4093] == 0 ? 0.125 : all[$0 % 4093] }
+      let isEqual = sample == expected
+      #expect(isEqual, "\(tensor.name)")
+      longest = max(longest, all.count)
+    }
+    #expect(longest > 2 * 4093)
+  }
 }

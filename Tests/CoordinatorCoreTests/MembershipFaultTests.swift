@@ -171,11 +171,11 @@ import Wire
   @Test("a worker without data gets no lanes; with nobody that reads, training pauses, and goes on when somebody does")
   func dataLost() throws {
     var m = running(2)
-    let halted = m.dataLost(worker[0], reason: "gone", at: .zero)
+    let halted = m.dataLost(worker[0], report: 1, reason: "gone", at: .zero)
     #expect(sent(halted).map(\.1) == [.halt(generation: 2), .halt(generation: 2)])
     let shared = try begun(settle(&m, next: 0, lost: [0: "gone"]))
     #expect(shared.members.map(\.lanes.count) == [0, 6] && !shared.pauses)
-    _ = m.dataLost(worker[1], reason: "gone too", at: .zero)
+    _ = m.dataLost(worker[1], report: 1, reason: "gone too", at: .zero)
     let paused = try begun(settle(&m, next: 0, lost: [0: "gone", 1: "gone too"]))
     #expect(paused.pauses && m.phase == .paused(next: 0))
     // The checkpoint comes first.
@@ -187,6 +187,7 @@ import Wire
     #expect(journaled(m.tick(at: .milliseconds(400))))
     var progress = Progress()
     progress.generation = 3
+    progress.dataReport = 2
     var given = m
     let back = m.heartbeat(worker[1], progress, at: .milliseconds(600))
     #expect(sent(back).contains { $0.1 == .halt(generation: 4) })
@@ -195,6 +196,19 @@ import Wire
     // Or it ends, at the boundary that it stands at.
     let ended = given.tick(at: .seconds(700))
     #expect(ended.contains { if case .end(.ioError, _, atOnce: false) = $0 { true } else { false } })
+  }
+
+  @Test("a heartbeat from before a worker lost its data does not undo what the worker has said since")
+  func staleHeartbeat() {
+    var m = running(2)
+    _ = m.dataLost(worker[0], report: 1, reason: "gone", at: .zero)
+    let stale = m.heartbeat(worker[0], Progress(), at: .zero)
+    #expect(m.workers[0]?.dataLost == "gone")
+    #expect(!stale.contains { if case .report = $0 { true } else { false } })
+    var fresh = Progress()
+    fresh.dataReport = 2
+    _ = m.heartbeat(worker[0], fresh, at: .zero)
+    #expect(m.workers[0]?.dataLost == nil)
   }
 
   @Test("where nobody reads before the first step, the run ends at once")

@@ -64,6 +64,20 @@ import Wire
         """)
   }
 
+  @Test("each change of whether the data can be read has a number of its own, in faults and in heartbeats")
+  func dataReports() {
+    var machine = computing()
+    #expect(machine.progress(WorkCounts()).dataReport == 0)
+    let lost = machine.step(.probed(reads: false, clip: nil, reason: "gone"), at: .zero)
+    #expect(
+      lost.contains {
+        if case .send(.fault(let fault)) = $0 { fault.kind == .dataLost(report: 1) } else { false }
+      })
+    #expect(machine.progress(WorkCounts()).dataReport == 1)
+    _ = machine.step(.probed(reads: true, clip: nil, reason: ""), at: .zero)
+    #expect(machine.progress(WorkCounts()).dataReport == 2)
+  }
+
   @Test("connections that stay silent get more and more time, so that a slow path can answer")
   func slowPath() {
     var link = LinkLiveness()

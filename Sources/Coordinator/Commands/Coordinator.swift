@@ -15,6 +15,7 @@ struct CoordinatorCommand: ParsableCommand {
 
   /// Reports a failure in one line, and exits with its code.
   static func main() {
+    endWhereLibrariesLackMemory()
     do {
       // A closed pipe on standard output must not end training.
       try ignore(signals: [SIGPIPE])

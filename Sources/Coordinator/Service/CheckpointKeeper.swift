@@ -6,7 +6,7 @@ import Shared
 import Synchronization
 import Wire
 
-/// The run's checkpoint directory. Each call is answered by an event; `wake` tells that there are some.
+/// The run's checkpoint directory. Each call is answered by an event in `events`.
 final class CheckpointKeeper: Sendable {
   enum Event: Sendable {
     case written(StoredCheckpoint)
@@ -21,25 +21,16 @@ final class CheckpointKeeper: Sendable {
 
   private let store: CheckpointStore
   private let queue = DispatchQueue(label: "checkpoints")
-  private let done = Mutex<[Event]>([])
   private let newestWritten: Mutex<StoredCheckpoint?>
-  private let wake: @Sendable () -> Void
+  let events: Mailbox<Event>
 
   /// The newest checkpoint that is known to be whole.
   var newest: StoredCheckpoint? { newestWritten.withLock { $0 } }
 
   init(_ store: CheckpointStore, newest: StoredCheckpoint?, wake: @escaping @Sendable () -> Void) {
     self.store = store
-    self.wake = wake
+    events = Mailbox(wake: wake)
     newestWritten = Mutex(newest)
-  }
-
-  /// What was done since the last call.
-  func events() -> [Event] {
-    done.withLock { list in
-      defer { list = [] }
-      return list
-    }
   }
 
   func write(
@@ -89,10 +80,6 @@ final class CheckpointKeeper: Sendable {
   }
 
   private func work(_ job: @escaping @Sendable () -> [Event]) {
-    queue.async { [self] in
-      let events = job()
-      done.withLock { $0 += events }
-      wake()
-    }
+    queue.async { [events] in events.put(job()) }
   }
 }

@@ -20,17 +20,15 @@ extension CoordinatorLoop {
         return .fingerprintChanged(before: before, now: text)
       }
       _ = try durably { try $0.write(entry) }
-    case .keep(let piece):
-      if piece.offset == 0 { fetched[piece.name] = Data(capacity: piece.description?.bytes ?? 0) }
-      fetched[piece.name]?.append(payload ?? Data())
+    case .keep(let piece): fetched.keep(piece, payload ?? Data())
     case .writeCheckpoint(let step, let model, let trainer, let state):
       checkpoints?.write(
         step, model: fetched[model.name] ?? Data(), trainer: fetched[trainer.name] ?? Data(), as: (model, trainer),
         state: state)
       // A failed write is tried again with the same bytes.
-      fetched = fetched.filter { $0.key == model.name || $0.key == trainer.name }
+      fetched.removeAll(except: [model.name, trainer.name])
     case .pruneCheckpoints:
-      fetched = [:]
+      fetched.removeAll()
       checkpoints?.prune(keep: plan.recipe.checkpoint.keep)
     case .readCheckpoint(let step): checkpoints?.read(step)
     case .launch(let rank, let attempt):

@@ -27,7 +27,7 @@ final class CoordinatorLoop {
   var stepLedger: StepLedger?
   var shelf = BlobShelf()
   /// The blobs of the checkpoint that is being fetched.
-  var fetched: [String: Data] = [:]
+  var fetched = FetchedBlobs()
   /// What came with the present message.
   var payload: Data?
   /// Signals that came while the journal could not be written.
@@ -88,7 +88,7 @@ final class CoordinatorLoop {
       try takeSignals()
       try takeEnds()
       try takeMessages()
-      for event in checkpoints?.events() ?? [] { try handle(try durable(event)) }
+      for event in checkpoints?.events.take() ?? [] { try handle(try durable(event)) }
       try handle(.drained)
       if now >= tick {
         try handle(.tick)

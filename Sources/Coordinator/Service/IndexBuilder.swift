@@ -24,7 +24,7 @@ struct IndexBuilder {
     }
   }
 
-  /// - Throws: `VideoIndexError` where a list cannot be read or understood; `SharedError(.badData)` where no training
+  /// - Throws: `DatasetError` where a list cannot be read or understood; `SharedError(.badData)` where no training
   ///   clip is usable, or the classes do not fit the model.
   func build() throws -> Indexes {
     let data = recipe.data

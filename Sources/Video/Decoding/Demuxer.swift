@@ -29,8 +29,10 @@ final class Demuxer {
     let code = unsafe avformat_open_input(&opened, "file:" + path, nil, &options)
     unsafe av_dict_free(&options)
     guard code >= 0, let format = unsafe opened else {
-      let hint = FileFacts.lacksMovieBox(path) ? "moov atom not found (an incomplete download?)" : nil
-      throw gateway.error("open", hint ?? FFmpegGateway.message(code))
+      if FileFacts.lacksMovieBox(path) {
+        throw gateway.error("open", "moov atom not found (an incomplete download?)")
+      }
+      throw gateway.error("open", code)
     }
     var video: Int32 = -1
     do throws(VideoError) {

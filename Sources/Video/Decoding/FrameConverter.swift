@@ -124,6 +124,7 @@ final class FrameConverter {
       scaler, Int32(width), Int32(height), format, Int32(dstWidth), Int32(dstHeight), AV_PIX_FMT_RGB24,
       FrameConverter.flags, nil, nil, nil)
     guard unsafe scaler != nil else {
+      gateway.endIfWithoutMemory()
       throw gateway.error("scale", "the scaler refuses \(width)x\(height) pixels of this format")
     }
     let matrix = unsafe sws_getCoefficients(colours.matrix)

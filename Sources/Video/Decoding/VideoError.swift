@@ -1,6 +1,7 @@
 // The module's error, and the gateway that checks every return code of FFmpeg.
 import CFFmpeg
 import Foundation
+import Glibc
 import Shared
 
 /// A clip that cannot be read.
@@ -39,7 +40,7 @@ struct FFmpegGateway {
   /// - Throws: `VideoError` with FFmpeg's message for a negative code.
   @discardableResult
   func callAsFunction(_ operation: String, _ code: Int32) throws(VideoError) -> Int32 {
-    if code < 0 { throw error(operation, FFmpegGateway.message(code)) }
+    if code < 0 { throw error(operation, code) }
     return code
   }
 
@@ -48,10 +49,25 @@ struct FFmpegGateway {
   func allocated<T>(_ operation: String, _ pointer: UnsafeMutablePointer<T>?) throws(VideoError)
     -> UnsafeMutablePointer<T>
   {
-    guard let pointer = unsafe pointer else {
-      throw VideoError(path: path, operation: operation, cause: "out of memory", status: .unavailable)
-    }
+    guard let pointer = unsafe pointer else { throw error(operation, tamring_ffmpeg_no_memory()) }
     return unsafe pointer
+  }
+
+  /// FFmpeg's message for a negative code; ends the process instead if that has no memory.
+  func error(_ operation: String, _ code: Int32) -> VideoError {
+    if code == tamring_ffmpeg_no_memory() { endIfWithoutMemory() }
+    return error(operation, FFmpegGateway.message(code))
+  }
+
+  /// Bytes. A clip's pictures are allocated in smaller blocks than this.
+  private static let plenty = 64 << 20
+
+  /// Ends the process if it has no memory, which is not the clip's fault. A damaged file can ask for any amount, so that
+  /// it gets none tells nothing.
+  func endIfWithoutMemory() {
+    let block = unsafe mmap(nil, Self.plenty, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    if unsafe block == MAP_FAILED { endWithoutMemory(for: Self.plenty) }
+    unsafe munmap(block, Self.plenty)
   }
 
   func error(_ operation: String, _ cause: String) -> VideoError {

@@ -15,6 +15,7 @@ struct WorkerCommand: ParsableCommand {
   static func main() {
     // The ring allocates and frees thousands of messages.
     keepFreedMemory()
+    endWhereLibrariesLackMemory()
     do {
       var command = try parseAsRoot()
       do { try command.run() } catch let failure as any Failure {

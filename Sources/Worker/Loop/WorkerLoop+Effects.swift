@@ -21,9 +21,7 @@ extension WorkerLoop {
     case .ask(let request, let peer):
       if let peer { try peers.ask(peer, request) } else { try link.send(.blobRequest(request)) }
     case .doneAsking: peers.doneAsking()
-    case .keep(let piece):
-      if piece.offset == 0 { fetched[piece.name] = Data(capacity: piece.description?.bytes ?? 0) }
-      fetched[piece.name]?.append(payload ?? Data())
+    case .keep(let piece): fetched.keep(piece, payload ?? Data())
     case .serve(let request, let peer):
       let (piece, bytes) = shelf.answer(request)
       served &+= UInt64(bytes?.count ?? 0)
@@ -32,7 +30,7 @@ extension WorkerLoop {
       } else {
         try link.send(.blobPiece(piece), payload: bytes)
       }
-    case .publish(let step): try publish(step)
+    case .publish(let step): return try publish(step)
     case .withdraw(let steps): shelf.removeAll { name in !steps.contains { name.hasPrefix(StateBlobs.prefix($0)) } }
     case .begin(let welcome, let indexes): return try begin(welcome, indexes)
     case .keepState(let step): return training.map { .obtained(step: step, weights: $0.state.digest) }
@@ -107,7 +105,7 @@ extension WorkerLoop {
 
   /// The fetched bytes of a blob, if they are what was announced.
   private func taken(_ blob: BlobDescription) -> Data? {
-    guard let bytes = fetched.removeValue(forKey: blob.name), Digest128(of: bytes) == blob.digest else { return nil }
+    guard let bytes = fetched.take(blob.name), Digest128(of: bytes) == blob.digest else { return nil }
     return bytes
   }
 
@@ -125,17 +123,15 @@ extension WorkerLoop {
     return .obtained(step: step, weights: state.digest)
   }
 
-  /// Copies the state; the rest is done elsewhere, and told by `published`.
-  private func publish(_ step: UInt64) throws {
-    guard let state = training?.state, state.step == step else { return }
-    publisher.encode(try state.draft(), step: step)
-  }
-
-  func takePublished() throws {
-    for published in publisher.results() {
-      shelf.put(published.files.model, as: published.model)
-      shelf.put(published.files.trainer, as: published.trainer)
-      try handle(.published(step: published.step, blobs: [published.model, published.trainer]))
-    }
+  /// Encodes the state and puts it on the shelf. It takes little more time than copying it, which only this thread may
+  /// do: no step can be applied meanwhile.
+  private func publish(_ step: UInt64) throws -> WorkerEvent? {
+    guard let state = training?.state, state.step == step else { return nil }
+    let files = try state.files()
+    return .published(
+      step: step,
+      blobs: [
+        shelf.put(StateBlobs.model(step), files.model), shelf.put(StateBlobs.trainer(step), files.trainer),
+      ])
   }
 }

@@ -40,7 +40,6 @@ final class WorkerLoop {
   let peers: PeerLinks
   let heartbeat: Heartbeat
   let wakeup: Wakeup
-  let publisher: StatePublisher
   private let signals: SignalSource
   private let start = ContinuousClock.now
   private var isInputOpen = true
@@ -61,7 +60,7 @@ final class WorkerLoop {
 
   // Blobs that are served, and those that are being fetched.
   var shelf = BlobShelf()
-  var fetched: [String: Data] = [:]
+  var fetched = FetchedBlobs()
   /// What came with the present message.
   var payload: Data?
 
@@ -74,7 +73,6 @@ final class WorkerLoop {
     let messaging = try MessagingContext()
     let wakeup = try Wakeup()
     self.wakeup = wakeup
-    publisher = StatePublisher { wakeup.signal() }
     signals = try SignalSource([SIGTERM, SIGINT])
     link = try CoordinatorLink(messaging, settings.coordinator, settings.identity)
     peers = try PeerLinks(messaging, listen: settings.listen)
@@ -106,7 +104,6 @@ final class WorkerLoop {
       try takePeers()
       try startBuckets()
       try takeLanes()
-      try takePublished()
       try pump()
       if peers.rightWasClosed() { try handle(.rightClosed) }
       showProgress()
@@ -175,7 +172,7 @@ final class WorkerLoop {
         try handle(.ready(selfTest, training.context.rules, dataLost: dataLost))
       }
     }
-    for outcome in training.probe.results() {
+    for outcome in training.probe.outcomes.take() {
       try handle(.probed(reads: outcome.reads, clip: outcome.clip, reason: outcome.reason))
     }
   }

@@ -20,20 +20,11 @@ final class DataProbe: Sendable {
 
   private let context: RunContext
   private let isRunning = Mutex(false)
-  private let outcomes = Mutex<[Outcome]>([])
-  private let wake: @Sendable () -> Void
+  let outcomes: Mailbox<Outcome>
 
   init(_ context: RunContext, wake: @escaping @Sendable () -> Void) {
     self.context = context
-    self.wake = wake
-  }
-
-  /// What was found since the last call.
-  func results() -> [Outcome] {
-    outcomes.withLock { list in
-      defer { list = [] }
-      return list
-    }
+    outcomes = Mailbox(wake: wake)
   }
 
   /// Starts looking, unless that goes on already.
@@ -46,8 +37,7 @@ final class DataProbe: Sendable {
     startThread(named: "probe") { [self] in
       let outcome = look(suspect)
       isRunning.withLock { $0 = false }
-      outcomes.withLock { $0.append(outcome) }
-      wake()
+      outcomes.put([outcome])
     }
   }
 
@@ -81,29 +71,32 @@ final class DataProbe: Sendable {
       return nil
     } catch { return "\(error)" }
   }
+}
 
-  /// Runs `work` on a thread of its own.
-  /// - Returns: nil if it has not returned in time; it goes on then, and its result is dropped.
-  static func within<Result: Sendable>(_ time: Duration, _ work: @escaping @Sendable () -> Result) -> Result? {
-    let box = Box<Result>()
-    startThread(named: "probe") {
-      let result = work()
-      box.condition.withLock {
-        box.result = result
-        box.condition.broadcast()
+/// A read on a thread of its own, which may never return.
+///
+/// Sendable because `outcome` is only touched with `condition` locked.
+final class PatientRead<Outcome: Sendable>: @unchecked Sendable {
+  private let condition = NSCondition()
+  private var outcome: Outcome?
+
+  init(_ read: @escaping @Sendable () -> Outcome) {
+    startThread(named: "probe") { [self] in
+      let outcome = read()
+      condition.withLock {
+        self.outcome = outcome
+        condition.broadcast()
       }
-    }
-    let deadline = Date.now.addingTimeInterval(time.seconds)
-    return box.condition.withLock {
-      while box.result == nil, box.condition.wait(until: deadline) {}
-      return box.result
     }
   }
 
-  /// Sendable because `result` is only touched with `condition` locked.
-  private final class Box<Result>: @unchecked Sendable {
-    let condition = NSCondition()
-    var result: Result?
+  /// - Returns: nil if it has not returned in time, counted from now; it goes on then, and its result is dropped.
+  func result(within time: Duration) -> Outcome? {
+    let deadline = Date.now.addingTimeInterval(time.seconds)
+    return condition.withLock {
+      while outcome == nil, condition.wait(until: deadline) {}
+      return outcome
+    }
   }
 }
 

@@ -12,19 +12,18 @@ enum LaneSelfTest {
   /// libraries and of ours, show here.
   /// - Returns: the digests, and why no clip at all can be read, if so.
   static func run(_ context: RunContext, on lane: Lane, _ loader: ClipLoader) -> (SelfTest, dataLost: String?) {
-    let computed = computed(context, on: lane)
-    let read = DataProbe.within(context.rules.readAfter) { () -> (Digest128?, String?) in
+    let reading = PatientRead { () -> (Digest128?, String?) in
       let clip = decoded(context, loader)
       return (clip, clip == nil ? DataProbe.problem(context, loader) : nil)
     }
-    let (clip, problem) = read ?? (nil, "nothing was read for \(context.rules.readAfter.components.seconds) s")
+    let computed = computed(context, on: lane)
+    let limit = context.rules.readAfter
+    let (clip, problem) = reading.result(within: limit) ?? (nil, "nothing was read for \(limit.components.seconds) s")
     return (SelfTest(lane: computed, clip: clip), problem)
   }
 
   private static func computed(_ context: RunContext, on lane: Lane) -> Digest128 {
-    let parameters = context.network.initialParameters(seed: 1)
-    // At first whole blocks are multiplied by zero: what they compute would not be seen.
-    for i in 0..<parameters.count where parameters[i] == 0 { parameters[i] = 0.125 }
+    let parameters = context.network.sampleParameters(seed: 1)
     let input = FloatStorage(count: context.form(training: true).clipElements)
     var random = Philox(seed: 1, .selfTest)
     for i in 0..<input.count { input[i] = Float(random.unit() * 4 - 2) }

@@ -26,7 +26,7 @@ final class RunContext: Sendable {
 
   /// - Parameter dataPath: replaces the recipe's on this host.
   /// - Throws: `BLVNetError` or `SharedError` where the recipe's model, precision or update rule is impossible here,
-  ///   `VideoIndexError` where an index is damaged.
+  ///   `DatasetError` where an index is damaged.
   init(recipe: Recipe, train: Data, validation: Data, lastStep: UInt64, dataPath: String?) throws {
     self.recipe = recipe
     self.lastStep = lastStep
