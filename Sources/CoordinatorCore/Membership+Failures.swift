@@ -110,11 +110,11 @@ extension Membership {
     case .preparing(let preparation):
       return preparation.transfers[rank] != nil && preparation.prepared[rank] == nil
         && preparation.participants.contains(rank) ? "getting its state" : nil
-    case .stopped(let next):
+    case .stopped(let next), .paused(let next):
       // Its commit records too: without them the checkpoint is not written.
       return checkpoint != next && !(position.isHandedOver && position.recorded >= next)
-        && generation?.members.first?.identity == identity ? "handing over the last checkpoint" : nil
-    case .recovering, .gathering, .paused: return nil
+        && generation?.members.first?.identity == identity ? "handing over the checkpoint" : nil
+    case .recovering, .gathering: return nil
     }
   }
 
