@@ -36,6 +36,8 @@ package struct CoordinatorMachine {
     package var dataWait = Duration.seconds(600)
     package var epoch = EpochShape()
     package var validationClips = 0
+    /// Between steps, the states before these are evaluated.
+    package var evaluateBefore: Set<UInt64> = []
     /// Evaluates a model that is served as the state before step 0, and trains and writes nothing.
     package var evaluatesOnly = false
 
@@ -56,7 +58,11 @@ package struct CoordinatorMachine {
   private(set) package var membership: Membership
   var collector: CommitCollector
   var processes: ProcessTable
-  var evaluation: EvaluationQueue?
+  var evaluation: EvaluationJob?
+  /// The last evaluation that was finished.
+  var evaluated: (step: UInt64, result: EvaluationResult)?
+  /// The newest state that each worker is known to hold.
+  var heldStates: [WorkerIdentity: (step: UInt64, digest: Digest128)] = [:]
   /// Since when no worker can read the data of the evaluation.
   var withoutEvaluators: Duration?
   var handover: CheckpointHandover?
@@ -73,6 +79,9 @@ package struct CoordinatorMachine {
   var refusals = RefusalCounter()
   /// The newest connections of each worker.
   var connections: [WorkerIdentity: (control: Int, heartbeat: Int)] = [:]
+  var history: StepHistory
+  /// The newest event that somebody should look at, and when it came.
+  var lastWarning: (event: RunEvent, at: Duration)?
   var now = Duration.zero
   var effects: [CoordinatorEffect] = []
 
@@ -81,7 +90,7 @@ package struct CoordinatorMachine {
     case none
     /// A checkpoint is wanted first.
     case wanted(Outcome)
-    /// Everybody is sent home; then it ends.
+    /// Everybody is dismissed; then it ends.
     case disbanding(Outcome, until: Duration, repeated: Duration)
     case over
   }
@@ -99,6 +108,11 @@ package struct CoordinatorMachine {
     wanted.dataWait = settings.dataWait
     wanted.epoch = settings.epoch
     membership = Membership(wanted, past: past)
+    if settings.validationClips > 0, !settings.evaluatesOnly {
+      membership.evaluations = EvaluationPlan(
+        settings.evaluateBefore.filter { $0 > 0 && $0 < settings.lastStep }, done: past.evaluated)
+    }
+    history = StepHistory(stepsPerEpoch: UInt64(settings.epoch.stepsPerEpoch))
     collector = CommitCollector(next: past.next, written: past.held)
     if let generation = past.generation { _ = collector.begin(generation) }
     if let state = past.state { stateDigests[past.next] = state }
@@ -169,7 +183,7 @@ package struct CoordinatorMachine {
     perform(membership.tick(at: now))
     launchDue()
     askForCheckpoint()
-    offerEvaluation()
+    evaluate()
     for text in refusals.summary(at: now) { report(.message, text, level: .warning) }
   }
 
@@ -207,7 +221,12 @@ package struct CoordinatorMachine {
   // MARK: What is done
 
   mutating func report(_ kind: RunEvent.Kind, _ text: String, level: RunEvent.Level = .info) {
-    effects.append(.report(RunEvent(kind, text, level: level)))
+    report(RunEvent(kind, text, level: level))
+  }
+
+  mutating func report(_ event: RunEvent) {
+    if event.level != .info { lastWarning = (event, now) }
+    effects.append(.report(event))
   }
 
   mutating func send(_ message: CoordinatorMessage, to worker: WorkerIdentity) {
@@ -227,7 +246,10 @@ package struct CoordinatorMachine {
     effects.append(.journal(.steps(steps, excluded: membership.verdicts)))
     for step in steps { processes.tookPart(step.shares.keys) }
     for worker in membership.members { send(.acknowledged(step: collector.next), to: worker.identity) }
-    for step in steps { effects.append(.showStep(step, workers: membership.members.count)) }
+    for step in steps {
+      history.add(step, at: now)
+      effects.append(.showStep(step, status(at: now)))
+    }
   }
 
   mutating func perform(_ actions: [Membership.Action]) {
@@ -258,6 +280,7 @@ package struct CoordinatorMachine {
         report(.workerLeft, "\(worker) left: \(reason)", level: .warning)
         effects.append(.journal(.left(worker, reason: reason)))
         evaluation?.lost(worker)
+        heldStates[worker] = nil
         if handover?.from == worker { dropHandover() }
         connections[worker] = nil
       case .rollBack(let step): rollBack(to: step)
@@ -267,7 +290,7 @@ package struct CoordinatorMachine {
           .clip, "step \(verdict.step) goes without a clip that nobody can decode: \(reason)", level: .warning)
         effects.append(.journal(.exclusion(verdict, reason: reason)))
       case .begin(let generation, let reason): begin(generation, reason)
-      case .report(let event): effects.append(.report(event))
+      case .report(let event): report(event)
       case .paused(let step, let reason): effects.append(.journal(.paused(step: step, reason: reason)))
       case .resumed: effects.append(.journal(.resumed))
       case .end(let status, let reason, let atOnce):
@@ -312,6 +335,7 @@ package struct CoordinatorMachine {
     unwritten.removeAll { $0.record.step >= step }
     stateDigests = stateDigests.filter { $0.key <= step }
     collector.rollBack(to: step)
+    mark { $0.evaluations.rolledBack(to: step) }
     unwritten += collector.release(below: step)
     writeDown()
     dropHandover()

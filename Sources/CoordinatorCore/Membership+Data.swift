@@ -84,6 +84,7 @@ extension Membership {
 
   /// What a pause asks for as time goes by.
   mutating func wait(before next: UInt64, at now: Duration) -> [Action] {
+    if evaluations.isDue(next), members.contains(where: { $0.dataLost == nil }) { return [] }
     // The coordinator may have been started again meanwhile.
     if let reader = members.first(where: { $0.hasSaidData && $0.dataLost == nil }) {
       return reform("\(reader.identity) can read its data", at: now)

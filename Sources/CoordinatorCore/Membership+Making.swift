@@ -127,9 +127,12 @@ extension Membership {
       Member(identity: all[place].identity, endpoint: all[place].hello.endpoint, lanes: shares.lanes[place])
     }
     rolledBack = min(rolledBack, number - 1)
-    let pauses = !wantsStop && step < settings.lastStep && all.allSatisfy { $0.dataLost != nil }
+    let goesOn = !wantsStop && step < settings.lastStep
+    let isBlind = goesOn && all.allSatisfy { $0.dataLost != nil }
+    let pauses = isBlind || (goesOn && evaluations.isDue(step))
     let made = Generation(
-      number: number, startStep: step, members: members, directivesDone: sequence, stops: wantsStop, pauses: pauses,
+      number: number, startStep: step, endStep: goesOn && !pauses ? evaluations.next(after: step) : nil,
+      members: members, directivesDone: sequence, stops: wantsStop, pauses: pauses,
       verdicts: verdicts.filter { $0.step >= step }, computesAnew: computesAnew, rolledBack: rolledBack)
     generation = made
     phase = pauses ? .paused(next: step) : .running
@@ -139,7 +142,7 @@ extension Membership {
       workers[worker.identity.rank]?.mustLearn = false
       workers[worker.identity.rank]?.moved = now
     }
-    var actions: [Action] = pauses ? startPause(at: now) : endPause()
+    var actions: [Action] = isBlind ? startPause(at: now) : endPause()
     actions += [.begin(made, reason: reason)]
     actions += all.map { .send($0.identity, .begin(made)) }
     if pauses { return actions }

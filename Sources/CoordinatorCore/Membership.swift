@@ -20,7 +20,7 @@ package struct Membership {
     /// Waiting until everybody holds the state before `step`.
     case preparing(step: UInt64)
     case running
-    /// No member can read its data: all stand before step `next` until one can.
+    /// All stand before step `next`: no member can read its data, or the state is evaluated.
     case paused(next: UInt64)
     /// Every member stands at `next` and trains no further.
     case stopped(next: UInt64)
@@ -73,6 +73,8 @@ package struct Membership {
     package var rolledBack: UInt32 = 0
     /// How long the run has been waiting for data, if it is.
     package var pausedFor: Duration?
+    /// Steps before which the state was evaluated, as it still is.
+    package var evaluated: Set<UInt64> = []
 
     package init(checkpoint: UInt64? = nil) { self.checkpoint = checkpoint }
 
@@ -210,6 +212,8 @@ package struct Membership {
   /// The step that corruption last sent everybody back from.
   var corruptedAt: UInt64?
   var pause: Pause?
+  /// The states that are evaluated between two steps.
+  var evaluations = EvaluationPlan()
 
   init(_ settings: Settings, past: Past = Past()) {
     self.settings = settings
@@ -235,15 +239,6 @@ package struct Membership {
   package var all: [Worker] { workers.keys.sorted().compactMap { workers[$0] } }
 
   package var members: [Worker] { all.filter { isMember($0.identity) } }
-
-  /// Those who hold the final state, as the journal has it, and can evaluate with it.
-  var evaluators: [Worker] {
-    guard case .stopped = phase else { return [] }
-    return all.filter { worker in
-      guard worker.dataLost == nil else { return false }
-      return isMember(worker.identity) || worker.prepared.map { state == nil || $0 == state } ?? false
-    }
-  }
 
   /// The workers of the generation being made, by rank.
   package var taking: [Worker] { participants.compactMap { workers[$0] } }
@@ -306,7 +301,8 @@ package struct Membership {
         phase = .stopped(next: next)
         return []
       }
-      return reform("a worker joins, or lanes move", at: now)
+      let isEnd = next == generation?.endStep
+      return reform(isEnd ? "the state before step \(next) is due" : "a worker joins, or lanes move", at: now)
     case .recovering, .gathering, .preparing, .paused, .stopped: return []
     }
   }

@@ -36,6 +36,33 @@ public struct BlobShelf: Sendable {
   }
 }
 
+/// The bytes of blobs on their way to this process.
+public struct IncomingBlobs: Sendable {
+  /// What came with the present message.
+  public var payload: Data?
+  private var blobs: [String: Data] = [:]
+
+  public init() {}
+
+  /// Appends the present message's payload to a blob; a piece at offset 0 begins it anew.
+  public mutating func keep(_ piece: BlobPiece) {
+    if piece.offset == 0 { blobs[piece.name] = Data(capacity: piece.description?.bytes ?? 0) }
+    blobs[piece.name]?.append(payload ?? Data())
+  }
+
+  /// The bytes of a blob so far.
+  public func bytes(_ name: String) -> Data { blobs[name] ?? Data() }
+
+  /// Removes a blob.
+  /// - Returns: its bytes, if they are what was announced.
+  public mutating func take(_ blob: BlobDescription) -> Data? {
+    guard let bytes = blobs.removeValue(forKey: blob.name), Digest128(of: bytes) == blob.digest else { return nil }
+    return bytes
+  }
+
+  public mutating func forget(except names: [String] = []) { blobs = blobs.filter { names.contains($0.key) } }
+}
+
 extension BlobDescription {
   /// Describes `data`, which it reads once.
   public init(name: String, _ data: Data) {

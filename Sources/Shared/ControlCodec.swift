@@ -4,7 +4,7 @@ import Foundation
 /// One control message as parts: `[header, payload?]`. The header is two bytes of magic, one of version, one
 /// reserved, then JSON.
 public enum ControlCodec {
-  public static let version: UInt8 = 2
+  public static let version: UInt8 = 3
   /// The most bytes of a header.
   public static let headerLimit = 4 << 20
   /// The most bytes of a piece of a blob.

@@ -15,8 +15,8 @@ package struct WorkerMachine {
   /// The step whose state peers can fetch, or will when it is encoded, and who asked too early.
   private var published: (step: UInt64, isReady: Bool)?
   private var waitingPeers: [(request: BlobRequest, peer: Int)] = []
-  /// Evaluation tasks by number, and what came of those that are done.
-  private var evaluations: [Int: EvaluationResult?] = [:]
+  /// The evaluation tasks of the present state; nil for those that are being computed.
+  private var evaluations: [EvaluationTask.ID: EvaluationResult?] = [:]
   /// Exponents of the next attempt.
   private var raised: [RaisedExponent] = []
   /// Why none of this worker's data can be read, while that is so.
@@ -24,7 +24,7 @@ package struct WorkerMachine {
   /// The lanes that failed on a clip, until it is known whether the clip is to blame; one after the other is looked into.
   private var suspects: [(step: UInt64, lane: Int, clip: Int, reason: String)] = []
   /// An evaluation all of whose clips failed, until it is known whether the clips are to blame.
-  private var doubtful: [(task: Int, result: EvaluationResult)] = []
+  private var doubtful: [(task: EvaluationTask.ID, result: EvaluationResult)] = []
   private var link = LinkLiveness()
   private var refusals = RefusalCounter()
   private var wasAskedToLeave = false
@@ -103,6 +103,8 @@ package struct WorkerMachine {
     case .ballots(let ballots, let clips, let describe): decide(ballots, clips, describe)
     case .applied(let record): ask { $0.applied(record) }
     case .evaluated(let task, let result):
+      // It was given up meanwhile, or is done.
+      guard case .some(.none) = evaluations[task] else { return }
       if result.clips == 0, !result.failed.isEmpty {
         doubtful.append((task, result))
         effects.append(.probe(clip: nil))
@@ -232,9 +234,9 @@ package struct WorkerMachine {
     ask { $0.failed(fault) }
   }
 
-  private mutating func finish(_ task: Int, _ result: EvaluationResult) {
+  private mutating func finish(_ task: EvaluationTask.ID, _ result: EvaluationResult) {
     evaluations[task] = .some(result)
-    effects.append(.send(.evaluated(task: task, result)))
+    effects.append(.send(.evaluated(task, result)))
   }
 
   private mutating func decide(_ ballots: [Ballot], _ clips: [Digest128], _ describe: ([NonFiniteGradient]) -> String) {
@@ -280,6 +282,7 @@ package struct WorkerMachine {
       case .discardSums: effects.append(.discardSums)
       case .compute(let step, let attempt, let lanes):
         suspects = []
+        forgetEvaluations()
         withdrawForPeers()
         effects.append(.compute(step: step, attempt: attempt, lanes: lanes, raised: attempt == 0 ? [] : raised))
       case .reduce: effects.append(.reduce)
@@ -301,12 +304,18 @@ package struct WorkerMachine {
 
   /// A task that comes again is answered again, but computed once.
   private mutating func evaluate(_ task: EvaluationTask) {
-    if let known = evaluations[task.task] {
-      if let result = known { effects.append(.send(.evaluated(task: task.task, result))) }
+    if let known = evaluations[task.id] {
+      if let result = known { effects.append(.send(.evaluated(task.id, result))) }
       return
     }
-    evaluations[task.task] = .some(nil)
+    evaluations[task.id] = .some(nil)
     effects.append(.evaluate(task))
+  }
+
+  /// The state is about to change, and with it every result.
+  private mutating func forgetEvaluations() {
+    evaluations = [:]
+    doubtful = []
   }
 }
 
@@ -419,6 +428,7 @@ extension WorkerMachine {
 
   /// Copies of a past that another's state replaces: its steps may have been rolled back, and settled anew.
   private mutating func withdrawAll() {
+    forgetEvaluations()
     pendingCheckpoints = [:]
     published = nil
     waitingPeers = []

@@ -54,6 +54,8 @@ package struct WorkerSession {
   private(set) package var phase = Phase.joining
   /// Every step below is applied; nil without a state.
   private(set) package var next: UInt64?
+  /// The digest of the state before step `next`.
+  private var state: Digest128?
   /// The reduced sum of step `next` is kept: it was voted for.
   private(set) package var frozen = false
   private(set) package var attempt: UInt8 = 0
@@ -141,7 +143,12 @@ package struct WorkerSession {
     case .checkpointTaken(let step):
       return [.takenCheckpoint(step: step)]
     case .evaluate(let task):
-      return next == nil ? [] : [.evaluate(task)]
+      // A task of another state has come late.
+      guard task.id.step == next, task.id.state == nil || task.id.state == state else { return [] }
+      switch phase {
+      case .standing, .prepared: return [.evaluate(task)]
+      default: return []
+      }
     case .blobRequest, .blobPiece:
       return []
     }
@@ -193,6 +200,7 @@ package struct WorkerSession {
       last = nil
     }
     next = step
+    state = weights
     frozen = false
     phase = .prepared(step: step, weights: weights)
     return unanswered().map { .send($0) }
@@ -234,6 +242,7 @@ package struct WorkerSession {
   mutating func applied(_ record: CommitRecord) -> [Action] {
     guard let step = next, record.step == step else { return [] }
     next = step + 1
+    state = record.after
     frozen = false
     held = []
     last = Standing.Last(record)
@@ -320,7 +329,9 @@ package struct WorkerSession {
     }
     var actions: [Action] = []
     if isCheckpoint(next), generation.members.first?.identity == identity { actions.append(.shelve(step: next)) }
-    if effective.contains(where: { $0.kind == .reform }) { return actions + stand(stopped: false) }
+    if next == generation.endStep || effective.contains(where: { $0.kind == .reform }) {
+      return actions + stand(stopped: false)
+    }
     attempt = 0
     return actions + [compute(next)]
   }

@@ -18,6 +18,7 @@ final class World {
     case laneDone(LaneJob)
     case clipRead
     case probed(clip: Int?)
+    indirect case evaluationDone(EvaluationTask, round: Int)
     /// It was started on a host that is down.
     case hostIsDown
     case ring(from: Int, generation: UInt32, [UInt8])
@@ -144,6 +145,7 @@ final class World {
     var refusedCheckpoints = 0
     var failedCheckpoints = 0
     var exhausted = 0
+    var evaluations = 0
     var ends: Nanoseconds = 0
     var recovery: Nanoseconds = 0
 
@@ -163,6 +165,7 @@ final class World {
       sum.refusedCheckpoints += other.refusedCheckpoints
       sum.failedCheckpoints += other.failedCheckpoints
       sum.exhausted += other.exhausted
+      sum.evaluations += other.evaluations
       sum.ends = max(sum.ends, other.ends)
       sum.recovery = max(sum.recovery, other.recovery)
     }

@@ -21,14 +21,11 @@ final class CoordinatorLoop {
   private let wakeup: Wakeup
   private var machine: CoordinatorMachine
   private let start = ContinuousClock.now
-  var progress: TrainingProgress
   /// Shown if it is there.
   var stepLedger: StepLedger?
   var shelf = BlobShelf()
   /// The blobs of the checkpoint that is being fetched.
-  var fetched: [String: Data] = [:]
-  /// What came with the present message.
-  var payload: Data?
+  var incoming = IncomingBlobs()
   /// Signals that came while the journal could not be written.
   var signalled: [Int32] = []
   private(set) var outcome: Outcome?
@@ -48,7 +45,6 @@ final class CoordinatorLoop {
     self.wakeup = wakeup
     checkpoints = store.map { CheckpointKeeper($0, newest: checkpoint) { wakeup.signal() } }
     signals = try SignalSource([SIGINT, SIGTERM, SIGCHLD], unlessIgnored: [SIGHUP])
-    progress = TrainingProgress(lastStep: plan.lastStep, stepsPerEpoch: UInt64(plan.shards.stepsPerEpoch))
     let indexes = [
       shelf.put("index/train", plan.indexes.train.encoded()),
       shelf.put("index/validation", plan.indexes.validation.encoded()),
@@ -134,13 +130,13 @@ final class CoordinatorLoop {
         }
         let message: WorkerMessage
         do {
-          (message, payload) = try ControlCodec.decode(WorkerMessage.self, Array(parts.dropFirst()))
+          (message, incoming.payload) = try ControlCodec.decode(WorkerMessage.self, Array(parts.dropFirst()))
         } catch {
           try handle(.unreadable(reason: "\(error)"))
           continue
         }
-        try handle(.message(message, payload: payload?.count, from: sender))
-        payload = nil
+        try handle(.message(message, payload: incoming.payload?.count, from: sender))
+        incoming.payload = nil
       } catch let error as MessagingError where error.isTooLong { try handle(.unreadable(reason: "\(error)")) }
     }
   }

@@ -19,9 +19,7 @@ extension WorkerLoop {
     case .ask(let request, let peer):
       if let peer { try peers.ask(peer, request) } else { try link.send(.blobRequest(request)) }
     case .doneAsking: peers.doneAsking()
-    case .keep(let piece):
-      if piece.offset == 0 { fetched[piece.name] = Data(capacity: piece.description?.bytes ?? 0) }
-      fetched[piece.name]?.append(payload ?? Data())
+    case .keep(let piece): incoming.keep(piece)
     case .serve(let request, let peer):
       let (piece, bytes) = shelf.answer(request)
       served &+= UInt64(bytes?.count ?? 0)
@@ -81,7 +79,7 @@ extension WorkerLoop {
 
   /// The indexes are here: everything that a run needs is made.
   private func begin(_ welcome: Welcome, _ indexes: [BlobDescription]) throws -> WorkerEvent? {
-    guard indexes.count == 2, let train = taken(indexes[0]), let validation = taken(indexes[1]) else {
+    guard indexes.count == 2, let train = incoming.take(indexes[0]), let validation = incoming.take(indexes[1]) else {
       return .damaged(reason: "an index was damaged on its way")
     }
     let recipe = try Recipe(yaml: welcome.recipe, origin: "the coordinator's recipe")
@@ -103,15 +101,9 @@ extension WorkerLoop {
 
   // MARK: The state
 
-  /// The fetched bytes of a blob, if they are what was announced.
-  private func taken(_ blob: BlobDescription) -> Data? {
-    guard let bytes = fetched.removeValue(forKey: blob.name), Digest128(of: bytes) == blob.digest else { return nil }
-    return bytes
-  }
-
   private func load(_ step: UInt64, _ model: BlobDescription, _ trainer: BlobDescription) throws -> WorkerEvent? {
     guard let state = training?.state else { return nil }
-    guard let weights = taken(model), let rest = taken(trainer) else {
+    guard let weights = incoming.take(model), let rest = incoming.take(trainer) else {
       return .damaged(reason: "the state before step \(step) was damaged on its way")
     }
     forgetSums()

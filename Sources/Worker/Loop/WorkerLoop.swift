@@ -60,9 +60,7 @@ final class WorkerLoop {
 
   // Blobs that are served, and those that are being fetched.
   var shelf = BlobShelf()
-  var fetched: [String: Data] = [:]
-  /// What came with the present message.
-  var payload: Data?
+  var incoming = IncomingBlobs()
 
   var session: WorkerSession { machine.session }
 
@@ -136,9 +134,9 @@ final class WorkerLoop {
   private func takeControl() throws {
     for _ in 0..<Self.messagesAtOnce {
       guard let (message, bytes) = try link.receive(drop: drop) else { return }
-      payload = bytes
+      incoming.payload = bytes
       try handle(.message(message, payload: bytes?.count))
-      payload = nil
+      incoming.payload = nil
     }
   }
 
@@ -150,9 +148,9 @@ final class WorkerLoop {
       case .fromRight(let message): ring?.receiveFromRight(message, now: .now)
       case .request(let request, let peer): try handle(.peerRequest(request, peer: peer))
       case .piece(let piece, let bytes):
-        payload = bytes
+        incoming.payload = bytes
         try handle(.peerPiece(piece, payload: bytes?.count))
-        payload = nil
+        incoming.payload = nil
       }
     }
     if !fromLeft.isEmpty { try ring?.receiveFromLeft(fromLeft, now: .now) }
@@ -168,7 +166,7 @@ final class WorkerLoop {
       case .failed(let job, let text, let clip):
         training.work.failed(job)
         try handle(.laneFailed(step: job.step, lane: job.lane, clip: clip, reason: text))
-      case .evaluated(let task, let result): try handle(.evaluated(task: task, result))
+      case .evaluated(let task, let result): try handle(.evaluated(task, result))
       case .tested(let selfTest, let dataLost):
         log.info("self-test: \(selfTest)")
         try handle(.ready(selfTest, training.context.rules, dataLost: dataLost))

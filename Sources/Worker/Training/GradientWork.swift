@@ -108,9 +108,6 @@ final class GradientWork {
       raised: accumulator.raised, nonFinite: accumulator.nonFinite)
   }
 
-  /// The outcome of the vote, equal on all ranks.
-  func verdict(_ ballots: [Ballot]) -> Verdict { Verdict.of(ballots, clips: expectedClips) }
-
   /// The exponents of the next attempt.
   func raise(_ raised: [RaisedExponent]) -> [Int32] {
     var result = exponents
