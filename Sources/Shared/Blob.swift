@@ -2,7 +2,7 @@
 import Foundation
 
 /// Blobs that one process serves, by name.
-public struct BlobShelf: Sendable {
+public struct BlobStore: Sendable {
   private var blobs: [String: (Data, BlobDescription)] = [:]
 
   public init() {}

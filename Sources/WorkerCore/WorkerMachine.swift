@@ -1,5 +1,5 @@
 // Every decision of a worker: an event and a time go in, effects come out. It opens nothing and knows no clock.
-// `WorkerSession` is its part in the protocol; here is what lies around that: blobs, connections, leaving.
+// `WorkerSession` is its part in the protocol; this file has what surrounds it: blobs, connections, data, leaving.
 import Ring
 import Shared
 
@@ -37,7 +37,7 @@ package struct WorkerMachine {
     session = WorkerSession(identity: identity)
   }
 
-  /// What the heartbeats say.
+  /// The content of a heartbeat.
   package func progress(_ counts: WorkCounts) -> Progress {
     var progress = Progress()
     progress.generation = session.generation?.number ?? 0
@@ -75,7 +75,7 @@ package struct WorkerMachine {
       guard let rank = rightRank else { return }
       let text = "the connection to worker \(rank) was closed"
       effects.append(.log(.warning, text))
-      tell(.closedLink(rank: rank), text)
+      report(.closedLink(rank: rank), text)
     case .askedToLeave:
       // The first wish is granted at the next boundary, so that nothing is computed again; the second at once.
       if wasAskedToLeave { return leave("ended at once", clean: false) }
@@ -103,7 +103,7 @@ package struct WorkerMachine {
     case .ballots(let ballots, let clips, let describe): decide(ballots, clips, describe)
     case .applied(let record): ask { $0.applied(record) }
     case .evaluated(let task, let result):
-      // It was given up meanwhile, or is done.
+      // It was cancelled meanwhile, or is done.
       guard case .some(.none) = evaluations[task] else { return }
       if result.clips == 0, !result.failed.isEmpty {
         doubtful.append((task, result))
@@ -114,7 +114,7 @@ package struct WorkerMachine {
     }
   }
 
-  // MARK: What comes
+  // MARK: Messages
 
   private mutating func receive(_ message: CoordinatorMessage, _ payload: Int?) {
     link.heard(at: now)
@@ -146,7 +146,7 @@ package struct WorkerMachine {
       let text = "worker \(rank) has acknowledged nothing for \(unacknowledged.components.seconds) s"
       effects.append(.log(.warning, text))
       // The coordinator knows whether that one is alive.
-      tell(.silentPeer(rank: rank), text)
+      report(.silentPeer(rank: rank), text)
     }
     if isInputClosed, now - link.lastHeard > rules?.orphanAfter ?? .seconds(60) {
       return leave("no coordinator was heard for \((now - link.lastHeard).components.seconds) s", clean: false)
@@ -180,7 +180,7 @@ package struct WorkerMachine {
     return members[(own + 1) % members.count].identity.rank
   }
 
-  private mutating func tell(_ kind: Fault.Kind, _ text: String) {
+  private mutating func report(_ kind: Fault.Kind, _ text: String) {
     effects.append(
       .send(
         .fault(
@@ -264,7 +264,7 @@ package struct WorkerMachine {
     ask { $0.failed(fault) }
   }
 
-  // MARK: What the session wants
+  // MARK: The session's actions
 
   private mutating func ask(_ decide: (inout WorkerSession) -> [WorkerSession.Action]) {
     for action in decide(&session) {
@@ -292,7 +292,7 @@ package struct WorkerMachine {
         effects.append(.vote(directive: isDirected ? directive : session.directivesDone))
       case .apply(let step, let skipping): effects.append(.apply(step: step, skipping: skipping))
       case .obtain(let source, _, let step): obtain(source, step)
-      case .shelve(let step): publishCheckpoint(step)
+      case .publish(let step): publishCheckpoint(step)
       case .takenCheckpoint(let step):
         pendingCheckpoints = pendingCheckpoints.filter { $0.key > step }
         withdraw()
@@ -302,7 +302,7 @@ package struct WorkerMachine {
     }
   }
 
-  /// A task that comes again is answered again, but computed once.
+  /// Computes a task once, and answers it as often as it comes.
   private mutating func evaluate(_ task: EvaluationTask) {
     if let known = evaluations[task.id] {
       if let result = known { effects.append(.send(.evaluated(task.id, result))) }
@@ -377,7 +377,7 @@ extension WorkerMachine {
     }
   }
 
-  // MARK: Handing on
+  // MARK: Serving the state
 
   /// A peer asks for the present state: it is encoded once, for all who ask.
   private mutating func serve(_ request: BlobRequest, _ peer: Int) {
@@ -398,8 +398,8 @@ extension WorkerMachine {
   }
 
   private mutating func publishCheckpoint(_ step: UInt64) {
-    // While the coordinator has not taken the last but one, there is no sense in piling up more.
-    guard pendingCheckpoints.count < 2 || session.phase == .standing(stopped: true), pendingCheckpoints[step] == nil
+    // Do not pile up copies that the coordinator has not taken.
+    guard pendingCheckpoints.count < 2 || session.phase == .atBoundary(stopped: true), pendingCheckpoints[step] == nil
     else { return }
     pendingCheckpoints[step] = .some(nil)
     effects.append(.publish(step: step))

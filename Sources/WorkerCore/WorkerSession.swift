@@ -1,15 +1,15 @@
-// What a worker does next, as a pure state machine: an event goes in, a list of actions comes out. `WorkerLoop`
-// carries them out.
+// What a worker does next, as a pure state machine: an event goes in, a list of actions comes out. `WorkerMachine` turns
+// them into effects.
 import Shared
 
-/// One worker's part in the protocol: joining, being given the state, stepping, voting, standing still.
+/// One worker's part in the protocol: joining, getting the state, stepping, voting, waiting at a boundary.
 package struct WorkerSession {
   package enum Phase: Equatable {
     /// Said hello, not welcomed yet.
     case joining
     /// Welcomed; fetching the indexes, or ready and waiting for the first halt.
     case waiting
-    /// Stopped for generation `number`, which is being made.
+    /// Halted for generation `number`, which is being made.
     case halted
     /// Getting the state before `step`.
     case preparing(step: UInt64)
@@ -18,9 +18,9 @@ package struct WorkerSession {
     case reducing
     /// The sum is frozen, the ballots go round.
     case voting
-    /// At a boundary at which nothing more is computed.
-    case standing(stopped: Bool)
-    /// Something is wrong that the coordinator must decide about.
+    /// Waits at a boundary, with its state reported.
+    case atBoundary(stopped: Bool)
+    /// Waits for the coordinator to decide about this fault.
     case faulted(Fault)
   }
 
@@ -43,8 +43,8 @@ package struct WorkerSession {
     case apply(step: UInt64, skipping: Bool)
     /// Get the state before `step`; then call `obtained`.
     case obtain(StateSource, generation: UInt32, step: UInt64)
-    /// Put a copy of the state on the shelf for a checkpoint.
-    case shelve(step: UInt64)
+    /// Publish a copy of the state for a checkpoint.
+    case publish(step: UInt64)
     case takenCheckpoint(step: UInt64)
     case evaluate(EvaluationTask)
     case leave(reason: String, clean: Bool)
@@ -64,7 +64,7 @@ package struct WorkerSession {
   private(set) package var number: UInt32 = 0
   /// Commits that the journal is not known to hold, oldest first.
   private(set) var records: [CommitRecord] = []
-  /// Lanes of step `next` that are summed up, or are being computed.
+  /// Lanes of step `next` that are summed, or being computed.
   private(set) var held: [Int] = []
   /// The reduction whose sum is kept, or was last.
   private var vote: Standing.Vote?
@@ -73,7 +73,7 @@ package struct WorkerSession {
   private var run = ""
   /// The journal holds every step below.
   private var acknowledged: UInt64 = 0
-  /// Where the state that is being got comes from.
+  /// The source of the state that is being fetched.
   private var source: StateSource?
   private var directives: [Directive] = []
   private(set) package var directivesDone: UInt64 = 0
@@ -86,10 +86,10 @@ package struct WorkerSession {
 
   init(identity: WorkerIdentity) { self.identity = identity }
 
-  /// As many commits are said again at a time: after a long absence of the coordinator there can be thousands.
+  /// Commits resent at a time: after a long absence of the coordinator there can be thousands.
   private static let recordsAtOnce = 256
 
-  /// What a coordinator that does not know this worker must know; nil before the first welcome.
+  /// The history for a coordinator that does not know this worker; nil before the first welcome.
   var past: Hello.Past? {
     run.isEmpty
       ? nil
@@ -146,7 +146,7 @@ package struct WorkerSession {
       // A task of another state has come late.
       guard task.id.step == next, task.id.state == nil || task.id.state == state else { return [] }
       switch phase {
-      case .standing, .prepared: return [.evaluate(task)]
+      case .atBoundary, .prepared: return [.evaluate(task)]
       default: return []
       }
     case .blobRequest, .blobPiece:
@@ -154,23 +154,23 @@ package struct WorkerSession {
     }
   }
 
-  /// What was said and not answered, to be said again from time to time.
+  /// The messages that await an answer, to be resent from time to time.
   func unanswered() -> [WorkerMessage] {
     var messages: [WorkerMessage] = isLeaving ? [.leaving] : []
     messages += records.prefix(Self.recordsAtOnce).map { .committed($0) }
     switch phase {
     case .waiting where ready: messages.append(.standing(Standing(generation: 0, next: nil, selfTest: selfTest)))
-    case .halted: messages.append(standing())
+    case .halted: messages.append(stateReport())
     case .prepared(let step, let weights):
       messages.append(.prepared(generation: number, step: step, weights: weights))
-    case .standing: messages.append(standing())
+    case .atBoundary: messages.append(stateReport())
     case .faulted(let fault): messages.append(.fault(fault))
     case .joining, .waiting, .preparing, .computing, .reducing, .voting: break
     }
     return messages
   }
 
-  // MARK: Events of the shell
+  // MARK: Events of the loop
 
   /// The indexes are here, and the self-test was run.
   mutating func indexed(
@@ -270,10 +270,10 @@ package struct WorkerSession {
 
   private mutating func halt(_ wanted: UInt32) -> [Action] {
     guard ready, wanted >= number else { return [] }
-    if wanted == number, phase != .waiting { return phase == .halted ? [.send(standing())] : [] }
+    if wanted == number, phase != .waiting { return phase == .halted ? [.send(stateReport())] : [] }
     number = wanted
     phase = .halted
-    return [.closeRing, .send(standing())]
+    return [.closeRing, .send(stateReport())]
   }
 
   private mutating func prepare(_ wanted: UInt32, _ step: UInt64, _ source: StateSource) -> [Action] {
@@ -305,8 +305,8 @@ package struct WorkerSession {
     directives = []
     directivesDone = made.directivesDone
     attempt = 0
-    if made.stops || made.startStep >= lastStep { return stand(stopped: true) }
-    if made.pauses { return stand(stopped: false, keepsState: true) }
+    if made.stops || made.startStep >= lastStep { return waitAtBoundary(stopped: true) }
+    if made.pauses { return waitAtBoundary(stopped: false, keepsState: true) }
     return [.openRing(made)] + (made.computesAnew || isShorter ? [.discardSums] : []) + [compute(made.startStep)]
   }
 
@@ -325,31 +325,31 @@ package struct WorkerSession {
     directives.removeAll { $0.sequence <= agreedDirective }
     directivesDone = max(directivesDone, agreedDirective)
     if next >= lastStep || effective.contains(where: { $0.kind == .stop }) {
-      return stand(stopped: true)
+      return waitAtBoundary(stopped: true)
     }
     var actions: [Action] = []
-    if isCheckpoint(next), generation.members.first?.identity == identity { actions.append(.shelve(step: next)) }
+    if isCheckpoint(next), generation.members.first?.identity == identity { actions.append(.publish(step: next)) }
     if next == generation.endStep || effective.contains(where: { $0.kind == .reform }) {
-      return actions + stand(stopped: false)
+      return actions + waitAtBoundary(stopped: false)
     }
     attempt = 0
     return actions + [compute(next)]
   }
 
   /// - Parameter keepsState: a checkpoint is wanted, though the run is not over.
-  private mutating func stand(stopped: Bool, keepsState: Bool = false) -> [Action] {
-    phase = .standing(stopped: stopped)
+  private mutating func waitAtBoundary(stopped: Bool, keepsState: Bool = false) -> [Action] {
+    phase = .atBoundary(stopped: stopped)
     var actions: [Action] = []
     if stopped || keepsState, let next, generation?.members.first?.identity == identity {
-      actions.append(.shelve(step: next))
+      actions.append(.publish(step: next))
     }
-    return actions + [.send(standing())]
+    return actions + [.send(stateReport())]
   }
 
-  private func standing() -> WorkerMessage {
+  private func stateReport() -> WorkerMessage {
     .standing(
       Standing(
-        generation: number, next: next, stopped: phase == .standing(stopped: true), held: held,
+        generation: number, next: next, stopped: phase == .atBoundary(stopped: true), held: held,
         vote: frozen ? vote : nil, last: last))
   }
 }
@@ -358,7 +358,7 @@ extension WorkerSession.Phase {
   /// What heartbeats call it.
   package var progress: Progress.Phase {
     switch self {
-    case .joining, .waiting, .halted, .standing, .faulted: .idle
+    case .joining, .waiting, .halted, .atBoundary, .faulted: .idle
     case .preparing, .prepared: .preparing
     case .computing: .computing
     case .reducing: .reducing

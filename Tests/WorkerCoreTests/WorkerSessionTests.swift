@@ -108,8 +108,8 @@ import Testing
     _ = session.receive(.pulse([Directive(sequence: 1, kind: .stop)]))
     #expect(session.directiveHeld == 1)
     #expect(step(&session, agreed: 0).contains(.compute(step: 1, attempt: 0, lanes: [0, 1])))
-    #expect(step(&session, agreed: 1).contains(.shelve(step: 2)))
-    #expect(session.phase == .standing(stopped: true))
+    #expect(step(&session, agreed: 1).contains(.publish(step: 2)))
+    #expect(session.phase == .atBoundary(stopped: true))
   }
 
   @Test("a gap in the directives hides what follows it")
@@ -122,15 +122,15 @@ import Testing
   @Test("training ends at the last step with a checkpoint")
   func lastStep() {
     var session = computing(lastStep: 1)
-    #expect(step(&session).contains(.shelve(step: 1)))
-    #expect(session.phase == .standing(stopped: true))
+    #expect(step(&session).contains(.publish(step: 1)))
+    #expect(session.phase == .atBoundary(stopped: true))
   }
 
   @Test("checkpoints are taken at the steps of the recipe")
   func checkpoints() {
     var session = computing(checkpointEvery: 2)
-    #expect(!step(&session).contains(.shelve(step: 1)))
-    #expect(step(&session).contains(.shelve(step: 2)))
+    #expect(!step(&session).contains(.publish(step: 1)))
+    #expect(step(&session).contains(.publish(step: 2)))
   }
 
   @Test("scales that were too small repeat the lanes as a new attempt")

@@ -179,6 +179,6 @@ final class SharedProgress: @unchecked Sendable {
   func show(_ text: String) {
     lock.lock()
     defer { lock.unlock() }
-    display.living(text, at: ContinuousClock.now - start)
+    display.progress(text, at: ContinuousClock.now - start)
   }
 }

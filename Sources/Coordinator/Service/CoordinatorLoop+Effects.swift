@@ -12,7 +12,7 @@ extension CoordinatorLoop {
     switch effect {
     case .send(let message, let receiver): try send(message, to: receiver)
     case .serve(let request, let receiver):
-      let (piece, bytes) = shelf.answer(request)
+      let (piece, bytes) = blobs.answer(request)
       try send(.blobPiece(piece), payload: bytes, to: receiver)
     case .journal(let entry):
       if case .fingerprint(let text) = entry, let before = try durably({ try $0.fingerprint(text) }) ?? nil {
@@ -43,7 +43,7 @@ extension CoordinatorLoop {
     case .endAllProcesses: fleet.killAll()
     case .report(let event): show(event)
     case .showStep(let step, let status): show(step, status)
-    case .showEvaluation(let status): display.living(status.progressLine, at: now)
+    case .showEvaluation(let status): display.progress(status.progressLine, at: now)
     case .finish: display.clear()
     }
     return nil
@@ -64,8 +64,8 @@ extension CoordinatorLoop {
 
   private func show(_ step: CommittedStep, _ status: RunStatus) {
     stepLedger?.add(step)
-    display.living(status.progressLine, at: now, matters: status.endsEpoch)
-    if status.endsEpoch { display.keep() }
+    display.progress(status.progressLine, at: now, matters: status.endsEpoch)
+    if status.endsEpoch { display.keepProgress() }
     for line in stepLedger?.lines(at: now, endsEpoch: status.endsEpoch) ?? [] { display.line(line) }
   }
 }

@@ -23,7 +23,7 @@ final class CoordinatorLoop {
   private let start = ContinuousClock.now
   /// Shown if it is there.
   var stepLedger: StepLedger?
-  var shelf = BlobShelf()
+  var blobs = BlobStore()
   /// The blobs of the checkpoint that is being fetched.
   var incoming = IncomingBlobs()
   /// Signals that came while the journal could not be written.
@@ -46,12 +46,12 @@ final class CoordinatorLoop {
     checkpoints = store.map { CheckpointKeeper($0, newest: checkpoint) { wakeup.signal() } }
     signals = try SignalSource([SIGINT, SIGTERM, SIGCHLD], unlessIgnored: [SIGHUP])
     let indexes = [
-      shelf.put("index/train", plan.indexes.train.encoded()),
-      shelf.put("index/validation", plan.indexes.validation.encoded()),
+      blobs.put("index/train", plan.indexes.train.encoded()),
+      blobs.put("index/validation", plan.indexes.validation.encoded()),
     ]
     if let model = plan.evaluateOnly {
-      shelf.put(StateBlobs.model(0), model)
-      shelf.put(StateBlobs.trainer(0), Data())
+      blobs.put(StateBlobs.model(0), model)
+      blobs.put(StateBlobs.trainer(0), Data())
     }
     machine = CoordinatorMachine(
       plan.settings(fleet.slots, startsWorkers: fleet.startsWorkers, indexes: indexes), past: past)
@@ -158,9 +158,9 @@ final class CoordinatorLoop {
     case .failed(let step, let reason): return .checkpointFailed(step: step, reason: reason)
     case .refused(let step, let reason): return .checkpointRefused(step: step, reason: reason)
     case .read(let step, let files):
-      shelf.removeAll { $0.hasPrefix("state/") }
-      shelf.put(StateBlobs.model(step), files.model)
-      shelf.put(StateBlobs.trainer(step), files.trainer)
+      blobs.removeAll { $0.hasPrefix("state/") }
+      blobs.put(StateBlobs.model(step), files.model)
+      blobs.put(StateBlobs.trainer(step), files.trainer)
       return .checkpointRead(step: step)
     case .lost(let step, let reason, let newest):
       return .checkpointLost(step: step, reason: reason, newest: newest)

@@ -1,4 +1,4 @@
-// What a person sees while the coordinator works: one living line on a terminal, plain lines elsewhere.
+// What a person sees while the coordinator works: on a terminal, a line that is updated in place; elsewhere, plain lines.
 import CoordinatorCore
 import Foundation
 import Shared
@@ -6,8 +6,8 @@ import Shared
 /// Writes progress to standard output.
 final class ProgressDisplay {
   private let isTerminal = isatty(STDOUT_FILENO) != 0
-  private var livingLength = 0
-  private var lastLiving: Duration = .seconds(-1000)
+  private var shownLength = 0
+  private var lastShown: Duration = .seconds(-1000)
   private var lastPlain: Duration = .seconds(-1000)
 
   /// A line that stays.
@@ -16,32 +16,32 @@ final class ProgressDisplay {
     write(text + "\n")
   }
 
-  /// A line that the next one replaces; elsewhere than on a terminal, at most one in ten seconds, or where it `matters`.
-  func living(_ text: String, at now: Duration, matters: Bool = false) {
+  /// A line that the next one replaces. Elsewhere than on a terminal, at most one in ten seconds, unless it `matters`.
+  func progress(_ text: String, at now: Duration, matters: Bool = false) {
     if isTerminal {
-      guard matters || now - lastLiving > .milliseconds(100) else { return }
-      lastLiving = now
+      guard matters || now - lastShown > .milliseconds(100) else { return }
+      lastShown = now
       let width = terminalWidth()
       let shown = String(text.prefix(max(20, width - 1)))
-      write("\r" + shown + String(repeating: " ", count: max(0, livingLength - shown.count)))
-      livingLength = shown.count
+      write("\r" + shown + String(repeating: " ", count: max(0, shownLength - shown.count)))
+      shownLength = shown.count
     } else if matters || now - lastPlain >= .seconds(10) {
       lastPlain = now
       write(text + "\n")
     }
   }
 
-  /// Lets the living line stay, and begins a new one.
-  func keep() {
-    guard livingLength > 0 else { return }
+  /// Lets the progress line stay, and begins a new one.
+  func keepProgress() {
+    guard shownLength > 0 else { return }
     write("\n")
-    livingLength = 0
+    shownLength = 0
   }
 
   func clear() {
-    guard livingLength > 0 else { return }
-    write("\r" + String(repeating: " ", count: livingLength) + "\r")
-    livingLength = 0
+    guard shownLength > 0 else { return }
+    write("\r" + String(repeating: " ", count: shownLength) + "\r")
+    shownLength = 0
   }
 
   /// Nobody may be listening any more, or the disk may be full: training goes on.

@@ -21,7 +21,7 @@ extension WorkerLoop {
     case .doneAsking: peers.doneAsking()
     case .keep(let piece): incoming.keep(piece)
     case .serve(let request, let peer):
-      let (piece, bytes) = shelf.answer(request)
+      let (piece, bytes) = blobs.answer(request)
       served &+= UInt64(bytes?.count ?? 0)
       if let peer {
         try peers.answer(peer, piece, bytes)
@@ -29,7 +29,7 @@ extension WorkerLoop {
         try link.send(.blobPiece(piece), payload: bytes)
       }
     case .publish(let step): try publish(step)
-    case .withdraw(let steps): shelf.removeAll { name in !steps.contains { name.hasPrefix(StateBlobs.prefix($0)) } }
+    case .withdraw(let steps): blobs.removeAll { name in !steps.contains { name.hasPrefix(StateBlobs.prefix($0)) } }
     case .begin(let welcome, let indexes): return try begin(welcome, indexes)
     case .keepState(let step): return training.map { .obtained(step: step, weights: $0.state.digest) }
     case .initialise:
@@ -71,13 +71,13 @@ extension WorkerLoop {
   }
 
   private func forgetSums() {
-    training?.pool.giveUp()
+    training?.pool.cancelAll()
     training?.work.forget()
   }
 
   // MARK: The run
 
-  /// The indexes are here: everything that a run needs is made.
+  /// Makes everything that a run needs from the fetched indexes.
   private func begin(_ welcome: Welcome, _ indexes: [BlobDescription]) throws -> WorkerEvent? {
     guard indexes.count == 2, let train = incoming.take(indexes[0]), let validation = incoming.take(indexes[1]) else {
       return .damaged(reason: "an index was damaged on its way")
@@ -115,7 +115,7 @@ extension WorkerLoop {
     return .obtained(step: step, weights: state.digest)
   }
 
-  /// Copies the state; the rest is done elsewhere, and told by `published`.
+  /// Copies the state. The publisher encodes the copy; `published` reports it.
   private func publish(_ step: UInt64) throws {
     guard let state = training?.state, state.step == step else { return }
     publisher.encode(try state.draft(), step: step)
@@ -123,8 +123,8 @@ extension WorkerLoop {
 
   func takePublished() throws {
     for published in publisher.results() {
-      shelf.put(published.files.model, as: published.model)
-      shelf.put(published.files.trainer, as: published.trainer)
+      blobs.put(published.files.model, as: published.model)
+      blobs.put(published.files.trainer, as: published.trainer)
       try handle(.published(step: published.step, blobs: [published.model, published.trainer]))
     }
   }

@@ -59,7 +59,7 @@ final class WorkerLoop {
   var loggedMemory: UInt32?
 
   // Blobs that are served, and those that are being fetched.
-  var shelf = BlobShelf()
+  var blobs = BlobStore()
   var incoming = IncomingBlobs()
 
   var session: WorkerSession { machine.session }
@@ -109,7 +109,7 @@ final class WorkerLoop {
       showProgress()
     }
     // Libraries are taken down at exit: no thread may be inside one.
-    training?.pool.giveUp()
+    training?.pool.cancelAll()
     guard let leaving, leaving.clean else {
       throw SharedError(.unavailable, "worker \(settings.identity.rank): \(leaving?.reason ?? "left")")
     }

@@ -45,7 +45,7 @@ final class GradientWork {
     if self.step != step || self.attempt != attempt || self.exponents != exponents
       || !summed.union(running).isSubset(of: wanted)
     {
-      pool.giveUp()
+      pool.cancelAll()
       accumulator.reset()
       (summed, running, clips, times) = ([], [], [:], LaneTimes())
       (self.step, self.attempt, self.exponents) = (step, attempt, exponents)

@@ -25,7 +25,7 @@ struct LaneTask: Sendable {
   let lane: Int
   /// What the gradients are quantised with.
   let scales: GradientAccumulator.Attempt
-  /// Jobs of an earlier round are given up.
+  /// Jobs of an earlier round are cancelled.
   let round: UInt64
 }
 
@@ -37,7 +37,7 @@ struct LaneTimes: Sendable {
   var quantise = 0.0
 }
 
-/// What came of a job.
+/// The outcome of a job.
 enum LaneEvent: Sendable {
   /// `clips` are those that were trained.
   case finished(LaneTask, LaneTimes, clips: [Int])
@@ -48,7 +48,7 @@ enum LaneEvent: Sendable {
   case tested(SelfTest, dataLost: String?)
 }
 
-/// Computes lanes and evaluation tasks; tells of each by `wake`, after which `events` has it.
+/// Computes lanes and evaluation tasks. `events` has what came of them; `wake` says that there is something.
 final class LanePool: Sendable {
   private enum Job: Sendable {
     case lane(LaneTask)
@@ -56,7 +56,7 @@ final class LanePool: Sendable {
     case selfTest
   }
 
-  private struct Given: Error {}
+  private struct Cancelled: Error {}
 
   /// Views of validation clips that each thread has decoded ahead.
   private static let viewsAhead = 2
@@ -124,8 +124,8 @@ final class LanePool: Sendable {
     enqueue(.evaluation(task, parameters: parameters, statistics: statistics))
   }
 
-  /// Gives up everything that is queued or runs; returns when no thread touches weights or sums any more.
-  func giveUp() {
+  /// Cancels everything that is queued or runs; returns when no thread touches weights or sums any more.
+  func cancelAll() {
     round.add(1, ordering: .acquiringAndReleasing)
     queue.withLock { $0 = [] }
     // A lane may wait for a read that never returns.
@@ -171,7 +171,7 @@ final class LanePool: Sendable {
       do {
         let (times, clips) = try train(job, on: lane)
         event = .finished(job, times, clips: clips)
-      } catch is Given { return } catch {
+      } catch is Cancelled { return } catch {
         event = .failed(job, text: "\(error)", clip: (error as? VideoError)?.clip)
       }
     case .evaluation(let task, let parameters, let statistics):
@@ -186,11 +186,11 @@ final class LanePool: Sendable {
 
   /// - Returns: where the time went, and the clips that were trained.
   private func train(_ job: LaneTask, on lane: Lane) throws -> (LaneTimes, clips: [Int]) {
-    guard job.round == currentRound else { throw Given() }
+    guard job.round == currentRound else { throw Cancelled() }
     let start = ContinuousClock.now
     let taken = awaitClips { try feed.take(step: job.step, lane: job.lane) { job.round == currentRound } }
     let batch = try taken.get()
-    guard let batch else { throw Given() }
+    guard let batch else { throw Cancelled() }
     defer { feed.recycle(batch) }
     var times = LaneTimes()
     var mark = ContinuousClock.now
@@ -207,7 +207,7 @@ final class LanePool: Sendable {
     ) { tensor, gradient in
       // The first gradient is there as soon as the forward pass is done.
       if times.forward == 0 { times.forward = lap() } else { times.backward += lap() }
-      guard job.round == currentRound else { throw Given() }
+      guard job.round == currentRound else { throw Cancelled() }
       steps.add(1, ordering: .relaxed)
       let completes = unsafe accumulator.add(
         tensor: tensor, lane: job.lane, gradient: gradient, in: job.scales, sharing: lane.share)
@@ -223,7 +223,7 @@ final class LanePool: Sendable {
   // MARK: Evaluation
 
   /// The next views are decoded while the present one is computed.
-  /// - Returns: nil where the task was given up.
+  /// - Returns: nil if the task was cancelled.
   private func evaluate(
     _ task: EvaluationTask, on lane: Lane, _ parameters: FloatStorage, _ statistics: FloatStorage
   ) -> EvaluationResult? {
