@@ -90,13 +90,15 @@ extension CoordinatorMachine {
     evaluated = (job.step, total)
     if !settings.evaluatesOnly { effects.append(.journal(.evaluation(step: job.step, state: job.state, total))) }
     effects.append(.showEvaluation(status(at: now)))
-    guard case .paused = membership.phase else { return }
+    if case .stopped = membership.phase { return }
     mark { $0.evaluations.finished(job.step) }
     evaluation = nil
     report(
       .evaluation,
       "validation before step \(job.step): \(total.top1) of \(total.clips) clips are right, "
         + "\(total.top5) among the first five")
+    // A generation that is being made for another reason trains on by itself.
+    guard case .paused = membership.phase else { return }
     ask { $0.reform("the state before step \(job.step) is evaluated", at: $1) }
   }
 

@@ -3,6 +3,15 @@
 import Ring
 import Shared
 
+/// A task of an evaluation.
+private struct Evaluation {
+  let task: EvaluationTask
+  /// Of the last try in which clips failed.
+  var tried: EvaluationResult?
+  /// Nil while it is being computed.
+  var result: EvaluationResult?
+}
+
 /// One worker process.
 package struct WorkerMachine {
   package let identity: WorkerIdentity
@@ -15,15 +24,15 @@ package struct WorkerMachine {
   /// The step whose state peers can fetch, or will when it is encoded, and who asked too early.
   private var published: (step: UInt64, isReady: Bool)?
   private var waitingPeers: [(request: BlobRequest, peer: Int)] = []
-  /// The evaluation tasks of the present state; nil for those that are being computed.
-  private var evaluations: [EvaluationTask.ID: EvaluationResult?] = [:]
+  /// The evaluation tasks of the present state.
+  private var evaluations: [EvaluationTask.ID: Evaluation] = [:]
   /// Exponents of the next attempt.
   private var raised: [RaisedExponent] = []
   /// Why none of this worker's data can be read, while that is so.
   private(set) package var dataLost: String?
   /// The lanes that failed on a clip, until it is known whether the clip is to blame; one after the other is looked into.
   private var suspects: [(step: UInt64, lane: Int, clip: Int, reason: String)] = []
-  /// An evaluation all of whose clips failed, until it is known whether the clips are to blame.
+  /// Evaluation tasks in which clips failed, until it is known whether the clips are to blame.
   private var doubtful: [(task: EvaluationTask.ID, result: EvaluationResult)] = []
   private var link = LinkLiveness()
   private var refusals = RefusalCounter()
@@ -104,13 +113,10 @@ package struct WorkerMachine {
     case .applied(let record): ask { $0.applied(record) }
     case .evaluated(let task, let result):
       // It was cancelled meanwhile, or is done.
-      guard case .some(.none) = evaluations[task] else { return }
-      if result.clips == 0, !result.failed.isEmpty {
-        doubtful.append((task, result))
-        effects.append(.probe(clip: nil))
-      } else {
-        finish(task, result)
-      }
+      guard let known = evaluations[task], known.result == nil else { return }
+      if result.failed.isEmpty { return finish(task, result) }
+      doubtful.append((task, result))
+      effects.append(.probe(clip: nil))
     }
   }
 
@@ -207,8 +213,9 @@ package struct WorkerMachine {
       dataLost = nil
       effects.append(.log(.info, "the data can be read again"))
     }
-    for done in doubtful { finish(done.task, done.result) }
+    let tried = doubtful
     doubtful = []
+    for (id, result) in tried { settle(id, result) }
     guard let suspect = suspects.first, let clip, clip.number == suspect.clip else { return }
     suspects.removeFirst()
     if let next = suspects.first { effects.append(.probe(clip: next.clip)) }
@@ -234,8 +241,17 @@ package struct WorkerMachine {
     ask { $0.failed(fault) }
   }
 
+  /// Some of a task's clips failed, though others can be read: it is computed until the same clips fail twice, so that
+  /// whatever passed in the meantime changes no result.
+  private mutating func settle(_ id: EvaluationTask.ID, _ result: EvaluationResult) {
+    guard let evaluation = evaluations[id] else { return }
+    if evaluation.tried == result { return finish(id, result) }
+    evaluations[id]?.tried = result
+    effects.append(.evaluate(evaluation.task))
+  }
+
   private mutating func finish(_ task: EvaluationTask.ID, _ result: EvaluationResult) {
-    evaluations[task] = .some(result)
+    evaluations[task]?.result = result
     effects.append(.send(.evaluated(task, result)))
   }
 
@@ -305,10 +321,10 @@ package struct WorkerMachine {
   /// Computes a task once, and answers it as often as it comes.
   private mutating func evaluate(_ task: EvaluationTask) {
     if let known = evaluations[task.id] {
-      if let result = known { effects.append(.send(.evaluated(task.id, result))) }
+      if let result = known.result { effects.append(.send(.evaluated(task.id, result))) }
       return
     }
-    evaluations[task.id] = .some(nil)
+    evaluations[task.id] = Evaluation(task: task)
     effects.append(.evaluate(task))
   }
 
