@@ -105,7 +105,10 @@ extension CoordinatorMachine {
   /// A worker that has tasks and makes no progress is fenced; its tasks go to others.
   private mutating func endHungEvaluators() {
     let limit = settings.hangAfter
-    for worker in membership.all where evaluation?.isWorking(worker.identity) == true && now - worker.moved > limit {
+    for worker in membership.all {
+      guard let since = evaluation?.assigned(to: worker.identity), now - max(worker.moved, since) > limit else {
+        continue
+      }
       let why = "hangs: its evaluation has not moved for \(limit.components.seconds) s"
       ask { $0.lost(worker.identity, .condemned, reason: why, at: $1) }
     }

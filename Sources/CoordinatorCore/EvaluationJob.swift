@@ -58,7 +58,8 @@ package struct EvaluationJob {
     return total
   }
 
-  func isWorking(_ worker: WorkerIdentity) -> Bool { !(assigned[worker] ?? []).isEmpty }
+  /// Since when the worker has had the oldest of its tasks; nil where it has none.
+  func assigned(to worker: WorkerIdentity) -> Duration? { assigned[worker]?.first?.since }
 
   /// What this worker should do now: its tasks (again), and further ones up to as many as it works on at once.
   mutating func tasks(for worker: WorkerIdentity, atOnce: Int, at now: Duration) -> [EvaluationTask] {

@@ -47,7 +47,7 @@ import Testing
     #expect(job.take(task.id, result(task, top5: 1), from: workers[0]) == .counted)
     #expect(job.take(task.id, result(task, top5: 3), from: workers[2]) == .ignored)
     #expect(job.isDone && job.total.top5 == 1)
-    #expect(!job.isWorking(workers[2]))
+    #expect(job.assigned(to: workers[2]) == nil)
   }
 
   @Test("a result that its task cannot have, or of another state, is not counted")

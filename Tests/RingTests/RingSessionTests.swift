@@ -95,7 +95,8 @@ import Testing
     let partials = randomVectors(16, 0, &random)
     let sender = session(0, generation: 2)
     try sender.begin(
-      step: 4, attempt: 1, partials: partials, sums: IntegerVectors(gradientCount: 16, statisticCount: 0))
+      step: 4, attempt: 1, partials: partials, sums: IntegerVectors(gradientCount: 16, statisticCount: 0),
+      now: .now)
     try sender.startAll()
     let frame = try #require(sender.nextToRight(now: now)?.array)
 
