@@ -28,8 +28,9 @@ package enum CoordinatorEffect {
   case endProcess(Int32)
   case endAllProcesses
   case report(RunEvent)
-  case showStep(CommittedStep, workers: Int)
-  case showEvaluation(EvaluationResult)
+  /// A step was written down, and the run is here now.
+  case showStep(CommittedStep, RunStatus)
+  case showEvaluation(RunStatus)
   /// The coordinator's work is done.
   case finish(Outcome)
 }
@@ -48,6 +49,8 @@ package enum JournalEntry {
   case rollBack(to: UInt64, reason: String)
   case directive(Directive)
   case exclusion(ClipExclusion, reason: String)
+  /// The state before `step`, of this digest, was evaluated.
+  case evaluation(step: UInt64, state: Digest128?, EvaluationResult)
   /// Training waits before this step because no worker can read its data; and goes on.
   case paused(step: UInt64, reason: String)
   case resumed
@@ -71,7 +74,7 @@ package struct RunEvent: Equatable, Sendable {
   package enum Kind: String, Sendable {
     case workerJoined, workerLeft, workerRefused, workerSuspected, workerRecovered, workerReturned, processEnded
     case generation, balance, clip, data, corruption, fault
-    case rollback, checkpoint, stop, message, fingerprint, restart
+    case rollback, checkpoint, evaluation, stop, message, fingerprint, restart
   }
 
   package enum Level: String, Sendable {

@@ -32,6 +32,11 @@ public struct BlobTransfers: Sendable {
     return bytes == bytesBefore ? requests(again: true) : []
   }
 
+  /// What comes next; nil where nothing is missing.
+  public var next: (name: String, offset: Int)? {
+    isComplete ? nil : (transfers[current].name, transfers[current].received)
+  }
+
   /// Of the blobs of which a piece has come, in the order of their names.
   public var descriptions: [BlobDescription] { transfers.compactMap(\.description) }
 

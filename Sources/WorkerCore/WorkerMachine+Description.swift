@@ -13,9 +13,9 @@ extension WorkerMachine: CustomStringConvertible {
       ["reports", "\(session.records.count) not acknowledged"],
       ["directives", "done to \(session.directivesDone), held to \(session.directiveHeld)"],
     ]
-    if let fetch, let request = fetch.blobs.request {
+    if let fetch, let blob = fetch.blobs.next {
       let source = fetch.peer ?? "the coordinator"
-      lines.append(["fetch", "\(request.name) from byte \(request.offset), from \(source)"])
+      lines.append(["fetch", "\(blob.name) from byte \(blob.offset), from \(source)"])
     }
     if let dataLost { lines.append(["data", "lost: \(dataLost)"]) }
     return TextTable(lines).description
