@@ -19,8 +19,7 @@ package enum CoordinatorEffect {
   /// Read the checkpoint of `step`, so that workers can fetch it, off the loop.
   case readCheckpoint(step: UInt64)
   /// Start the worker of a rank.
-  /// - Parameter attempt: counts the starts since the rank last took part in a step, from 0.
-  case launch(rank: Int, attempt: Int)
+  case launch(rank: Int)
   /// Watch a worker's process on this machine that an earlier coordinator started.
   case adopt(rank: Int, process: Int32)
   /// Look whether a worker's process on this machine still exists.
@@ -28,8 +27,9 @@ package enum CoordinatorEffect {
   case endProcess(Int32)
   case endAllProcesses
   case report(RunEvent)
-  case showStep(CommittedStep, workers: Int)
-  case showEvaluation(EvaluationResult)
+  /// A step was written down, and the run is here now.
+  case showStep(CommittedStep, RunStatus)
+  case showEvaluation(RunStatus)
   /// The coordinator's work is done.
   case finish(Outcome)
 }
@@ -48,6 +48,8 @@ package enum JournalEntry {
   case rollBack(to: UInt64, reason: String)
   case directive(Directive)
   case exclusion(ClipExclusion, reason: String)
+  /// The state before `step`, of this digest, was evaluated.
+  case evaluation(step: UInt64, state: Digest128?, EvaluationResult)
   /// Training waits before this step because no worker can read its data; and goes on.
   case paused(step: UInt64, reason: String)
   case resumed
@@ -71,7 +73,7 @@ package struct RunEvent: Equatable, Sendable {
   package enum Kind: String, Sendable {
     case workerJoined, workerLeft, workerRefused, workerSuspected, workerRecovered, workerReturned, processEnded
     case generation, balance, clip, data, corruption, fault
-    case rollback, checkpoint, stop, message, fingerprint, restart
+    case rollback, checkpoint, evaluation, stop, message, fingerprint, restart
   }
 
   package enum Level: String, Sendable {

@@ -1,5 +1,6 @@
 // A coordinator's state as a table, for whoever looks for a fault.
 import Shared
+import Wire
 
 extension CoordinatorMachine: CustomStringConvertible {
   /// A few lines about the run, and one for each worker.
@@ -21,7 +22,7 @@ extension CoordinatorMachine: CustomStringConvertible {
       lines.append(["directives", pending.joined(separator: ", ")])
     }
     if ending != .none { lines.append(["ending", "\(ending)"]) }
-    let workers = membership.table(at: now)
+    let workers = membership.table(heldStates, at: now)
     return TextTable(lines).description + (workers.isEmpty ? "" : "\n\(TextTable(workers))")
   }
 
@@ -51,7 +52,9 @@ extension Membership.Phase {
 
 extension Membership {
   /// A row for each worker below the columns' names; nothing where there is no worker.
-  fileprivate func table(at now: Duration) -> [[String]] {
+  fileprivate func table(
+    _ held: [WorkerIdentity: (step: UInt64, digest: Digest128)], at now: Duration
+  ) -> [[String]] {
     let columns = ["rank", "incarnation", "phase", "step", "lanes", "done", "silence", "state", "remarks"]
     let rows = all.map { worker in
       let (rank, vitals) = (worker.identity.rank, detector[worker.identity.rank])
@@ -59,16 +62,21 @@ extension Membership {
       return [
         "\(rank)", "\(worker.identity.incarnation)", vitals?.progress.phase.rawValue ?? "",
         "\(vitals?.progress.step ?? 0)", lanes.map(laneList) ?? "-", "\(vitals?.progress.lanesDone ?? 0)",
-        vitals.map { "\(seconds(now - $0.heard)) s" } ?? "-", state(of: worker), remarks(on: worker),
+        vitals.map { "\(seconds(now - $0.heard)) s" } ?? "-", state(of: worker, held[worker.identity]),
+        remarks(on: worker),
       ]
     }
     return rows.isEmpty ? [] : [columns] + rows
   }
 
   /// The digest of the state that it reported for the generation being made, or for the evaluation.
-  private func state(of worker: Worker) -> String {
-    var digest = worker.finalState
-    if case .preparing(let preparation) = phase { digest = preparation.prepared[worker.identity.rank] }
+  private func state(of worker: Worker, _ held: (step: UInt64, digest: Digest128)?) -> String {
+    let digest: Digest128? =
+      switch phase {
+      case .preparing(let preparation): preparation.prepared[worker.identity.rank]
+      case .paused(let next), .stopped(let next): held.flatMap { $0.step == next ? $0.digest : nil }
+      case .recovering, .gathering, .halting, .running: nil
+      }
     return digest.map { String("\($0)".prefix(8)) } ?? "-"
   }
 

@@ -34,12 +34,11 @@ extension CoordinatorMachine {
       ask { $0.heartbeat(worker, progress, at: $1) }
     case .standing(let report): ask { $0.reported(worker, report, at: $1) }
     case .prepared(let generation, let step, let weights):
+      if generation == membership.number { holds(worker, step, weights) }
       ask { $0.prepared(worker, generation: generation, step: step, weights: weights, at: $1) }
     case .committed(let record): committed(record, worker)
     case .checkpointReady(let step, let blobs): checkpointReady(step, blobs, from: worker)
-    case .evaluated(let task, let result):
-      evaluation?.take(task, result, from: worker)
-      offerEvaluation()
+    case .evaluated(let task, let result): evaluated(task, result, by: worker)
     case .fault(let fault): faulted(fault, worker)
     case .leaving: ask { $0.leaving(worker, at: $1) }
     case .blobRequest(let request): effects.append(.serve(request, to: sender))
@@ -93,6 +92,7 @@ extension CoordinatorMachine {
       return end(.failed(.badData, "\(error)"), at: .once)
     }
     stateDigests[record.step + 1] = record.after
+    holds(worker, record.step + 1, record.after)
     let reported = collector.reported
     ask { $0.committed(record, by: worker, recorded: reported, at: $1) }
   }

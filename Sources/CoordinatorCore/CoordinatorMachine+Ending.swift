@@ -1,4 +1,4 @@
-// What comes after training: the last checkpoint, the evaluation, sending everybody home; and how a run ends early.
+// What comes after training: the last checkpoint, the evaluation, dismissing everybody; and how a run ends early.
 import Shared
 
 extension CoordinatorMachine {
@@ -26,7 +26,7 @@ extension CoordinatorMachine {
     if case .wanted(.interrupted) = ending { return end(.stoppedAtOnce, at: .once) }
     report(.stop, "stopping at the next step with a checkpoint; once more to stop at once")
     end(.interrupted, at: .boundary)
-    if evaluation != nil { return startDisbanding() }
+    if evaluation != nil, case .stopped = membership.phase { return startDisbanding() }
     ask { $0.stop(at: $1) }
   }
 
@@ -37,74 +37,26 @@ extension CoordinatorMachine {
     case .wanted where membership.phase == .gathering: return startDisbanding()
     case .none, .wanted: break
     }
-    guard case .stopped(let next) = membership.phase else { return }
+    guard case .stopped(let next) = membership.phase else { return beginEvaluation() }
     unwritten += collector.release(below: .max)
     writeDown()
     guard membership.checkpoint == next || settings.evaluatesOnly else { return }
     if ending != .none || settings.validationClips == 0 { return startDisbanding() }
-    if evaluation == nil {
-      evaluation = EvaluationQueue(clips: settings.validationClips, clipsPerTask: 8)
-      offerEvaluation()
-    }
-    if evaluation?.isDone == true { startDisbanding() }
+    beginEvaluation()
+    if let evaluation, evaluation.step == next, evaluation.isDone { startDisbanding() }
   }
 
-  mutating func offerEvaluation() {
-    guard evaluation != nil, case .stopped = membership.phase else { return }
-    for worker in membership.all where worker.dataLost != nil { evaluation?.lost(worker.identity) }
-    let evaluators = membership.evaluators
-    if evaluators.isEmpty { return awaitEvaluators() }
-    withoutEvaluators = nil
-    for worker in evaluators {
-      for task in evaluation?.tasks(for: worker.identity, atOnce: worker.hello.threads) ?? [] {
-        send(.evaluate(task), to: worker.identity)
-      }
-    }
-    endHungEvaluators()
-    if let total = evaluation?.total { effects.append(.showEvaluation(total)) }
-  }
-
-  /// A worker that has tasks and moves in nothing is ended; its tasks go to others.
-  private mutating func endHungEvaluators() {
-    let limit = settings.hangAfter
-    let hung = membership.all.map(\.identity).filter {
-      evaluation?.isWorking($0) == true && membership.isStuck($0, at: now)
-    }
-    for worker in hung {
-      let why = "hangs: its evaluation has not moved for \(limit.components.seconds) s"
-      ask { $0.lost(worker, .fenced, reason: why, at: $1) }
-    }
-  }
-
-  /// Nobody can read the validation clips: the evaluation waits as long as training would.
-  private mutating func awaitEvaluators() {
-    guard let lost = membership.all.compactMap({ worker in worker.dataLost.map { (worker.identity, $0) } }).first else {
-      return
-    }
-    let since = withoutEvaluators ?? now
-    if withoutEvaluators == nil {
-      report(.data, "the evaluation waits: no worker can read its data (\(lost.0): \(lost.1))", level: .warning)
-    }
-    withoutEvaluators = since
-    guard now - since >= settings.dataWait else { return }
-    end(
-      .failed(
-        .ioError,
-        "no worker could read its data to evaluate (\(lost.0): \(lost.1)); the checkpoint is whole: mount the "
-          + "data again and start the same command"), at: .once)
-  }
-
-  // MARK: Sending everybody home
+  // MARK: Dismissing everybody
 
   private mutating func startDisbanding() {
     let outcome = if case .wanted(let wanted) = ending { wanted } else { Outcome.done(evaluation?.total) }
     processes.stopStarting()
     ending = .disbanding(outcome, until: now + .seconds(10), repeated: now)
-    sendHome()
+    dismissAll()
     finishIfAlone()
   }
 
-  private mutating func sendHome() {
+  private mutating func dismissAll() {
     for rank in membership.workers.keys.sorted() {
       guard let worker = membership.workers[rank] else { continue }
       send(.dismiss(reason: "the run is over", clean: true), to: worker.identity)
@@ -123,7 +75,7 @@ extension CoordinatorMachine {
     case .message(.heartbeat, _, let sender): send(.pulse([]), to: sender.worker)
     case .tick where now - repeated >= .milliseconds(500):
       ending = .disbanding(outcome, until: until, repeated: now)
-      sendHome()
+      dismissAll()
     case .stopRequested: return finish()
     default: return
     }

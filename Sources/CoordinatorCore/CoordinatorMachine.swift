@@ -1,6 +1,6 @@
 // Every decision of a coordinator: an event and a time go in, effects come out. It opens nothing and reads no clock.
-// Here are its state and the events. CoordinatorMachine+Door.swift checks what comes in, +Checkpoints.swift decides about
-// checkpoints, and +Ending.swift about the end of a run.
+// Here are its state and the events. CoordinatorMachine+Door.swift checks what comes in; +Checkpoints.swift,
+// +Evaluation.swift and +Ending.swift decide about checkpoints, evaluations and the end of a run.
 import Shared
 import Wire
 
@@ -37,6 +37,8 @@ package struct CoordinatorMachine {
     package var dataWait = Duration.seconds(600)
     package var epoch = EpochShape()
     package var validationClips = 0
+    /// Between steps, the states before these are evaluated.
+    package var evaluateBefore: Set<UInt64> = []
     /// Evaluates a model that is served as the state before step 0, and trains and writes nothing.
     package var evaluatesOnly = false
 
@@ -57,7 +59,11 @@ package struct CoordinatorMachine {
   private(set) package var membership: Membership
   var collector: CommitCollector
   var processes: ProcessTable
-  var evaluation: EvaluationQueue?
+  var evaluation: EvaluationJob?
+  /// The last evaluation that was finished.
+  var evaluated: (step: UInt64, result: EvaluationResult)?
+  /// The newest state that each worker is known to hold.
+  var heldStates: [WorkerIdentity: (step: UInt64, digest: Digest128)] = [:]
   /// Since when no worker can read the data of the evaluation.
   var withoutEvaluators: Duration?
   var handover: CheckpointHandover?
@@ -74,6 +80,9 @@ package struct CoordinatorMachine {
   var refusals = RefusalCounter()
   /// The newest connections of each worker.
   var connections: [WorkerIdentity: (control: Int, heartbeat: Int)] = [:]
+  var history: StepHistory
+  /// The newest event that somebody should look at, and when it came.
+  var lastWarning: (event: RunEvent, at: Duration)?
   var now = Duration.zero
   var effects: [CoordinatorEffect] = []
 
@@ -82,7 +91,7 @@ package struct CoordinatorMachine {
     case none
     /// A checkpoint is wanted first.
     case wanted(Outcome)
-    /// Everybody is sent home; then it ends.
+    /// Everybody is dismissed; then it ends.
     case disbanding(Outcome, until: Duration, repeated: Duration)
     case over
   }
@@ -100,6 +109,11 @@ package struct CoordinatorMachine {
     wanted.dataWait = settings.dataWait
     wanted.epoch = settings.epoch
     membership = Membership(wanted, past: past)
+    if settings.validationClips > 0, !settings.evaluatesOnly {
+      membership.evaluations = EvaluationPlan(
+        settings.evaluateBefore.filter { $0 > 0 && $0 < settings.lastStep }, done: past.evaluated)
+    }
+    history = StepHistory(stepsPerEpoch: UInt64(settings.epoch.stepsPerEpoch))
     collector = CommitCollector(next: past.next, written: past.held)
     if let generation = past.generation { _ = collector.begin(generation) }
     if let state = past.state { stateDigests[past.next] = state }
@@ -170,7 +184,7 @@ package struct CoordinatorMachine {
     perform(membership.tick(at: now))
     launchDue()
     askForCheckpoint()
-    offerEvaluation()
+    evaluate()
     for text in refusals.summary(at: now) { report(.message, text, level: .warning) }
   }
 
@@ -184,7 +198,7 @@ package struct CoordinatorMachine {
 
   private mutating func launchDue() {
     guard ending == .none else { return }
-    for (rank, attempt) in processes.takeDue(at: now) { effects.append(.launch(rank: rank, attempt: attempt)) }
+    for rank in processes.takeDue(at: now) { effects.append(.launch(rank: rank)) }
   }
 
   private mutating func ended(_ rank: Int, _ process: Int32, _ reason: String) {
@@ -208,7 +222,12 @@ package struct CoordinatorMachine {
   // MARK: Effects
 
   mutating func report(_ kind: RunEvent.Kind, _ text: String, level: RunEvent.Level = .info) {
-    effects.append(.report(RunEvent(kind, text, level: level)))
+    report(RunEvent(kind, text, level: level))
+  }
+
+  mutating func report(_ event: RunEvent) {
+    if event.level != .info { lastWarning = (event, now) }
+    effects.append(.report(event))
   }
 
   mutating func send(_ message: CoordinatorMessage, to worker: WorkerIdentity) {
@@ -228,7 +247,10 @@ package struct CoordinatorMachine {
     effects.append(.journal(.steps(steps, excluded: membership.clips.excluded)))
     for step in steps { processes.tookPart(step.shares.keys) }
     for worker in membership.members { send(.acknowledged(step: collector.next), to: worker.identity) }
-    for step in steps { effects.append(.showStep(step, workers: membership.members.count)) }
+    for step in steps {
+      history.add(step, at: now)
+      effects.append(.showStep(step, status(at: now)))
+    }
   }
 
   mutating func perform(_ actions: [Membership.Action]) {
@@ -259,6 +281,7 @@ package struct CoordinatorMachine {
         report(.workerLeft, "\(worker) left: \(reason)", level: .warning)
         effects.append(.journal(.left(worker, reason: reason)))
         evaluation?.lost(worker)
+        heldStates[worker] = nil
         if handover?.from == worker { dropHandover() }
         connections[worker] = nil
       case .rollBack(let step): rollBack(to: step)
@@ -268,7 +291,7 @@ package struct CoordinatorMachine {
           .clip, "step \(clip.step) goes without a clip that nobody can decode: \(reason)", level: .warning)
         effects.append(.journal(.exclusion(clip, reason: reason)))
       case .begin(let generation, let state, let reason): begin(generation, state, reason)
-      case .report(let event): effects.append(.report(event))
+      case .report(let event): report(event)
       case .paused(let step, let reason): effects.append(.journal(.paused(step: step, reason: reason)))
       case .resumed: effects.append(.journal(.resumed))
       case .end(let status, let reason, let atOnce):
@@ -313,6 +336,7 @@ package struct CoordinatorMachine {
     unwritten.removeAll { $0.record.step >= step }
     stateDigests = stateDigests.filter { $0.key <= step }
     collector.rollBack(to: step)
+    mark { $0.evaluations.rolledBack(to: step) }
     unwritten += collector.release(below: step)
     writeDown()
     dropHandover()

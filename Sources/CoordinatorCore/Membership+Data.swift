@@ -64,6 +64,7 @@ extension Membership {
 
   /// What a pause asks for as time goes by.
   mutating func wait(before next: UInt64, at now: Duration) -> [Action] {
+    if evaluations.isDue(next), members.contains(where: { $0.dataLost == nil }) { return [] }
     // The coordinator may have been restarted meanwhile.
     if let reader = members.first(where: { $0.hasReportedData && $0.dataLost == nil }) {
       return reconfigure("\(reader.identity) can read its data", at: now)

@@ -18,7 +18,6 @@ extension Membership {
     phase = .halting(Halt(reason: why, participants: ready.map(\.rank)))
     number = max(number + 1, firstNumber)
     resent = now
-    for rank in phase.participants { workers[rank]?.finalState = nil }
     // Whoever answers nothing from now on hangs.
     detector.expectProgress(of: phase.participants, at: now)
     return released + ready.map { .send($0, .halt(generation: number)) }
@@ -121,17 +120,19 @@ extension Membership {
       Member(identity: all[place].identity, endpoint: all[place].hello.endpoint, lanes: shares.lanes[place])
     }
     position.begin(generation: number, at: step, state: states.first)
-    let pauses = !wantsStop && step < settings.lastStep && all.allSatisfy { $0.dataLost != nil }
+    let goesOn = !wantsStop && step < settings.lastStep
+    let isBlind = goesOn && all.allSatisfy { $0.dataLost != nil }
+    let pauses = isBlind || (goesOn && evaluations.isDue(step))
     let made = Generation(
-      number: number, startStep: step, members: members, directivesDone: directives.sequence, stops: wantsStop,
-      pauses: pauses, exclusions: clips.from(step), computesAnew: corruption.recomputes, rolledBack: position.rolledBack
-    )
+      number: number, startStep: step, endStep: goesOn && !pauses ? evaluations.next(after: step) : nil,
+      members: members, directivesDone: directives.sequence, stops: wantsStop, pauses: pauses,
+      exclusions: clips.from(step), computesAnew: corruption.recomputes, rolledBack: position.rolledBack)
     generation = made
     phase = pauses ? .paused(next: step) : .running(reports: [:])
     corruption.begin()
     for worker in all { workers[worker.identity.rank]?.isStale = false }
     detector.expectProgress(of: all.map(\.identity.rank), at: now)
-    var actions: [Action] = pauses ? startPause(at: now) : endPause()
+    var actions: [Action] = isBlind ? startPause(at: now) : endPause()
     actions += [.begin(made, state: states.first, reason: preparation.reason)]
     actions += all.map { .send($0.identity, .begin(made)) }
     if pauses { return actions }

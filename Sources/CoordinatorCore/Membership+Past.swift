@@ -25,6 +25,8 @@ extension Membership {
     package var rolledBack: UInt32 = 0
     /// How long the run has been waiting for data, if it is.
     package var pausedFor: Duration?
+    /// Steps before which the state was evaluated, as it still is.
+    package var evaluated: Set<UInt64> = []
 
     package init(checkpoint: UInt64? = nil) { self.checkpoint = checkpoint }
 

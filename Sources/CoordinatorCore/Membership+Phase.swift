@@ -14,7 +14,7 @@ extension Membership {
     case preparing(Preparation)
     /// - Parameter reports: of the members that are at a boundary, by rank.
     case running(reports: [Int: StateReport])
-    /// No member can read its data: all wait before step `next` until one can.
+    /// All wait before step `next`: no member can read its data, or the state is evaluated.
     case paused(next: UInt64)
     /// Every member is before step `next` and trains no further.
     case stopped(next: UInt64)

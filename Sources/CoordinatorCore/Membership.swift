@@ -17,8 +17,6 @@ package struct Membership {
     var isReady = false
     /// Its state may be one that was rolled back while it was away: it must get another.
     package internal(set) var isStale = false
-    /// The digest of the final state, where it took that after training had ended.
-    var finalState: Digest128?
     /// Bits that it would compute; nil where it was not asked again.
     package internal(set) var selfTest: SelfTest?
     /// Was asked to end, and goes at the next boundary.
@@ -57,6 +55,8 @@ package struct Membership {
   var corruption = CorruptionRecovery()
   var pause: DataPause?
   private(set) var wantsStop = false
+  /// The states that are evaluated between two steps.
+  var evaluations = EvaluationPlan()
   /// Since when workers are gathered.
   var gatheringSince: Duration?
   /// When unanswered messages were last sent again.
@@ -99,16 +99,6 @@ package struct Membership {
 
   /// Whether a worker's progress has not changed for so long that it hangs, if it has something to do.
   func isStuck(_ identity: WorkerIdentity, at now: Duration) -> Bool { detector.isStuck(identity.rank, at: now) }
-
-  /// Those who hold the final state, as the journal has it, and can evaluate with it.
-  var evaluators: [Worker] {
-    guard case .stopped = phase else { return [] }
-    return all.filter { worker in
-      guard worker.dataLost == nil else { return false }
-      return isMember(worker.identity)
-        || worker.finalState.map { position.state == nil || $0 == position.state } ?? false
-    }
-  }
 
   mutating func remove(_ rank: Int) {
     workers[rank] = nil
@@ -173,7 +163,8 @@ package struct Membership {
       phase = .stopped(next: next)
       return []
     }
-    return reconfigure("a worker joins, or lanes move", at: now)
+    let isEnd = next == generation?.endStep
+    return reconfigure(isEnd ? "the state before step \(next) is due" : "a worker joins, or lanes move", at: now)
   }
 
   mutating func prepared(
@@ -182,16 +173,10 @@ package struct Membership {
     guard isKnown(identity) else { return [] }
     if workers[identity.rank]?.isReady == false { return askAgain(identity) }
     guard generation == number else { return [] }
-    switch phase {
-    case .preparing(var preparation) where preparation.step == step:
-      preparation.prepared[identity.rank] = weights
-      phase = .preparing(preparation)
-      return transferStates(at: now) + beginIfPrepared(at: now)
-    case .stopped(next: step):
-      workers[identity.rank]?.finalState = weights
-      return []
-    default: return []
-    }
+    guard case .preparing(var preparation) = phase, preparation.step == step else { return [] }
+    preparation.prepared[identity.rank] = weights
+    phase = .preparing(preparation)
+    return transferStates(at: now) + beginIfPrepared(at: now)
   }
 
   /// A rank has applied a step; with its record, those of all steps below `recorded` have come.

@@ -65,15 +65,14 @@ struct ProcessTable {
   }
 
   /// The ranks to start now, and how often each was started since it last took part in a step.
-  mutating func takeDue(at now: Duration) -> [(rank: Int, attempt: Int)] {
+  mutating func takeDue(at now: Duration) -> [Int] {
     let due = slots.filter { $0.value.due.map { $0 <= now } ?? false }.keys.sorted()
-    return due.map { rank in
-      let attempt = slots[rank]?.starts ?? 0
+    for rank in due {
       slots[rank]?.due = nil
       slots[rank]?.isStarting = true
       slots[rank]?.starts += 1
-      return (rank, attempt)
     }
+    return due
   }
 
   mutating func started(_ rank: Int, _ process: Int32) {

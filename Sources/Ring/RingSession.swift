@@ -83,7 +83,7 @@ public final class RingSession {
   ///     until all other positions have their sums, as a complete set of ballots shows.
   /// - Throws: `RingError` for an impossible frame that arrived early.
   public func begin(
-    step: UInt64, attempt: UInt8, partials: IntegerVectors, sums: IntegerVectors, now: ContinuousClock.Instant = .now
+    step: UInt64, attempt: UInt8, partials: IntegerVectors, sums: IntegerVectors, now: ContinuousClock.Instant
   ) throws {
     precondition(newest.map { $0 < (step, attempt) } ?? true, "step \(step), attempt \(attempt) is not new")
     precondition(!isAborted, "the ring was aborted")

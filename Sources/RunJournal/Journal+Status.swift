@@ -15,6 +15,12 @@ public struct JournalStatus: Hashable, Sendable {
   /// The newest checkpoint that has not been removed.
   public var newestCheckpoint: CheckpointRecord?
   public var lastEvaluation: EvaluationRecord?
+  /// The pause that lasts, if there is one.
+  public var pause: PauseRecord?
+  /// The newest event of level warning or above.
+  public var lastWarning: EventRecord?
+  /// Clips that steps go without.
+  public var exclusions: Int
   public var rejectedClips: Int
   /// How many commits were reported again, and how many were rolled back.
   public var duplicates: Int
@@ -47,6 +53,9 @@ extension Journal {
         newestCheckpoint: try CheckpointRecord.filter(sql: "removed_at IS NULL").order(sql: "step DESC")
           .fetchOne(database),
         lastEvaluation: try EvaluationRecord.order(sql: "id DESC").fetchOne(database),
+        pause: try PauseRecord.filter(sql: "ended_at IS NULL").fetchOne(database),
+        lastWarning: try EventRecord.filter(sql: "level <> 'info'").order(sql: "id DESC").fetchOne(database),
+        exclusions: try VerdictRecord.fetchCount(database),
         rejectedClips: try RejectedRecord.fetchCount(database), duplicates: sums?[0] ?? 0, rolledBack: sums?[1] ?? 0,
         rawBytes: sums?[2] ?? 0, wireBytes: sums?[3] ?? 0, ringSeconds: sums?[4] ?? 0)
     }

@@ -176,6 +176,19 @@ public final class Journal: Sendable {
     try read("reading the evaluations") { try EvaluationRecord.order(sql: "id").fetchAll($0) }
   }
 
+  /// Steps whose state was evaluated as the live steps led to it.
+  public func evaluatedSteps() throws -> [Int] {
+    try read("reading the evaluations") { database in
+      try Int.fetchAll(
+        database,
+        sql: """
+          SELECT DISTINCT evaluations.step FROM evaluations JOIN steps
+            ON steps.step = evaluations.step - 1 AND steps.rolled_back = 0
+            AND steps.state_digest = evaluations.state_digest AND steps.state_digest <> ''
+          """)
+    }
+  }
+
   public func record(_ directive: DirectiveRecord) throws {
     try write("recording a directive") { try directive.insert($0) }
   }

@@ -209,13 +209,16 @@ public struct EvaluationRecord: JournalRecord {
   public var top1: Int
   public var top5: Int
   public var at: Date
+  /// XXH3-128 of the state; empty in rows of older versions.
+  public var stateDigest: String
 
-  public init(step: Int, clips: Int, top1: Int, top5: Int, at: Date) {
+  public init(step: Int, clips: Int, top1: Int, top5: Int, at: Date, stateDigest: String = "") {
     self.step = step
     self.clips = clips
     self.top1 = top1
     self.top5 = top5
     self.at = at
+    self.stateDigest = stateDigest
   }
 }
 

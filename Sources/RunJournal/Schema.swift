@@ -127,5 +127,10 @@ enum Schema {
         );
         ALTER TABLE evaluations DROP COLUMN loss;
         """),
+    Migration(
+      name: "evaluated states",
+      sql: """
+        ALTER TABLE evaluations ADD COLUMN state_digest TEXT NOT NULL DEFAULT '';
+        """),
   ]
 }

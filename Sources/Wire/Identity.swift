@@ -34,13 +34,17 @@ public struct Generation: Hashable, Sendable, Codable {
   public var number: UInt32
   /// The first step that this generation computes.
   public var startStep: UInt64
+  /// The first step that it does not compute: its members report before it, and wait for the next generation. Nil if
+  /// they may train to the end.
+  public var endStep: UInt64?
   /// In ring order.
   public var members: [Member]
   /// Directives up to this sequence number were carried out before the generation began.
   public var directivesDone: UInt64
   /// Its members train no step. They wait at `startStep` and hand over a checkpoint.
   public var stops: Bool
-  /// Its members train no step, because none of them can read its data. They wait at `startStep` until one can.
+  /// Its members train no step: none of them can read its data, or the state before `startStep` is evaluated first.
+  /// They hand over a checkpoint and wait.
   public var pauses: Bool
   /// The journaled exclusions of clips from steps from `startStep` on.
   public var exclusions: [ClipExclusion]
@@ -50,15 +54,16 @@ public struct Generation: Hashable, Sendable, Codable {
   public var rolledBack: UInt32
 
   public init(
-    number: UInt32, startStep: UInt64, members: [Member], directivesDone: UInt64 = 0, stops: Bool = false,
-    pauses: Bool = false,
-    exclusions: [ClipExclusion] = [], computesAnew: Bool = false, rolledBack: UInt32 = 0
+    number: UInt32, startStep: UInt64, endStep: UInt64? = nil, members: [Member], directivesDone: UInt64 = 0,
+    stops: Bool = false, pauses: Bool = false, exclusions: [ClipExclusion] = [], computesAnew: Bool = false,
+    rolledBack: UInt32 = 0
   ) {
     self.exclusions = exclusions
     self.computesAnew = computesAnew
     self.rolledBack = rolledBack
     self.number = number
     self.startStep = startStep
+    self.endStep = endStep
     self.members = members
     self.directivesDone = directivesDone
     self.stops = stops
@@ -66,16 +71,17 @@ public struct Generation: Hashable, Sendable, Codable {
   }
 
   private enum CodingKeys: String, CodingKey {
-    case number, startStep, members, directivesDone, stops, pauses
+    case number, startStep, endStep, members, directivesDone, stops, pauses
     case exclusions = "verdicts"
     case computesAnew, rolledBack
   }
 
-  /// Generations of older versions, which could not pause, are in journals.
+  /// Journals hold generations of older versions, which had neither pauses nor ends.
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     number = try values.decode(UInt32.self, forKey: .number)
     startStep = try values.decode(UInt64.self, forKey: .startStep)
+    endStep = try values.decodeIfPresent(UInt64.self, forKey: .endStep)
     members = try values.decode([Member].self, forKey: .members)
     directivesDone = try values.decode(UInt64.self, forKey: .directivesDone)
     stops = try values.decode(Bool.self, forKey: .stops)

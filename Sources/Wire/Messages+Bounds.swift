@@ -52,7 +52,7 @@ extension WorkerMessage {
     case .prepared(_, let step, _): limits.step(step)
     case .committed(let record): record.problem(in: limits)
     case .checkpointReady(let step, let blobs): first(limits.step(step), limits.blobs(blobs))
-    case .evaluated(let task, let result): first(limits.index(task, "task"), result.problem(in: limits))
+    case .evaluated(let task, let result): first(task.problem(in: limits), result.problem(in: limits))
     case .fault(let fault): fault.problem(in: limits)
     case .leaving: nil
     case .blobRequest(let request): limits.request(request.name, request.offset)
@@ -73,7 +73,7 @@ extension CoordinatorMessage {
     case .acknowledged(let step), .checkpointTaken(let step): limits.step(step)
     case .pulse(let directives): limits.directives(directives)
     case .evaluate(let task):
-      first(limits.index(task.task, "task"), limits.list(task.clips, below: limits.validationClips, "validation clip"))
+      first(task.id.problem(in: limits), limits.list(task.clips, below: limits.validationClips, "validation clip"))
     case .identify(let run): limits.text(run, "run")
     case .blobRequest(let request): limits.request(request.name, request.offset)
     case .blobPiece(let piece): piece.problem(in: limits)
@@ -141,6 +141,12 @@ extension StepTimes {
   }
 }
 
+extension EvaluationTask.ID {
+  fileprivate func problem(in limits: MessageLimits) -> String? {
+    first(limits.step(step), limits.index(number, "task"))
+  }
+}
+
 extension EvaluationResult {
   fileprivate func problem(in limits: MessageLimits) -> String? {
     first(
@@ -198,7 +204,9 @@ extension Generation {
   public func problem(in limits: MessageLimits) -> String? {
     let ranks = Set(members.map(\.identity.rank))
     return first(
-      limits.step(startStep), number < 1 << 31 ? nil : "generation \(number)",
+      limits.step(startStep), limits.step(endStep ?? 0),
+      endStep.map { $0 > startStep } ?? true ? nil : "a generation that ends before it starts",
+      number < 1 << 31 ? nil : "generation \(number)",
       rolledBack <= number ? nil : "generation \(number) that rolls back generation \(rolledBack)",
       limits.count(directivesDone, "directive"), limits.amount(members.count, atMost: limits.ranks, "members"),
       ranks.count == members.count ? nil : "a rank twice",

@@ -16,7 +16,7 @@ public enum WorkerMessage: Hashable, Sendable, Codable {
   case committed(CommitRecord)
   /// A copy of the state before `step` is ready for the coordinator to pull as a checkpoint.
   case checkpointReady(step: UInt64, blobs: [BlobDescription])
-  case evaluated(task: Int, EvaluationResult)
+  case evaluated(EvaluationTask.ID, EvaluationResult)
   case fault(Fault)
   /// This worker was asked to end, and asks to be released at the next boundary.
   case leaving
@@ -323,12 +323,27 @@ public struct CommitRecord: Hashable, Sendable, Codable {
 }
 
 public struct EvaluationTask: Hashable, Sendable, Codable {
-  public var task: Int
+  public struct ID: Hashable, Sendable, Codable {
+    /// The state before this step is evaluated.
+    public var step: UInt64
+    /// The digest of that state; nil where nobody knows it.
+    public var state: Digest128?
+    /// Counts up from 0 within an evaluation.
+    public var number: Int
+
+    public init(step: UInt64, state: Digest128?, number: Int) {
+      self.step = step
+      self.state = state
+      self.number = number
+    }
+  }
+
+  public var id: ID
   /// Positions in the validation index.
   public var clips: [Int]
 
-  public init(task: Int, clips: [Int]) {
-    self.task = task
+  public init(_ id: ID, clips: [Int]) {
+    self.id = id
     self.clips = clips
   }
 }
@@ -342,17 +357,6 @@ public struct EvaluationResult: Hashable, Sendable, Codable {
   public var failed: [String] = []
 
   public init() {}
-
-  public static func += (sum: inout EvaluationResult, other: EvaluationResult) {
-    func add(_ a: Int, _ b: Int) -> Int {
-      let (total, overflow) = a.addingReportingOverflow(b)
-      return overflow ? .max : total
-    }
-    sum.clips = add(sum.clips, other.clips)
-    sum.top1 = add(sum.top1, other.top1)
-    sum.top5 = add(sum.top5, other.top5)
-    sum.failed += other.failed
-  }
 }
 
 /// A fault that a worker cannot recover from by itself.

@@ -49,7 +49,7 @@ package enum WorkerEvent {
   ///   - describe: puts gradients that are not finite into words.
   case ballots([Ballot], clips: [Digest128], describe: ([NonFiniteGradient]) -> String)
   case applied(CommitRecord)
-  case evaluated(task: Int, EvaluationResult)
+  case evaluated(EvaluationTask.ID, EvaluationResult)
 }
 
 /// The recipe's rules for a worker.

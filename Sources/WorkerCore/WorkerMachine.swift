@@ -4,6 +4,15 @@ import Ring
 import Shared
 import Wire
 
+/// A task of an evaluation.
+private struct Evaluation {
+  let task: EvaluationTask
+  /// Of the last try in which clips failed.
+  var tried: EvaluationResult?
+  /// Nil while it is being computed.
+  var result: EvaluationResult?
+}
+
 /// One worker process.
 package struct WorkerMachine {
   package let identity: WorkerIdentity
@@ -16,8 +25,8 @@ package struct WorkerMachine {
   /// The step whose state peers can fetch once it is encoded, and the peers that asked too early.
   private var published: (step: UInt64, isReady: Bool)?
   private var waitingPeers: [(request: BlobRequest, peer: Int)] = []
-  /// Evaluation tasks by number, and what came of those that are done.
-  private var evaluations: [Int: EvaluationResult?] = [:]
+  /// The evaluation tasks of the present state.
+  private var evaluations: [EvaluationTask.ID: Evaluation] = [:]
   /// Exponents of the next attempt.
   private var raised: [RaisedExponent] = []
   /// Why none of this worker's data can be read, while that is so.
@@ -25,8 +34,8 @@ package struct WorkerMachine {
   private var dataReport = 0
   /// The lanes that failed on a clip, until a probe has shown whether the clip is to blame. Probed one after the other.
   private var suspects: [(step: UInt64, lane: Int, clip: Int, reason: String)] = []
-  /// Evaluation tasks all of whose clips failed, until a probe has shown whether the clips are to blame.
-  private var doubtful: [(task: Int, result: EvaluationResult)] = []
+  /// Evaluation tasks in which clips failed, until a probe has shown whether the clips are to blame.
+  private var doubtful: [(task: EvaluationTask.ID, result: EvaluationResult)] = []
   private var link = LinkLiveness()
   private var refusals = RefusalCounter()
   private var wasAskedToLeave = false
@@ -39,7 +48,7 @@ package struct WorkerMachine {
     session = WorkerSession(identity: identity)
   }
 
-  /// What heartbeats carry.
+  /// The content of a heartbeat.
   package func progress(_ counts: WorkCounts) -> Progress {
     var progress = Progress()
     progress.generation = session.generation?.number ?? 0
@@ -78,7 +87,7 @@ package struct WorkerMachine {
       guard let rank = rightRank else { return }
       let text = "the connection to worker \(rank) was closed"
       effects.append(.log(.warning, text))
-      tell(.closedLink(rank: rank), text)
+      report(.closedLink(rank: rank), text)
     case .askedToLeave:
       // The first wish is granted at the next boundary, so that nothing is computed again; the second at once.
       if wasAskedToLeave { return leave("ended at once", clean: false) }
@@ -106,12 +115,11 @@ package struct WorkerMachine {
     case .ballots(let ballots, let clips, let describe): decide(ballots, clips, describe)
     case .applied(let record): ask { $0.applied(record) }
     case .evaluated(let task, let result):
-      if result.clips == 0, !result.failed.isEmpty {
-        doubtful.append((task, result))
-        effects.append(.probe(clip: nil))
-      } else {
-        finish(task, result)
-      }
+      // It was cancelled meanwhile, or is done.
+      guard let known = evaluations[task], known.result == nil else { return }
+      if result.failed.isEmpty { return finish(task, result) }
+      doubtful.append((task, result))
+      effects.append(.probe(clip: nil))
     }
   }
 
@@ -148,7 +156,7 @@ package struct WorkerMachine {
       let text = "worker \(rank) has acknowledged nothing for \(unacknowledged.components.seconds) s"
       effects.append(.log(.warning, text))
       // The coordinator knows whether that worker is alive.
-      tell(.silentPeer(rank: rank), text)
+      report(.silentPeer(rank: rank), text)
     }
     if isInputClosed, now - link.lastHeard > rules?.orphanAfter ?? .seconds(60) {
       return leave("no coordinator was heard for \((now - link.lastHeard).components.seconds) s", clean: false)
@@ -183,7 +191,7 @@ package struct WorkerMachine {
     return members[(own + 1) % members.count].identity.rank
   }
 
-  private mutating func tell(_ kind: Fault.Kind, _ text: String) {
+  private mutating func report(_ kind: Fault.Kind, _ text: String) {
     effects.append(
       .send(
         .fault(
@@ -210,8 +218,9 @@ package struct WorkerMachine {
       dataLost = nil
       effects.append(.log(.info, "the data can be read again"))
     }
-    for done in doubtful { finish(done.task, done.result) }
+    let tried = doubtful
     doubtful = []
+    for (id, result) in tried { settle(id, result) }
     guard let suspect = suspects.first, let clip, clip.number == suspect.clip else { return }
     suspects.removeFirst()
     if let next = suspects.first { effects.append(.probe(clip: next.clip)) }
@@ -238,9 +247,18 @@ package struct WorkerMachine {
     ask { $0.failed(fault) }
   }
 
-  private mutating func finish(_ task: Int, _ result: EvaluationResult) {
-    evaluations[task] = .some(result)
-    effects.append(.send(.evaluated(task: task, result)))
+  /// Some of a task's clips failed, though others can be read: it is computed until the same clips fail twice, so that
+  /// whatever passed in the meantime changes no result.
+  private mutating func settle(_ id: EvaluationTask.ID, _ result: EvaluationResult) {
+    guard let evaluation = evaluations[id] else { return }
+    if evaluation.tried == result { return finish(id, result) }
+    evaluations[id]?.tried = result
+    effects.append(.evaluate(evaluation.task))
+  }
+
+  private mutating func finish(_ task: EvaluationTask.ID, _ result: EvaluationResult) {
+    evaluations[task]?.result = result
+    effects.append(.send(.evaluated(task, result)))
   }
 
   private mutating func decide(_ ballots: [Ballot], _ clips: [Digest128], _ describe: ([NonFiniteGradient]) -> String) {
@@ -286,6 +304,7 @@ package struct WorkerMachine {
       case .discardSums: effects.append(.discardSums)
       case .compute(let step, let attempt, let lanes):
         suspects = []
+        forgetEvaluations()
         withdrawForPeers()
         effects.append(.compute(step: step, attempt: attempt, lanes: lanes, raised: attempt == 0 ? [] : raised))
       case .reduce: effects.append(.reduce)
@@ -305,14 +324,20 @@ package struct WorkerMachine {
     }
   }
 
-  /// A repeated task is answered again, but computed once.
+  /// Computes a task once, and answers it as often as it comes.
   private mutating func evaluate(_ task: EvaluationTask) {
-    if let known = evaluations[task.task] {
-      if let result = known { effects.append(.send(.evaluated(task: task.task, result))) }
+    if let known = evaluations[task.id] {
+      if let result = known.result { effects.append(.send(.evaluated(task.id, result))) }
       return
     }
-    evaluations[task.task] = .some(nil)
+    evaluations[task.id] = Evaluation(task: task)
     effects.append(.evaluate(task))
+  }
+
+  /// The state is about to change, and with it every result.
+  private mutating func forgetEvaluations() {
+    evaluations = [:]
+    doubtful = []
   }
 }
 
@@ -375,7 +400,7 @@ extension WorkerMachine {
     }
   }
 
-  // MARK: Serving peers
+  // MARK: Serving the state
 
   /// A peer asks for the present state: it is encoded once, for all who ask.
   private mutating func serve(_ request: BlobRequest, _ peer: Int) {
@@ -426,6 +451,7 @@ extension WorkerMachine {
 
   /// Another's state replaces this worker's. The copies' steps may have been rolled back and committed differently.
   private mutating func withdrawAll() {
+    forgetEvaluations()
     pendingCheckpoints = [:]
     published = nil
     waitingPeers = []

@@ -10,7 +10,7 @@ package struct WorkerSession {
     case joining
     /// Welcomed; fetching the indexes, or ready and waiting for the first halt.
     case waiting
-    /// Stopped for generation `number`, which is being made.
+    /// Halted for generation `number`, which is being made.
     case halted
     /// Getting the state before `step`.
     case preparing(step: UInt64)
@@ -19,9 +19,9 @@ package struct WorkerSession {
     case reducing
     /// The sum is frozen, and the ballots go around the ring.
     case voting
-    /// At a boundary at which it computes nothing more.
+    /// Waits at a boundary, with its state reported.
     case atBoundary(stopped: Bool)
-    /// A fault that the coordinator must decide about.
+    /// Waits for the coordinator to decide about this fault.
     case faulted(Fault)
   }
 
@@ -55,6 +55,8 @@ package struct WorkerSession {
   private(set) package var phase = Phase.joining
   /// Every step below is applied; nil without a state.
   private(set) package var next: UInt64?
+  /// The digest of the state before step `next`.
+  private var state: Digest128?
   /// The reduced sum of step `next` is kept: it was voted for.
   private(set) package var frozen = false
   private(set) package var attempt: UInt8 = 0
@@ -72,7 +74,7 @@ package struct WorkerSession {
   private var run = ""
   /// The journal holds every step below.
   private var acknowledged: UInt64 = 0
-  /// Where the state that is being got comes from.
+  /// The source of the state that is being fetched.
   private var source: StateSource?
   private var directives: [Directive] = []
   private(set) package var directivesDone: UInt64 = 0
@@ -85,10 +87,10 @@ package struct WorkerSession {
 
   init(identity: WorkerIdentity) { self.identity = identity }
 
-  /// So many commits are resent at a time. After a long absence of the coordinator there can be thousands.
+  /// Commits resent at a time: after a long absence of the coordinator there can be thousands.
   private static let recordsAtOnce = 256
 
-  /// What a coordinator that does not know this worker needs to know; nil before the first welcome.
+  /// The history for a coordinator that does not know this worker; nil before the first welcome.
   var past: Hello.Past? {
     run.isEmpty
       ? nil
@@ -142,13 +144,18 @@ package struct WorkerSession {
     case .checkpointTaken(let step):
       return [.takenCheckpoint(step: step)]
     case .evaluate(let task):
-      return next == nil ? [] : [.evaluate(task)]
+      // A task of another state has come late.
+      guard task.id.step == next, task.id.state == nil || task.id.state == state else { return [] }
+      switch phase {
+      case .atBoundary, .prepared: return [.evaluate(task)]
+      default: return []
+      }
     case .blobRequest, .blobPiece:
       return []
     }
   }
 
-  /// The messages that were not answered, to be resent from time to time.
+  /// The messages that await an answer, to be resent from time to time.
   func unanswered() -> [WorkerMessage] {
     var messages: [WorkerMessage] = isLeaving ? [.leaving] : []
     messages += records.prefix(Self.recordsAtOnce).map { .committed($0) }
@@ -164,7 +171,7 @@ package struct WorkerSession {
     return messages
   }
 
-  // MARK: What the machine tells
+  // MARK: Events of the loop
 
   /// The indexes are here, and the self-test was run.
   mutating func indexed(
@@ -194,6 +201,7 @@ package struct WorkerSession {
       last = nil
     }
     next = step
+    state = weights
     frozen = false
     phase = .prepared(step: step, weights: weights)
     return unanswered().map { .send($0) }
@@ -235,6 +243,7 @@ package struct WorkerSession {
   mutating func applied(_ record: CommitRecord) -> [Action] {
     guard let step = next, record.step == step else { return [] }
     next = step + 1
+    state = record.after
     frozen = false
     held = []
     last = StateReport.Last(record)
@@ -297,8 +306,8 @@ package struct WorkerSession {
     directives = []
     directivesDone = made.directivesDone
     attempt = 0
-    if made.stops || made.startStep >= lastStep { return wait(stopped: true) }
-    if made.pauses { return wait(stopped: false, keepsState: true) }
+    if made.stops || made.startStep >= lastStep { return waitAtBoundary(stopped: true) }
+    if made.pauses { return waitAtBoundary(stopped: false, keepsState: true) }
     return [.openRing(made)] + (made.computesAnew || isShorter ? [.discardSums] : []) + [compute(made.startStep)]
   }
 
@@ -317,20 +326,22 @@ package struct WorkerSession {
     directives.removeAll { $0.sequence <= agreedDirective }
     directivesDone = max(directivesDone, agreedDirective)
     if next >= lastStep || effective.contains(where: { $0.kind == .stop }) {
-      return wait(stopped: true)
+      return waitAtBoundary(stopped: true)
     }
     var actions: [Action] = []
     if isCheckpoint(next), generation.members.first?.identity == identity {
       actions.append(.publishCheckpoint(step: next))
     }
-    if effective.contains(where: { $0.kind == .reconfigure }) { return actions + wait(stopped: false) }
+    if next == generation.endStep || effective.contains(where: { $0.kind == .reconfigure }) {
+      return actions + waitAtBoundary(stopped: false)
+    }
     attempt = 0
     return actions + [compute(next)]
   }
 
   /// Waits at a boundary.
   /// - Parameter keepsState: a checkpoint is wanted, though the run is not over.
-  private mutating func wait(stopped: Bool, keepsState: Bool = false) -> [Action] {
+  private mutating func waitAtBoundary(stopped: Bool, keepsState: Bool = false) -> [Action] {
     phase = .atBoundary(stopped: stopped)
     var actions: [Action] = []
     if stopped || keepsState, let next, generation?.members.first?.identity == identity {

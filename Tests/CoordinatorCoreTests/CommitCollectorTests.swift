@@ -63,26 +63,3 @@ import Wire
     #expect(throws: SharedError.self) { try collector.take(record(0, digest: 9), from: 1) }
   }
 }
-
-@Suite struct EvaluationQueueTests {
-  @Test("every clip is evaluated once, also when a worker is lost")
-  func lostWorker() throws {
-    var queue = EvaluationQueue(clips: 10, clipsPerTask: 4)
-    let workers = (0..<2).map { WorkerIdentity(rank: $0, incarnation: 1) }
-    let assigned = queue.tasks(for: workers[0], atOnce: 1)
-    let first = try #require(assigned.first)
-    #expect(assigned.count == 1 && queue.tasks(for: workers[0], atOnce: 1) == [first])
-    #expect(queue.tasks(for: workers[0], atOnce: 3).map(\.task) == [0, 1, 2])
-    queue.lost(workers[0])
-    var done: [Int] = []
-    while let task = queue.tasks(for: workers[1], atOnce: 1).first {
-      done += task.clips
-      var result = EvaluationResult()
-      result.clips = task.clips.count
-      queue.take(task.task, result, from: workers[1])
-    }
-    queue.take(first.task, EvaluationResult(), from: workers[0])
-    #expect(done == Array(0..<10))
-    #expect(queue.isDone && queue.total.clips == 10)
-  }
-}

@@ -8,10 +8,10 @@ import Testing
 @Suite struct BlobTransferTests {
   private let size = BlobPiece.most
   private let bytes = Data((0..<12 * BlobPiece.most + 5).map { UInt8(truncatingIfNeeded: $0 >> 9) })
-  private var shelf = BlobShelf()
+  private var store = BlobStore()
   private let whole: BlobDescription
 
-  init() { whole = shelf.put("blob", bytes) }
+  init() { whole = store.put("blob", bytes) }
 
   private func piece(_ offset: Int) -> BlobPiece { BlobPiece(name: "blob", offset: offset, description: whole) }
 
@@ -22,7 +22,7 @@ import Testing
     #expect(waiting.map(\.offset) == [0])
     var (received, most) = (Data(), 0)
     while !waiting.isEmpty {
-      let (piece, payload) = shelf.answer(waiting.removeFirst())
+      let (piece, payload) = store.answer(waiting.removeFirst())
       let outcome = transfer.take(piece, bytes: payload?.count)
       received += payload ?? Data()
       if case .last = outcome { break }

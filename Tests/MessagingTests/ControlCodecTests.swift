@@ -14,7 +14,7 @@ import Wire
       #"{"prepared":{"generation":1,"step":18446744073709551616,"weights":"00000000000000000000000000000000"}}"#,
       #"{"prepared":{"generation":1,"step":1e400,"weights":"00000000000000000000000000000000"}}"#,
       #"{"prepared":{"generation":1,"step":1.5,"weights":"00000000000000000000000000000000"}}"#,
-      #"{"evaluated":{"task":9223372036854775808,"_1":{"clips":1,"top1":0,"top5":0,"failed":[]}}}"#,
+      #"{"evaluated":{"_0":{"step":1,"number":9223372036854775808},"_1":{"clips":1,"top1":0,"top5":0,"failed":[]}}}"#,
     ] {
       #expect(throws: SharedError.self) { try ControlCodec.decode(WorkerMessage.self, [header + Data(text.utf8)]) }
     }

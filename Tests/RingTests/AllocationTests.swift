@@ -37,7 +37,7 @@ import Testing
       (calls, bytes) = (0, 0)
       for (position, session) in sessions.enumerated() {
         try counting {
-          try session.begin(step: number, attempt: 0, partials: partials[position], sums: sums[position])
+          try session.begin(step: number, attempt: 0, partials: partials[position], sums: sums[position], now: .now)
           for bucket in session.plan.buckets.indices { try session.start(bucket: bucket) }
         }
       }

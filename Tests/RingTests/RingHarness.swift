@@ -144,7 +144,7 @@ final class RingHarness {
           let next = current + 1
           try session.begin(
             step: UInt64(next / 2), attempt: UInt8(next % 2), partials: partials[next][position],
-            sums: sums[next][position])
+            sums: sums[next][position], now: .now)
           step[position] = next
           pending[position] = random.permutation(session.plan.buckets.count)
           offered[position] = false

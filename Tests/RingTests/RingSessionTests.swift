@@ -95,7 +95,8 @@ import Testing
     let partials = randomVectors(16, 0, &random)
     let sender = session(0, generation: 2)
     try sender.begin(
-      step: 4, attempt: 1, partials: partials, sums: IntegerVectors(gradientCount: 16, statisticCount: 0))
+      step: 4, attempt: 1, partials: partials, sums: IntegerVectors(gradientCount: 16, statisticCount: 0),
+      now: .now)
     try sender.startAll()
     let frame = try #require(sender.nextToRight(now: now)?.array)
 
@@ -105,17 +106,17 @@ import Testing
 
     let receiver = session(1, generation: 2)
     let sums = IntegerVectors(gradientCount: 16, statisticCount: 0)
-    try receiver.begin(step: 4, attempt: 0, partials: partials, sums: sums)
+    try receiver.begin(step: 4, attempt: 0, partials: partials, sums: sums, now: .now)
     try receiver.receiveFromLeft(frame, now: now)
     #expect(receiver.counters.earlyFrames == 1 && receiver.nextToLeft() != nil)
-    try receiver.begin(step: 4, attempt: 1, partials: partials, sums: sums)
+    try receiver.begin(step: 4, attempt: 1, partials: partials, sums: sums, now: .now)
     #expect(receiver.progress?.waiting == .start(bucket: 0))
     try receiver.startAll()
     #expect(sums.gradients.array(0..<8) == partials.gradients.array(0..<8).map { 2 * $0 })
     #expect(receiver.progress?.waiting == .chunk(bucket: 0, hop: 0, position: 0))
 
     let late = session(1, generation: 2)
-    try late.begin(step: 5, attempt: 0, partials: partials, sums: sums)
+    try late.begin(step: 5, attempt: 0, partials: partials, sums: sums, now: .now)
     try late.receiveFromLeft(frame, now: now)
     #expect(late.counters.staleFrames == 1)
     late.abort()
@@ -192,7 +193,7 @@ import Testing
     let sums = (0..<2).map { IntegerVectors(gradientCount: 64, statisticCount: 2, shared: $0 == 0) }
     let sessions = pair(64, 2, settings)
     for position in 0..<2 {
-      try sessions[position].begin(step: 0, attempt: 0, partials: partials[position], sums: sums[position])
+      try sessions[position].begin(step: 0, attempt: 0, partials: partials[position], sums: sums[position], now: .now)
     }
     // As on another machine, where nothing of that name is found, or another thing.
     let offer = try #require(SharedMemoryTransport.Offer(partials[0], sums[0]))
@@ -222,7 +223,7 @@ import Testing
     let plan = RingPlan(size: 2, position: 0, gradientCount: 8, statisticCount: 0, settings: settings)
     let session = RingSession(generation: 1, plan: plan, settings: settings)
     let sums = IntegerVectors(gradientCount: 8, statisticCount: 0)
-    try session.begin(step: 0, attempt: 0, partials: randomVectors(8, 0, &random), sums: sums)
+    try session.begin(step: 0, attempt: 0, partials: randomVectors(8, 0, &random), sums: sums, now: .now)
     try session.startAll()
     var now = ContinuousClock.now
     let first = session.nextToRight(now: now)?.array
@@ -249,7 +250,7 @@ import Testing
       let plan = RingPlan(size: 2, position: 0, gradientCount: 16, statisticCount: 2, settings: settings)
       let session = RingSession(generation: 1, plan: plan, settings: settings)
       let sums = IntegerVectors(gradientCount: 16, statisticCount: 2)
-      try session.begin(step: 0, attempt: 0, partials: partials, sums: sums)
+      try session.begin(step: 0, attempt: 0, partials: partials, sums: sums, now: .now)
       try session.startAll()
       var frame = Frame(kind: .chunk, generation: 1, valueCount: 8)
       change(&frame)

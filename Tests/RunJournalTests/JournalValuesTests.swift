@@ -34,6 +34,28 @@ import Wire
     return folder
   }
 
+  @Test("an evaluation counts as long as the live steps lead to the state that it evaluated")
+  func evaluatedSteps() throws {
+    let folder = try TemporaryFolder()
+    let journal = try SampleState.journal(folder.path("run.db"))
+    func evaluated(_ step: Int, _ digest: String) throws {
+      try journal.record(
+        EvaluationRecord(step: step, clips: 4, top1: 1, top5: 2, at: SampleState.time, stateDigest: digest))
+    }
+    for step in 1...3 { try evaluated(step, #require(try journal.commit(step: step - 1)).stateDigest) }
+    #expect(try journal.evaluatedSteps().sorted() == [1, 2, 3])
+    try journal.rollBack(to: 1, reason: "a test", at: SampleState.time)
+    #expect(try journal.evaluatedSteps() == [1])
+    var other = SampleState.commit(1)
+    other.step.stateDigest = "another"
+    try journal.recordCommits([other])
+    #expect(try journal.evaluatedSteps() == [1])
+    try evaluated(2, "another")
+    try evaluated(2, "another")
+    #expect(try journal.evaluatedSteps().sorted() == [1, 2])
+    try journal.close()
+  }
+
   private func readAll(_ access: Journal.Access, _ folder: TemporaryFolder) throws {
     let journal = try Journal(folder.path("run.db"), access)
     defer { try? journal.close() }

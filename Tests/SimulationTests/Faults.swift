@@ -43,9 +43,10 @@ enum Harm {
 /// Places in the protocol at which a fault can strike.
 enum Moment: Int, CaseIterable {
   // Of a worker.
-  case computed, reduced, voted, applying, applied, halted, obtaining, prepared, begun, published
+  case computed, reduced, voted, applying, applied, halted, obtaining, prepared, begun, published, evaluating
   // Of the coordinator, about a worker where there is one.
   case halting, preparing, journaledGeneration, beginning, tookCommit, wroteCommit, wroteCheckpoint, ordered
+  case journaledEvaluation
 }
 
 struct ScheduledFault {

@@ -43,6 +43,8 @@ final class SimulatedCoordinator {
     settings.dataWait = .seconds(20)
     settings.epoch.clips = world.training.clipCount
     settings.epoch.batch = world.training.lanes * world.training.clipsPerLane
+    settings.validationClips = world.training.validationClips
+    settings.evaluateBefore = world.training.evaluateBefore
     machine = CoordinatorMachine(settings, past: life == 1 ? Membership.Past() : try world.disk.past(at: world.now))
   }
 
@@ -143,7 +145,7 @@ final class SimulatedCoordinator {
       world.schedule(
         .readCheckpoint(step: step), node: World.coordinatorNode, life: life,
         at: world.now + world.random.between(1, 30).milliseconds)
-    case .launch(let rank, _):
+    case .launch(let rank):
       guard fleet[rank] == nil else { return nil }
       checkStart(rank)
       let pid = world.startWorker(rank).pid
@@ -263,6 +265,12 @@ final class SimulatedCoordinator {
       case .exclusion(let clip, _):
         world.check(clip, generation: machine.membership.number, believed)
         world.disk.record(clip)
+      case .evaluation(let step, let state, let result):
+        world.log("the state before step \(step) is evaluated: \(result)")
+        world.count { $0.evaluations += 1 }
+        world.check(evaluationBefore: step, state, result)
+        world.disk.record(step, state, result)
+        world.moment(.journaledEvaluation, nil)
       case .paused(let step, let reason):
         world.log("paused before step \(step): \(reason)")
         world.count { $0.pauses += 1 }

@@ -24,6 +24,7 @@ struct SimulatedDisk {
   private(set) var directives: [Directive] = []
   private(set) var exclusions: [ClipExclusion] = []
   private(set) var checkpoints: [UInt64: TrainingValue] = [:]
+  private(set) var evaluations: [(step: UInt64, state: Digest128?, result: EvaluationResult)] = []
   /// When the pause began that the journal knows of, if there is one.
   var pausedAt: Nanoseconds?
 
@@ -91,6 +92,13 @@ struct SimulatedDisk {
   mutating func left(_ worker: WorkerIdentity) { present.remove(worker) }
   mutating func record(_ directive: Directive) { directives.append(directive) }
   mutating func record(_ exclusion: ClipExclusion) { exclusions.append(exclusion) }
+  mutating func record(_ step: UInt64, _ state: Digest128?, _ result: EvaluationResult) {
+    evaluations.append((step, state, result))
+  }
+
+  /// The digest of the state before a step, as the live steps led to it.
+  func state(before step: UInt64) -> Digest128? { step == 0 ? nil : commit(step - 1)?.after }
+
   mutating func everybodyLeft() { present = [] }
 
   mutating func write(_ state: TrainingValue) { checkpoints[state.step] = state }
@@ -117,6 +125,8 @@ struct SimulatedDisk {
     past.last = live.last.map { StateReport.Last(rows[$0].record) }
     past.checkpoint = newestCheckpoint
     past.exclusions = exclusions
+    past.evaluated = Set(
+      evaluations.filter { $0.state != nil && $0.state == state(before: $0.step) }.map(\.step))
     past.setRolledBack(newest: rows.filter(\.isRolledBack).map(\.record.generation).max() ?? 0)
     return past
   }

@@ -125,6 +125,7 @@ final class SimulatedWorker {
     case .askedToLeave: handle(.askedToLeave)
     case .laneDone(let job): laneDone(job)
     case .probed(let clip): probed(clip)
+    case .evaluationDone(let task, let round): evaluationDone(task, round)
     case .ring(let from, let generation, let bytes):
       let peer = Peer(pid: from, generation: generation)
       if peer == left { fromLeft(bytes) } else { keep(peer, bytes) }
@@ -258,7 +259,7 @@ final class SimulatedWorker {
     case .reduce: reduce()
     case .vote(let directive): vote(directive)
     case .apply(let step, let skipping): return apply(step, skipping)
-    case .evaluate: break
+    case .evaluate(let task): evaluate(task)
     case .log(_, let text): world.log("worker \(identity.rank).\(pid): \(text)")
     case .leave(let reason, let clean): leaving = (reason, clean)
     }
@@ -433,6 +434,38 @@ final class SimulatedWorker {
     handle(
       .probed(
         reads: reads, clip: reads ? clip.map { ($0, !isBad($0)) } : nil, reason: "the folder is gone"))
+  }
+
+  // MARK: Evaluation
+
+  private func evaluate(_ task: EvaluationTask) {
+    guard let state else { return world.violate("I12: worker \(identity.rank) is to evaluate, and has no state") }
+    if state.step != task.id.step || task.id.state.map({ $0 != state.digest }) ?? false {
+      world.violate("I12: worker \(identity.rank) is to evaluate another state than it has")
+    }
+    world.moment(.evaluating, pid)
+    var time = Nanoseconds(task.clips.count) * world.random.between(1, 30).milliseconds
+    if world.random.chance(10) {
+      // Longer than another worker waits for, though every clip is soon done.
+      isSlow = true
+      time = 20_000.milliseconds
+      for second in 1..<20 { world.schedule(.clipRead, node: pid, at: world.now + (1_000 * second).milliseconds) }
+    }
+    world.schedule(.evaluationDone(task, round: round), node: pid, at: world.now + time)
+  }
+
+  private func evaluationDone(_ task: EvaluationTask, _ started: Int) {
+    if let until = world.blockedUntil(identity.rank) {
+      return world.schedule(.evaluationDone(task, round: started), node: pid, at: until + 10.milliseconds)
+    }
+    guard started == round, let state else { return }
+    var result = training.evaluate(state.value, task.clips)
+    if world.isBlind(identity.rank) {
+      result = EvaluationResult()
+      result.failed = task.clips.map { "clip \($0)" }
+    }
+    clipsRead += UInt64(result.clips)
+    handle(.evaluated(task.id, result))
   }
 
   private func summed(_ step: UInt64, _ attempt: UInt8) -> WorkerEvent {

@@ -24,6 +24,10 @@ struct Training {
   let stepsPerEpoch: UInt64
   let lastStep: UInt64
   let checkpointEvery: UInt64
+  /// 0 in most worlds.
+  let validationClips: Int
+  /// The states before these steps are evaluated while training goes on.
+  let evaluateBefore: Set<UInt64>
   /// Of each epoch, which clip comes when.
   private let order: [[Int]]
 
@@ -38,6 +42,10 @@ struct Training {
     lastStep = UInt64(random.between(4, 8))
     stepsPerEpoch = UInt64(random.between(2, 4))
     checkpointEvery = UInt64(random.between(1, 4))
+    let choice = SplitMix64.hash(seed, 4)
+    let evaluates = members == nil && choice % 3 == 0
+    validationClips = evaluates ? 1 + Int(choice >> 8) % 40 : 0
+    evaluateBefore = evaluates ? Set((1..<lastStep).filter { choice >> (20 + $0) & 1 == 1 }) : []
     let full = lanes * clipsPerLane
     // The last step of an epoch is short, often to the point that lanes are empty.
     let count = full * Int(stepsPerEpoch - 1) + random.between(1, full)
@@ -58,6 +66,27 @@ struct Training {
     let clips = order[min(first, order.count)..<min(first + clipsPerLane, order.count)]
     return exclusions.isEmpty
       ? Array(clips) : clips.filter { !exclusions.contains(ClipExclusion(step: step, lane: lane, clip: $0)) }
+  }
+
+  // MARK: An evaluation
+
+  /// Validation clips that no worker can decode.
+  func isUndecodable(validation clip: Int) -> Bool { SplitMix64.hash(seed, 5, UInt64(clip)) % 11 == 0 }
+
+  /// What an evaluation of some validation clips comes to with a state.
+  func evaluate(_ state: UInt64, _ clips: some Sequence<Int>) -> EvaluationResult {
+    var result = EvaluationResult()
+    for clip in clips {
+      if isUndecodable(validation: clip) {
+        result.failed.append("clip \(clip)")
+        continue
+      }
+      let chance = SplitMix64.hash(state, 6, UInt64(clip))
+      result.clips += 1
+      result.top1 += chance % 4 == 0 ? 1 : 0
+      result.top5 += chance % 2 == 0 ? 1 : 0
+    }
+    return result
   }
 
   // MARK: A lane

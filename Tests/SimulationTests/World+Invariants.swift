@@ -86,10 +86,26 @@ extension World {
     }
   }
 
+  /// An evaluation is a function of the state, which is the journal's: every clip counts once, whatever happened.
+  func check(evaluationBefore step: UInt64, _ state: Digest128?, _ result: EvaluationResult) {
+    guard let state, state == disk.state(before: step) else {
+      return violate("I12: an evaluation before step \(step) is of another state than the journal's")
+    }
+    if result != training.evaluate(state.high, 0..<training.validationClips) {
+      violate("I12: the evaluation before step \(step) comes to \(result)")
+    }
+  }
+
   func finish() {
     isOver = true
     if let problem = disk.audit(training) { return violate(problem) }
     reference.compute(through: training.lastStep - 1, without: disk.exclusions)
+    for step in training.evaluateBefore {
+      let state = reference.states[Int(step)].digest
+      if !disk.evaluations.contains(where: { $0.step == step && $0.state == state }) {
+        return violate("I12: the state before step \(step) was not evaluated")
+      }
+    }
     guard disk.checkpoints[training.lastStep] == reference.states[Int(training.lastStep)] else {
       return violate("I1: the final state is not that of the undisturbed run")
     }

@@ -19,6 +19,7 @@ final class World {
     case laneDone(LaneJob)
     case clipRead
     case probed(clip: Int?)
+    indirect case evaluationDone(EvaluationTask, round: Int)
     /// It was started on a host that is down.
     case hostIsDown
     case ring(from: Int, generation: UInt32, [UInt8])
@@ -145,6 +146,7 @@ final class World {
     var refusedCheckpoints = 0
     var failedCheckpoints = 0
     var exhausted = 0
+    var evaluations = 0
     var ends: Nanoseconds = 0
     var recovery: Nanoseconds = 0
 
@@ -164,6 +166,7 @@ final class World {
       sum.refusedCheckpoints += other.refusedCheckpoints
       sum.failedCheckpoints += other.failedCheckpoints
       sum.exhausted += other.exhausted
+      sum.evaluations += other.evaluations
       sum.ends = max(sum.ends, other.ends)
       sum.recovery = max(sum.recovery, other.recovery)
     }

@@ -25,6 +25,63 @@ import Wire
     return machine
   }
 
+  /// A worker that waits before step 0, whose state has `digest`.
+  private func waiting() -> WorkerMachine {
+    var machine = WorkerMachine(identity: me)
+    let generation = Generation(
+      number: 1, startStep: 0, members: [Member(identity: me, endpoint: "tcp://127.0.0.1:1", lanes: [0])],
+      pauses: true)
+    let events: [WorkerEvent] = [
+      .message(.welcome(Welcome(recipe: "", blobs: [], lastStep: 100)), payload: nil),
+      .ready(SelfTest(lane: digest, clip: nil), RunRules { _ in false }, dataLost: nil),
+      .message(.halt(generation: 1), payload: nil),
+      .message(.prepare(generation: 1, step: 0, source: .initial), payload: nil),
+      .obtained(step: 0, weights: digest), .message(.begin(generation), payload: nil),
+    ]
+    for event in events { _ = machine.step(event, at: .zero) }
+    return machine
+  }
+
+  private func computed(_ effects: [WorkerEffect]) -> [EvaluationTask] {
+    effects.compactMap { if case .evaluate(let task) = $0 { task } else { nil } }
+  }
+
+  private func answers(_ effects: [WorkerEffect]) -> [EvaluationTask.ID] {
+    effects.compactMap { if case .send(.evaluated(let id, _)) = $0 { id } else { nil } }
+  }
+
+  @Test("a task is computed once, and answered as often as it comes, until the state changes")
+  func evaluation() {
+    var machine = waiting()
+    let task = EvaluationTask(.init(step: 0, state: digest, number: 3), clips: [1])
+    var result = EvaluationResult()
+    result.clips = 1
+    #expect(computed(machine.step(.message(.evaluate(task), payload: nil), at: .zero)) == [task])
+    #expect(computed(machine.step(.message(.evaluate(task), payload: nil), at: .zero)).isEmpty)
+    #expect(answers(machine.step(.evaluated(task.id, result), at: .zero)) == [task.id])
+    let again = machine.step(.message(.evaluate(task), payload: nil), at: .zero)
+    #expect(computed(again).isEmpty && answers(again) == [task.id])
+    for message in [CoordinatorMessage.halt(generation: 2), .prepare(generation: 2, step: 0, source: .initial)] {
+      _ = machine.step(.message(message, payload: nil), at: .zero)
+    }
+    #expect(answers(machine.step(.evaluated(task.id, result), at: .zero)).isEmpty, "it was given up")
+    _ = machine.step(.obtained(step: 0, weights: digest), at: .zero)
+    #expect(computed(machine.step(.message(.evaluate(task), payload: nil), at: .zero)) == [task])
+  }
+
+  @Test("a task for another step or state, or while lanes are computed, is not computed")
+  func otherState() {
+    var machine = waiting()
+    let other = Digest128(high: 9, low: 9)
+    for id in [EvaluationTask.ID(step: 1, state: digest, number: 0), .init(step: 0, state: other, number: 0)] {
+      #expect(computed(machine.step(.message(.evaluate(.init(id, clips: [1])), payload: nil), at: .zero)).isEmpty)
+    }
+    var busy = computing()
+    let task = EvaluationTask(.init(step: 0, state: digest, number: 0), clips: [1])
+    #expect(computed(busy.step(.message(.evaluate(task), payload: nil), at: .zero)).isEmpty)
+    #expect(computed(machine.step(.message(.evaluate(task), payload: nil), at: .zero)) == [task])
+  }
+
   /// The clips that are looked into, and the lanes that are computed again.
   private func asked(_ effects: [WorkerEffect]) -> [String] {
     effects.compactMap {

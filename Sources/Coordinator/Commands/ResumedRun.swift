@@ -78,6 +78,7 @@ struct ResumedRun {
       ClipExclusion(step: try number($0.step, "verdicts.step"), lane: $0.lane, clip: $0.clip)
     }
     past.pausedFor = try journal.presentPause().map { .seconds(max(0, Date.now.timeIntervalSince($0.startedAt))) }
+    past.evaluated = Set(try journal.evaluatedSteps().map { try number($0, "evaluations.step") })
     past.setRolledBack(newest: try number(journal.rolledBackGeneration(), "steps.generation"))
     return past
   }

@@ -1,10 +1,9 @@
-// The commands that train nothing: demo data, an index, an evaluation, a run's status.
+// The commands that train nothing: demo data, an index, an evaluation.
 import ArgumentParser
 import Checkpoint
 import CoordinatorCore
 import DemoData
 import Foundation
-import RunJournal
 import Shared
 
 struct DemoDataCommand: ParsableCommand {
@@ -98,48 +97,6 @@ struct EvaluateCommand: ParsableCommand {
       throw SharedError(.failed, "the evaluation ended without a result")
     }
     for reason in result.failed { display.line("warning: validation clip left out: \(reason)") }
-    display.line(
-      "validation: top-1 \(percent(result.top1, result.clips)), top-5 \(percent(result.top5, result.clips))"
-        + " of \(result.clips) clips")
-  }
-}
-
-struct StatusCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "status", abstract: "Prints how far a run is.")
-
-  @Argument(help: "The run directory.") var directory: String
-
-  func run() throws {
-    let status = try Journal("\(directory)/run.db", .reading).status()
-    guard let run = status.run else { throw SharedError(.badData, "\(directory): holds no run") }
-    let total = status.epochs * run.stepsPerEpoch
-    print("\(run.name): seed \(run.seed), \(run.clips) clips, \(status.rejectedClips) clips left out")
-    print(
-      "steps: \(status.steps) of \(total) (epoch \(status.steps / run.stepsPerEpoch) of \(status.epochs))"
-        + (status.rolledBack > 0 ? ", \(status.rolledBack) rolled back" : ""))
-    if let last = status.lastCommit {
-      print(
-        "last step: loss \(fixed(last.loss, 3)), top-1 \(percent(last.top1, last.clips)), at \(last.committedAt.formatted(.iso8601))"
-      )
-    }
-    if let generation = status.lastGeneration {
-      print(
-        "generation \(generation.number): ranks \(generation.ring.map(String.init).joined(separator: " ")), since step \(generation.startStep) (\(generation.reason))"
-      )
-    }
-    print("workers now: \(status.presentMembers.map { "\($0.rank) on \($0.host)" }.joined(separator: ", "))")
-    if status.wireBytes > 0 {
-      let ratio = fixed(Double(status.rawBytes) / Double(status.wireBytes), 2)
-      print(
-        "exchange: \(status.wireBytes) bytes on the wire, "
-          + (status.rawBytes > 0 ? "\(ratio) x compressed" : "sums read in memory")
-          + ", \(fixed(status.ringSeconds, 1)) s in the ring")
-    }
-    if let checkpoint = status.newestCheckpoint { print("newest checkpoint: \(checkpoint.path)") }
-    if let evaluation = status.lastEvaluation {
-      print(
-        "validation at step \(evaluation.step): top-1 \(percent(evaluation.top1, evaluation.clips)), top-5 \(percent(evaluation.top5, evaluation.clips)) of \(evaluation.clips) clips"
-      )
-    }
+    display.line("validation: \(result.text)")
   }
 }

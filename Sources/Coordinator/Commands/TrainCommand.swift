@@ -59,14 +59,8 @@ struct TrainCommand: ParsableCommand {
     }
     let result = try outcome.result(checkpoint: place, journal: journal.path)
     if let result {
-      try journal.record(
-        EvaluationRecord(
-          step: loop.checkpoints?.newest?.step ?? 0, clips: result.clips, top1: result.top1, top5: result.top5, at: .now
-        ))
       for reason in result.failed { display.line("warning: validation clip left out: \(reason)") }
-      display.line(
-        "validation: top-1 \(percent(result.top1, result.clips)), top-5 \(percent(result.top5, result.clips))"
-          + " of \(result.clips) clips")
+      display.line("validation: \(result.text)")
     }
     display.line("done in \(clock(Double(elapsed.components.seconds))); checkpoint: \(place)")
     try journal.close()
@@ -186,6 +180,6 @@ final class SharedProgress: @unchecked Sendable {
   func show(_ text: String) {
     lock.lock()
     defer { lock.unlock() }
-    display.living(text, at: ContinuousClock.now - start)
+    display.progress(text, at: ContinuousClock.now - start)
   }
 }

@@ -13,27 +13,27 @@ extension CoordinatorLoop {
     switch effect {
     case .send(let message, let receiver): try send(message, to: receiver)
     case .serve(let request, let receiver):
-      let (piece, bytes) = shelf.answer(request)
+      let (piece, bytes) = blobs.answer(request)
       try send(.blobPiece(piece), payload: bytes, to: receiver)
     case .journal(let entry):
       if case .fingerprint(let text) = entry, let before = try durably({ try $0.fingerprint(text) }) ?? nil {
         return .fingerprintChanged(before: before, now: text)
       }
       _ = try durably { try $0.write(entry) }
-    case .keep(let piece): fetched.keep(piece, payload ?? Data())
+    case .keep(let piece): incoming.keep(piece)
     case .writeCheckpoint(let step, let model, let trainer, let state):
       checkpoints?.write(
-        step, model: fetched[model.name] ?? Data(), trainer: fetched[trainer.name] ?? Data(), as: (model, trainer),
+        step, model: incoming.bytes(model.name), trainer: incoming.bytes(trainer.name), as: (model, trainer),
         state: state)
       // A failed write is tried again with the same bytes.
-      fetched.removeAll(except: [model.name, trainer.name])
+      incoming.forget(except: [model.name, trainer.name])
     case .pruneCheckpoints:
-      fetched.removeAll()
+      incoming.forget()
       checkpoints?.prune(keep: plan.recipe.checkpoint.keep)
     case .readCheckpoint(let step): checkpoints?.read(step)
-    case .launch(let rank, let attempt):
+    case .launch(let rank):
       do {
-        let process = try fleet.start(rank, attempt: attempt)
+        let process = try fleet.start(rank)
         return .processStarted(rank: rank, process: process)
       } catch { return .processNotStarted(rank: rank, reason: "\(error)") }
     case .adopt(let rank, let process):
@@ -43,9 +43,8 @@ extension CoordinatorLoop {
     case .endProcess(let process): fleet.kill(process)
     case .endAllProcesses: fleet.killAll()
     case .report(let event): show(event)
-    case .showStep(let step, let workers): show(step, workers)
-    case .showEvaluation(let total):
-      display.living("validation  \(total.clips)/\(plan.indexes.validation.clips.count) clips", at: now)
+    case .showStep(let step, let status): show(step, status)
+    case .showEvaluation(let status): display.progress(status.progressLine, at: now)
     case .finish: display.clear()
     }
     return nil
@@ -60,16 +59,15 @@ extension CoordinatorLoop {
   }
 
   func show(_ event: RunEvent) {
-    display.line(event.level == .info ? event.text : "\(event.level.rawValue): \(event.text)")
+    display.line(event.line)
     do { try journal?.write(event) } catch { display.line("the journal could not take an event: \(error)") }
   }
 
-  private func show(_ step: CommittedStep, _ workers: Int) {
+  private func show(_ step: CommittedStep, _ status: RunStatus) {
     stepLedger?.add(step)
-    let (line, endsEpoch) = progress.line(step, workers: workers, at: now)
-    display.living(line, at: now, matters: endsEpoch)
-    if endsEpoch { display.keep() }
-    for line in stepLedger?.lines(at: now, endsEpoch: endsEpoch) ?? [] { display.line(line) }
+    display.progress(status.progressLine, at: now, matters: status.endsEpoch)
+    if status.endsEpoch { display.keepProgress() }
+    for line in stepLedger?.lines(at: now, endsEpoch: status.endsEpoch) ?? [] { display.line(line) }
   }
 }
 

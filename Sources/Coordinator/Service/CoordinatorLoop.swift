@@ -22,14 +22,11 @@ final class CoordinatorLoop {
   private let wakeup: Wakeup
   private var machine: CoordinatorMachine
   private let start = ContinuousClock.now
-  var progress: TrainingProgress
   /// Shown if it is there.
   var stepLedger: StepLedger?
-  var shelf = BlobShelf()
+  var blobs = BlobStore()
   /// The blobs of the checkpoint that is being fetched.
-  var fetched = FetchedBlobs()
-  /// What came with the present message.
-  var payload: Data?
+  var incoming = IncomingBlobs()
   /// Signals that came while the journal could not be written.
   var signalled: [Int32] = []
   private(set) var outcome: Outcome?
@@ -49,14 +46,13 @@ final class CoordinatorLoop {
     self.wakeup = wakeup
     checkpoints = store.map { CheckpointKeeper($0, newest: checkpoint) { wakeup.signal() } }
     signals = try SignalSource([SIGINT, SIGTERM, SIGCHLD], unlessIgnored: [SIGHUP])
-    progress = TrainingProgress(lastStep: plan.lastStep, stepsPerEpoch: UInt64(plan.shards.stepsPerEpoch))
     let indexes = [
-      shelf.put("index/train", plan.indexes.train.encoded()),
-      shelf.put("index/validation", plan.indexes.validation.encoded()),
+      blobs.put("index/train", plan.indexes.train.encoded()),
+      blobs.put("index/validation", plan.indexes.validation.encoded()),
     ]
     if let model = plan.evaluateOnly {
-      shelf.put(StateBlobs.model(0), model)
-      shelf.put(StateBlobs.trainer(0), Data())
+      blobs.put(StateBlobs.model(0), model)
+      blobs.put(StateBlobs.trainer(0), Data())
     }
     machine = CoordinatorMachine(
       plan.settings(fleet.slots, startsWorkers: fleet.startsWorkers, indexes: indexes), past: past)
@@ -135,13 +131,13 @@ final class CoordinatorLoop {
         }
         let message: WorkerMessage
         do {
-          (message, payload) = try ControlCodec.decode(WorkerMessage.self, Array(parts.dropFirst()))
+          (message, incoming.payload) = try ControlCodec.decode(WorkerMessage.self, Array(parts.dropFirst()))
         } catch {
           try handle(.unreadable(reason: "\(error)"))
           continue
         }
-        try handle(.message(message, payload: payload?.count, from: sender))
-        payload = nil
+        try handle(.message(message, payload: incoming.payload?.count, from: sender))
+        incoming.payload = nil
       } catch let error as MessagingError where error.isTooLong { try handle(.unreadable(reason: "\(error)")) }
     }
   }
@@ -163,9 +159,9 @@ final class CoordinatorLoop {
     case .failed(let step, let reason): return .checkpointFailed(step: step, reason: reason)
     case .refused(let step, let reason): return .checkpointRefused(step: step, reason: reason)
     case .read(let step, let files):
-      shelf.removeAll { $0.hasPrefix("state/") }
-      shelf.put(StateBlobs.model(step), files.model)
-      shelf.put(StateBlobs.trainer(step), files.trainer)
+      blobs.removeAll { $0.hasPrefix("state/") }
+      blobs.put(StateBlobs.model(step), files.model)
+      blobs.put(StateBlobs.trainer(step), files.trainer)
       return .checkpointRead(step: step)
     case .lost(let step, let reason, let newest):
       return .checkpointLost(step: step, reason: reason, newest: newest)

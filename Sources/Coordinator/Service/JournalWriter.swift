@@ -56,6 +56,11 @@ final class JournalWriter {
         VerdictRecord(
           step: Int(clip.step), clip: clip.clip, epoch: Int(clip.step) / plan.shards.stepsPerEpoch, lane: clip.lane,
           reason: reason, decidedAt: .now))
+    case .evaluation(let step, let state, let result):
+      try journal.record(
+        EvaluationRecord(
+          step: Int(step), clips: result.clips, top1: result.top1, top5: result.top5, at: .now,
+          stateDigest: state?.description ?? ""))
     case .paused(let step, let reason):
       try journal.paused(PauseRecord(step: Int(step), reason: reason, startedAt: .now))
     case .resumed: try journal.resumed(at: .now)

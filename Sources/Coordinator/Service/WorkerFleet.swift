@@ -49,10 +49,9 @@ final class WorkerFleet {
   var startsWorkers: Bool { mode == .auto }
 
   /// Starts the worker of a rank.
-  /// - Parameter attempt: counts the starts in a row.
   /// - Returns: its process, or the ssh client's that runs it.
   /// - Throws: `LaunchError` where it cannot be started.
-  func start(_ rank: Int, attempt: Int) throws -> pid_t {
+  func start(_ rank: Int) throws -> pid_t {
     guard let slot = slots.first(where: { $0.rank == rank }) else {
       throw LaunchError(.badConfiguration, "the hosts file has no rank \(rank)")
     }

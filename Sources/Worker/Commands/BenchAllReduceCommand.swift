@@ -135,7 +135,7 @@ private final class AllReduceBench {
 
   func reduce() throws {
     let sums = vectors[Int(step) % vectors.count]
-    try session.begin(step: step, attempt: 0, partials: partial, sums: sums)
+    try session.begin(step: step, attempt: 0, partials: partial, sums: sums, now: .now)
     try session.startAll()
     try run { session.isReduced }
     if votes {

@@ -1,5 +1,5 @@
 // The worker's connections to the coordinator: control messages on one socket, heartbeats on another from a thread of
-// their own, so that a busy loop is not taken for a dead one. Each can be made anew under another name.
+// their own, so that a busy loop is not taken for a dead one. Each connection can be replaced by one of another name.
 import Foundation
 import Glibc
 import Messaging
@@ -22,7 +22,7 @@ final class CoordinatorLink {
     socket = try Self.connected(messaging, coordinator, "c", identity, 0)
   }
 
-  /// Makes a connection of this number, and lets go of the one before.
+  /// Replaces the connection by one of this number.
   func connect(_ number: Int) throws {
     socket = try Self.connected(messaging, coordinator, "c", identity, number)
   }
@@ -41,12 +41,12 @@ final class CoordinatorLink {
     return socket
   }
 
-  /// Queues a message. One that finds the queue full is dropped: everything that matters is sent again.
+  /// Queues a message. A message that finds the queue full is dropped: everything that matters is resent.
   func send(_ message: WorkerMessage, payload: Data? = nil) throws {
     _ = try socket.send(try ControlCodec.encode(message, payload: payload), dontWait: true)
   }
 
-  /// The next message, or nil. A malformed one is reported to `drop` and passed over.
+  /// The next message, or nil. A malformed one is reported to `drop` and skipped.
   func receive(drop: (String) -> Void) throws -> (CoordinatorMessage, Data?)? {
     while let parts = try socket.receive(reporting: drop) {
       do {
@@ -59,7 +59,7 @@ final class CoordinatorLink {
 }
 
 /// Sends heartbeats from a thread of its own until the process ends; and ends it, where the coordinator has evicted the
-/// worker and the worker's own thread does not hear.
+/// worker and the main thread does not react.
 final class Heartbeat: Sendable {
   private let progress = Mutex(Wire.Progress())
   private let interval = Mutex(Duration.milliseconds(250))

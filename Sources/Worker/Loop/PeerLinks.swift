@@ -25,9 +25,9 @@ final class PeerLinks {
   private let messaging: MessagingContext
   private let inbound: Socket
   private var right: Socket?
-  /// Tells when the right neighbour's side closes the connection.
+  /// Notices when the right neighbour closes the connection.
   private var monitor: DisconnectMonitor?
-  private var donor: Socket?
+  private var source: Socket?
   private var left = Data()
   /// The generation that runs, or ran last.
   private var present: UInt32 = 0
@@ -47,7 +47,7 @@ final class PeerLinks {
 
   /// Sockets to wait for.
   var pollItems: [PollItem] {
-    [PollItem(inbound)] + [right, donor, monitor?.socket].compactMap { $0 }.map { PollItem($0) }
+    [PollItem(inbound)] + [right, source, monitor?.socket].compactMap { $0 }.map { PollItem($0) }
   }
 
   // MARK: Generations
@@ -67,7 +67,7 @@ final class PeerLinks {
     guard members.count > 1 else { return }
     var options = Socket.Options()
     options.routingID = Array(name(me.identity, generation.number))
-    // What is lost is sent again: more than a window need never wait.
+    // The ring resends what is lost: no more than its window ever needs to queue.
     options.sendHighWater = 64
     let socket = try Socket(messaging, .dealer, options)
     monitor = try DisconnectMonitor(messaging, socket)
@@ -84,7 +84,7 @@ final class PeerLinks {
     left = Data()
   }
 
-  /// Sends a frame to the right neighbour. What finds the queue full is lost, as on the wire: the ring sends it again.
+  /// Sends a frame to the right neighbour. A frame that finds the queue full is dropped; the ring resends it.
   func sendRight(_ frame: FrameBytes) throws {
     _ = try right?.send([Self.ringTag], lending: frame.parts, dontWait: true)
   }
@@ -99,15 +99,15 @@ final class PeerLinks {
 
   /// Asks a peer for a piece of a blob.
   func ask(_ endpoint: String, _ request: BlobRequest) throws {
-    if donor == nil || donor?.place != endpoint {
+    if source == nil || source?.place != endpoint {
       let socket = try Socket(messaging, .dealer)
       try socket.connect(try Endpoint(endpoint))
-      donor = socket
+      source = socket
     }
-    _ = try donor?.send([Self.blobTag] + ControlCodec.encode(WorkerMessage.blobRequest(request)), dontWait: true)
+    _ = try source?.send([Self.blobTag] + ControlCodec.encode(WorkerMessage.blobRequest(request)), dontWait: true)
   }
 
-  func doneAsking() { donor = nil }
+  func doneAsking() { source = nil }
 
   private func number(of asker: Data) -> Int {
     if let known = askers.firstIndex(of: asker) { return known }
@@ -126,14 +126,14 @@ final class PeerLinks {
     try unreachableIsSilent { _ = try inbound.send([peer] + parts, dontWait: true) }
   }
 
-  /// Where the peer is gone, whoever needs to know hears it from the coordinator.
+  /// If the peer is gone, the coordinator notifies whoever needs to know.
   private func unreachableIsSilent(_ send: () throws -> Void) throws {
     do { try send() } catch let error as MessagingError where error.isUnreachable {}
   }
 
   // MARK: Arrivals
 
-  /// The next thing that arrived, or nil. What cannot be understood is reported to `drop` and passed over.
+  /// The next arrival, or nil. A malformed message is reported to `drop` and skipped.
   func next(drop: (String) -> Void) throws -> Arrival? {
     if let place = early.firstIndex(where: { $0.from == left }) { return .fromLeft(early.remove(at: place).message) }
     while let parts = try inbound.receive(reporting: drop) {
@@ -151,7 +151,7 @@ final class PeerLinks {
       if parts.count == 2, parts[0] == Self.ringTag { return .fromRight(FrameMessage(parts[1...])) }
       drop("a message of \(parts.count) parts from the right neighbour")
     }
-    while let parts = try donor?.receive(reporting: drop) {
+    while let parts = try source?.receive(reporting: drop) {
       if parts.first == Self.blobTag, case (.blobPiece(let piece), let payload)? = control(parts, from: 1, drop) {
         return .piece(piece, payload)
       }

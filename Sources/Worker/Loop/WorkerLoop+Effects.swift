@@ -21,9 +21,9 @@ extension WorkerLoop {
     case .ask(let request, let peer):
       if let peer { try peers.ask(peer, request) } else { try link.send(.blobRequest(request)) }
     case .doneAsking: peers.doneAsking()
-    case .keep(let piece): fetched.keep(piece, payload ?? Data())
+    case .keep(let piece): incoming.keep(piece)
     case .serve(let request, let peer):
-      let (piece, bytes) = shelf.answer(request)
+      let (piece, bytes) = blobs.answer(request)
       served &+= UInt64(bytes?.count ?? 0)
       if let peer {
         try peers.answer(peer, piece, bytes)
@@ -31,7 +31,7 @@ extension WorkerLoop {
         try link.send(.blobPiece(piece), payload: bytes)
       }
     case .publish(let step): return try publish(step)
-    case .withdraw(let steps): shelf.removeAll { name in !steps.contains { name.hasPrefix(StateBlobs.prefix($0)) } }
+    case .withdraw(let steps): blobs.removeAll { name in !steps.contains { name.hasPrefix(StateBlobs.prefix($0)) } }
     case .begin(let welcome, let indexes): return try begin(welcome, indexes)
     case .keepState(let step): return training.map { .obtained(step: step, weights: $0.state.digest) }
     case .initialise:
@@ -73,15 +73,15 @@ extension WorkerLoop {
   }
 
   private func forgetSums() {
-    training?.pool.giveUp()
+    training?.pool.cancelAll()
     training?.work.forget()
   }
 
   // MARK: The run
 
-  /// The indexes are here: everything that a run needs is made.
+  /// Makes everything that a run needs from the fetched indexes.
   private func begin(_ welcome: Welcome, _ indexes: [BlobDescription]) throws -> WorkerEvent? {
-    guard indexes.count == 2, let train = taken(indexes[0]), let validation = taken(indexes[1]) else {
+    guard indexes.count == 2, let train = incoming.take(indexes[0]), let validation = incoming.take(indexes[1]) else {
       return .damaged(reason: "an index was damaged on its way")
     }
     let recipe = try Recipe(yaml: welcome.recipe, origin: "the coordinator's recipe")
@@ -103,15 +103,9 @@ extension WorkerLoop {
 
   // MARK: The state
 
-  /// The fetched bytes of a blob, if they are what was announced.
-  private func taken(_ blob: BlobDescription) -> Data? {
-    guard let bytes = fetched.take(blob.name), Digest128(of: bytes) == blob.digest else { return nil }
-    return bytes
-  }
-
   private func load(_ step: UInt64, _ model: BlobDescription, _ trainer: BlobDescription) throws -> WorkerEvent? {
     guard let state = training?.state else { return nil }
-    guard let weights = taken(model), let rest = taken(trainer) else {
+    guard let weights = incoming.take(model), let rest = incoming.take(trainer) else {
       return .damaged(reason: "the state before step \(step) was damaged on its way")
     }
     forgetSums()
@@ -123,7 +117,7 @@ extension WorkerLoop {
     return .obtained(step: step, weights: state.digest)
   }
 
-  /// Encodes the state and puts it on the shelf. It takes little more time than copying it, which only this thread may
+  /// Encodes the state and puts it in the store. It takes little more time than copying it, which only this thread may
   /// do: no step can be applied meanwhile.
   private func publish(_ step: UInt64) throws -> WorkerEvent? {
     guard let state = training?.state, state.step == step else { return nil }
@@ -131,7 +125,7 @@ extension WorkerLoop {
     return .published(
       step: step,
       blobs: [
-        shelf.put(StateBlobs.model(step), files.model), shelf.put(StateBlobs.trainer(step), files.trainer),
+        blobs.put(StateBlobs.model(step), files.model), blobs.put(StateBlobs.trainer(step), files.trainer),
       ])
   }
 }

@@ -59,10 +59,8 @@ final class WorkerLoop {
   var loggedMemory: UInt32?
 
   // Blobs that are served, and those that are being fetched.
-  var shelf = BlobShelf()
-  var fetched = FetchedBlobs()
-  /// What came with the present message.
-  var payload: Data?
+  var blobs = BlobStore()
+  var incoming = IncomingBlobs()
 
   var session: WorkerSession { machine.session }
 
@@ -109,7 +107,7 @@ final class WorkerLoop {
       showProgress()
     }
     // Libraries are taken down at exit: no thread may be inside one.
-    training?.pool.giveUp()
+    training?.pool.cancelAll()
     guard let leaving, leaving.clean else {
       throw SharedError(.unavailable, "worker \(settings.identity.rank): \(leaving?.reason ?? "left")")
     }
@@ -134,9 +132,9 @@ final class WorkerLoop {
   private func takeControl() throws {
     for _ in 0..<Self.messagesAtOnce {
       guard let (message, bytes) = try link.receive(drop: drop) else { return }
-      payload = bytes
+      incoming.payload = bytes
       try handle(.message(message, payload: bytes?.count))
-      payload = nil
+      incoming.payload = nil
     }
   }
 
@@ -148,9 +146,9 @@ final class WorkerLoop {
       case .fromRight(let message): ring?.receiveFromRight(message, now: .now)
       case .request(let request, let peer): try handle(.peerRequest(request, peer: peer))
       case .piece(let piece, let bytes):
-        payload = bytes
+        incoming.payload = bytes
         try handle(.peerPiece(piece, payload: bytes?.count))
-        payload = nil
+        incoming.payload = nil
       }
     }
     if !fromLeft.isEmpty { try ring?.receiveFromLeft(fromLeft, now: .now) }
@@ -166,7 +164,7 @@ final class WorkerLoop {
       case .failed(let job, let text, let clip):
         training.work.failed(job)
         try handle(.laneFailed(step: job.step, lane: job.lane, clip: clip, reason: text))
-      case .evaluated(let task, let result): try handle(.evaluated(task: task, result))
+      case .evaluated(let task, let result): try handle(.evaluated(task, result))
       case .tested(let selfTest, let dataLost):
         log.info("self-test: \(selfTest)")
         try handle(.ready(selfTest, training.context.rules, dataLost: dataLost))

@@ -28,11 +28,14 @@ final class ClipFeed: Sendable {
   /// - Returns: nil if it is not wanted any more.
   /// - Throws: `VideoError` naming the clip that cannot be decoded, also at a second try.
   func take(step: UInt64, lane: Int, isWanted: () -> Bool) throws -> LaneBatch? {
-    let key = LaneKey(step: Int(step), lane: lane)
+    // The lane may not have been prefetched: its step is repeated, or was not foreseen.
+    try take(LaneKey(step: Int(step), lane: lane), isWanted) { request($0) }
+  }
+
+  private func take(_ key: LaneKey, _ isWanted: () -> Bool, request: (LaneKey) -> Void) throws -> LaneBatch? {
     while true {
       if let batch = try prefetcher.take(key, while: isWanted) { return batch }
       guard isWanted() else { return nil }
-      // The lane was not prefetched: its step is repeated, or was not foreseen.
       request(key)
     }
   }
@@ -41,6 +44,24 @@ final class ClipFeed: Sendable {
   func release() { prefetcher.release() }
 
   func recycle(_ batch: LaneBatch) { prefetcher.recycle(batch) }
+
+  // MARK: Validation clips
+
+  /// Starts decoding a view of a validation clip.
+  /// - Parameter number: tells this view of the clip from others.
+  func prefetch(validation clip: Int, number: Int, _ view: ClipView) {
+    prefetcher.request(
+      Self.key(validation: clip, number),
+      LaneJob(clips: [context.validationRequest(clip)], form: context.form(training: false, view: view), epoch: 0))
+  }
+
+  /// Waits for a view of a validation clip, as `take` does for a lane.
+  func take(validation clip: Int, number: Int, _ view: ClipView, isWanted: () -> Bool) throws -> LaneBatch? {
+    try take(Self.key(validation: clip, number), isWanted) { _ in prefetch(validation: clip, number: number, view) }
+  }
+
+  /// Steps count up from 0: below are the validation clips.
+  private static func key(validation clip: Int, _ number: Int) -> LaneKey { LaneKey(step: -1 - clip, lane: number) }
 
   private func request(_ key: LaneKey) {
     let step = UInt64(key.step)

@@ -45,7 +45,7 @@ final class GradientWork {
     if self.step != step || self.attempt != attempt || self.exponents != exponents
       || !summed.union(running).isSubset(of: wanted)
     {
-      pool.giveUp()
+      pool.cancelAll()
       accumulator.reset()
       (summed, running, clips, times) = ([], [], [:], LaneTimes())
       (self.step, self.attempt, self.exponents) = (step, attempt, exponents)
@@ -107,9 +107,6 @@ final class GradientWork {
       directive: directive,
       raised: accumulator.raised, nonFinite: accumulator.nonFinite)
   }
-
-  /// The outcome of the vote, equal on all ranks.
-  func verdict(_ ballots: [Ballot]) -> Verdict { Verdict.of(ballots, clips: expectedClips) }
 
   /// The exponents of the next attempt.
   func raise(_ raised: [RaisedExponent]) -> [Int32] {

@@ -26,7 +26,7 @@ struct LaneTask: Sendable {
   let lane: Int
   /// What the gradients are quantised with.
   let scales: GradientAccumulator.Attempt
-  /// Jobs of an earlier round are given up.
+  /// Jobs of an earlier round are cancelled.
   let round: UInt64
 }
 
@@ -38,18 +38,18 @@ struct LaneTimes: Sendable {
   var quantise = 0.0
 }
 
-/// What came of a job.
+/// The outcome of a job.
 enum LaneEvent: Sendable {
   /// `clips` are those that were trained.
   case finished(LaneTask, LaneTimes, clips: [Int])
   /// `clip` is the one that could not be decoded, if that was the cause.
   case failed(LaneTask, text: String, clip: Int?)
-  case evaluated(task: Int, EvaluationResult)
+  case evaluated(EvaluationTask.ID, EvaluationResult)
   /// - Parameter dataLost: why no clip can be read, if so.
   case tested(SelfTest, dataLost: String?)
 }
 
-/// Computes lanes and evaluation tasks; tells of each by `wake`, after which `events` has it.
+/// Computes lanes and evaluation tasks. `events` has what came of them; `wake` says that there is something.
 final class LanePool: Sendable {
   private enum Job: Sendable {
     case lane(LaneTask)
@@ -57,7 +57,10 @@ final class LanePool: Sendable {
     case selfTest
   }
 
-  private struct Given: Error {}
+  private struct Cancelled: Error {}
+
+  /// Views of validation clips that each thread has decoded ahead.
+  private static let viewsAhead = 2
 
   private let context: RunContext
   private let threads: ComputeThreads
@@ -122,8 +125,8 @@ final class LanePool: Sendable {
     enqueue(.evaluation(task, parameters: parameters, statistics: statistics))
   }
 
-  /// Gives up everything that is queued or runs; returns when no thread touches weights or sums any more.
-  func giveUp() {
+  /// Cancels everything that is queued or runs; returns when no thread touches weights or sums any more.
+  func cancelAll() {
     round.add(1, ordering: .acquiringAndReleasing)
     queue.withLock { $0 = [] }
     // A lane may wait for a read that never returns.
@@ -169,11 +172,12 @@ final class LanePool: Sendable {
       do {
         let (times, clips) = try train(job, on: lane)
         event = .finished(job, times, clips: clips)
-      } catch is Given { return } catch {
+      } catch is Cancelled { return } catch {
         event = .failed(job, text: "\(error)", clip: (error as? VideoError)?.clip)
       }
     case .evaluation(let task, let parameters, let statistics):
-      event = .evaluated(task: task.task, evaluate(task, on: lane, parameters, statistics))
+      guard let result = evaluate(task, on: lane, parameters, statistics) else { return }
+      event = .evaluated(task.id, result)
     case .selfTest:
       let (test, dataLost) = LaneSelfTest.run(context, on: lane, loader)
       event = .tested(test, dataLost: dataLost)
@@ -183,13 +187,11 @@ final class LanePool: Sendable {
 
   /// - Returns: where the time went, and the clips that were trained.
   private func train(_ job: LaneTask, on lane: Lane) throws -> (LaneTimes, clips: [Int]) {
-    guard job.round == currentRound else { throw Given() }
+    guard job.round == currentRound else { throw Cancelled() }
     let start = ContinuousClock.now
-    waiting.add(1, ordering: .relaxed)
-    let taken = Result { try feed.take(step: job.step, lane: job.lane) { job.round == currentRound } }
-    waiting.subtract(1, ordering: .relaxed)
+    let taken = awaitClips { try feed.take(step: job.step, lane: job.lane) { job.round == currentRound } }
     let batch = try taken.get()
-    guard let batch else { throw Given() }
+    guard let batch else { throw Cancelled() }
     defer { feed.recycle(batch) }
     var times = LaneTimes()
     var mark = ContinuousClock.now
@@ -206,7 +208,7 @@ final class LanePool: Sendable {
     ) { tensor, gradient in
       // The first gradient is there as soon as the forward pass is done.
       if times.forward == 0 { times.forward = lap() } else { times.backward += lap() }
-      guard job.round == currentRound else { throw Given() }
+      guard job.round == currentRound else { throw Cancelled() }
       steps.add(1, ordering: .relaxed)
       let completes = unsafe accumulator.add(
         tensor: tensor, lane: job.lane, gradient: gradient, in: job.scales, sharing: lane.share)
@@ -221,34 +223,52 @@ final class LanePool: Sendable {
 
   // MARK: Evaluation
 
+  /// The next views are decoded while the present one is computed.
+  /// - Returns: nil if the task was cancelled.
   private func evaluate(
     _ task: EvaluationTask, on lane: Lane, _ parameters: FloatStorage, _ statistics: FloatStorage
-  ) -> EvaluationResult {
-    var result = EvaluationResult()
-    let classes = context.recipe.model.classes
+  ) -> EvaluationResult? {
     let round = currentRound
-    for clip in task.clips where round == currentRound {
-      let request = context.validationRequest(clip)
+    let views = self.views()
+    let coming = task.clips.flatMap { clip in views.indices.map { (clip: clip, view: $0) } }
+    func prefetch(_ place: Int) {
+      guard coming.indices.contains(place) else { return }
+      feed.prefetch(validation: coming[place].clip, number: coming[place].view, views[coming[place].view])
+    }
+    for place in 0..<Self.viewsAhead { prefetch(place) }
+    var result = EvaluationResult()
+    for (number, clip) in task.clips.enumerated() {
+      var sum = [Float](repeating: 0, count: context.recipe.model.classes)
       do {
-        let views = self.views()
-        var sum = [Float](repeating: 0, count: classes)
-        for view in views {
-          let form = context.form(training: false, view: view)
-          let input = FloatStorage(count: form.clipElements)
-          unsafe try loader.load(request, form, epoch: 0, into: input.buffer)
-          let logits = lane.evaluate(parameters: parameters, statistics: statistics, input: input, clips: 1)
-          for i in 0..<classes { sum[i] += logits[i] }
+        for view in views.indices {
+          prefetch(number * views.count + view + Self.viewsAhead)
+          let taken = awaitClips {
+            try feed.take(validation: clip, number: view, views[view]) { round == currentRound }
+          }
+          guard let batch = try taken.get() else { return nil }
+          defer { feed.recycle(batch) }
+          let logits = lane.evaluate(parameters: parameters, statistics: statistics, input: batch.storage, clips: 1)
+          for i in sum.indices { sum[i] += logits[i] }
         }
-        let rank = sum.indices.count {
-          sum[$0] > sum[request.label] || (sum[$0] == sum[request.label] && $0 < request.label)
-        }
-        steps.add(1, ordering: .relaxed)
-        result.clips += 1
-        result.top1 += rank == 0 ? 1 : 0
-        result.top5 += rank < 5 ? 1 : 0
-      } catch { result.failed.append("\(error)") }
+      } catch {
+        result.failed.append("\(error)")
+        continue
+      }
+      let label = context.validationRequest(clip).label
+      let rank = sum.indices.count { sum[$0] > sum[label] || (sum[$0] == sum[label] && $0 < label) }
+      steps.add(1, ordering: .relaxed)
+      result.clips += 1
+      result.top1 += rank == 0 ? 1 : 0
+      result.top5 += rank < 5 ? 1 : 0
     }
     return result
+  }
+
+  /// Counts this thread as waiting for clips while `take` runs.
+  private func awaitClips(_ take: () throws -> LaneBatch?) -> Result<LaneBatch?, any Error> {
+    waiting.add(1, ordering: .relaxed)
+    defer { waiting.subtract(1, ordering: .relaxed) }
+    return Result { try take() }
   }
 
   private func views() -> [ClipView] {

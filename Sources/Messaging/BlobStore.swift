@@ -5,7 +5,7 @@ import Shared
 import Wire
 
 /// The blobs that one process serves, by name.
-public struct BlobShelf: Sendable {
+public struct BlobStore: Sendable {
   private var blobs: [String: (Data, BlobDescription)] = [:]
 
   public init() {}
@@ -33,31 +33,36 @@ public struct BlobShelf: Sendable {
   }
 }
 
-/// Blobs that are being fetched, in memory of their size: the bytes to what `BlobTransfer` counts.
-public struct FetchedBlobs {
+/// The bytes of blobs on their way to this process, in memory of their size. `BlobTransfer` counts them.
+public struct IncomingBlobs {
+  /// What came with the present message.
+  public var payload: Data?
   private var blobs: [String: (bytes: AlignedStorage<UInt8>, count: Int)] = [:]
 
   public init() {}
 
-  /// Appends a piece; at offset 0, begins anew.
-  public mutating func keep(_ piece: BlobPiece, _ payload: Data) {
+  /// Appends the present message's payload to a blob; a piece at offset 0 begins it anew.
+  public mutating func keep(_ piece: BlobPiece) {
     if piece.offset == 0 { blobs[piece.name] = (AlignedStorage(count: piece.description?.bytes ?? 0), 0) }
-    guard let (bytes, count) = blobs[piece.name], piece.offset == count, payload.count <= bytes.count - count else {
-      return
-    }
+    guard let payload, let (bytes, count) = blobs[piece.name], piece.offset == count,
+      payload.count <= bytes.count - count
+    else { return }
     unsafe payload.copyBytes(to: UnsafeMutableRawBufferPointer(rebasing: bytes.bytes[count...]))
     blobs[piece.name]?.count += payload.count
   }
 
-  /// What has come of a blob.
-  public subscript(name: String) -> Data? { blobs[name].map { $0.bytes.data(0..<$0.count) } }
+  /// The bytes of a blob so far.
+  public func bytes(_ name: String) -> Data { blobs[name].map { $0.bytes.data(0..<$0.count) } ?? Data() }
 
-  public mutating func take(_ name: String) -> Data? {
-    defer { blobs[name] = nil }
-    return self[name]
+  /// Removes a blob.
+  /// - Returns: its bytes, if they are what was announced.
+  public mutating func take(_ blob: BlobDescription) -> Data? {
+    let bytes = self.bytes(blob.name)
+    guard blobs.removeValue(forKey: blob.name) != nil, Digest128(of: bytes) == blob.digest else { return nil }
+    return bytes
   }
 
-  public mutating func removeAll(except names: [String] = []) { blobs = blobs.filter { names.contains($0.key) } }
+  public mutating func forget(except names: [String] = []) { blobs = blobs.filter { names.contains($0.key) } }
 }
 
 extension BlobDescription {

@@ -1,0 +1,63 @@
+// Where a run is that is not led from here: all that its journal tells.
+import CoordinatorCore
+import Foundation
+import RunJournal
+import Shared
+import Wire
+
+extension RunStatus {
+  /// - Parameter now: ages are counted up to it.
+  /// - Throws: `SharedError` where a row holds what cannot be.
+  init(_ journal: JournalStatus, _ run: RunRecord, at now: Date) throws {
+    func number<Value: FixedWidthInteger>(_ row: Int, _ column: String) throws -> Value {
+      guard let value = Value(exactly: row) else { throw SharedError(.badData, "run.db: \(column) is \(row)") }
+      return value
+    }
+    func age(_ time: Date) -> Double { max(0, now.timeIntervalSince(time)) }
+    self.init(run: run.identity)
+    step = try number(journal.steps, "steps.step")
+    stepsPerEpoch = try number(max(1, run.stepsPerEpoch), "runs.steps_per_epoch")
+    let total = journal.epochs.multipliedReportingOverflow(by: run.stepsPerEpoch)
+    lastStep = total.overflow ? .max : try number(total.partialValue, "runs.epochs")
+    if let last = journal.lastCommit {
+      var shown = Training()
+      (shown.clips, shown.top1, shown.loss) = (last.clips, last.top1, last.loss)
+      shown.learningRate = last.learningRate
+      training = shown
+      lastExchange = Exchange(
+        rawBytes: try number(last.rawBytes, "steps.raw_bytes"),
+        wireBytes: try number(last.wireBytes, "steps.wire_bytes"),
+        ringSeconds: last.ringSeconds)
+    }
+    exchange = Exchange(
+      rawBytes: try number(journal.rawBytes, "steps.raw_bytes"),
+      wireBytes: try number(journal.wireBytes, "steps.wire_bytes"),
+      ringSeconds: journal.ringSeconds)
+    generation = try journal.lastGeneration.map {
+      Ring(
+        number: try number($0.number, "generations.number"),
+        startStep: try number($0.startStep, "generations.start_step"),
+        ranks: $0.ring, reason: $0.reason)
+    }
+    workers = journal.presentMembers.map { member in
+      var worker = Worker(rank: member.rank, incarnation: UInt64(member.incarnation) ?? 0, host: member.host)
+      worker.lanes = journal.lastGeneration?.lanes["\(member.rank)"] ?? []
+      worker.isMember = journal.lastGeneration?.ring.contains(member.rank) ?? false
+      return worker
+    }
+    checkpoint = try journal.newestCheckpoint.map {
+      Checkpoint(step: try number($0.step, "checkpoints.step"), path: $0.path, age: age($0.createdAt))
+    }
+    exclusions = journal.exclusions
+    lastEvaluation = try journal.lastEvaluation.map { last in
+      var result = EvaluationResult()
+      (result.clips, result.top1, result.top5) = (last.clips, last.top1, last.top5)
+      return Evaluation(
+        step: try number(last.step, "evaluations.step"), done: last.clips, clips: last.clips, result: result)
+    }
+    if let pause = journal.pause { phase = .paused(seconds: age(pause.startedAt), reason: pause.reason) }
+    lastWarning = journal.lastWarning.map {
+      Warning(level: $0.level == .error ? .error : .warning, text: $0.text, age: age($0.at))
+    }
+  }
+}

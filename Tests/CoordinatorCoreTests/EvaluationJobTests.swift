@@ -1,0 +1,76 @@
+import Shared
+import Testing
+import Wire
+
+@testable import CoordinatorCore
+
+@Suite struct EvaluationJobTests {
+  private let workers = (0..<3).map { WorkerIdentity(rank: $0, incarnation: 1) }
+  private let state = Digest128(high: 7, low: 7)
+
+  private func job(clips: Int) -> EvaluationJob {
+    EvaluationJob(step: 5, state: state, clips: clips, clipsPerTask: 4, deadline: .seconds(10))
+  }
+
+  private func result(_ task: EvaluationTask, top1: Int = 0, top5: Int = 0) -> EvaluationResult {
+    var result = EvaluationResult()
+    (result.clips, result.top1, result.top5) = (task.clips.count, top1, top5)
+    return result
+  }
+
+  @Test("every clip is evaluated once, also when a worker is lost")
+  func lostWorker() throws {
+    var job = job(clips: 10)
+    let assigned = job.tasks(for: workers[0], atOnce: 1, at: .zero)
+    let first = try #require(assigned.first)
+    #expect(assigned.count == 1 && job.tasks(for: workers[0], atOnce: 1, at: .zero) == [first])
+    #expect(job.tasks(for: workers[0], atOnce: 3, at: .zero).map(\.id.number) == [0, 1, 2])
+    job.lost(workers[0])
+    var done: [Int] = []
+    while let task = job.tasks(for: workers[1], atOnce: 1, at: .zero).first {
+      done += task.clips
+      #expect(job.take(task.id, result(task), from: workers[1]) == .counted)
+    }
+    #expect(job.take(first.id, result(first), from: workers[0]) == .ignored)
+    #expect(done == Array(0..<10))
+    #expect(job.isDone && job.total.clips == 10 && job.done == 10)
+  }
+
+  @Test("a task that is not answered by its deadline is given to another worker too, and counts once")
+  func deadline() throws {
+    var job = job(clips: 3)
+    let task = try #require(job.tasks(for: workers[0], atOnce: 2, at: .zero).first)
+    #expect(job.tasks(for: workers[1], atOnce: 2, at: .seconds(10)).isEmpty)
+    #expect(job.tasks(for: workers[1], atOnce: 2, at: .seconds(11)) == [task])
+    #expect(job.tasks(for: workers[2], atOnce: 2, at: .seconds(20)).isEmpty, "the second worker has time as well")
+    job.lost(workers[1])
+    #expect(job.tasks(for: workers[2], atOnce: 2, at: .seconds(20)) == [task])
+    #expect(job.take(task.id, result(task, top5: 1), from: workers[0]) == .counted)
+    #expect(job.take(task.id, result(task, top5: 3), from: workers[2]) == .ignored)
+    #expect(job.isDone && job.total.top5 == 1)
+    #expect(job.assigned(to: workers[2]) == nil)
+  }
+
+  @Test("a result that its task cannot have, or of another state, is not counted")
+  func bounds() throws {
+    var job = job(clips: 4)
+    let task = try #require(job.tasks(for: workers[0], atOnce: 1, at: .zero).first)
+    func refused(_ result: EvaluationResult) -> Bool {
+      if case .refused = job.take(task.id, result, from: workers[0]) { true } else { false }
+    }
+    #expect(refused(EvaluationResult()))
+    #expect(refused(result(task, top1: 5, top5: 5)))
+    #expect(refused(result(task, top1: 2, top5: 1)))
+    var fewer = result(task)
+    (fewer.clips, fewer.failed) = (-1, ["a", "b", "c", "d", "e"])
+    #expect(refused(fewer))
+    var other = task.id
+    other.state = Digest128(high: 8, low: 8)
+    #expect(job.take(other, result(task), from: workers[0]) == .ignored)
+    other = task.id
+    other.step = 6
+    #expect(job.take(other, result(task), from: workers[0]) == .ignored)
+    #expect(job.take(task.id, result(task), from: workers[1]) == .ignored, "it was not asked")
+    #expect(!job.isDone && job.total == EvaluationResult())
+  }
+}

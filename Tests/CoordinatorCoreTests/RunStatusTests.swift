@@ -1,0 +1,140 @@
+import Shared
+import Testing
+import Wire
+
+@testable import CoordinatorCore
+
+@Suite struct RunStatusTests {
+  @Test("a machine's status says where its run is, from gathering to training")
+  func machine() throws {
+    var run = MachineDriver(lastStep: 10)
+    #expect(run.status.phase == .gathering && run.status.workers.isEmpty)
+    run.join()
+    #expect(run.status.phase == .reconfiguring)
+    run.prepare(1, step: 0)
+    #expect(run.status.phase == .training && run.status.generation == .init(number: 1, startStep: 0, ranks: [0]))
+    #expect(run.status.training == nil && run.status.step == 0 && run.status.epochs == 3)
+    for step in 0..<5 {
+      run.now = .seconds(10 + 2 * step)
+      run.commit(UInt64(step))
+    }
+    let status = run.status
+    #expect(status.run == "r" && status.step == 5 && status.lastStep == 10 && status.epoch == 1)
+    #expect(!status.endsEpoch)
+    #expect(status.members.map(\.lanes) == [[0, 1]])
+    #expect(status.training?.clips == 2 && status.training?.clipsPerSecond == 1)
+    #expect(status.secondsLeft == 10)
+    #expect(status.lastExchange == RunStatus.Exchange(rawBytes: 100, wireBytes: 50, ringSeconds: 0))
+    #expect(status.exchange.rawBytes == 500)
+    #expect(status.lastWarning == nil)
+  }
+
+  @Test("loss and top-1 are those of the epoch's clips")
+  func history() {
+    var history = StepHistory(stepsPerEpoch: 2)
+    for (step, clips, loss) in [(0, 4, 9.0), (1, 4, 8), (2, 6, 3), (3, 2, 1)] {
+      history.add(MachineDriver.committed(UInt64(step), clips: clips, top1: 1, loss: loss), at: .seconds(step))
+    }
+    #expect(history.training?.clips == 8 && history.training?.top1 == 2)
+    #expect(history.training?.loss == 2.5)
+    #expect(history.training?.clipsPerSecond == 4)
+  }
+
+  @Test("between two steps a state is evaluated: stop, pause, evaluate, write it down, train on")
+  func evaluation() throws {
+    var run = MachineDriver(lastStep: 10) {
+      $0.validationClips = 10
+      $0.evaluateBefore = [2, 10]
+    }
+    run.join()
+    run.prepare(1, step: 0)
+    #expect(run.begun?.endStep == 2 && run.begun?.pauses == false)
+    run.commit(0)
+    run.commit(1)
+    run.stand(1, next: 2)
+    run.stand(2, next: 2)
+    run.prepare(2, step: 2)
+    #expect(run.begun?.pauses == true && run.begun?.endStep == nil && run.status.phase == .evaluating(step: 2))
+    let tasks = run.tasks
+    #expect(tasks.flatMap(\.clips) == Array(0..<10) && tasks.allSatisfy { $0.id.step == 2 })
+    #expect(tasks.allSatisfy { $0.id.state == MachineDriver.state(2) })
+    #expect(run.status.evaluation?.done == 0)
+    for task in tasks {
+      var result = EvaluationResult()
+      (result.clips, result.top5) = (task.clips.count, 1)
+      run.say(.evaluated(task.id, result))
+    }
+    let written = run.journaled.compactMap {
+      if case .evaluation(let step, let state, let total) = $0 { (step, state, total) } else { nil }
+    }
+    #expect(written.map(\.0) == [2] && written.map(\.1) == [MachineDriver.state(2)] && written.map(\.2.top5) == [2])
+    #expect(run.status.lastEvaluation?.step == 2)
+    run.stand(3, next: 2)
+    run.prepare(3, step: 2)
+    #expect(run.begun?.number == 3 && run.begun?.pauses == false && run.begun?.endStep == nil)
+    #expect(run.status.phase == .training)
+  }
+}
+
+/// Plays the one worker of a run, and keeps what the machine does.
+struct MachineDriver {
+  static let worker = WorkerIdentity(rank: 0, incarnation: 5)
+
+  private(set) var machine: CoordinatorMachine
+  private(set) var effects: [CoordinatorEffect] = []
+  var now = Duration.zero
+
+  init(lastStep: UInt64, _ change: (inout CoordinatorMachine.Settings) -> Void = { _ in }) {
+    var settings = CoordinatorMachine.Settings(ranks: [0], lanes: 2, lastStep: lastStep)
+    settings.run = "r"
+    (settings.epoch.clips, settings.epoch.batch) = (8, 2)
+    change(&settings)
+    machine = CoordinatorMachine(settings)
+    effects += machine.step(.started(vanished: []), at: now)
+  }
+
+  static func state(_ step: UInt64) -> Digest128 { Digest128(high: 100 + step, low: 1) }
+
+  static func committed(_ step: UInt64, clips: Int = 2, top1: Int = 0, loss: Double = 0) -> CommittedStep {
+    let share = CommitRecord.Share(lanes: [0, 1], rawBytes: 100, wireBytes: 50)
+    let record = CommitRecord(
+      generation: 1, step: step, attempt: 0, digest: state(0), weights: state(step), after: state(step + 1), loss: loss,
+      top1: top1, top5: top1, clips: clips, learningRate: 0.1, skipped: false, share: share)
+    return CommittedStep(record: record, shares: [0: share])
+  }
+
+  var status: RunStatus { machine.status(at: now) }
+
+  /// The newest generation that was begun.
+  var begun: Generation? {
+    effects.reversed().lazy.compactMap { if case .send(.begin(let made), _) = $0 { made } else { nil } }.first
+  }
+
+  var tasks: [EvaluationTask] {
+    effects.compactMap { if case .send(.evaluate(let task), _) = $0 { task } else { nil } }
+  }
+
+  var journaled: [JournalEntry] { effects.compactMap { if case .journal(let entry) = $0 { entry } else { nil } } }
+
+  mutating func say(_ message: WorkerMessage) {
+    let sender = Sender(worker: Self.worker, channel: .control(0))
+    effects += machine.step(.message(message, payload: nil, from: sender), at: now)
+    effects += machine.step(.drained, at: now)
+  }
+
+  mutating func join() {
+    say(.hello(Hello(host: "h", pid: 1, threads: 2, endpoint: "tcp://h:1", fingerprint: [:])))
+    say(.standing(StateReport(generation: 0, next: nil)))
+    say(.standing(StateReport(generation: 1, next: nil)))
+  }
+
+  mutating func stand(_ generation: UInt32, next: UInt64) {
+    say(.standing(StateReport(generation: generation, next: next)))
+  }
+
+  mutating func prepare(_ generation: UInt32, step: UInt64) {
+    say(.prepared(generation: generation, step: step, weights: Self.state(step)))
+  }
+
+  mutating func commit(_ step: UInt64) { say(.committed(Self.committed(step).record)) }
+}
