@@ -48,7 +48,7 @@ extension CoordinatorMachine {
     case .complete:
       effects.append(.keep(piece))
       handover?.stage = .fetched(notBefore: .zero)
-      mark { $0.position.isHandedOver = $0.phase == .stopped(next: step) }
+      mark { $0.position.isHandedOver = $0.phase == .stopped(next: step) || $0.phase == .paused(next: step) }
       writeCheckpoint()
     }
   }

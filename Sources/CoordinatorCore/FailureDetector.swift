@@ -14,13 +14,15 @@ struct FailureDetector {
     fileprivate(set) var isSuspected = false
     /// When a neighbour saw the connection to it end, if it has not been heard since.
     fileprivate(set) var closed: Duration?
+    /// The process here through which it was started has ended.
+    fileprivate(set) var isLauncherGone = false
   }
 
   enum Finding {
     case alive
     /// Silent for a while. Reported once.
     case suspected(silence: Duration, isNew: Bool)
-    case silent
+    case silent(isLauncherGone: Bool)
     /// Silent since a neighbour saw its connection end.
     case disconnected
   }
@@ -59,6 +61,8 @@ struct FailureDetector {
     if vitals[rank]?.closed == nil { vitals[rank]?.closed = now }
   }
 
+  mutating func launcherEnded(_ rank: Int) { vitals[rank]?.isLauncherGone = true }
+
   /// These workers have something to do from now on: a hang is counted from here.
   mutating func expectProgress(of ranks: [Int], at now: Duration) {
     for rank in ranks { vitals[rank]?.moved = now }
@@ -81,7 +85,7 @@ struct FailureDetector {
     guard let known = vitals[rank] else { return .alive }
     if let closed = known.closed, now - closed > closedAfter { return .disconnected }
     let silence = now - known.heard
-    if silence > evictAfter { return .silent }
+    if silence > evictAfter { return .silent(isLauncherGone: known.isLauncherGone) }
     guard silence > suspectAfter else { return .alive }
     vitals[rank]?.isSuspected = true
     return .suspected(silence: silence, isNew: !known.isSuspected)

@@ -45,9 +45,11 @@ extension Membership {
     [.kill(identity, reason: reason), .launch(rank: identity.rank)]
   }
 
-  /// The process of a rank ended that was no member at that time.
+  /// A process of this rank ended that is no worker known here: one that had not joined, or the ssh client of one that
+  /// has. The latter may have lost its connection alone, but need not be waited for if the worker falls silent.
   mutating func ended(rank: Int) -> [Action] {
     admission.processEnded(rank)
+    detector.launcherEnded(rank)
     return workers[rank] == nil ? [.launch(rank: rank)] : []
   }
 
@@ -65,8 +67,9 @@ extension Membership {
       case .disconnected:
         actions += lost(
           identity, .dead, reason: "its connection to a neighbour was closed, and it is silent", at: now)
-      case .silent:
-        actions += lost(identity, .silent, reason: "no heartbeat for \(seconds(settings.evictAfter)) s", at: now)
+      case .silent(let isLauncherGone):
+        let why = "no heartbeat for \(seconds(settings.evictAfter)) s"
+        actions += lost(identity, isLauncherGone ? .dead : .silent, reason: why, at: now)
       case .suspected(let silence, isNew: true):
         let text = "\(identity) is suspected: no heartbeat for \(seconds(silence)) s"
         actions.append(.report(RunEvent(.workerSuspected, text)))
@@ -107,11 +110,11 @@ extension Membership {
     case .preparing(let preparation):
       return preparation.transfers[rank] != nil && preparation.prepared[rank] == nil
         && preparation.participants.contains(rank) ? "getting its state" : nil
-    case .stopped(let next):
+    case .stopped(let next), .paused(let next):
       // Its commit records too: without them the checkpoint is not written.
       return checkpoint != next && !(position.isHandedOver && position.recorded >= next)
-        && generation?.members.first?.identity == identity ? "handing over the last checkpoint" : nil
-    case .recovering, .gathering, .paused: return nil
+        && generation?.members.first?.identity == identity ? "handing over the checkpoint" : nil
+    case .recovering, .gathering: return nil
     }
   }
 

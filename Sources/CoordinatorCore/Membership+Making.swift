@@ -72,13 +72,19 @@ extension Membership {
     return [.send(identity, .prepare(generation: number, step: preparation.step, source: source))]
   }
 
-  /// Sends those who lack the state to a peer that has it. A state transfer carries no commit records, so the source's
-  /// records must have come first. Otherwise they could be lost with it.
+  /// Sends those who lack the state to a peer that has it, once all who have it agree: a wrong state must not spread,
+  /// and outvote the right one. A state transfer carries no commit records, so the source's records must have come
+  /// first. Otherwise they could be lost with it.
   mutating func transferStates(at now: Duration) -> [Action] {
     guard case .preparing(let preparation) = phase, position.recorded >= preparation.step else { return [] }
-    let sources = participants.filter { preparation.prepared[$0.identity.rank] != nil }
-    guard let first = sources.first else { return [] }
-    return participants.map(\.identity).filter { preparation.transfers[$0.rank] == nil }.flatMap { target in
+    let targets = participants.map(\.identity).filter { preparation.transfers[$0.rank] == nil }
+    let sources = participants.filter { preparation.transfers[$0.identity.rank] != nil }
+    let states = sources.compactMap { preparation.prepared[$0.identity.rank] }
+    guard !targets.isEmpty, let first = sources.first, states.count == sources.count else { return [] }
+    if let wrong = outliers(states, before: preparation.step) {
+      return resolve(dissent: wrong.map { sources[$0].identity }, of: sources.count, before: preparation.step, at: now)
+    }
+    return targets.flatMap { target in
       let source = sources.first { !links.contains(Link(from: target, to: $0.identity)) } ?? first
       return prepare(target, from: .peer(endpoint: source.hello.endpoint), at: now)
     }
@@ -113,7 +119,7 @@ extension Membership {
     let members = ring.map { place in
       Member(identity: all[place].identity, endpoint: all[place].hello.endpoint, lanes: shares.lanes[place])
     }
-    position.begin(generation: number)
+    position.begin(generation: number, at: step, state: states.first)
     let goesOn = !wantsStop && step < settings.lastStep
     let isBlind = goesOn && all.allSatisfy { $0.dataLost != nil }
     let pauses = isBlind || (goesOn && evaluations.isDue(step))

@@ -53,8 +53,9 @@ struct RunPosition {
     return true
   }
 
-  /// A generation begins, all of whose members hold valid states.
-  mutating func begin(generation number: UInt32) {
+  /// A generation begins, all of whose members hold the same, valid state.
+  mutating func begin(generation number: UInt32, at step: UInt64, state: Digest128?) {
+    if step == committed { self.state = state }
     rolledBack = min(rolledBack, number - 1)
     isHandedOver = false
   }

@@ -252,6 +252,33 @@ import Wire
     #expect(replaced.contains { if case .kill(worker[1], _) = $0 { true } else { false } })
   }
 
+  @Test("one that is silent after its ssh client has ended is replaced at once")
+  func launcherGone() {
+    var m = running(2)
+    #expect(m.ended(rank: 1).isEmpty)
+    for second in 1...3 {
+      #expect(!m.tick(at: .seconds(second)).contains(.launch(rank: 1)))
+      beat(&m, 0..<1, at: .seconds(second))
+    }
+    #expect(m.tick(at: .seconds(4)).contains(.launch(rank: 1)))
+  }
+
+  @Test("of states that differ, none is given to a newcomer: where nothing tells which is right, all start anew")
+  func wrongStateDoesNotSpread() {
+    var m = Membership(settings(3))
+    for rank in 0..<3 { _ = m.hello(worker[rank], hello(), at: .zero) }
+    for rank in 0..<3 { _ = m.reported(worker[rank], StateReport(generation: 0, next: nil), at: .zero) }
+    let number = m.number
+    for rank in 0..<2 { _ = m.reported(worker[rank], StateReport(generation: number, next: 0), at: .zero) }
+    _ = m.reported(worker[2], StateReport(generation: number, next: nil), at: .zero)
+    let wrong = Digest128(high: 9, low: 9)
+    #expect(m.prepared(worker[1], generation: number, step: 0, weights: wrong, at: .zero).isEmpty)
+    let actions = m.prepared(worker[0], generation: number, step: 0, weights: digest, at: .zero)
+    #expect(sources(actions).isEmpty)
+    #expect(m.number == number + 1)
+    #expect((0..<3).allSatisfy { m.isKnown(worker[$0]) })
+  }
+
   @Test("one that comes back after its steps were rolled back must get another state, whatever it holds")
   func rolledBackMeanwhile() throws {
     var m = running(1)

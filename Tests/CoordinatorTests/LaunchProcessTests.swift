@@ -42,7 +42,7 @@ struct NamedPipe {
   private func start(_ script: String, _ arguments: [String] = []) throws -> LaunchedWorker {
     try folder.write("#!/bin/sh\n\(script)\n", to: "worker", permissions: 0o700)
     return try launcher.start(
-      rank: 0, incarnation: 7, slot: Slot(rank: 0, host: "localhost"), arguments: arguments)
+      rank: 0, slot: Slot(rank: 0, host: "localhost"), arguments: arguments)
   }
 
   private func end(of worker: LaunchedWorker) throws -> ExitReason {
@@ -59,7 +59,7 @@ struct NamedPipe {
     let worker = try start(
       "cut -d ' ' -f 6 /proc/$$/stat; echo $$ >&2; echo \"$1|$2|$#\"; echo $OMP_NUM_THREADS$OPENBLAS_NUM_THREADS$SWIFT_BACKTRACE",
       ["a b'c", "*"])
-    #expect(worker.rank == 0 && worker.incarnation == 7)
+    #expect(worker.rank == 0)
     #expect(try end(of: worker) == .code(0))
     let pid = worker.processID
     #expect(try folder.text("rank-0.log") == "before\n\(pid)\n\(pid)\na b'c|*|2\n11enable=no\n")
@@ -131,7 +131,7 @@ struct NamedPipe {
   @Test("what cannot be started is an error that names the program or the log")
   func cannotStart() throws {
     let missing = #expect(throws: LaunchError.self) {
-      try launcher.start(rank: 0, incarnation: 0, slot: Slot(rank: 0, host: "localhost"), arguments: [])
+      try launcher.start(rank: 0, slot: Slot(rank: 0, host: "localhost"), arguments: [])
     }
     #expect(missing?.description.contains(folder.path("worker")) == true)
     #expect(missing?.status == .badConfiguration)

@@ -28,7 +28,7 @@ struct LaunchSSHTests {
     let settings = LaunchSettings(
       workerProgram: folder.path("it's a worker"), logDirectory: folder.url.path, sshCommand: server.sshCommand)
     let worker = try HostLauncher(children: children, settings: settings).start(
-      rank: 2, incarnation: 1, slot: Slot(rank: 2, host: "far-away.example"), arguments: ["a 'b'", "$HOME"])
+      rank: 2, slot: Slot(rank: 2, host: "far-away.example"), arguments: ["a 'b'", "$HOME"])
     let remote = try #require(
       pid_t(up.next().trimmingCharacters(in: .whitespacesAndNewlines)))
     #expect(remote != worker.processID)
@@ -54,7 +54,7 @@ struct LaunchSSHTests {
     let settings = LaunchSettings(
       workerProgram: folder.path("worker"), logDirectory: folder.url.path, sshCommand: server.sshCommand)
     let worker = try SSHLauncher(children: children, settings: settings).start(
-      rank: 0, incarnation: 1, slot: Slot(rank: 0, host: "localhost"), arguments: [])
+      rank: 0, slot: Slot(rank: 0, host: "localhost"), arguments: [])
     #expect(try up.next() == "up\n")
     children.kill(worker.processID)
     waitUntilEnded(worker.processID)
@@ -71,7 +71,7 @@ struct LaunchSSHTests {
     let settings = LaunchSettings(
       workerProgram: "/bin/true", logDirectory: folder.url.path, sshCommand: server.sshCommand)
     let worker = try SSHLauncher(children: children, settings: settings).start(
-      rank: 0, incarnation: 0, slot: Slot(rank: 0, host: "nobody"), arguments: [])
+      rank: 0, slot: Slot(rank: 0, host: "nobody"), arguments: [])
     waitUntilEnded(worker.processID)
     #expect(children.reap().map(\.reason) == [.code(255)])
     #expect(try folder.text("rank-0.log").contains("refused"))

@@ -37,7 +37,7 @@ struct Traffic {
 }
 
 extension SimulationTests {
-  @Test("the invariants hold in clusters of 64 and 256 members", arguments: [(64, 20), (256, 4)])
+  @Test("the invariants hold in clusters of 64 and 256 members", arguments: [(64, 20), (256, 2)])
   func bigClusters(members: Int, seeds: Int) {
     let found = Mutex<(failures: [(UInt64, String)], traffic: Traffic, events: Int, steps: Int)>(([], .init(), 0, 0))
     let processorBefore = clock()

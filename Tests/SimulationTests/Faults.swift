@@ -8,6 +8,8 @@ enum Harm {
   case hang
   /// Memory: the reduced sum, or the own partial, has a flipped bit when the rank votes.
   case flipSum, flipPartial
+  /// The state has a flipped bit when the rank takes it into another generation.
+  case flipState
   /// A lane trains another clip than the step's.
   case mistakeClip
   /// Nothing passes between this worker and the coordinator, or a peer.
@@ -169,10 +171,11 @@ struct Scenario {
     }
     func cut(_ random: inout SplitMix64) -> Nanoseconds { random.between(300, 9000).milliseconds }
     func down(_ random: inout SplitMix64) -> Nanoseconds { random.pick([100, 500, 2000, 6000, 15_000]).milliseconds }
-    switch random.below(140) {
+    switch random.below(143) {
     case 115..<121: return .hostDown(random.pick([300, 2000, 8000, 20_000]).milliseconds)
     case 121..<127: return .spoilCopy
     case 127..<132: return .diskFull(random.pick([300, 2000, 9000]).milliseconds)
+    case 140..<143: return .flipState
     case 132..<140: return .stranger(random.next())
     case 100..<108:
       return .dataLost(

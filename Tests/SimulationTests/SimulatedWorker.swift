@@ -4,11 +4,15 @@ import Shared
 import Wire
 import WorkerCore
 
+@testable import CoordinatorCore
+
 final class SimulatedWorker {
   enum Flip {
     case sum, partial
     /// The next lane is trained with another clip in the place of its first.
     case clip
+    /// The state, while it is kept for another generation.
+    case state
   }
 
   private struct Peer: Equatable {
@@ -34,6 +38,8 @@ final class SimulatedWorker {
   var flips: Flip?
   /// The next copy of its state that it hands to the coordinator is wrong.
   var spoilsCopy = false
+  /// Something in its memory was wrong.
+  private(set) var hasErred = false
   /// It has, or had, clips that take long.
   private(set) var isSlow = false
   /// When a message of the coordinator last came.
@@ -229,6 +235,7 @@ final class SimulatedWorker {
       rules.readAfter = .seconds(4)
       return .ready(Self.selfTest, rules, dataLost: world.isBlind(identity.rank) ? "the folder is gone" : nil)
     case .keepState(let step):
+      flipState(step)
       return state.map { .obtained(step: step, weights: $0.digest) }
     case .initialise: return take(training.initial)
     case .load(_, let model, _): return fetched[model.name].flatMap { take($0) }
@@ -286,7 +293,7 @@ final class SimulatedWorker {
     if let peer {
       reply(.piece(piece, from: pid, state), to: peer)
     } else if spoilsCopy, var wrong = state, StateBlobs.model(wrong.step) == request.name {
-      spoilsCopy = false
+      (spoilsCopy, hasErred) = (false, true)
       wrong.value ^= 1
       let piece = BlobPiece(
         name: request.name, offset: request.offset, description: World.description(request.name, wrong))
@@ -497,11 +504,24 @@ final class SimulatedWorker {
     guard let flips, flips == .sum || flips == .partial, isAlive, let step = work.step, !training.isOdd(step),
       world.flippedSteps.insert(step).inserted
     else { return }
-    self.flips = nil
+    (self.flips, hasErred) = (nil, true)
     let (index, bit) = (world.random.below(Training.gradients), Int32(1) << Int32(world.random.below(20)))
     (flips == .sum ? work.sums : work.partial).gradients[index] ^= bit
     if flips == .partial { flipped = (index, bit) }
     world.log("worker \(identity.rank): a bit of its \(flips) flips")
+  }
+
+  /// Between two generations. The only holder of a state that no record tells of is believed, whatever it holds.
+  private func flipState(_ step: UInt64) {
+    guard flips == .state, let membership = world.coordinator?.machine.membership,
+      case .preparing(let preparation) = membership.phase, preparation.step == step,
+      membership.position.state != nil && membership.position.committed == step
+        || preparation.reports.values.count(where: { $0.next == step }) > 1,
+      world.flippedSteps.insert(step).inserted
+    else { return }
+    (flips, hasErred) = (nil, true)
+    state?.value ^= 1
+    world.log("worker \(identity.rank): a bit of its state flips")
   }
 
   /// The decoder delivers another clip than the one that it was asked for.
@@ -509,7 +529,7 @@ final class SimulatedWorker {
     guard flips == .clip, !job.clips.isEmpty, training.clipCount > 1, world.scenario.badClips.isEmpty,
       !training.isOdd(job.step), world.flippedSteps.insert(job.step).inserted
     else { return }
-    flips = nil
+    (flips, hasErred) = (nil, true)
     job.clips[0] = (job.clips[0] + 1) % training.clipCount
     world.log("worker \(identity.rank): trains clip \(job.clips[0]) in lane \(job.lane) of step \(job.step)")
   }

@@ -41,6 +41,7 @@ extension World {
       if let victim, victim.session.generation != nil { victim.isHung = true }
     case .flipSum: victim?.flips = .sum
     case .flipPartial: victim?.flips = .partial
+    case .flipState: victim?.flips = .state
     case .mistakeClip: victim?.flips = .clip
     case .cutFromCoordinator(let duration):
       if let victim { cuts.append(Cut(ranks: (victim.identity.rank, -1), oneWay: false, until: lasts(duration))) }

@@ -64,10 +64,17 @@ extension World {
     }
   }
 
-  /// A worker is told to end. One whose clips take long does not hang.
+  /// A worker is told to end: not for what it computed where its memory never erred, nor for hanging where only its
+  /// clips take long.
   func check(dismissed identity: WorkerIdentity, _ reason: String) {
     guard let pid = pids[identity] else { return }
     let worker = workers[pid]
+    let isForCorruption = ["suspected: ranks", "its state before", "its checkpoint is not"].contains {
+      reason.contains($0)
+    }
+    if isForCorruption, !worker.hasErred {
+      violate("I9: \(identity), whose memory never erred, is fenced: \(reason)")
+    }
     if reason.hasPrefix("hangs"), worker.isSlow, !worker.isHung {
       violate("I9: \(identity), whose clips take long, is fenced: \(reason)")
     }

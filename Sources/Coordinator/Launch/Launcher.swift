@@ -6,8 +6,6 @@ import Shared
 /// A worker that was started. Its process here is the worker itself, or the ssh client that runs it elsewhere.
 struct LaunchedWorker: Hashable, Sendable {
   let rank: Int
-  /// Counts the starts of this rank: a replacement has a higher one.
-  let incarnation: UInt64
   let processID: pid_t
   /// The file that its output is appended to.
   let log: String
@@ -20,7 +18,7 @@ protocol Launcher {
   /// Starts the program of `slot` with `arguments`, which already say all that the worker must know.
   ///
   /// - Throws: `LaunchError` when it cannot be started; a failure after that shows as its exit.
-  func start(rank: Int, incarnation: UInt64, slot: Slot, arguments: [String]) throws -> LaunchedWorker
+  func start(rank: Int, slot: Slot, arguments: [String]) throws -> LaunchedWorker
 }
 
 /// Where workers' programs and logs are.
@@ -53,7 +51,7 @@ struct LocalLauncher: Launcher {
   let children: ChildProcesses
   let settings: LaunchSettings
 
-  func start(rank: Int, incarnation: UInt64, slot: Slot, arguments: [String]) throws -> LaunchedWorker {
+  func start(rank: Int, slot: Slot, arguments: [String]) throws -> LaunchedWorker {
     let program = URL(fileURLWithPath: slot.worker ?? settings.workerProgram).path
     guard unsafe access(program, X_OK) == 0 else {
       throw LaunchError(
@@ -65,7 +63,7 @@ struct LocalLauncher: Launcher {
     let pid = try children.start(
       ["/bin/sh", "-c", "\(ignoringHangups) exec \"$0\" \"$@\"", program] + arguments, environment: environment,
       log: log)
-    return LaunchedWorker(rank: rank, incarnation: incarnation, processID: pid, log: log, logStart: start)
+    return LaunchedWorker(rank: rank, processID: pid, log: log, logStart: start)
   }
 }
 
@@ -77,7 +75,7 @@ struct SSHLauncher: Launcher {
   let children: ChildProcesses
   let settings: LaunchSettings
 
-  func start(rank: Int, incarnation: UInt64, slot: Slot, arguments: [String]) throws -> LaunchedWorker {
+  func start(rank: Int, slot: Slot, arguments: [String]) throws -> LaunchedWorker {
     let remote = Self.remoteCommand(program: slot.worker ?? settings.workerProgram, arguments)
     let options = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=15"]
     let log = settings.log(rank: rank)
@@ -87,7 +85,7 @@ struct SSHLauncher: Launcher {
       ["/bin/sh", "-c", "\(ignoringHangups) exec \(settings.sshCommand) \"$@\"", "ssh"] + options
         + [slot.host, "--", remote],
       environment: ProcessInfo.processInfo.environment, log: log)
-    return LaunchedWorker(rank: rank, incarnation: incarnation, processID: pid, log: log, logStart: start)
+    return LaunchedWorker(rank: rank, processID: pid, log: log, logStart: start)
   }
 
   /// The one string that ssh passes to the user's shell on the remote host, whichever shell that is.
@@ -113,8 +111,8 @@ struct HostLauncher: Launcher {
     ssh = SSHLauncher(children: children, settings: settings)
   }
 
-  func start(rank: Int, incarnation: UInt64, slot: Slot, arguments: [String]) throws -> LaunchedWorker {
+  func start(rank: Int, slot: Slot, arguments: [String]) throws -> LaunchedWorker {
     let launcher: any Launcher = isLocal(slot.host) ? local : ssh
-    return try launcher.start(rank: rank, incarnation: incarnation, slot: slot, arguments: arguments)
+    return try launcher.start(rank: rank, slot: slot, arguments: arguments)
   }
 }

@@ -62,7 +62,7 @@ final class WorkerFleet {
     if let address = slot.address { arguments += ["--listen", address] }
     if let data = slot.data { arguments += ["--data", data] }
     if insecure { arguments.append("--insecure-listen") }
-    let worker = try launcher.start(rank: rank, incarnation: UInt64(attempt), slot: slot, arguments: arguments)
+    let worker = try launcher.start(rank: rank, slot: slot, arguments: arguments)
     running[worker.processID] = worker
     return worker.processID
   }
