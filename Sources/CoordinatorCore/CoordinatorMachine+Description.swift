@@ -1,6 +1,6 @@
 // A coordinator's state as a table, for whoever looks for a fault.
-import Wire
 import Shared
+import Wire
 
 extension CoordinatorMachine: CustomStringConvertible {
   /// A few lines about the run, and one for each worker.

@@ -1,8 +1,8 @@
 // Evaluations: of the final state, or of a checkpoint alone, when training has ended; and of the states that the plan
 // names, between two steps. Then the members stand in a generation that trains nothing, as they do while their data is
 // gone, and a further generation trains on. Whoever dies meanwhile is replaced as in any pause.
-import Wire
 import Shared
+import Wire
 
 extension CoordinatorMachine {
   private static let clipsPerTask = 8

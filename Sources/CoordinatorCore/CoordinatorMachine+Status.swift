@@ -1,6 +1,6 @@
 // What the machine knows of the run, as a value for those who show it.
-import Wire
 import Shared
+import Wire
 
 extension CoordinatorMachine {
   package func status(at now: Duration) -> RunStatus {

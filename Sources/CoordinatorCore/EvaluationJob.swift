@@ -1,7 +1,7 @@
 // One pass over the validation clips with one state: which worker computes which task, and what came of it. Pure.
 // CoordinatorMachine+Evaluation.swift says when there is one, and who may take part.
-import Wire
 import Shared
+import Wire
 
 /// Distributes the clips over the workers a few at a time. Every task counts once, whoever answers it.
 package struct EvaluationJob {

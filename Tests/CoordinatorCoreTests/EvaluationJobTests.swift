@@ -1,6 +1,6 @@
-import Wire
 import Shared
 import Testing
+import Wire
 
 @testable import CoordinatorCore
 

@@ -1,8 +1,8 @@
-import Wire
 import CoordinatorCore
 import Foundation
 import Shared
 import Testing
+import Wire
 
 @testable import Coordinator
 

@@ -1,9 +1,9 @@
 // Where a run is that is not led from here: all that its journal tells.
-import Wire
 import CoordinatorCore
 import Foundation
 import RunJournal
 import Shared
+import Wire
 
 extension RunStatus {
   /// - Parameter now: ages are counted up to it.

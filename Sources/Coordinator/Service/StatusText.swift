@@ -1,8 +1,8 @@
 // What is said of a run, as text: pure functions of a `RunStatus` or a `RunEvent`.
-import Wire
 import CoordinatorCore
 import Foundation
 import Shared
+import Wire
 
 extension RunStatus {
   /// The line that shows progress.
