@@ -249,7 +249,10 @@ package struct CoordinatorMachine {
     for worker in membership.members { send(.acknowledged(step: collector.next), to: worker.identity) }
     for step in steps {
       history.add(step, at: now)
-      effects.append(.showStep(step, status(at: now)))
+      var shown = status(at: now)
+      // Several steps may have come together: each is shown by itself, or the end of an epoch would be missed.
+      shown.step = step.record.step + 1
+      effects.append(.showStep(step, shown))
     }
   }
 

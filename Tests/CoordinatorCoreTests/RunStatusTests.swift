@@ -29,6 +29,17 @@ import Wire
     #expect(status.lastWarning == nil)
   }
 
+  @Test("of steps that are written down together, each is shown by itself")
+  func together() {
+    var run = MachineDriver(lastStep: 10)
+    run.join()
+    run.prepare(1, step: 0)
+    for step: UInt64 in 0..<5 { run.say(.committed(MachineDriver.committed(step).record), drains: step == 4) }
+    let shown = run.effects.compactMap { if case .showStep(_, let status) = $0 { status } else { nil } }
+    #expect(shown.map(\.step) == [1, 2, 3, 4, 5])
+    #expect(shown.map(\.endsEpoch) == [false, false, false, true, false])
+  }
+
   @Test("loss and top-1 are those of the epoch's clips")
   func history() {
     var history = StepHistory(stepsPerEpoch: 2)
@@ -116,10 +127,10 @@ struct MachineDriver {
 
   var journaled: [JournalEntry] { effects.compactMap { if case .journal(let entry) = $0 { entry } else { nil } } }
 
-  mutating func say(_ message: WorkerMessage) {
+  mutating func say(_ message: WorkerMessage, drains: Bool = true) {
     let sender = Sender(worker: Self.worker, channel: .control(0))
     effects += machine.step(.message(message, payload: nil, from: sender), at: now)
-    effects += machine.step(.drained, at: now)
+    if drains { effects += machine.step(.drained, at: now) }
   }
 
   mutating func join() {
