@@ -72,7 +72,10 @@ extension CoordinatorMachine {
     case .processEnded(let rank, let process, _): _ = processes.ended(rank, process)
     case .message(.hello, _, let sender):
       effects.append(.send(.dismiss(reason: "the run is over", clean: true), to: sender))
-    case .message(.heartbeat, _, let sender): send(.pulse([]), to: sender.worker)
+    case .message(.heartbeat, _, let sender):
+      // One that was away asks to come back, and is told then that the run is over.
+      let isKnown = membership.isKnown(sender.worker)
+      effects.append(.send(isKnown ? .pulse([]) : .identify(run: settings.run), to: sender))
     case .tick where now - repeated >= .milliseconds(500):
       ending = .disbanding(outcome, until: until, repeated: now)
       dismissAll()

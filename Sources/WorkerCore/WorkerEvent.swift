@@ -17,6 +17,8 @@ package enum WorkerEvent {
   case tick(unacknowledged: Duration?, unread: Duration?)
   /// The connection to the right neighbour was closed by the other side.
   case rightClosed
+  /// On the connection for heartbeats, the coordinator asks who this worker is.
+  case askedForIdentity(run: String)
   /// SIGTERM or SIGINT.
   case askedToLeave
   /// Standard input ended: the process that started this worker is gone.

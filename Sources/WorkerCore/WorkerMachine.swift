@@ -88,6 +88,7 @@ package struct WorkerMachine {
       let text = "the connection to worker \(rank) was closed"
       effects.append(.log(.warning, text))
       report(.closedLink(rank: rank), text)
+    case .askedForIdentity(let run): ask { $0.receive(.identify(run: run)) }
     case .askedToLeave:
       // The first wish is granted at the next boundary, so that nothing is computed again; the second at once.
       if wasAskedToLeave { return leave("ended at once", clean: false) }

@@ -112,7 +112,10 @@ final class SimulatedWorker {
       clipsRead += 1
       return
     case .fromCoordinator(let message, .control): handle(.message(message, payload: nil))
-    case .fromCoordinator(_, .heartbeat): return heartbeatLink.heard(at: age)
+    case .fromCoordinator(let message, .heartbeat):
+      heartbeatLink.heard(at: age)
+      guard case .identify(let run) = message else { return }
+      handle(.askedForIdentity(run: run))
     case .workerTick:
       handle(
         .tick(

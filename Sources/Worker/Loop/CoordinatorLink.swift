@@ -64,8 +64,15 @@ final class Heartbeat: Sendable {
   private let progress = Mutex(Wire.Progress())
   private let interval = Mutex(Duration.milliseconds(250))
   private let reconnectAfter = Mutex(Duration.seconds(3))
+  /// The runs for which the coordinator has asked who this worker is: it does not know it, or not any more.
+  let questions: Mailbox<String>
 
-  init(_ messaging: MessagingContext, _ coordinator: Endpoint, _ identity: WorkerIdentity) {
+  /// - Parameter wake: called when there is a question.
+  init(
+    _ messaging: MessagingContext, _ coordinator: Endpoint, _ identity: WorkerIdentity,
+    wake: @escaping @Sendable () -> Void
+  ) {
+    questions = Mailbox(wake: wake)
     startThread(named: "heartbeat") { [self] in
       do { try beat(messaging, coordinator, identity) } catch {
         try? FileHandle.standardError.write(contentsOf: Data("heartbeat: \(error)\n".utf8))
@@ -96,10 +103,11 @@ final class Heartbeat: Sendable {
       _ = try Poller.wait(for: [PollItem(socket)], timeout: max(.zero, due - .now))
       while let parts = try socket.receive(reporting: { _ in }) {
         liveness.heard(at: .now - start)
-        guard case .dismiss(let reason, _)? = try? ControlCodec.decode(CoordinatorMessage.self, parts).0 else {
-          continue
+        switch try? ControlCodec.decode(CoordinatorMessage.self, parts).0 {
+        case .dismiss(let reason, _)?: dismissed = dismissed ?? (reason, .now)
+        case .identify(let run)?: questions.put([run])
+        default: break
         }
-        dismissed = dismissed ?? (reason, .now)
       }
       if let dismissed, .now - dismissed.at > .seconds(5) {
         let text = "worker \(identity.rank): hangs, and was evicted: \(dismissed.reason)\n"

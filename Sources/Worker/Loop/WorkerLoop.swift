@@ -74,7 +74,7 @@ final class WorkerLoop {
     signals = try SignalSource([SIGTERM, SIGINT])
     link = try CoordinatorLink(messaging, settings.coordinator, settings.identity)
     peers = try PeerLinks(messaging, listen: settings.listen)
-    heartbeat = Heartbeat(messaging, settings.coordinator, settings.identity)
+    heartbeat = Heartbeat(messaging, settings.coordinator, settings.identity) { wakeup.signal() }
   }
 
   /// Works until the coordinator dismisses this worker.
@@ -99,6 +99,7 @@ final class WorkerLoop {
       for _ in signals.take() { try handle(.askedToLeave) }
       wakeup.clear()
       try takeControl()
+      for run in heartbeat.questions.take() { try handle(.askedForIdentity(run: run)) }
       try takePeers()
       try startBuckets()
       try takeLanes()
