@@ -372,9 +372,9 @@ final class SimulatedWorker {
         // Longer than what counts as a hang, but not for one clip.
         (world.hasSlowLane, isSlow) = (true, true)
         for clip in 1..<job.clips.count {
-          world.schedule(.clipRead, node: pid, at: world.now + Nanoseconds(clip) * 8_000.milliseconds)
+          world.schedule(.clipRead, node: pid, at: world.now + Nanoseconds(clip) * 7_000.milliseconds)
         }
-        time = Nanoseconds(job.clips.count) * 8_000.milliseconds
+        time = Nanoseconds(job.clips.count) * 7_000.milliseconds
       }
       let jitter = Nanoseconds(world.random.below(Int(time / 4)))
       world.schedule(.laneDone(job), node: pid, at: world.now + time + jitter)
