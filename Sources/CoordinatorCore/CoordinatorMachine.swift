@@ -130,6 +130,8 @@ package struct CoordinatorMachine {
     self.now = now
     effects = []
     guard ending != .over else { return [] }
+    // Before anything that came meanwhile is read: what is heard now was not heard during the pause as well.
+    membership.forgiveOwnPause(at: now)
     if case .disbanding = ending { disband(event) } else { decide(event) }
     defer { effects = [] }
     return effects

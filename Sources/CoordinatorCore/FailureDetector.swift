@@ -61,6 +61,8 @@ struct FailureDetector {
     if vitals[rank]?.closed == nil { vitals[rank]?.closed = now }
   }
 
+  mutating func tick(at now: Duration) { ticked = now }
+
   mutating func launcherEnded(_ rank: Int) { vitals[rank]?.isLauncherGone = true }
 
   /// These workers have something to do from now on: a hang is counted from here.
@@ -71,9 +73,9 @@ struct FailureDetector {
   /// A coordinator that was itself paused has heard nobody, which is not the workers' fault.
   /// - Returns: how long it was paused.
   mutating func forgiveOwnPause(at now: Duration) -> Duration {
-    defer { ticked = now }
-    guard let ticked, now - ticked > suspectAfter else { return .zero }
-    let pause = now - ticked
+    guard let before = ticked, now - before > suspectAfter else { return .zero }
+    ticked = now
+    let pause = now - before
     for rank in vitals.keys {
       vitals[rank]?.heard += pause
       vitals[rank]?.moved += pause

@@ -236,6 +236,7 @@ package struct Membership {
   mutating func tick(at now: Duration) -> [Action] {
     if gatheringSince == nil { gatheringSince = now }
     forgiveOwnPause(at: now)
+    detector.tick(at: now)
     var actions = detectFailures(at: now)
     switch phase {
     case .recovering: actions += recover(at: now)

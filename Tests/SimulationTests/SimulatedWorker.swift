@@ -68,6 +68,8 @@ final class SimulatedWorker {
   // The lanes' threads.
   private var jobs: [LaneJob] = []
   private var busy = 0
+  /// Evaluation tasks that it works on.
+  private var evaluating = 0
   private var round = 0
   private var clipsRead: UInt64 = 0
   private var isProbing = false
@@ -120,7 +122,7 @@ final class SimulatedWorker {
       handle(
         .tick(
           unacknowledged: ring?.unacknowledgedSince.map { now - $0 },
-          unread: busy > 0 ? world.blockedFor(identity.rank).map { .nanoseconds($0) } : nil))
+          unread: busy > 0 || evaluating > 0 ? world.blockedFor(identity.rank).map { .nanoseconds($0) } : nil))
       world.schedule(.workerTick, node: pid, at: world.now + 1_000.milliseconds)
     case .beat: return beat()
     case .ringTimer: timer = .max
@@ -447,6 +449,7 @@ final class SimulatedWorker {
       world.violate("I12: worker \(identity.rank) is to evaluate another state than it has")
     }
     world.moment(.evaluating, pid)
+    evaluating += 1
     var time = Nanoseconds(task.clips.count) * world.random.between(1, 30).milliseconds
     if world.random.chance(10) {
       // Longer than another worker waits for, though every clip is soon done.
@@ -461,6 +464,7 @@ final class SimulatedWorker {
     if let until = world.blockedUntil(identity.rank) {
       return world.schedule(.evaluationDone(task, round: started), node: pid, at: until + 10.milliseconds)
     }
+    evaluating -= 1
     guard started == round, let state else { return }
     var result = training.evaluate(state.value, task.clips)
     if world.isBlind(identity.rank) {
