@@ -139,7 +139,7 @@ public final class Lane {
     try unsafe head.backward(self, gradient)
     let layers = network.structure.layers
     for (i, layer) in layers.enumerated().reversed() {
-      for remade in plan.remade[i] { layers[remade].forward(self) }
+      for earlier in plan.recomputed[i] { layers[earlier].forward(self) }
       try unsafe layer.backward(self, plan.roles[i], gradient)
     }
     let statistics = FloatStorage(count: moments.count)

@@ -179,8 +179,8 @@ import Wire
     #expect(session.phase == .halted)
   }
 
-  @Test("whoever learns another's state forgets its own commits")
-  func learner() {
+  @Test("whoever gets another's state forgets its own commits")
+  func receivedState() {
     var session = computing()
     _ = step(&session)
     #expect(session.records.count == 1)

@@ -27,7 +27,7 @@ struct BatchNorm: Layer {
   var results: [Int] { [dst] }
   var kept: [Int] { relu && residual != nil ? [src, dst] : [src] }
   /// The result is recomputed from the convolution's result and the statistics, which are kept.
-  var isRemade: Bool { relu && residual == nil }
+  var isRecomputed: Bool { relu && residual == nil }
   /// The residual's gradient is the masked gradient of the result. Without a residual of this size, the source's takes
   /// that place.
   var inPlaceSources: [Int] {

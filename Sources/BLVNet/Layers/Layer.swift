@@ -62,7 +62,7 @@ protocol Layer: ForwardLayer {
   var kept: [Int] { get }
   /// Whether the results are recomputed for the backward pass instead of kept, because that is cheap. `forward` does
   /// it, from the same sources.
-  var isRemade: Bool { get }
+  var isRecomputed: Bool { get }
   /// The sources whose gradient may overwrite the result's, in order of preference.
   var inPlaceSources: [Int] { get }
   /// Multiply-adds for one clip.
@@ -91,7 +91,7 @@ extension Layer {
 
   func fused(with norm: BatchNorm) -> (any ForwardLayer)? { nil }
 
-  var isRemade: Bool { false }
+  var isRecomputed: Bool { false }
   var inPlaceSources: [Int] { [] }
   var multiplyAdds: Int { 0 }
   var parameterCount: Int { 0 }

@@ -18,7 +18,7 @@ struct TemporalModule: Layer {
   var sources: [Int] { [src] }
   var results: [Int] { little.map { [big, $0] } ?? [big] }
   var kept: [Int] { [src] + results }
-  var isRemade: Bool { true }
+  var isRecomputed: Bool { true }
   var multiplyAdds: Int { frames * taps.count * source.count / source.frames }
   var parameterCount: Int { taps.count * source.channels }
 

@@ -14,7 +14,7 @@ struct MemoryPlan: Sendable {
   /// By layer and source.
   let roles: [[GradientRole]]
   /// By layer: the layers to run forward again, in this order, before its backward pass.
-  let remade: [[Int]]
+  let recomputed: [[Int]]
   /// The elements of the arena, for one clip.
   let count: Int
 
@@ -34,7 +34,7 @@ struct MemoryPlan: Sendable {
   /// The plan for training.
   init(training structure: Structure) {
     var blocks = Self.forward(structure, structure.layers)
-    let (backward, remade) = Self.keep(structure, &blocks)
+    let (backward, recomputed) = Self.keep(structure, &blocks)
     let (gradient, roles) = Self.flow(structure, &blocks)
 
     let offsets = Self.place(blocks.dropFirst())
@@ -42,7 +42,7 @@ struct MemoryPlan: Sendable {
     valuesBackward = backward.map { offsets[$0] }
     gradients = gradient.map { $0.map { offsets[$0] } ?? -1 }
     self.roles = roles
-    self.remade = remade
+    self.recomputed = recomputed
     count = zip(offsets, blocks).dropFirst().map { $0 + $1.count }.max() ?? 0
   }
 
@@ -66,7 +66,7 @@ struct MemoryPlan: Sendable {
     valuesBackward = []
     gradients = []
     roles = []
-    remade = []
+    recomputed = []
     count = zip(used, offsets).map { blocks[$0].count + $1 }.max() ?? 0
   }
 
@@ -90,11 +90,11 @@ struct MemoryPlan: Sendable {
       for value in layer.kept { reads[value].append(2 * head - i) }
     }
     var backward = Array(structure.values.indices)
-    var remade = layers.map { _ in [Int]() }
+    var recomputed = layers.map { _ in [Int]() }
     // Last to first, because their sources may have to be recomputed as well.
-    for (i, layer) in layers.enumerated().reversed() where layer.isRemade {
+    for (i, layer) in layers.enumerated().reversed() where layer.isRecomputed {
       guard let time = layer.results.flatMap({ reads[$0] }).min() else { continue }
-      remade[2 * head - time].insert(i, at: 0)
+      recomputed[2 * head - time].insert(i, at: 0)
       for source in layer.sources { reads[source].append(time) }
       for result in layer.results {
         backward[result] = blocks.count
@@ -104,7 +104,7 @@ struct MemoryPlan: Sendable {
     for (value, times) in reads.enumerated() {
       for time in times { blocks[backward[value]].end = max(blocks[backward[value]].end, time) }
     }
-    return (backward, remade)
+    return (backward, recomputed)
   }
 
   /// Assigns each gradient a block, that of the result's gradient if possible.
