@@ -36,12 +36,8 @@ public final class Socket {
     /// Whether sending to an unknown peer throws, and to one with a full queue blocks. Otherwise both drop the message
     /// silently (router).
     public var mandatory = true
-    /// Whether a new connection with a known routing id replaces the old one. Otherwise it is refused (router).
-    public var handover = false
     /// The routing id that a router at the other side sees: 1…255 bytes, the first not zero. If nil, the router makes one.
     public var routingID: [UInt8]?
-    /// The interval of pings. A peer that is silent for three of them is disconnected. If nil, there are none.
-    public var heartbeat: Duration?
 
     public init() {}
   }
@@ -76,11 +72,6 @@ public final class Socket {
     try set(ZMQ_TCP_KEEPALIVE, Int32(1))
     if kind == .router {
       try set(ZMQ_ROUTER_MANDATORY, Int32(options.mandatory ? 1 : 0))
-      try set(ZMQ_ROUTER_HANDOVER, Int32(options.handover ? 1 : 0))
-    }
-    if let interval = options.heartbeat {
-      try set(ZMQ_HEARTBEAT_IVL, interval.wholeMilliseconds)
-      try set(ZMQ_HEARTBEAT_TIMEOUT, (interval * 3).wholeMilliseconds)
     }
     if let id = options.routingID {
       try call("set routing id") { unsafe zmq_setsockopt(handle, ZMQ_ROUTING_ID, id, id.count) }

@@ -40,9 +40,7 @@ struct ClusterOptions: ParsableArguments {
       )
     }
     if !wanted.isLoopback { display.line("warning: listening at \(wanted) without encryption or authentication") }
-    var options = Socket.Options()
-    options.linger = .milliseconds(500)
-    let socket = try Socket(try MessagingContext(), .router, options)
+    let socket = try Connections.coordinatorDoor(try MessagingContext())
     let bound = try bind(socket, wanted, before)
     guard advertise != nil || !["*", "0.0.0.0", "::"].contains(wanted.host) else {
       throw SharedError(

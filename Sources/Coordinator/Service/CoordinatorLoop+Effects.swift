@@ -52,7 +52,7 @@ extension CoordinatorLoop {
 
   func send(_ message: CoordinatorMessage, payload: Data? = nil, to receiver: Sender) throws {
     do {
-      _ = try socket.send([receiver.routingID] + ControlCodec.encode(message, payload: payload), dontWait: true)
+      _ = try socket.send([receiver.name.bytes] + ControlCodec.encode(message, payload: payload), dontWait: true)
     } catch let error as MessagingError where error.isUnreachable {
       // It is gone, or not connected again yet: what matters is sent again.
     }
@@ -72,30 +72,19 @@ extension CoordinatorLoop {
 }
 
 extension Sender {
-  /// `c.RANK.INCARNATION.NUMBER` for a control connection, `h.…` for heartbeats; numbers in their shortest form.
-  init?(routingID: Data) {
-    guard let text = String(data: routingID, encoding: .utf8) else { return nil }
-    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-    guard parts.count == 4, let rank = Int(parts[1]), rank >= 0, let life = UInt64(parts[2]),
-      let number = Int(parts[3]),
-      number >= 0
-    else { return nil }
-    let worker = WorkerIdentity(rank: rank, incarnation: life)
-    switch parts[0] {
-    case "c": self.init(worker: worker, channel: .control(number))
-    case "h": self.init(worker: worker, channel: .heartbeat(number))
-    default: return nil
+  /// - Returns: nil for a connection that is not to a coordinator.
+  init?(_ name: ConnectionName) {
+    switch name.channel {
+    case .control: self.init(worker: name.worker, channel: .control(name.number))
+    case .heartbeat: self.init(worker: name.worker, channel: .heartbeat(name.number))
+    case .ring: return nil
     }
-    // "00" or "+1" would be other names for somebody who has one already.
-    guard self.routingID == routingID else { return nil }
   }
 
-  var routingID: Data {
-    let (kind, number) =
-      switch channel {
-      case .control(let number): ("c", number)
-      case .heartbeat(let number): ("h", number)
-      }
-    return Data("\(kind).\(worker.rank).\(worker.incarnation).\(number)".utf8)
+  var name: ConnectionName {
+    switch channel {
+    case .control(let number): ConnectionName(worker, .control, number: number)
+    case .heartbeat(let number): ConnectionName(worker, .heartbeat, number: number)
+    }
   }
 }

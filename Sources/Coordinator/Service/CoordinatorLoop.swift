@@ -125,7 +125,7 @@ final class CoordinatorLoop {
     for _ in 0..<Self.messagesAtOnce {
       do {
         guard let parts = try socket.receive(dontWait: true) else { return }
-        guard let sender = parts.first.flatMap({ Sender(routingID: $0) }) else {
+        guard let sender = parts.first.flatMap(ConnectionName.init).flatMap(Sender.init) else {
           try handle(.unreadable(reason: "its sender's routing id is no worker's"))
           continue
         }
@@ -197,7 +197,7 @@ final class CoordinatorLoop {
     }
     for _ in 0..<Self.messagesAtOnce {
       guard let parts = try socket.receive(dontWait: true) else { return }
-      guard let sender = parts.first.flatMap({ Sender(routingID: $0) }),
+      guard let sender = parts.first.flatMap(ConnectionName.init).flatMap(Sender.init),
         case .heartbeat? = try? ControlCodec.decode(WorkerMessage.self, Array(parts.dropFirst())).0
       else { continue }
       for answered in [sender, machine.controlConnection(of: sender.worker)] { try send(.pulse([]), to: answered) }

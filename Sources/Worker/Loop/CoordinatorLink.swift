@@ -19,26 +19,12 @@ final class CoordinatorLink {
     self.messaging = messaging
     self.coordinator = coordinator
     self.identity = identity
-    socket = try Self.connected(messaging, coordinator, "c", identity, 0)
+    socket = try Connections.connect(messaging, ConnectionName(identity, .control), to: coordinator)
   }
 
   /// Replaces the connection by one of this number.
   func connect(_ number: Int) throws {
-    socket = try Self.connected(messaging, coordinator, "c", identity, number)
-  }
-
-  /// - Parameters:
-  ///   - kind: "c" for control messages, "h" for heartbeats.
-  ///   - number: tells this connection from earlier ones, whose names the coordinator's side may still hold.
-  static func connected(
-    _ messaging: MessagingContext, _ coordinator: Endpoint, _ kind: String, _ identity: WorkerIdentity, _ number: Int
-  ) throws -> Socket {
-    var options = Socket.Options()
-    options.routingID = Array("\(kind).\(identity.rank).\(identity.incarnation).\(number)".utf8)
-    if kind == "h" { options.sendHighWater = 4 } else { options.linger = .milliseconds(500) }
-    let socket = try Socket(messaging, .dealer, options)
-    try socket.connect(coordinator)
-    return socket
+    socket = try Connections.connect(messaging, ConnectionName(identity, .control, number: number), to: coordinator)
   }
 
   /// Queues a message. A message that finds the queue full is dropped: everything that matters is resent.
@@ -88,7 +74,7 @@ final class Heartbeat: Sendable {
   func update(_ change: (inout Wire.Progress) -> Void) { progress.withLock { change(&$0) } }
 
   private func beat(_ messaging: MessagingContext, _ coordinator: Endpoint, _ identity: WorkerIdentity) throws {
-    var socket = try CoordinatorLink.connected(messaging, coordinator, "h", identity, 0)
+    var socket = try Connections.connect(messaging, ConnectionName(identity, .heartbeat), to: coordinator)
     let start = ContinuousClock.now
     var liveness = LinkLiveness()
     var dismissed: (reason: String, at: ContinuousClock.Instant)?
@@ -116,7 +102,8 @@ final class Heartbeat: Sendable {
       }
       liveness.limit = reconnectAfter.withLock { $0 }
       if let number = liveness.reconnect(at: .now - start) {
-        socket = try CoordinatorLink.connected(messaging, coordinator, "h", identity, number)
+        let name = ConnectionName(identity, .heartbeat, number: number)
+        socket = try Connections.connect(messaging, name, to: coordinator)
       }
     }
   }

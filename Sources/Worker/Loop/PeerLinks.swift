@@ -28,20 +28,21 @@ final class PeerLinks {
   /// Notices when the right neighbour closes the connection.
   private var monitor: DisconnectMonitor?
   private var source: Socket?
-  private var left = Data()
+  /// The right neighbour, and the name of the connection to it.
+  private var target: (endpoint: Endpoint, name: ConnectionName, since: ContinuousClock.Instant)?
+  /// The left neighbour's newest connection.
+  private var left: ConnectionName?
   /// The generation that runs, or ran last.
   private var present: UInt32 = 0
   /// Peers that asked for blobs, by the numbers that they go by here.
   private var askers: [Data] = []
   /// Ring messages of neighbours that began a generation before this worker did.
-  private var early: [(from: Data, message: FrameMessage)] = []
+  private var early: [(from: ConnectionName, message: FrameMessage)] = []
 
   /// - Parameter listen: where peers reach this worker; port 0 for any.
   init(_ messaging: MessagingContext, listen: Endpoint) throws {
     self.messaging = messaging
-    var options = Socket.Options()
-    options.handover = true
-    inbound = try Socket(messaging, .router, options)
+    inbound = try Connections.peerDoor(messaging)
     endpoint = try inbound.bind(listen)
   }
 
@@ -52,36 +53,44 @@ final class PeerLinks {
 
   // MARK: Generations
 
-  private func name(_ identity: WorkerIdentity, _ generation: UInt32) -> Data {
-    Data("g.\(generation).\(identity.rank).\(identity.incarnation)".utf8)
-  }
-
   /// Connects to the right neighbour and listens to the left one.
   func open(_ generation: Generation, position: Int) throws {
     close()
     present = generation.number
     let members = generation.members
     let me = members[position]
-    left = name(members[(position + members.count - 1) % members.count].identity, generation.number)
-    early.removeAll { $0.from != left }
+    let ring = ConnectionName.Channel.ring(generation: generation.number)
+    let name = ConnectionName(members[(position + members.count - 1) % members.count].identity, ring)
+    early.removeAll { $0.from.worker != name.worker || $0.from.channel != ring }
     guard members.count > 1 else { return }
-    var options = Socket.Options()
-    options.routingID = Array(name(me.identity, generation.number))
-    // The ring resends what is lost: no more than its window ever needs to queue.
-    options.sendHighWater = 64
-    let socket = try Socket(messaging, .dealer, options)
-    monitor = try DisconnectMonitor(messaging, socket)
-    try socket.connect(try Endpoint(members[(position + 1) % members.count].endpoint))
-    right = socket
+    left = name
+    let right = try Endpoint(members[(position + 1) % members.count].endpoint)
+    try connect(right, ConnectionName(me.identity, ring))
   }
 
-  /// Whether the connection to the right neighbour was closed since the last call.
-  func rightWasClosed() -> Bool { monitor?.take() ?? false }
+  private func connect(_ endpoint: Endpoint, _ name: ConnectionName) throws {
+    monitor = nil
+    let made = try Connections.monitored(messaging, name, to: endpoint)
+    (right, monitor) = (made.socket, made.monitor)
+    target = (endpoint, name, .now)
+  }
+
+  /// Whether the connection to the right neighbour was closed since the last call. ZeroMQ makes it again under its name,
+  /// which the neighbour may ignore; so once a second at most there is one of a new name.
+  func rightWasClosed() throws -> Bool {
+    guard let monitor, monitor.take(), case (let endpoint, var name, let since)? = target else { return false }
+    if .now - since > .seconds(1) {
+      name.number += 1
+      try connect(endpoint, name)
+    }
+    return true
+  }
 
   func close() {
     monitor = nil
     right = nil
-    left = Data()
+    target = nil
+    left = nil
   }
 
   /// Sends a frame to the right neighbour. A frame that finds the queue full is dropped; the ring resends it.
@@ -90,8 +99,9 @@ final class PeerLinks {
   }
 
   func sendLeft(_ frame: FrameBytes) throws {
+    guard let left else { return }
     try unreachableIsSilent {
-      _ = try inbound.send([left, Self.ringTag], lending: frame.parts, dontWait: true)
+      _ = try inbound.send([left.bytes, Self.ringTag], lending: frame.parts, dontWait: true)
     }
   }
 
@@ -100,9 +110,7 @@ final class PeerLinks {
   /// Asks a peer for a piece of a blob.
   func ask(_ endpoint: String, _ request: BlobRequest) throws {
     if source == nil || source?.place != endpoint {
-      let socket = try Socket(messaging, .dealer)
-      try socket.connect(try Endpoint(endpoint))
-      source = socket
+      source = try Connections.forBlobs(messaging, to: Endpoint(endpoint))
     }
     _ = try source?.send([Self.blobTag] + ControlCodec.encode(WorkerMessage.blobRequest(request)), dontWait: true)
   }
@@ -135,12 +143,16 @@ final class PeerLinks {
 
   /// The next arrival, or nil. A malformed message is reported to `drop` and skipped.
   func next(drop: (String) -> Void) throws -> Arrival? {
-    if let place = early.firstIndex(where: { $0.from == left }) { return .fromLeft(early.remove(at: place).message) }
+    while let place = early.firstIndex(where: { $0.from.channel == left?.channel }) {
+      let (from, message) = early.remove(at: place)
+      if isLeft(from) { return .fromLeft(message) }
+    }
     while let parts = try inbound.receive(reporting: drop) {
       if (3...4).contains(parts.count), parts[1] == Self.ringTag {
         let message = FrameMessage(parts[2...])
-        if parts[0] == left { return .fromLeft(message) }
-        if !keep(parts[0], message) { drop("a frame from a peer of no coming generation") }
+        let from = ConnectionName(parts[0])
+        if let from, isLeft(from) { return .fromLeft(message) }
+        if !keep(from, message) { drop("a frame from a peer of no coming generation") }
       } else if parts.count >= 3, parts[1] == Self.blobTag, let message = control(parts, from: 2, drop) {
         if case (.blobRequest(let request), _) = message { return .request(request, from: number(of: parts[0])) }
       } else {
@@ -172,9 +184,18 @@ final class PeerLinks {
   /// Frames of a neighbour that began its generation before this worker did are few, and short.
   private static let earlyLimit = (messages: 256, bytes: 64 << 20)
 
+  /// Whether this is the left neighbour's newest connection in the present generation.
+  private func isLeft(_ from: ConnectionName) -> Bool {
+    guard let left, from.worker == left.worker, from.channel == left.channel, from.number >= left.number else {
+      return false
+    }
+    self.left = from
+    return true
+  }
+
   /// - Returns: false for a sender whose name is not that of a member of a coming generation.
-  private func keep(_ from: Data, _ message: FrameMessage) -> Bool {
-    guard let number = Self.generation(of: from), number > present else { return false }
+  private func keep(_ from: ConnectionName?, _ message: FrameMessage) -> Bool {
+    guard let from, case .ring(let generation) = from.channel, generation > present else { return false }
     early.append((from, message))
     while early.count > Self.earlyLimit.messages
       || early.reduce(0, { $0 + $1.message.count }) > Self.earlyLimit.bytes
@@ -182,14 +203,5 @@ final class PeerLinks {
       early.removeFirst()
     }
     return true
-  }
-
-  /// The generation that a ring connection's name says, if it is written as `name` writes it.
-  private static func generation(of name: Data) -> UInt32? {
-    let parts = String(decoding: name, as: UTF8.self).split(separator: ".", omittingEmptySubsequences: false)
-    guard parts.count == 4, parts[0] == "g", let number = UInt32(parts[1]), let rank = Int(parts[2]), rank >= 0,
-      let life = UInt64(parts[3]), Data("g.\(number).\(rank).\(life)".utf8) == name
-    else { return nil }
-    return number
   }
 }

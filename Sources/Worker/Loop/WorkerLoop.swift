@@ -104,7 +104,7 @@ final class WorkerLoop {
       try startBuckets()
       try takeLanes()
       try pump()
-      if peers.rightWasClosed() { try handle(.rightClosed) }
+      if try peers.rightWasClosed() { try handle(.rightClosed) }
       showProgress()
     }
     // Libraries are taken down at exit: no thread may be inside one.
