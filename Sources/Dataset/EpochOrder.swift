@@ -9,7 +9,10 @@ public struct EpochOrder: Equatable, Sendable {
   /// A permutation of `0..<count` that is a pure function of seed and epoch.
   public init(seed: UInt64, epoch: Int, count: Int) {
     var random = Philox(seed: seed, .epochOrder, UInt32(epoch))
-    clips = random.permutation(count)
+    // Fisher-Yates, with the draws of `Philox.permutation`.
+    var order = (0..<count).map { UInt32($0) }
+    for i in stride(from: count - 1, to: 0, by: -1) { order.swapAt(i, random.below(i + 1)) }
+    clips = order
   }
 
   /// The clips of one lane, in order; fewer than a full lane, or none, at the end of the last step.

@@ -80,8 +80,8 @@ public struct Philox: RandomNumberGenerator, Sendable {
   }
 
   /// A permutation of 0..<count (Fisher-Yates).
-  public mutating func permutation<Element: FixedWidthInteger>(_ count: Int) -> [Element] {
-    var order = (0..<count).map { Element($0) }
+  public mutating func permutation(_ count: Int) -> [Int] {
+    var order = Array(0..<count)
     for i in stride(from: count - 1, to: 0, by: -1) { order.swapAt(i, below(i + 1)) }
     return order
   }
