@@ -8,7 +8,7 @@ Prints `ok: …` and exits with 0, or one line for each problem and exits with 1
 import collections, errno, fcntl, hashlib, math, os, re, sqlite3, struct, sys, urllib.parse
 
 sys.dont_write_bytecode = True  # an audit leaves nothing behind, not even beside itself
-from state_digest import BadState, state_digest
+from state_digest import BadState, Hash, state_digest
 
 RESTORE = "restore run.db from a copy, or start a new run directory"
 LAYOUT = 7
@@ -17,7 +17,7 @@ CHAINED = """step epoch generation attempt digest weights_digest loss top1 top5 
 KINDS = {"INTEGER": "integer", "INT": "integer", "REAL": "real", "TEXT": "text"}
 # What is read, by table.
 TABLES = {
-    "runs": "clips steps_per_epoch epochs", "members": "rank incarnation joined_at left_at",
+    "runs": "index_digest clips steps_per_epoch epochs", "members": "rank incarnation joined_at left_at",
     "generations": "number start_step", "steps": " ".join(["id", *CHAINED, "chain", "rolled_back"]),
     "verdicts": "step clip epoch", "consumed": "epoch clip step lane", "clips": "clip id path bytes hash",
     "checkpoints": "id step manifest_sha256 bytes removed_at reason", "events": "text",
@@ -252,7 +252,7 @@ class Audit:
                                  f"{other['incarnation']}", "look for a worker that was started twice")
 
     def index(self):
-        """The clips of the journal are those of index/train.tsv, in order."""
+        """The clips of the journal are those of index/train.tsv, in order, and the index is the one of the beginning."""
         clips = self.database.execute("SELECT * FROM clips ORDER BY clip").fetchall()
         if [row["clip"] for row in clips] != list(range(self.clips)):
             self.journal(f"its {len(clips)} clips are not the {self.clips} of the run, numbered from 0")
@@ -272,6 +272,18 @@ class Audit:
         if listed != known:
             first = next((i for i, (a, b) in enumerate(zip(listed, known)) if a != b), min(len(listed), len(known)))
             self.file("index/train.tsv", f"clip {first} is not the journal's", remedy)
+        digest = Hash()
+        try:
+            with open(f"{self.directory}/index/train.clips", "rb") as file:
+                while piece := file.read(1 << 20):
+                    digest.update(piece)
+        except OSError:
+            return self.file("index/train.clips", "cannot be read", remedy)
+        try:
+            if digest.hexdigest() != self.database.execute("SELECT index_digest FROM runs").fetchone()[0]:
+                self.file("index/train.clips", "is not the index that the run was begun with", remedy)
+        except BadState:
+            pass  # so few clips need the module xxhash
 
     def ledger(self):
         """Each clip once an epoch, apart from those that a verdict leaves out of a step."""

@@ -3,19 +3,22 @@ import Shared
 
 /// The order in which an epoch consumes the clips of an index.
 public struct EpochOrder: Equatable, Sendable {
-  /// Positions in `ClipIndex.clips`, each once.
-  public let clips: [Int]
+  /// Positions in `ClipIndex.clips`, each once: 4 bytes a clip, since an epoch may have 10 million.
+  public let clips: [UInt32]
 
   /// A permutation of `0..<count` that is a pure function of seed and epoch.
   public init(seed: UInt64, epoch: Int, count: Int) {
     var random = Philox(seed: seed, .epochOrder, UInt32(epoch))
-    clips = random.permutation(count)
+    // Fisher-Yates, with the draws of `Philox.permutation`.
+    var order = (0..<count).map { UInt32($0) }
+    for i in stride(from: count - 1, to: 0, by: -1) { order.swapAt(i, random.below(i + 1)) }
+    clips = order
   }
 
   /// The clips of one lane, in order; fewer than a full lane, or none, at the end of the last step.
   public func clips(step: Int, lane: Int, in shards: StepShards) -> [Int] {
     precondition(shards.count == clips.count, "the shards are of \(shards.count) clips, the order of \(clips.count)")
-    return Array(clips[shards.positions(step: step, lane: lane)])
+    return clips[shards.positions(step: step, lane: lane)].map { Int($0) }
   }
 }
 

@@ -10,9 +10,10 @@ public struct BlobStore: Sendable {
 
   public init() {}
 
+  /// - Parameter digest: XXH3-128 of the data, if that is known.
   @discardableResult
-  public mutating func put(_ name: String, _ data: Data) -> BlobDescription {
-    let description = BlobDescription(name: name, data)
+  public mutating func put(_ name: String, _ data: Data, digest: Digest128? = nil) -> BlobDescription {
+    let description = BlobDescription(name: name, bytes: data.count, digest: digest ?? Digest128(of: data))
     blobs[name] = (data, description)
     return description
   }
@@ -33,16 +34,26 @@ public struct BlobStore: Sendable {
   }
 }
 
-/// The bytes of blobs on their way to this process, in memory of their size. `BlobTransfer` counts them.
+/// The bytes of blobs on their way to this process, in memory of their size; indexes, which may be larger than memory,
+/// in files. `BlobTransfer` counts them.
 public struct IncomingBlobs {
   /// What came with the present message.
   public var payload: Data?
   private var blobs: [String: (bytes: AlignedStorage<UInt8>, count: Int)] = [:]
+  private var files: [String: BlobFile] = [:]
+  private let folder: String?
 
-  public init() {}
+  /// - Parameter folder: where the files of indexes go; nil where none is fetched.
+  public init(indexesIn folder: String? = nil) { self.folder = folder }
 
   /// Appends the present message's payload to a blob; a piece at offset 0 begins it anew.
-  public mutating func keep(_ piece: BlobPiece) {
+  /// - Throws: `SharedError(.ioError)` where an index's file cannot be written.
+  public mutating func keep(_ piece: BlobPiece) throws {
+    if let folder, piece.name.hasPrefix("index/") {
+      if piece.offset == 0 { files[piece.name] = try BlobFile(in: folder) }
+      if let payload, let file = files[piece.name], piece.offset == file.count { try file.append(payload) }
+      return
+    }
     if piece.offset == 0 { blobs[piece.name] = (AlignedStorage(count: piece.description?.bytes ?? 0), 0) }
     guard let payload, let (bytes, count) = blobs[piece.name], piece.offset == count,
       payload.count <= bytes.count - count
@@ -61,6 +72,9 @@ public struct IncomingBlobs {
     guard blobs.removeValue(forKey: blob.name) != nil, Digest128(of: bytes) == blob.digest else { return nil }
     return bytes
   }
+
+  /// Removes the file of an index. It has no name any more; whoever maps it keeps it.
+  public mutating func takeFile(_ name: String) -> BlobFile? { files.removeValue(forKey: name) }
 
   public mutating func forget(except names: [String] = []) { blobs = blobs.filter { names.contains($0.key) } }
 }

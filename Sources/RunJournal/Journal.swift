@@ -48,14 +48,30 @@ public final class Journal: Sendable {
 
   // MARK: - The run
 
-  /// Writes the run's row, its clips and the rejected clips, all or none.
-  /// - Throws: `JournalError` if the run has begun already.
-  public func beginRun(_ run: RunRecord, clips: [ClipRecord], rejected: [RejectedRecord]) throws {
+  /// Writes the run's row, its clips and the rejected clips, all or none. They are passed on one by one: there may be
+  /// more than fit into memory.
+  /// - Parameters:
+  ///   - clips: passes each clip to its argument.
+  ///   - rejected: passes each rejected clip to its argument. One that comes again is the same.
+  /// - Throws: `JournalError` if the run has begun already; what the parameters throw.
+  public func beginRun(
+    _ run: RunRecord, clips: ((ClipRecord) throws -> Void) throws -> Void,
+    rejected: ((RejectedRecord) throws -> Void) throws -> Void
+  ) throws {
     try write("beginning the run") { database in
       try run.insert(database)
-      for clip in clips { try clip.insert(database) }
-      for clip in rejected { try clip.insert(database) }
+      let clip = try database.makeStatement(
+        sql: "INSERT INTO clips (clip, id, path, label, bytes, hash) VALUES (?, ?, ?, ?, ?, ?)")
+      try clips { try clip.execute(arguments: [$0.clip, $0.id, $0.path, $0.label, $0.bytes, $0.hash]) }
+      let refused = try database.makeStatement(
+        sql: "INSERT OR IGNORE INTO rejected (list, id, path, reason) VALUES (?, ?, ?, ?)")
+      try rejected { try refused.execute(arguments: [$0.list, $0.id, $0.path, $0.reason]) }
     }
+  }
+
+  /// The same, of clips that are in memory.
+  public func beginRun(_ run: RunRecord, clips: [ClipRecord], rejected: [RejectedRecord]) throws {
+    try beginRun(run, clips: { try clips.forEach($0) }, rejected: { try rejected.forEach($0) })
   }
 
   /// The run; nil if it has not begun.
@@ -228,7 +244,7 @@ extension Journal {
   static func reporting<Result>(_ operation: String, _ path: String, _ body: () throws -> Result) throws -> Result {
     do { return try body() } catch let error as DatabaseError {
       throw JournalError.database(error, operation, path)
-    } catch let error as JournalError {
+    } catch let error as any Failure {
       throw error
     } catch {
       // The remaining errors are values of a type that their column cannot have.

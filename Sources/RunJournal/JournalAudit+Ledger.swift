@@ -4,17 +4,24 @@ import GRDB
 import Shared
 
 extension JournalAudit {
-  mutating func auditClips(_ database: Database) throws {
-    let rows = try Row.fetchAll(database, sql: "SELECT clip, id, path, bytes, hash FROM clips ORDER BY clip")
-    clips = rows.map { Clip(id: $0["id"], path: $0["path"], bytes: $0["bytes"], hash: $0["hash"]) }
-    if rows.map({ $0["clip"] as Int }) != Array(0..<clipCount) {
-      report("its \(rows.count) clips are not the \(clipCount) of the run, numbered from 0")
-    }
-    for (row, next) in zip(rows, rows.dropFirst()) {
-      let (before, after): (String, String) = (row["id"], next["id"])
-      if !before.utf8.lexicographicallyPrecedes(after.utf8) {
-        report("clip \(next["clip"] as Int) has not an id after that of the clip before")
+  mutating func auditClips(_ database: Database, _ eachClip: (Clip) throws -> Void) throws {
+    let rows = try Row.fetchCursor(database, sql: "SELECT clip, id, path, bytes, hash FROM clips ORDER BY clip")
+    var count = 0
+    var areNumbered = true
+    var before: String?
+    while let row = try rows.next() {
+      let clip = Clip(id: row["id"], path: row["path"], bytes: row["bytes"], hash: row["hash"])
+      let number: Int = row["clip"]
+      areNumbered = areNumbered && number == count
+      if let before, !before.utf8.lexicographicallyPrecedes(clip.id.utf8) {
+        report("clip \(number) has not an id after that of the clip before")
       }
+      try eachClip(clip)
+      before = clip.id
+      count += 1
+    }
+    if !areNumbered || count != clipCount {
+      report("its \(count) clips are not the \(clipCount) of the run, numbered from 0")
     }
   }
 

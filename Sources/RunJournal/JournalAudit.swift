@@ -55,8 +55,8 @@ public struct JournalAudit: Sendable {
   public internal(set) var generations = 0
   /// By step.
   public internal(set) var checkpoints: [Int: Checkpoint] = [:]
-  /// By number.
-  public internal(set) var clips: [Clip] = []
+  /// Of the training index.
+  public internal(set) var indexDigest = ""
   /// Whether the tables can be read at all.
   public internal(set) var isReadable = false
   var live: [Step] = []
@@ -73,8 +73,11 @@ public struct JournalAudit: Sendable {
   /// - Parameters:
   ///   - directory: the run directory.
   ///   - atSnapshot: called when the snapshot of the journal is taken. Others may write to the journal meanwhile.
+  ///   - eachClip: gets the training clips, by number, one by one: there may be more than fit into memory.
   /// - Throws: `JournalError`, bad data if there is no run or one of another layout.
-  public init(_ directory: String, atSnapshot: () throws -> Void = {}) throws {
+  public init(
+    _ directory: String, atSnapshot: () throws -> Void = {}, eachClip: (Clip) throws -> Void = { _ in }
+  ) throws {
     self.directory = directory
     let path = "\(directory)/run.db"
     guard FileManager.default.fileExists(atPath: path) else {
@@ -89,7 +92,7 @@ public struct JournalAudit: Sendable {
         try auditSteps(database)
         try auditGenerations(database)
         try auditMembers(database)
-        try auditClips(database)
+        try auditClips(database, eachClip)
         try auditLedger(database)
         try auditCheckpoints(database)
       }
@@ -149,6 +152,7 @@ public struct JournalAudit: Sendable {
     guard try isSound(tables, database), let run = try Row.fetchOne(database, sql: "SELECT * FROM runs") else {
       return false
     }
+    indexDigest = run["index_digest"]
     clipCount = run["clips"]
     stepsPerEpoch = run["steps_per_epoch"]
     epochs = run["epochs"]
@@ -161,7 +165,7 @@ public struct JournalAudit: Sendable {
 
   /// The tables and columns that the audit reads.
   private static let columns = [
-    "runs": "clips steps_per_epoch epochs", "members": "rank incarnation joined_at left_at",
+    "runs": "index_digest clips steps_per_epoch epochs", "members": "rank incarnation joined_at left_at",
     "generations": "number start_step",
     "steps": "id step epoch generation attempt digest weights_digest loss top1 top5 clips learning_rate gradient_bits "
       + "clips_digest state_digest pairs_digest chain rolled_back",

@@ -26,7 +26,7 @@ import Wire
     }
     let indexes = Indexes(
       train: try ClipIndex(classes: ["a"], clips: clips), validation: try ClipIndex(classes: ["a"], clips: []),
-      rejectedTrain: [], rejectedValidation: [])
+      rejectedTrain: .none, rejectedValidation: .none)
     return RunPlan(recipe: recipe, indexes: indexes, lastStep: 9)
   }
 

@@ -1,3 +1,4 @@
+import Shared
 import Testing
 
 @testable import Dataset
@@ -18,7 +19,7 @@ import Testing
             if step < shards.stepsPerEpoch - 1 { #expect(laneClips.allSatisfy { $0.count == clipsPerLane }) }
             consumed += laneClips.joined()
           }
-          #expect(consumed == order.clips)
+          #expect(consumed == order.clips.map { Int($0) })
           #expect(consumed.sorted() == Array(0..<count))
         }
       }
@@ -31,6 +32,14 @@ import Testing
     #expect(shards.stepsPerEpoch == 3)
     #expect((0..<4).map { shards.positions(step: 2, lane: $0) } == [16..<18, 18..<20, 20..<21, 21..<21])
     #expect(shards.clips(inStep: 2) == 5)
+  }
+
+  @Test("the order is the permutation that Philox draws")
+  func permutation() {
+    for count in [0, 1, 2, 5, 1000] {
+      var random = Philox(seed: 3, .epochOrder, 2)
+      #expect(EpochOrder(seed: 3, epoch: 2, count: count).clips.map { Int($0) } == random.permutation(count))
+    }
   }
 
   @Test("the order is a function of seed and epoch")

@@ -80,12 +80,14 @@ private struct AuditedRun {
   func sound() throws {
     let run = try AuditedRun()
     var snapshots = 0
-    let audit = try JournalAudit(run.folder.path("")) { snapshots += 1 }
+    var clips: [String] = []
+    let audit = try JournalAudit(
+      run.folder.path(""), atSnapshot: { snapshots += 1 }, eachClip: { clips.append($0.id) })
     #expect(audit.problems == [])
     #expect(audit.isReadable && snapshots == 1)
     #expect(audit.steps == 6 && audit.wholeEpochs == 2)
     #expect(audit.generations == 2 && audit.checkpoints.count == 1)
-    #expect(audit.clips.map(\.id) == (0..<7).map { "c\($0)" })
+    #expect(clips == (0..<7).map { "c\($0)" })
   }
 
   @Test(

@@ -41,7 +41,9 @@ struct RunAudit {
     while directory.count > 1, directory.last == "/" { directory.removeLast() }
     let store = CheckpointAudit("\(directory)/checkpoints")
     var onDisk: Set<Int> = []
-    let journal = try JournalAudit(directory) { onDisk = store.steps() }
+    var index = IndexComparison(directory)
+    let journal = try JournalAudit(
+      directory, atSnapshot: { onDisk = store.steps() }, eachClip: { index.take($0) })
     self.directory = directory
     self.store = store
     self.onDisk = onDisk
@@ -52,7 +54,7 @@ struct RunAudit {
       + "\(journal.checkpoints.values.filter(\.isLive).count) checkpoints, \(journal.generations) generations"
     guard journal.isReadable else { return }
     auditRates()
-    auditIndex()
+    problems += index.problems(indexDigest: journal.indexDigest)
     auditCheckpoints()
     auditFolders()
   }
@@ -67,35 +69,6 @@ struct RunAudit {
       return report("recipe.yaml", "cannot be read", "restore it from a copy")
     }
     problems += journal.rateProblems(recipe)
-  }
-
-  /// The clips of the journal are those of index/train.tsv, in order.
-  private mutating func auditIndex() {
-    let remedy = "restore index/ from a copy, or start a new run"
-    guard let data = FileManager.default.contents(atPath: "\(directory)/index/train.tsv") else {
-      return report("index/train.tsv", "cannot be read", remedy)
-    }
-    let listed = data.split(separator: UInt8(ascii: "\n")).filter { $0.starts(with: Data("clip\t".utf8)) }.map {
-      let fields = $0.split(separator: UInt8(ascii: "\t"), omittingEmptySubsequences: false)
-      return (fields.dropFirst().prefix(2) + fields.dropFirst(4).prefix(2)).map { String(decoding: $0, as: UTF8.self) }
-    }
-    let known = journal.clips.map { [Self.escaped($0.id), Self.escaped($0.path), String($0.bytes), $0.hash] }
-    guard listed != known else { return }
-    let first = zip(listed, known).enumerated().first { $0.element.0 != $0.element.1 }?.offset
-    report("index/train.tsv", "clip \(first ?? min(listed.count, known.count)) is not the journal's", remedy)
-  }
-
-  /// By scalars: to Swift, "\r\n" would be one character.
-  private static func escaped(_ field: String) -> String {
-    field.unicodeScalars.map { scalar in
-      switch scalar {
-      case "\\": #"\\"#
-      case "\t": #"\t"#
-      case "\n": #"\n"#
-      case "\r": #"\r"#
-      default: String(scalar)
-      }
-    }.joined()
   }
 
   /// Every checkpoint of the journal is there, and every byte is what the manifests say.

@@ -10,7 +10,7 @@ struct CoordinatorCommand: ParsableCommand {
     commandName: "coordinator", abstract: "Trains video networks over worker processes.",
     subcommands: [
       TrainCommand.self, IndexCommand.self, EvaluateCommand.self, DemoDataCommand.self, StatusCommand.self,
-      AuditCommand.self,
+      AuditCommand.self, BenchIndexCommand.self,
     ], defaultSubcommand: TrainCommand.self)
 
   /// Reports a failure in one line, and exits with its code.

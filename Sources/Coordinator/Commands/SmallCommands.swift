@@ -1,4 +1,4 @@
-// The commands that train nothing: demo data, an index, an evaluation.
+// Commands that train nothing: demo data, an evaluation.
 import ArgumentParser
 import Checkpoint
 import CoordinatorCore
@@ -36,34 +36,6 @@ struct DemoDataCommand: ParsableCommand {
   }
 }
 
-struct IndexCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "index",
-    abstract: "Opens every clip once, and writes the index and a list of rejected clips with reasons.")
-
-  @OptionGroup var recipes: RecipeOptions
-  @Flag(help: "Decode every frame of every clip.") var deep = false
-
-  func run() throws {
-    let display = ProgressDisplay()
-    let given = try recipes.resolve()
-    let directory = try RunDirectory(given.directory)
-    guard !directory.holdsRun else {
-      throw SharedError(.usage, "\(directory.path): holds a run, whose index must not change; give another --run-dir")
-    }
-    if given.needsValidation { try IndexBuilder.requireValidation(given.recipe) }
-    let indexes = try index(given.recipe, directory, display, deep: deep)
-    for (list, clips, rejected) in [
-      ("train", indexes.train.clips.count, indexes.rejectedTrain),
-      ("validation", indexes.validation.clips.count, indexes.rejectedValidation),
-    ] {
-      display.line("\(list): \(clips) clips, \(rejected.count) left out")
-      for clip in rejected.prefix(20) { display.line("  \(clip.id): \(clip.reason)") }
-      if rejected.count > 20 { display.line("  … all of them in \(directory.rejected(list))") }
-    }
-  }
-}
-
 struct EvaluateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "evaluate", abstract: "Computes top-1 and top-5 of a model over the validation list, on all workers.")
@@ -85,7 +57,7 @@ struct EvaluateCommand: ParsableCommand {
     }
     _ = try SafeTensors(model, origin: file)
     let directory = try RunDirectory(given.directory)
-    let indexes = try prepareIndexes(given, directory, display)
+    let indexes = try evaluationIndexes(given, directory, display)
     guard !indexes.validation.clips.isEmpty else {
       throw SharedError(.badData, "\(recipe.data.path)/\(recipe.data.validationList): no validation clip can be used")
     }

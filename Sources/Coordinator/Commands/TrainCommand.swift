@@ -76,7 +76,7 @@ struct TrainCommand: ParsableCommand {
   private func summary(_ plan: RunPlan, _ directory: RunDirectory) -> String {
     let indexes = plan.indexes
     func count(_ list: String, _ kind: String, _ clips: Int, _ rejected: Int) -> String {
-      "\(clips) \(kind) clips" + (rejected == 0 ? "" : " (\(rejected) left out: \(directory.rejected(list)))")
+      "\(clips) \(kind) clips" + (rejected == 0 ? "" : " (\(rejected) left out: \(directory.index.rejected(list)))")
     }
     return "\(plan.recipe.name): "
       + count("train", "training", indexes.train.clips.count, indexes.rejectedTrain.count) + " and "
@@ -94,28 +94,31 @@ struct TrainCommand: ParsableCommand {
   private func begin(_ journal: Journal, _ directory: RunDirectory, _ plan: RunPlan) throws {
     try directory.write(Data(plan.recipe.yaml().utf8), to: directory.recipe)
     let indexes = plan.indexes
-    let clips = indexes.train.clips.enumerated().map { number, clip in
-      ClipRecord(
-        clip: number, id: clip.id, path: clip.path, label: indexes.train.classes[clip.label], bytes: Int(clip.bytes),
-        hash: clip.hash.description)
-    }
-    func records(_ list: String, _ rejected: [RejectedClip]) -> [RejectedRecord] {
-      rejected.map { RejectedRecord(list: list, id: $0.id, path: $0.path, reason: $0.reason) }
-    }
     try journal.beginRun(
       RunRecord(
         name: plan.recipe.name, seed: plan.recipe.seed,
         recipeDigest: plan.recipe.digest,
-        indexDigest: indexes.train.digest.description, fingerprint: "", clips: clips.count,
+        indexDigest: indexes.train.digest.description, fingerprint: "", clips: indexes.train.clips.count,
         stepsPerEpoch: plan.shards.stepsPerEpoch, epochs: plan.recipe.schedule.epochs, createdAt: .now),
-      clips: clips,
-      rejected: records("train", indexes.rejectedTrain) + records("validation", indexes.rejectedValidation))
+      clips: { insert in
+        try indexes.train.forEach { number, clip in
+          try insert(
+            ClipRecord(
+              clip: number, id: clip.id, path: clip.path, label: indexes.train.classes[clip.label],
+              bytes: Int(clamping: clip.bytes), hash: clip.hash.description))
+        }
+      },
+      rejected: { insert in
+        for (list, rejected) in [("train", indexes.rejectedTrain), ("validation", indexes.rejectedValidation)] {
+          try rejected.forEach { try insert(RejectedRecord(list: list, id: $0.id, path: $0.path, reason: $0.reason)) }
+        }
+      })
   }
 
   // MARK: Going on
 
   private func kept(_ directory: RunDirectory) throws -> Indexes {
-    guard let indexes = try directory.indexes() else {
+    guard let indexes = try directory.index.indexes() else {
       throw SharedError(
         .badData, "\(directory.path): holds a run without its index; restore it or use another --run-dir")
     }
@@ -132,6 +135,7 @@ struct TrainCommand: ParsableCommand {
     guard run.indexDigest == indexes.train.digest.description else {
       throw SharedError(.badData, "\(journal.path): the index of the clips is not the one that the run was begun with")
     }
+    for line in ListChanges.lines(indexes, directory.index, given.recipe) { display.line(line) }
     let kept = try ResumedRecipe.kept(in: directory, journal, run, given: given.recipe)
     let resumed = try ResumedRecipe(
       kept, given: try given.over(kept), done: try journal.nextStep(), stepsPerEpoch: run.stepsPerEpoch,
@@ -145,41 +149,5 @@ struct TrainCommand: ParsableCommand {
       try directory.write(text, to: directory.recipe)
     }
     return resumed.recipe
-  }
-}
-
-/// The indexes of a recipe's data: those in the run directory, or new ones.
-func prepareIndexes(_ given: GivenRecipe, _ directory: RunDirectory, _ display: ProgressDisplay) throws -> Indexes {
-  if given.needsValidation { try IndexBuilder.requireValidation(given.recipe) }
-  return try directory.indexes(of: given.recipe) ?? index(given.recipe, directory, display)
-}
-
-/// Builds the indexes of a recipe and stores them in its run directory, with progress on the screen.
-func index(_ recipe: Recipe, _ directory: RunDirectory, _ display: ProgressDisplay, deep: Bool = false) throws
-  -> Indexes
-{
-  let progress = SharedProgress(display)
-  let indexes = try IndexBuilder(recipe: recipe, deep: deep) { list, done, total, rejected in
-    progress.show("indexing \(list)  \(done)/\(total) clips  \(rejected) left out")
-  }.build()
-  display.clear()
-  try directory.save(indexes, of: recipe)
-  return indexes
-}
-
-/// A display that several threads report to.
-///
-/// Sendable because the lock guards every use of the display.
-final class SharedProgress: @unchecked Sendable {
-  private let lock = NSLock()
-  private let display: ProgressDisplay
-  private let start = ContinuousClock.now
-
-  init(_ display: ProgressDisplay) { self.display = display }
-
-  func show(_ text: String) {
-    lock.lock()
-    defer { lock.unlock() }
-    display.progress(text, at: ContinuousClock.now - start)
   }
 }

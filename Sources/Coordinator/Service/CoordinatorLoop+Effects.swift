@@ -20,7 +20,7 @@ extension CoordinatorLoop {
         return .fingerprintChanged(before: before, now: text)
       }
       _ = try durably { try $0.write(entry) }
-    case .keep(let piece): incoming.keep(piece)
+    case .keep(let piece): try incoming.keep(piece)
     case .writeCheckpoint(let step, let model, let trainer, let state):
       checkpoints?.write(
         step, model: incoming.bytes(model.name), trainer: incoming.bytes(trainer.name), as: (model, trainer),

@@ -47,8 +47,8 @@ final class CoordinatorLoop {
     checkpoints = store.map { CheckpointKeeper($0, newest: checkpoint) { wakeup.signal() } }
     signals = try SignalSource([SIGINT, SIGTERM, SIGCHLD], unlessIgnored: [SIGHUP])
     let indexes = [
-      blobs.put("index/train", plan.indexes.train.encoded()),
-      blobs.put("index/validation", plan.indexes.validation.encoded()),
+      blobs.put("index/train", plan.indexes.train.encoded, digest: plan.indexes.train.digest),
+      blobs.put("index/validation", plan.indexes.validation.encoded, digest: plan.indexes.validation.digest),
     ]
     if let model = plan.evaluateOnly {
       blobs.put(StateBlobs.model(0), model)

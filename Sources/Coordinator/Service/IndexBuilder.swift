@@ -1,18 +1,19 @@
-// From annotation lists to indexes: every file is opened once, what cannot be used is listed with its reason.
+// From annotation lists to indexes: which rows of which lists there are. `FileIndexing` probes their files.
 import Dataset
 import Foundation
+import Glibc
 import Recipes
 import Shared
-import Synchronization
-import Video
 
 /// Builds the indexes of a recipe's data.
 struct IndexBuilder {
   let recipe: Recipe
-  /// Decode every frame of every clip, instead of reading packets only.
-  var deep = false
-  /// Told of each clip of a list; `rejected` are those of that list.
-  let progress: @Sendable (_ list: String, _ done: Int, _ total: Int, _ rejected: Int) -> Void
+  /// What is there of earlier indexing saves opening files again; it is replaced.
+  let folder: IndexFolder
+  /// How files are probed; `progress` is ours to set.
+  var settings = FileIndexing.Settings()
+  /// Told how far each list is.
+  let progress: @Sendable (_ list: String, FileIndexing.Progress) -> Void
 
   /// - Throws: `SharedError(.ioError)` where the recipe's validation list is not there.
   static func requireValidation(_ recipe: Recipe) throws {
@@ -25,7 +26,8 @@ struct IndexBuilder {
   }
 
   /// - Throws: `DatasetError` where a list cannot be read or understood; `SharedError(.badData)` where no training
-  ///   clip is usable, or the classes do not fit the model.
+  ///   clip is usable, or the classes do not fit the model; `SharedError(.ioError)` naming a file that cannot be read for
+  ///   a passing reason.
   func build() throws -> Indexes {
     let data = recipe.data
     let source = try AnnotationFormats.known.named(data.format)
@@ -38,59 +40,62 @@ struct IndexBuilder {
         .badConfiguration,
         "'model.classes' is \(recipe.model.classes), but \(data.trainList) has \(classes.names.count) classes")
     }
-    let (train, badTrain) = try index(annotations, classes, named: data.trainList, in: data.trainVideos)
+    folder.begin()
+    let (train, badTrain) = try index(
+      annotations, classes, "train", named: data.trainList, in: data.trainVideos)
     guard !train.clips.isEmpty else {
       throw SharedError(
         .badData,
         "\(data.path)/\(data.trainList): no training clip can be used; the first reason: "
-          + (badTrain.first.map { "\($0.id): \($0.reason)" } ?? "the list is empty"))
+          + (try badTrain.prefix(1).first.map { "\($0.id): \($0.reason)" } ?? "the list is empty"))
     }
-    guard !data.validationList.isEmpty, FileManager.default.fileExists(atPath: "\(data.path)/\(data.validationList)")
-    else {
-      return Indexes(
-        train: train, validation: try ClipIndex(classes: classes.names, clips: []), rejectedTrain: badTrain,
-        rejectedValidation: [])
-    }
-    let validationList = try Annotations(contentsOf: "\(data.path)/\(data.validationList)", source: source)
+    let hasValidation =
+      !data.validationList.isEmpty && FileManager.default.fileExists(atPath: "\(data.path)/\(data.validationList)")
+    let list = try hasValidation ? Annotations(contentsOf: "\(data.path)/\(data.validationList)", source: source) : nil
     let (validation, badValidation) = try index(
-      validationList, classes, named: data.validationList, in: data.validationVideos)
+      list, classes, "validation", named: data.validationList, in: data.validationVideos)
+    try folder.finish(recipe)
     return Indexes(train: train, validation: validation, rejectedTrain: badTrain, rejectedValidation: badValidation)
   }
 
+  /// - Parameters:
+  ///   - annotations: nil for a list without rows.
+  ///   - kind: `train` or `validation`.
   private func index(
-    _ annotations: Annotations, _ classes: ClassList, named list: String, in videos: String
-  ) throws -> (ClipIndex, [RejectedClip]) {
+    _ annotations: Annotations?, _ classes: ClassList, _ kind: String, named list: String, in videos: String
+  ) throws -> (ClipIndex, RejectedList) {
     let root = "\(recipe.data.path)/\(videos)"
-    let candidates = ClipCandidates(of: annotations, classes: classes, folder: try VideoFolder(scanning: root))
-    struct Found {
-      var entries: [ClipEntry] = []
-      var rejected: [RejectedClip]
+    let candidates = try annotations.map {
+      ClipCandidates(of: $0, classes: classes, folder: try VideoFolder(scanning: root))
     }
-    let found = Mutex(Found(rejected: candidates.rejected))
-    let deep = deep
-    let progress = progress
-    let total = annotations.clips.count
-    DispatchQueue.concurrentPerform(iterations: candidates.found.count) { number in
-      let clip = candidates.found[number]
-      let result = Result { try ClipProbe.probe("\(root)/\(clip.path)", deep: deep) }
-      let (done, bad) = found.withLock { found in
-        switch result {
-        case .success(let probed):
-          found.entries.append(
-            ClipEntry(
-              id: clip.id, path: clip.path, label: clip.label, bytes: probed.bytes, hash: probed.hash,
-              frames: probed.frames))
-        case .failure(let error):
-          found.rejected.append(RejectedClip(id: clip.id, path: clip.path, reason: "\(error)"))
-        }
-        return (found.entries.count + found.rejected.count, found.rejected.count)
-      }
-      progress(list, done, total, bad)
-    }
-    let all = found.withLock { $0 }
-    return (
-      try ClipIndex(classes: classes.names, clips: all.entries),
-      all.rejected.sorted { ($0.id, $0.path) < ($1.id, $1.path) }
-    )
+    return try index(
+      candidates?.found.map { IndexRow($0) } ?? [], rejected: candidates?.rejected ?? [], classes: classes.names, kind,
+      root: root
+    ) { [progress] in progress(list, $0) }
+  }
+
+  /// Probes the files of rows, and writes what a list's index consists of.
+  func index(
+    _ rows: [IndexRow], rejected: [RejectedClip], classes: [String], _ kind: String, root: String,
+    _ progress: @escaping @Sendable (FileIndexing.Progress) -> Void
+  ) throws -> (ClipIndex, RejectedList) {
+    let rules = ProbedVideo.rules(recipe)
+    let (files, kept, part) = (folder.files(kind), folder.files(kind) + ".kept", folder.files(kind) + ".part")
+    try ProbedFiles.recover(part, into: kept, folder: folder.path, rules: rules)
+    // The other list may name the same files.
+    let known = [kept, files, folder.files("train")].compactMap { try? ProbedFiles($0, rules: rules) }
+    let output = FileIndexing.Output(
+      index: try ClipIndexWriter(classes: classes, folder: folder.path),
+      rejected: try RejectedListWriter(folder: folder.path), files: try ProbedFiles.Writer(rules: rules, keeping: part))
+    for clip in rejected { try output.rejected.add(clip) }
+    var settings = settings
+    settings.progress = progress
+    try FileIndexing(root: root, rows: rows, known: known, rejected: rejected.count, settings, output).run()
+    try output.files.finish(at: files)
+    unsafe unlink(kept)
+    unsafe unlink(part)
+    let index = try output.index.finish(at: folder.clips(kind))
+    try index.export(to: folder.export(kind))
+    return (index, try output.rejected.finish(at: folder.rejected(kind)))
   }
 }

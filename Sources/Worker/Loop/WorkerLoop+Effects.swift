@@ -1,6 +1,7 @@
 // How each effect of the worker's machine is performed; those of a step are in WorkerLoop+Step.swift.
 import BLVNet
 import Checkpoint
+import Dataset
 import Foundation
 import Recipes
 import Ring
@@ -21,7 +22,7 @@ extension WorkerLoop {
     case .ask(let request, let peer):
       if let peer { try peers.ask(peer, request) } else { try link.send(.blobRequest(request)) }
     case .doneAsking: peers.doneAsking()
-    case .keep(let piece): incoming.keep(piece)
+    case .keep(let piece): try incoming.keep(piece)
     case .serve(let request, let peer):
       let (piece, bytes) = blobs.answer(request)
       served &+= UInt64(bytes?.count ?? 0)
@@ -81,9 +82,10 @@ extension WorkerLoop {
 
   /// Makes everything that a run needs from the fetched indexes.
   private func begin(_ welcome: Welcome, _ indexes: [BlobDescription]) throws -> WorkerEvent? {
-    guard indexes.count == 2, let train = incoming.take(indexes[0]), let validation = incoming.take(indexes[1]) else {
-      return .damaged(reason: "an index was damaged on its way")
-    }
+    let (train, validation): (ClipIndex, ClipIndex)
+    do { (train, validation) = try (index(indexes.first), index(indexes.last)) } catch let error as DatasetError
+      where error.status == .badData
+    { return .damaged(reason: "an index was damaged on its way: \(error)") }
     let recipe = try Recipe(yaml: welcome.recipe, origin: "the coordinator's recipe")
     let context = try RunContext(
       recipe: recipe, train: train, validation: validation, lastStep: welcome.lastStep, dataPath: settings.dataPath)
@@ -96,9 +98,21 @@ extension WorkerLoop {
     let probe = DataProbe(context) { [wakeup] in wakeup.signal() }
     training = Training(context: context, state: state, work: work, pool: pool, feed: feed, probe: probe)
     heartbeat.set(.seconds(recipe.faults.heartbeatSeconds), reconnectAfter: .seconds(recipe.faults.evictSeconds))
-    log.info("\(train.count + validation.count) bytes of indexes, \(context.network.layout.parameterCount) parameters")
+    log.info(
+      "\(train.clips.count) training and \(validation.clips.count) validation clips, "
+        + "\(context.network.layout.parameterCount) parameters")
     pool.submitSelfTest()
     return nil
+  }
+
+  /// Maps a fetched index from its file.
+  private func index(_ blob: BlobDescription?) throws -> ClipIndex {
+    guard let blob, let file = incoming.takeFile(blob.name) else {
+      throw DatasetError(.badData, "it did not come")
+    }
+    let index = try ClipIndex(descriptor: file.descriptor, name: blob.name)
+    guard index.digest == blob.digest else { throw DatasetError(.badData, "\(blob.name): its digest is another") }
+    return index
   }
 
   // MARK: The state

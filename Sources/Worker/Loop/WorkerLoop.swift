@@ -60,7 +60,7 @@ final class WorkerLoop {
 
   // Blobs that are served, and those that are being fetched.
   var blobs = BlobStore()
-  var incoming = IncomingBlobs()
+  var incoming = IncomingBlobs(indexesIn: NSTemporaryDirectory())
 
   var session: WorkerSession { machine.session }
 

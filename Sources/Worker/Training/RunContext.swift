@@ -25,14 +25,13 @@ final class RunContext: Sendable {
   private let leftOut = Mutex<Set<ClipExclusion>>([])
 
   /// - Parameter dataPath: replaces the recipe's on this host.
-  /// - Throws: `BLVNetError` or `SharedError` where the recipe's model, precision or update rule is impossible here,
-  ///   `DatasetError` where an index is damaged.
-  init(recipe: Recipe, train: Data, validation: Data, lastStep: UInt64, dataPath: String?) throws {
+  /// - Throws: `BLVNetError` or `SharedError` where the recipe's model, precision or update rule is impossible here.
+  init(recipe: Recipe, train: ClipIndex, validation: ClipIndex, lastStep: UInt64, dataPath: String?) throws {
     self.recipe = recipe
     self.lastStep = lastStep
     self.dataPath = dataPath ?? recipe.data.path
-    self.train = try ClipIndex(decoding: train, name: "training index")
-    self.validation = try ClipIndex(decoding: validation, name: "validation index")
+    self.train = train
+    self.validation = validation
     network = try Network(recipe.model, engine: recipe.makeEngine())
     rule = try recipe.optimizer.makeRule()
     shards = StepShards(
@@ -87,6 +86,7 @@ final class RunContext: Sendable {
 
   func validationRequest(_ clip: Int) -> ClipRequest { request(clip, of: validation, in: recipe.data.validationVideos) }
 
+  // TODO(merge C): range (offset ..< offset + bytes where offset > 0), first, frames and isProved join the request.
   private func request(_ clip: Int, of index: ClipIndex, in videos: String) -> ClipRequest {
     let entry = index.clips[clip]
     return ClipRequest(
