@@ -1,16 +1,30 @@
 // Which part of the picture a clip shows: a pure function of its size and of (seed, epoch, clip).
 import Shared
 
-/// The crop of the displayed picture, which is scaled to S×S; the same for all frames of a clip.
+public struct PictureSize: Hashable, Sendable {
+  public var width: Int
+  public var height: Int
+
+  public init(width: Int, height: Int) {
+    self.width = width
+    self.height = height
+  }
+}
+
+/// The crop of the displayed picture, which is resized to S×S; the same for all frames of a clip.
 public struct CropPlan: Hashable, Sendable {
-  /// Pixels of the picture as displayed.
+  /// Pixels of the picture as displayed, or of the scaled picture.
   public var rect: PixelRect
   /// Mirrored left to right.
   public var flip: Bool
+  /// The size to which the picture is scaled before it is cropped; nil if it is cropped first. There is one resampling
+  /// in either case. After scaling, a pixel at the crop's border also sees its neighbours outside.
+  public var scaled: PictureSize?
 
-  public init(rect: PixelRect, flip: Bool) {
+  public init(rect: PixelRect, flip: Bool, scaled: PictureSize? = nil) {
     self.rect = rect
     self.flip = flip
+    self.scaled = scaled
   }
 }
 
