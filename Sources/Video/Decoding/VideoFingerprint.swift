@@ -12,7 +12,7 @@ public enum VideoFingerprint {
     func text(_ version: UInt32) -> String { "\(version >> 16).\(version >> 8 & 255).\(version & 255)" }
     return [
       "avformat": text(avformat_version()), "avcodec": text(avcodec_version()),
-      "conversion": String(FrameConverter.version),
+      "conversion": String(FrameConverter.version), "sampling": String(FrameSampling.version),
       "rare-formats": ScaledByFFmpeg.digest,
     ]
   }
@@ -32,6 +32,7 @@ public enum VideoFingerprint {
       reasons.append("\(what) \(known[name].map { "in version \($0)" } ?? before), here in version \(own)")
     }
     compare("conversion", FrameConverter.version, "it converted pixels", before: "with FFmpeg's scaler")
+    compare("sampling", FrameSampling.version, "it chose frames and crops", before: "by older rules")
     return reasons.isEmpty ? nil : reasons.joined(separator: "; ")
   }
 }
