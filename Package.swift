@@ -77,7 +77,8 @@ let package = Package(
     .testTarget(name: "WireTests", dependencies: ["Shared", "Wire"], swiftSettings: plain),
     .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Shared", "Wire"], swiftSettings: plain),
     .testTarget(name: "DatasetTests", dependencies: ["Dataset", "Recipes", "Shared"], swiftSettings: plain),
-    .testTarget(name: "VideoTests", dependencies: ["CFFmpeg", "DemoData", "Shared", "Video"], swiftSettings: plain),
+    .testTarget(
+      name: "VideoTests", dependencies: ["CFFmpeg", "CKernels", "DemoData", "Shared", "Video"], swiftSettings: plain),
     .testTarget(name: "DemoDataTests", dependencies: ["Dataset", "DemoData", "Shared"], swiftSettings: plain),
     .testTarget(
       name: "BLVNetTests", dependencies: ["BLVNet", "CKernels", "Recipes", "Shared", "Training", "Yams"],
@@ -103,7 +104,7 @@ let package = Package(
       name: "CoordinatorTests",
       dependencies: [
         "Checkpoint", "Coordinator", "CoordinatorCore", "Dataset", "Recipes", "RunJournal", "Shared", "TestSupport",
-        "Wire", database,
+        "Video", "Wire", database,
       ],
       swiftSettings: plain),
     .testTarget(

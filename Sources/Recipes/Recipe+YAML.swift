@@ -163,6 +163,9 @@ extension Recipe {
       found.append("'precision: bf16' needs 'engine: onednn', which alone multiplies bf16")
     }
     if precision != .bf16, emulateBF16 { found.append("'emulate_bf16: true' is for 'precision: bf16' only") }
+    if model.groups % data.framesPerGroup != 0 {
+      found.append("'data.frames_per_group' must divide 'model.groups' (\(model.groups))")
+    }
     return found + model.contradictions
   }
 }

@@ -71,6 +71,8 @@ public struct DataRecipe: Hashable, Sendable {
   public var sampling = Sampling.uniform
   /// `dense`: source frames between two sampled ones.
   public var denseStride = 4
+  /// `uniform`: frames that training takes of each segment of a clip. It divides `model.groups`.
+  public var framesPerGroup = 1
   /// Whether to mirror half of the training clips. Wrong if left and right are different classes.
   public var flip = true
   /// Whether training crops have several scales; otherwise the centre is used.
@@ -84,6 +86,8 @@ public struct DataRecipe: Hashable, Sendable {
   /// Views of a validation clip, averaged: clips in time × crops in space (1, 3, 5 or 10).
   public var evaluationClips = 1
   public var evaluationCrops = 1
+  /// Whether evaluation scales the shorter side to S/0.875 before it crops S×S, or to S.
+  public var evaluationScaleUp = true
 
   public init() {}
 }

@@ -198,6 +198,7 @@ extension Recipe {
       value("data.labels", \.data.labels, ""),
       choice("data.sampling", \.data.sampling, .uniform),
       count("data.dense_stride", \.data.denseStride, 4, to: 10_000),
+      count("data.frames_per_group", \.data.framesPerGroup, 1, to: 1024),
       value("data.flip", \.data.flip, true),
       value("data.multi_scale", \.data.multiScale, true),
       value("data.shuffle_frames", \.data.shuffleFrames, false),
@@ -207,6 +208,7 @@ extension Recipe {
       value("data.evaluation_crops", \.data.evaluationCrops, 1, .measurement, "1, 3, 5 or 10") {
         [1, 3, 5, 10].contains($0)
       },
+      value("data.evaluation_scale_up", \.data.evaluationScaleUp, true, .measurement),
       count("exchange.gradient_bits", \.exchange.gradientBits, 10, from: 2, to: 20),
       count("exchange.chunk_values", \.exchange.chunkValues, 65_536, .nothing, from: 64, to: 65_536),
       count("exchange.bucket_values", \.exchange.bucketValues, 1_048_576, .nothing, from: 65_536, to: 268_435_456),

@@ -8,6 +8,7 @@ import RunJournal
 import Shared
 import TestSupport
 import Testing
+import Video
 import Wire
 
 @testable import Coordinator
@@ -82,6 +83,29 @@ import Wire
     guard let queue = try? DatabaseQueue(path: folder.path("run.db")) else { return false }
     defer { try? queue.close() }
     return (try? queue.write { try $0.execute(sql: sql) }) != nil
+  }
+
+  @Test("a run whose pixels another version made is refused with that reason; one that has not trained yet is not")
+  func otherPixels() throws {
+    func check(_ fingerprint: String) throws {
+      let record = RunRecord(
+        name: "n", seed: 1, recipeDigest: "r", indexDigest: "i", fingerprint: fingerprint, clips: 6, stepsPerEpoch: 3,
+        epochs: 3, createdAt: Self.time)
+      try ResumedRun.requireSameClips(record, "DIR")
+    }
+    try check("")
+    let own = VideoFingerprint.entries.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+    try check((own + ["kernels x86-64-v4", "onednn v2.6.3, threads 1"]).joined(separator: ", "))
+    let old = #expect(throws: SharedError.self) {
+      try check("avcodec 59.37.100, avformat 59.27.100, kernels x86-64-v4, self-test a b, swscale 6.7.100")
+    }
+    #expect(old?.status == .badConfiguration)
+    #expect(
+      old?.description.contains(
+        "it converted pixels with FFmpeg's scaler, here in version 1; it chose frames and crops by older rules, here in "
+          + "version 1") == true, "\(String(describing: old))")
+    let newer = #expect(throws: SharedError.self) { try check("conversion 7, sampling 1") }
+    #expect(newer?.description.contains("it converted pixels in version 7, here in version 1") == true)
   }
 
   @Test("each number of each table at its bounds and beyond: resuming fails with a line of bad data, or goes on")

@@ -51,7 +51,7 @@ import Testing
     arguments: zip(
       names,
       [
-        "dea2d1403b9648b255e24b768752a64b", "a6501d2ddfba86ef82d55f8b02e2c3ca", "8b10317f1954f488098a446e4187c709",
+        "ca9bb46939471ac10aa08764634fa13d", "4c68473349417e0c76289d6bf54e9cb8", "ae0c73a7fbcff69c1f166b46ff8ead4d",
       ]))
   func numbers(name: String, expected: String) throws {
     let form = ClipForm(frames: 8, size: 56, training: true, seed: 11)

@@ -4,6 +4,7 @@ import CoordinatorCore
 import Foundation
 import RunJournal
 import Shared
+import Video
 import Wire
 
 /// A resumed run.
@@ -37,6 +38,16 @@ struct ResumedRun {
       past.present.isEmpty
         ? "going on from step \(step)" + (next > step ? "; \(next - step) steps after it are computed again" : "")
         : "going on: \(next) steps are committed, the newest checkpoint is of step \(step)")
+  }
+
+  /// A run goes on only where its clips become the same numbers as before.
+  /// - Throws: `SharedError(.badConfiguration)` naming what has changed since the run began.
+  static func requireSameClips(_ run: RunRecord, _ directory: String) throws {
+    guard let reason = VideoFingerprint.refusal(of: run.fingerprint) else { return }
+    throw SharedError(
+      .badConfiguration,
+      "\(directory): this run was begun by another version of Tamring: \(reason); with other pixels its bits would not "
+        + "be those that it promises: go on with that version, or begin anew in another --run-dir")
   }
 
   private static func past(

@@ -135,6 +135,7 @@ struct TrainCommand: ParsableCommand {
     guard run.indexDigest == indexes.train.digest.description else {
       throw SharedError(.badData, "\(journal.path): the index of the clips is not the one that the run was begun with")
     }
+    try ResumedRun.requireSameClips(run, directory.path)
     for line in ListChanges.lines(indexes, directory.index, given.recipe) { display.line(line) }
     let kept = try ResumedRecipe.kept(in: directory, journal, run, given: given.recipe)
     let resumed = try ResumedRecipe(

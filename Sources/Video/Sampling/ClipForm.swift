@@ -44,6 +44,8 @@ public struct ClipForm: Hashable, Sendable {
   /// Pixels on a side (S).
   public var size: Int
   public var sampling: FrameSampling
+  /// Uniform training: frames of each segment. It divides `frames`.
+  public var framesPerGroup: Int
   /// Whether frames, crops and flips are drawn for (seed, epoch, clip). Otherwise they are those of `view`.
   public var training: Bool
   /// Training: whether to mirror half of the clips. Not for classes such as "left" and "right".
@@ -53,20 +55,26 @@ public struct ClipForm: Hashable, Sendable {
   public var seed: UInt64
   /// Training: possible sides of the crop, as fractions of the shorter side, in descending order.
   public var scales: [Double]
+  /// Evaluation: whether the shorter side is scaled to S/0.875, of which S is shown; otherwise to S.
+  public var scaleUp: Bool
   public var view: ClipView
 
   public init(
-    frames: Int, size: Int, sampling: FrameSampling = .uniform, training: Bool, flip: Bool = true,
-    shuffleFrames: Bool = false, seed: UInt64, scales: [Double] = [1, 0.875, 0.75, 0.66], view: ClipView = ClipView()
+    frames: Int, size: Int, sampling: FrameSampling = .uniform, framesPerGroup: Int = 1, training: Bool,
+    flip: Bool = true, shuffleFrames: Bool = false, seed: UInt64, scales: [Double] = [1, 0.875, 0.75, 0.66],
+    scaleUp: Bool = true, view: ClipView = ClipView()
   ) {
+    precondition(frames % framesPerGroup == 0, "\(frames) frames in groups of \(framesPerGroup)")
     self.frames = frames
     self.size = size
     self.sampling = sampling
+    self.framesPerGroup = framesPerGroup
     self.training = training
     self.flip = flip
     self.shuffleFrames = shuffleFrames
     self.seed = seed
     self.scales = scales
+    self.scaleUp = scaleUp
     self.view = view
   }
 

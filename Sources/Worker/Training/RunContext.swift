@@ -98,8 +98,10 @@ final class RunContext: Sendable {
   func form(training: Bool, view: ClipView = ClipView()) -> ClipForm {
     let sampling: FrameSampling = recipe.data.sampling == .dense ? .dense(stride: recipe.data.denseStride) : .uniform
     return ClipForm(
-      frames: recipe.model.groups, size: recipe.model.inputSize, sampling: sampling, training: training,
-      flip: recipe.data.flip, shuffleFrames: recipe.data.shuffleFrames, seed: recipe.seed,
-      scales: recipe.data.multiScale ? [1, 0.875, 0.75, 0.66] : [1], view: view)
+      frames: recipe.model.groups, size: recipe.model.inputSize, sampling: sampling,
+      framesPerGroup: recipe.data.framesPerGroup, training: training, flip: recipe.data.flip,
+      shuffleFrames: recipe.data.shuffleFrames, seed: recipe.seed,
+      scales: recipe.data.multiScale ? [1, 0.875, 0.75, 0.66] : [1], scaleUp: recipe.data.evaluationScaleUp,
+      view: view)
   }
 }
