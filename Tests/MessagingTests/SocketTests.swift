@@ -1,6 +1,7 @@
 import Foundation
 import Shared
 import Testing
+import Wire
 
 @testable import Messaging
 
@@ -134,25 +135,38 @@ import Testing
     #expect(try router.receive()?.last == Data([1]))
   }
 
-  @Test("with handover a new connection takes over a routing id")
-  func handover() throws {
-    var options = Socket.Options()
-    options.handover = true
+  @Test("a second connection does not take over the routing id of one that lives")
+  func secondConnection() throws {
     let context = try MessagingContext()
-    let router = try Socket(context, .router, options)
+    let router = try Socket(context, .router)
     let endpoint = try router.bind(anyPort)
     var peer = Socket.Options()
     peer.routingID = [42]
-    let old = try Socket(context, .dealer, peer)
-    try old.connect(endpoint)
-    #expect(try old.send([[1]]))
+    let first = try Socket(context, .dealer, peer)
+    try first.connect(endpoint)
+    #expect(try first.send([[1]]))
     #expect(try router.receive() == [Data([42]), Data([1])])
-    let new = try Socket(context, .dealer, peer)
-    try new.connect(endpoint)
-    #expect(try new.send([[2]]))
-    #expect(try router.receive() == [Data([42]), Data([2])])
+    let second = try Socket(context, .dealer, peer)
+    try second.connect(endpoint)
+    #expect(try second.send([[2]]))
     #expect(try router.send([[42], [3]]))
-    #expect(try new.receive() == [Data([3])])
+    #expect(try first.receive() == [Data([3])])
+    #expect(try first.send([[4]]))
+    #expect(try router.receive() == [Data([42]), Data([4])])
+  }
+
+  @Test("a connection's name is read as it is written, and no other text is a name")
+  func names() throws {
+    let worker = WorkerIdentity(rank: 3, incarnation: .max)
+    for channel in [.control, .heartbeat, .ring(generation: 7)] as [ConnectionName.Channel] {
+      let name = ConnectionName(worker, channel, number: 12)
+      #expect(ConnectionName(name.bytes) == name)
+    }
+    for text in [
+      "", "c", "c.0.7", "c.00.7.0", "c.+0.7.0", "c.-1.7.0", "c.0.7.0.1", "g.0.7.0", "g.0.7.0.007", "x.0.7.0",
+      "c.0.99999999999999999999.0", "g.0.7.0.4294967296", "c.0.7.0 ",
+    ] { #expect(ConnectionName(Data(text.utf8)) == nil, "\(text)") }
+    #expect(ConnectionName(Data([0x63, 0xFF])) == nil)
   }
 
   @Test("a taken address is an error that names it and says what to do")

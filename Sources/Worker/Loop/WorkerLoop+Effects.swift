@@ -98,9 +98,8 @@ extension WorkerLoop {
     let probe = DataProbe(context) { [wakeup] in wakeup.signal() }
     training = Training(context: context, state: state, work: work, pool: pool, feed: feed, probe: probe)
     heartbeat.set(.seconds(recipe.faults.heartbeatSeconds), reconnectAfter: .seconds(recipe.faults.evictSeconds))
-    log.info(
-      "\(train.clips.count) training and \(validation.clips.count) validation clips, "
-        + "\(context.network.layout.parameterCount) parameters")
+    let clips = "\(train.clips.count) training and \(validation.clips.count) validation clips"
+    log.info("\(clips), \(context.network.layout.parameterCount) parameters")
     pool.submitSelfTest()
     return nil
   }
