@@ -82,8 +82,12 @@ extension WorkerLoop {
 
   /// Makes everything that a run needs from the fetched indexes.
   private func begin(_ welcome: Welcome, _ indexes: [BlobDescription]) throws -> WorkerEvent? {
-    let (train, validation): (ClipIndex, ClipIndex)
-    do { (train, validation) = try (index(indexes.first), index(indexes.last)) } catch let error as DatasetError
+    let train: ClipIndex
+    let validation: ClipIndex
+    do {
+      train = try index(indexes.first)
+      validation = try index(indexes.last)
+    } catch let error as DatasetError
       where error.status == .badData
     { return .damaged(reason: "an index was damaged on its way: \(error)") }
     let recipe = try Recipe(yaml: welcome.recipe, origin: "the coordinator's recipe")
