@@ -22,7 +22,8 @@ import Testing
     let lists = [
       "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n\(folder)/fifo.mp4\n#EXT-X-ENDLIST\n",
       "ffconcat version 1.0\nfile '\(folder)/fifo.mp4'\n",
-      "<?xml version=\"1.0\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\"><Period><AdaptationSet "
+      "<?xml version=\"1.0\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\" "
+        + "profiles=\"urn:mpeg:dash:profile:isoff-on-demand:2011\"><Period><AdaptationSet "
         + "mimeType=\"video/mp4\"><Representation id=\"1\" bandwidth=\"1\"><BaseURL>\(folder)/fifo.mp4</BaseURL>"
         + "</Representation></AdaptationSet></Period></MPD>",
     ]

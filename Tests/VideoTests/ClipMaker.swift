@@ -3,6 +3,8 @@ import CFFmpeg
 import Foundation
 import Testing
 
+@testable import Video
+
 /// How a test's video is made.
 struct ClipMaker {
   var encoder = "libx264"
@@ -24,10 +26,15 @@ struct ClipMaker {
 
   /// The bytes of the file.
   func make() throws -> Data {
+    // A real file: some muxers write sizes when they have finished, or move their index, which takes seeking.
+    let place = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).clip").path
+    defer { try? FileManager.default.removeItem(atPath: place) }
     var output: UnsafeMutablePointer<AVFormatContext>?
-    try check(avformat_alloc_output_context2(&output, nil, container, nil))
+    try check(avformat_alloc_output_context2(&output, nil, container, "file:" + place))
     let file = try #require(output)
     defer { avformat_free_context(file) }
+    // Encoders write to standard error.
+    _ = FFmpegGateway.silenced
     let codec = try #require(avcodec_find_encoder_by_name(encoder), "no encoder \(encoder)")
     var context = avcodec_alloc_context3(codec)
     defer { avcodec_free_context(&context) }
@@ -55,9 +62,6 @@ struct ClipMaker {
     stream.pointee.time_base = made.pointee.time_base
     stream.pointee.avg_frame_rate = made.pointee.framerate
     file.pointee.flags |= AVFMT_FLAG_BITEXACT
-    // A real file: some muxers write sizes when they have finished, which takes seeking.
-    let place = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).clip").path
-    defer { try? FileManager.default.removeItem(atPath: place) }
     try check(avio_open(&file.pointee.pb, "file:" + place, AVIO_FLAG_WRITE))
     var own: OpaquePointer?
     defer { av_dict_free(&own) }
@@ -102,7 +106,7 @@ struct ClipMaker {
     let rows = [frame.pointee.linesize.0, frame.pointee.linesize.1, frame.pointee.linesize.2]
     for plane in 0..<3 {
       guard let base = planes[plane], rows[plane] > 0 else { continue }
-      let isSmall = plane > 0 && format == AV_PIX_FMT_YUV420P
+      let isSmall = plane > 0 && [AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUVJ420P].contains(format)
       for row in 0..<(isSmall ? height / 2 : height) {
         for column in 0..<Int(rows[plane]) {
           let isSquare = abs(column - (90 - number)) < 8 && abs(row - 30) < 8

@@ -56,7 +56,8 @@ final class Decoder {
     unsafe decoder.pointee.pkt_timebase = timebase
     unsafe decoder.pointee.thread_count = 1
     unsafe decoder.pointee.flags |= AV_CODEC_FLAG_BITEXACT | AV_CODEC_FLAG_UNALIGNED
-    unsafe decoder.pointee.max_pixels = Int64(rules.pixels)
+    // FFmpeg counts what it pads a picture to. `decode` looks at the picture itself.
+    unsafe decoder.pointee.max_pixels = 2 * Int64(clamping: min(rules.pixels, 1 << 40)) + 1_048_576
     try gateway("decode", unsafe avcodec_open2(decoder, codec, nil))
   }
 
@@ -77,6 +78,10 @@ final class Decoder {
       if code == tamring_ffmpeg_again() || code == tamring_ffmpeg_eof() { return }
       if code < 0 { throw unsafe failure(code, packet) }
       (width, height) = unsafe (frame.pointee.width, frame.pointee.height)
+      guard Int(width) * Int(height) <= rules.pixels else {
+        throw gateway.error(
+          "decode", "a picture of \(width)x\(height) has more than the recipe's limit of \(rules.pixels) pixels")
+      }
       try use(unsafe DecodedFrame(frame))
     }
   }

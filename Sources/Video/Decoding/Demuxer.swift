@@ -13,6 +13,8 @@ final class Demuxer {
   let budget: ProcessorBudget
   /// FFmpeg's names of the container.
   let container: String
+  /// Whether the file is cut off, and taken nevertheless.
+  private(set) var isTruncated = false
   private let input: FileInput
   private var context: UnsafeMutablePointer<AVFormatContext>?
   let stream: UnsafeMutablePointer<AVStream>
@@ -43,7 +45,13 @@ final class Demuxer {
       let format = unsafe try gateway.allocated("open", opened)
       let parameters = unsafe try gateway.allocated("open", copy)
       container = unsafe String(cString: format.pointee.iformat.pointee.name)
-      if !rules.acceptsTruncated { try Truncation.check(file, container) }
+      let cut = try Truncation.reason(file, container)
+      isTruncated = cut != nil
+      if let cut, !rules.acceptsTruncated {
+        throw gateway.error(
+          "read it to its end",
+          "the file is truncated: \(cut) (an incomplete download?); data.accept_truncated takes what is there")
+      }
       try gateway("read its streams", unsafe avformat_find_stream_info(format, nil))
       let found = unsafe try Demuxer.videoStream(format, gateway)
       unsafe stream = found
@@ -147,8 +155,12 @@ final class Demuxer {
     let tag = unsafe parameters.pointee.codec_tag
     let letters = (0..<4).map { UInt8(truncatingIfNeeded: tag >> (8 * UInt32($0))) }
     guard letters.allSatisfy({ (32..<127).contains($0) }) else { return "an unknown codec" }
-    return "the codec '\(String(decoding: letters, as: UTF8.self))'"
+    let text = String(decoding: letters, as: UTF8.self)
+    return newCodecs[text] ?? "the codec '\(text)'"
   }
+
+  /// What an older FFmpeg does not know even by name.
+  private static let newCodecs = ["vvc1": "VVC", "vvi1": "VVC", "evc1": "EVC", "apv1": "APV", "av02": "AV2"]
 
   /// Reads the next packet of the video stream.
   /// - Returns: false at the end of the file.
@@ -157,7 +169,11 @@ final class Demuxer {
       unsafe av_packet_unref(packet)
       let code = unsafe av_read_frame(context, packet)
       if code < 0 { try gateway.check() }
-      if code == tamring_ffmpeg_eof() || code < 0 && rules.acceptsTruncated { return false }
+      if code == tamring_ffmpeg_eof() { return false }
+      if code < 0, rules.acceptsTruncated {
+        isTruncated = true
+        return false
+      }
       try gateway("read its packets", code)
       progress?.moved()
       if unsafe packet.pointee.stream_index == streamIndex {

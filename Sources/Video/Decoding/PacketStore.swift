@@ -45,6 +45,8 @@ final class PacketStore {
         }
       }
       try gateway.check()
+      // Of the last packet of a cut file, nobody knows whether it is whole.
+      if demuxer.isTruncated, facts.count > 1 { facts.removeLast() }
       guard !facts.isEmpty else { throw gateway.error("read its packets", "the video stream has no frames") }
       let promised = demuxer.promisedPackets
       guard demuxer.packetsRead >= promised || demuxer.rules.acceptsTruncated else {
@@ -60,6 +62,7 @@ final class PacketStore {
       unsafe PacketStore.free(packets)
       unsafe packets = []
     }
+    if unsafe packets.count > facts.count { unsafe PacketStore.free([packets.removeLast()]) }
     unsafe kept = packets
     index = PacketIndex(facts)
   }

@@ -37,7 +37,10 @@ extension Truncation {
   static func lackOfMovieBox(_ file: ClipFile) throws(VideoError) -> String? {
     let boxes = try topBoxes(file)
     guard let first = boxes.first, ["ftyp", "mdat", "wide", "free", "skip"].contains(first.name) else { return nil }
-    if boxes.contains(where: { $0.name == "moov" }) { return nil }
+    if let index = boxes.first(where: { $0.name == "moov" }) {
+      let reason = index.size.flatMap { cut("'moov' box", from: index.start, size: $0, in: file) }
+      return reason.map { "the file is truncated: \($0) (an incomplete download?)" }
+    }
     return "moov atom not found (an incomplete download?)"
   }
 
@@ -61,6 +64,11 @@ extension Truncation {
         if chunk[0..<4].elementsEqual("LIST".utf8), chunk[8..<12].elementsEqual("movi".utf8) {
           if let reason = cut("list of pictures", from: place + 8, size: length, in: file) { return reason }
           isListed = true
+        }
+        if chunk[0..<4].elementsEqual("idx1".utf8),
+          let reason = cut("table of pictures", from: place + 8, size: length, in: file)
+        {
+          return reason
         }
         place += 8 + length + length % 2
       }

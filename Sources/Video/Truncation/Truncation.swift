@@ -4,24 +4,19 @@
 /// ends that a cut belies; each has its own check here, so that all are refused alike.
 enum Truncation {
   /// - Parameter container: FFmpeg's names of it.
-  /// - Throws: `VideoError` if the file is cut off.
-  static func check(_ file: ClipFile, _ container: String) throws(VideoError) {
-    let reason: String?
+  /// - Returns: why the file is cut off; nil if it is whole.
+  static func reason(_ file: ClipFile, _ container: String) throws(VideoError) -> String? {
     switch container.split(separator: ",").first {
-    case "mov": reason = try boxes(file)
-    case "matroska": reason = try MatroskaWalk(file).cut()
-    case "avi": reason = try riff(file)
-    case "flv": reason = try flash(file)
-    case "ogg": reason = try ogg(file)
-    case "mpegts": reason = try transportStream(file)
-    case "mpeg": reason = try programStream(file)
-    case "asf", "asf_o": reason = try windowsMedia(file)
-    default: reason = nil
+    case "mov": try boxes(file)
+    case "matroska": try MatroskaWalk(file).cut()
+    case "avi": try riff(file)
+    case "flv": try flash(file)
+    case "ogg": try ogg(file)
+    case "mpegts": try transportStream(file)
+    case "mpeg": try programStream(file)
+    case "asf", "asf_o": try windowsMedia(file)
+    default: nil
     }
-    guard let reason else { return }
-    throw VideoError(
-      path: file.path, operation: "read it to its end",
-      cause: "the file is truncated: \(reason) (an incomplete download?); data.accept_truncated takes what is there")
   }
 
   /// A big-endian number.
