@@ -34,6 +34,8 @@ let package = Package(
 
     .target(name: "CKernels", cSettings: kernels),
     .target(
+      name: "CDecoderLog", cSettings: [.treatAllWarnings(as: .error)], linkerSettings: [.linkedLibrary("avutil")]),
+    .target(
       name: "COneDNN", cSettings: [.treatAllWarnings(as: .error)],
       linkerSettings: [.linkedLibrary("dnnl"), .linkedLibrary("gomp")]),
     .target(name: "Shared", dependencies: ["CKernels", "CLinux", "CSodium", "CXXHash"], swiftSettings: strict),
@@ -41,7 +43,7 @@ let package = Package(
     .target(name: "Wire", dependencies: ["Shared"], swiftSettings: strict),
     .target(name: "Messaging", dependencies: ["CLinux", "CZMQ", "Shared", "Wire"], swiftSettings: strict),
     .target(name: "Dataset", dependencies: ["Shared"], swiftSettings: strict),
-    .target(name: "Video", dependencies: ["CFFmpeg", "CKernels", "Shared"], swiftSettings: strict),
+    .target(name: "Video", dependencies: ["CDecoderLog", "CFFmpeg", "CKernels", "Shared"], swiftSettings: strict),
     .target(name: "DemoData", dependencies: ["CFFmpeg", "Shared"], swiftSettings: strict),
     .target(
       name: "BLVNet", dependencies: ["CKernels", "COneDNN", "COpenBLAS", "Recipes", "Shared"], swiftSettings: strict),

@@ -81,6 +81,14 @@ public struct DataRecipe: Hashable, Sendable {
   public var shuffleFrames = false
   /// The fraction of an epoch's clips that may be excluded because no worker can decode them. Eight always may.
   public var maximumLost = 0.01
+  /// Whether a file that is cut off is taken as the shorter video that is there.
+  public var acceptTruncated = false
+  /// What a clip may cost: pixels of a picture, packets (or images) and bytes of a file, and seconds of processor time
+  /// for decoding it once.
+  public var clipPixels = 67_108_864
+  public var clipPackets = 4_000_000
+  public var clipBytes = 1_099_511_627_776
+  public var clipSeconds = 1800.0
   /// Threads that prefetch clips in each worker.
   public var decodeThreads = 1
   /// Views of a validation clip, averaged: clips in time × crops in space (1, 3, 5 or 10).

@@ -203,6 +203,11 @@ extension Recipe {
       value("data.multi_scale", \.data.multiScale, true),
       value("data.shuffle_frames", \.data.shuffleFrames, false),
       value("data.maximum_lost", \.data.maximumLost, 0.01, .nothing, "from 0 to below 1") { $0 >= 0 && $0 < 1 },
+      value("data.accept_truncated", \.data.acceptTruncated, false),
+      count("data.clip_pixels", \.data.clipPixels, 67_108_864, .nothing, from: 256, to: 268_435_456),
+      count("data.clip_packets", \.data.clipPackets, 4_000_000, .nothing, to: 1_000_000_000),
+      count("data.clip_bytes", \.data.clipBytes, 1_099_511_627_776, .nothing, to: 1_000_000_000_000_000),
+      seconds("data.clip_seconds", \.data.clipSeconds, 1800),
       count("data.decode_threads", \.data.decodeThreads, 1, .nothing, to: 256),
       count("data.evaluation_clips", \.data.evaluationClips, 1, .measurement, to: 100),
       value("data.evaluation_crops", \.data.evaluationCrops, 1, .measurement, "1, 3, 5 or 10") {

@@ -18,8 +18,9 @@ import Testing
         DemoClip(split: .train, number: number).frames(seed: 1), size: DemoClip.size, framesPerSecond: 12)
       let file = folder.appendingPathComponent("\(number).mp4")
       try bytes.write(to: file)
-      let (size, hash) = try FileFacts.hash(file.path)
-      return ClipRequest(path: file.path, clip: number, label: 0, expectedBytes: size, expectedHash: hash)
+      let hash = try ClipFile(path: file.path).hash()
+      return ClipRequest(
+        path: file.path, isProved: true, clip: number, label: 0, expectedBytes: UInt64(bytes.count), expectedHash: hash)
     }
     try body(requests)
   }

@@ -26,14 +26,37 @@ struct RealClipTests {
     Digest128(of: try load(name, form(8, size: 56)).withUnsafeBytes { Data($0) })
   }
 
-  @Test("chosen frames equal those of decoding everything and counting, byte for byte", arguments: RealClips.names)
+  @Test(
+    "every frame that is tried is that of decoding everything, or the file is refused",
+    arguments: RealClips.names + RealClips.cases)
   func exactness(name: String) throws {
     let path = RealClips.path(name)
-    guard let video = try? VideoFile(path: path), (try? video.frameCount()) != nil else { return }
-    var truth: [Digest128] = []
-    guard (try? VideoFile(path: path).decodeEveryFrame { truth.append($1.digest()) }) != nil else { return }
-    // Big pictures take long: fewer choices.
-    try expectExact(video, truth, choices: video.width > 500 ? 2 : 6)
+    for deep in [false, true] {
+      guard let clip = try? ClipProbe.probe(path, deep: deep) else { continue }
+      let truth = try #require(ReferenceDecoder.digests(path))
+      #expect(clip.frames == truth.count)
+      // Big pictures take long: fewer tries.
+      try expectExact(path, isProved: clip.isProved, truth, tries: clip.width > 500 && !clip.isProved ? 3 : 12)
+    }
+  }
+
+  @Test("what gave wrong frames silently is right now, or refused with a true reason")
+  func cases() throws {
+    for (name, reason) in [
+      ("half_milk.mkv", "truncated"), ("flip_tc_h265_video.mp4", "the decoder reports"),
+      ("opencv_box.mp4", "A non-intra slice in an IDR NAL unit"),
+    ] {
+      let error = #expect(throws: VideoError.self) {
+        try ClipProbe.probe(RealClips.path("../cases/clips/" + name), deep: true)
+      }
+      #expect(error?.cause.contains(reason) == true, "\(name): \(error?.cause ?? "")")
+    }
+    for name in [
+      "mpeg4_nostss.mp4", "opencv_box.mp4", "raw_pal8_50.avi", "san_MOV00006.3gp.mkv", "stsd_chroma_200.mp4",
+    ] {
+      let clip = try ClipProbe.probe(RealClips.path("../cases/clips/" + name), deep: false)
+      #expect(!clip.isProved && clip.doubt != nil, "\(name)")
+    }
   }
 
   @Test("every file is either loaded or refused with a reason that names it", arguments: RealClips.names)
@@ -53,7 +76,7 @@ struct RealClipTests {
   func refused() {
     for (name, reason) in [
       ("broken/zero_byte.mp4", "zero bytes"), ("broken/truncated_no_moov.mp4", "moov"), ("broken/random_9k.mp4", ""),
-      ("absent.mp4", "no such file"), ("broken", "not a regular file"),
+      ("absent.mp4", "no such file"), ("broken", "no jpg or png images"),
     ] {
       let error = #expect(throws: VideoError.self) { try ClipProbe.probe(RealClips.path(name), deep: false) }
       #expect(error?.cause.contains(reason) == true || reason.isEmpty)
@@ -123,7 +146,7 @@ struct RealClipTests {
     let video = try VideoFile(path: RealClips.path("kinetics400/R6llTwEh07w.mp4"))
     let converter = FrameConverter(size: size, path: video.path)
     let (plain, mirrored) = (FloatStorage(count: size * size * 3), FloatStorage(count: size * size * 3))
-    _ = try video.decode([7]) { _, frame in
+    try video.decode([7]) { _, frame in
       try converter.write(frame, plan, Orientation(), to: plain.buffer)
       try converter.write(frame, CropPlan(rect: plan.rect, flip: true), Orientation(), to: mirrored.buffer)
     }
@@ -178,19 +201,20 @@ struct RealClipTests {
 
   @Test("what became of each file, as a table", .enabled(if: RealClips.table != nil, "TAMRING_CLIPS_TABLE is not set"))
   func table() throws {
-    var lines = ["| file | frames | size | found by | deep probe |", "| --- | --- | --- | --- | --- |"]
-    for name in RealClips.names {
-      do {
-        let clip = try ClipProbe.probe(RealClips.path(name), deep: false)
-        let way = clip.doubt.map { "counting: \($0)" } ?? "timestamps"
-        var deep = "ok"
-        do { _ = try ClipProbe.probe(RealClips.path(name), deep: true) } catch let error as VideoError {
-          deep = "\(error.operation): \(error.cause)"
-        }
-        lines.append("| \(name) | \(clip.frames) | \(clip.width)x\(clip.height) | \(way) | \(deep) |")
-      } catch let error as VideoError {
-        lines.append("| \(name) | - | - | refused: cannot \(error.operation): \(error.cause) | |")
+    var lines = ["| file | codec | frames | found by | with deep |", "| --- | --- | --- | --- | --- |"]
+    for name in RealClips.names + RealClips.cases {
+      func outcome(_ deep: Bool) -> (codec: String, frames: String, way: String) {
+        do {
+          let clip = try ClipProbe.probe(RealClips.path(name), deep: deep)
+          return (clip.codec, "\(clip.frames)", clip.isProved ? "key frames" : "the beginning: \(clip.doubt ?? "")")
+        } catch let error as VideoError {
+          return ("-", "-", "refused: cannot \(error.operation): \(error.cause)")
+        } catch { return ("-", "-", "\(error)") }
       }
+      let (shallow, deep) = (outcome(false), outcome(true))
+      lines.append(
+        "| \(name) | \(shallow.codec) | \(shallow.frames) | \(shallow.way) | \(shallow == deep ? "the same" : deep.way) |"
+      )
     }
     try (lines.joined(separator: "\n") + "\n").write(toFile: RealClips.table ?? "", atomically: true, encoding: .utf8)
   }

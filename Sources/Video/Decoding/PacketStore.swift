@@ -2,48 +2,58 @@
 import CFFmpeg
 
 /// The packets of one file's video stream. It belongs to one thread.
+///
+/// Each packet's timestamps are replaced by its number, which its picture takes over: so a picture is known by its packet,
+/// whatever the file's timestamps are worth.
 @safe
 final class PacketStore {
   /// The most bytes of packets to keep. Beyond it all are dropped, and a second demuxer reads them again.
   static let keptBytes = 256 << 20
-  /// The most packets of a file. It stops files that never end.
-  static let mostPackets = 4_000_000
 
   let index: PacketIndex
+  /// Bytes of a NAL unit's length; nil if start codes separate the units, or the codec has none.
+  let lengthBytes: Int?
   private let gateway: FFmpegGateway
-  private let progress: DecodeProgress?
+  private let demuxer: Demuxer
   /// Empty if the file is too big to keep.
   private var kept: [UnsafeMutablePointer<AVPacket>]
   private var rereader: (demuxer: Demuxer, next: Int)?
   private let scratch: UnsafeMutablePointer<AVPacket>
 
   /// Reads all packets of `demuxer`.
-  /// - Throws: `VideoError` if a packet is damaged or truncated, or there is none.
+  /// - Throws: `VideoError` if a packet is damaged, the file is cut off, or there is none.
   init(_ demuxer: Demuxer, keeping limit: Int = PacketStore.keptBytes) throws(VideoError) {
     gateway = demuxer.gateway
-    progress = demuxer.progress
-    let kinds = unsafe PacketKinds(demuxer.stream)
+    self.demuxer = demuxer
+    let kinds = unsafe PacketKinds(demuxer.parameters.pointee)
+    lengthBytes = kinds.lengthBytes
     unsafe scratch = try gateway.allocated("read its packets", unsafe av_packet_alloc())
     var facts: [PacketFacts] = []
     var packets: [UnsafeMutablePointer<AVPacket>] = unsafe []
     var bytes = 0
     do throws(VideoError) {
-      while try unsafe demuxer.read(into: scratch) {
-        if unsafe scratch.pointee.flags & AV_PKT_FLAG_CORRUPT != 0 {
-          throw gateway.error("read its packets", "packet \(facts.count) is damaged or cut off: the file is truncated")
+      while unsafe try PacketStore.read(demuxer, facts.count, into: scratch) {
+        guard facts.count < demuxer.rules.packets else {
+          throw gateway.error(
+            "read its packets", "it has more than the recipe's limit of \(demuxer.rules.packets) packets")
         }
-        guard facts.count < PacketStore.mostPackets else {
-          throw gateway.error("read its packets", "more than \(PacketStore.mostPackets) packets")
-        }
-        // The decoder takes an empty packet for the end of the stream.
-        if unsafe scratch.pointee.size == 0 { continue }
         facts.append(unsafe kinds.facts(of: scratch))
+        unsafe PacketStore.number(scratch, facts.count - 1)
         bytes += unsafe Int(scratch.pointee.size)
         if bytes <= limit {
           unsafe packets.append(try gateway.allocated("read its packets", unsafe av_packet_clone(scratch)))
         }
       }
+      try gateway.check()
+      // Of the last packet of a cut file, nobody knows whether it is whole.
+      if demuxer.isTruncated, facts.count > 1 { facts.removeLast() }
       guard !facts.isEmpty else { throw gateway.error("read its packets", "the video stream has no frames") }
+      let promised = demuxer.promisedPackets
+      guard demuxer.packetsRead >= promised || demuxer.rules.acceptsTruncated else {
+        throw gateway.error(
+          "read its packets",
+          "\(demuxer.packetsRead) of the \(promised) packets of its table are there: the file is truncated")
+      }
     } catch {
       unsafe PacketStore.free(packets + [scratch])
       throw error
@@ -52,6 +62,7 @@ final class PacketStore {
       unsafe PacketStore.free(packets)
       unsafe packets = []
     }
+    if unsafe packets.count > facts.count { unsafe PacketStore.free([packets.removeLast()]) }
     unsafe kept = packets
     index = PacketIndex(facts)
   }
@@ -65,6 +76,28 @@ final class PacketStore {
     }
   }
 
+  /// Reads the next packet that holds anything. (The decoder takes an empty one for the end of the stream.)
+  /// - Parameter position: its number, for errors.
+  /// - Returns: false at the end of the file.
+  private static func read(_ demuxer: Demuxer, _ position: Int, into packet: UnsafeMutablePointer<AVPacket>)
+    throws(VideoError) -> Bool
+  {
+    while unsafe try demuxer.read(into: packet) {
+      if unsafe packet.pointee.flags & AV_PKT_FLAG_CORRUPT != 0 {
+        if demuxer.rules.acceptsTruncated { return false }
+        throw demuxer.gateway.error(
+          "read its packets", "packet \(position) is damaged or cut off: the file is truncated")
+      }
+      if unsafe packet.pointee.size > 0 { return true }
+    }
+    return false
+  }
+
+  private static func number(_ packet: UnsafeMutablePointer<AVPacket>, _ position: Int) {
+    unsafe packet.pointee.pts = Int64(position)
+    unsafe packet.pointee.dts = Int64(position)
+  }
+
   /// The packet at a position, valid until the next call.
   /// - Throws: `VideoError` if a big file, read again, ends early.
   func packet(_ position: Int) throws(VideoError) -> UnsafeMutablePointer<AVPacket> {
@@ -74,15 +107,18 @@ final class PacketStore {
     if let open = rereader, open.next <= position {
       reader = open
     } else {
-      reader = (try Demuxer(path: gateway.path, progress: progress), 0)
+      reader = (
+        try Demuxer(demuxer.file, demuxer.rules, demuxer.budget, progress: demuxer.progress), 0
+      )
     }
     repeat {
-      guard try unsafe reader.demuxer.read(into: scratch) else {
+      guard unsafe try PacketStore.read(reader.demuxer, reader.next, into: scratch) else {
         throw gateway.error("read its packets", "the file got shorter while it was read")
       }
-      if unsafe scratch.pointee.size > 0 { reader.next += 1 }
+      reader.next += 1
     } while reader.next <= position
     rereader = reader
+    unsafe PacketStore.number(scratch, position)
     return unsafe scratch
   }
 }

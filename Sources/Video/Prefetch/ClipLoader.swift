@@ -4,19 +4,25 @@ import Synchronization
 
 /// Loads clips. Any number of threads may share one loader.
 public final class ClipLoader: Sendable {
+  /// What is one file to the loader: the same shard holds many.
+  private struct Source: Hashable {
+    var path: String
+    var start: UInt64
+  }
   private struct Known {
     /// The files whose size and hash were checked.
-    var checked: Set<String> = []
+    var checked: Set<Source> = []
     /// The frame counts that needed a full decode.
-    var counts: [String: Int] = [:]
+    var counts: [Source: Int] = [:]
   }
   private let known = Mutex(Known())
+  private let rules: VideoRules
   /// Grows while any clip is being loaded.
   public let progress = DecodeProgress()
 
-  public init() {}
+  public init(rules: VideoRules = VideoRules()) { self.rules = rules }
 
-  /// Loads one clip. The result depends only on the file, `form`, `epoch` and `request.clip`.
+  /// Loads one clip. The result depends only on the file, `form`, `epoch` and the request.
   /// - Parameter dst: [T, S, S, 3] float32, normalised with mean 0.485 0.456 0.406 and deviation 0.229 0.224 0.225.
   /// - Throws: `VideoError` naming file and clip if it cannot be decoded, or has changed since it was indexed.
   public func load(
@@ -24,11 +30,8 @@ public final class ClipLoader: Sendable {
   ) throws {
     precondition(dst.count == form.clipElements, "a clip of \(form.clipElements) numbers, not \(dst.count)")
     do {
-      try checkUnchanged(request)
-      let video = try VideoFile(
-        path: request.path, decodedCount: known.withLock { $0.counts[request.path] }, progress: progress)
-      // Runs at most twice: again if the timestamps turn out to be wrong.
-      while unsafe try !fill(dst, request, form, epoch, video) {}
+      let source = try open(request)
+      unsafe try fill(dst, request, form, epoch, source)
       progress.moved()
     } catch var error as VideoError {
       error.clip = request.clip
@@ -36,39 +39,65 @@ public final class ClipLoader: Sendable {
     }
   }
 
-  /// - Returns: false if the frames must be chosen again.
+  /// Opens a clip's file or folder, which is as it was when it was indexed.
+  private func open(_ request: ClipRequest) throws(VideoError) -> any ClipFrames {
+    if request.range == nil, ImageFolder.isFolder(request.path) {
+      let folder = try ImageFolder(path: request.path, rules: rules, progress: progress)
+      try checkUnchanged(request) { () throws(VideoError) in try folder.hash() }
+      return folder
+    }
+    let file = try ClipFile(path: request.path, range: request.range)
+    try checkUnchanged(request) { () throws(VideoError) in
+      file.size == request.expectedBytes ? (file.size, try file.hash(progress)) : nil
+    }
+    return try VideoFile(file, rules: rules, isProved: request.isProved, progress: progress)
+  }
+
   private func fill(
     _ dst: UnsafeMutableBufferPointer<Float>, _ request: ClipRequest, _ form: ClipForm, _ epoch: Int,
-    _ video: VideoFile
-  ) throws -> Bool {
-    let count = try video.frameCount()
-    if !video.isExact { known.withLock { $0.counts[request.path] = count } }
-    let frames = FrameSampling.frames(form, count: count, epoch: epoch, clip: request.clip)
+    _ source: any ClipFrames
+  ) throws {
+    let count = try frameCount(request, source)
+    let frames = FrameSampling.frames(form, count: count, epoch: epoch, clip: request.clip).map { $0 + request.first }
     let converter = FrameConverter(size: form.size, path: request.path)
     let picture = form.size * form.size * 3
-    let outcome = try video.decode(frames) { position, frame in
-      let turned = video.orientation.isTransposed
+    let turned = source.orientation.isTransposed
+    try source.decode(frames) { position, frame in
       // For each frame, since the size may change within a video. The draw is the same.
       let plan = Augmentation.plan(
         form, width: turned ? frame.height : frame.width, height: turned ? frame.width : frame.height, epoch: epoch,
         clip: request.clip)
       for place in frames.indices where frames[place] == position {
         let slice = unsafe UnsafeMutableBufferPointer(rebasing: dst[place * picture..<(place + 1) * picture])
-        unsafe try converter.write(frame, plan, video.orientation, to: slice)
+        unsafe try converter.write(frame, plan, source.orientation, to: slice)
       }
     }
-    return outcome == .complete
+  }
+
+  /// The frames of the clip, which the index knows; otherwise they are counted once.
+  private func frameCount(_ request: ClipRequest, _ source: any ClipFrames) throws -> Int {
+    let isInRange = request.first >= 0 && !request.first.addingReportingOverflow(request.frames).overflow
+    if request.frames > 0, isInRange { return request.frames }
+    let key = Source(path: request.path, start: request.range?.lowerBound ?? 0)
+    let total = try known.withLock { $0.counts[key] } ?? source.frameCount()
+    known.withLock { $0.counts[key] = total }
+    guard isInRange, request.first < total else {
+      throw VideoError(path: request.path, operation: "decode", cause: "frame \(request.first) does not exist")
+    }
+    return total - request.first
   }
 
   /// Compares size and hash with the index's, once per file and process.
-  private func checkUnchanged(_ request: ClipRequest) throws {
-    guard request.expectedBytes > 0, known.withLock({ !$0.checked.contains(request.path) }) else { return }
-    guard try FileFacts.size(request.path) == request.expectedBytes,
-      try FileFacts.hash(request.path, progress).hash == request.expectedHash
-    else {
+  /// - Parameter read: gives them; nil if the size alone differs.
+  private func checkUnchanged(
+    _ request: ClipRequest, _ read: () throws(VideoError) -> (bytes: UInt64, hash: Digest128)?
+  ) throws(VideoError) {
+    let key = Source(path: request.path, start: request.range?.lowerBound ?? 0)
+    guard request.expectedBytes > 0, known.withLock({ !$0.checked.contains(key) }) else { return }
+    guard let (bytes, hash) = try read(), bytes == request.expectedBytes, hash == request.expectedHash else {
       throw VideoError(
         path: request.path, operation: "use", cause: "changed since it was indexed (run 'coordinator index' again)")
     }
-    known.withLock { _ = $0.checked.insert(request.path) }
+    known.withLock { _ = $0.checked.insert(key) }
   }
 }

@@ -3,7 +3,16 @@ import Shared
 
 /// One clip to load.
 public struct ClipRequest: Hashable, Sendable {
+  /// A video file, a shard that holds one, or a folder of images.
   public var path: String
+  /// The bytes of a shard that are the clip's file; nil for the whole file.
+  public var range: Range<UInt64>?
+  /// The clip's first frame in the file, from 0.
+  public var first: Int
+  /// How many frames the clip has; 0 for all from `first` on.
+  public var frames: Int
+  /// Whether it was proved for this file that frames may be found by entering it at key frames.
+  public var isProved: Bool
   /// The clip's position in the index. It is part of the key of the clip's random draws.
   public var clip: Int
   public var label: Int
@@ -11,8 +20,15 @@ public struct ClipRequest: Hashable, Sendable {
   public var expectedBytes: UInt64
   public var expectedHash: Digest128
 
-  public init(path: String, clip: Int, label: Int, expectedBytes: UInt64, expectedHash: Digest128) {
+  public init(
+    path: String, range: Range<UInt64>? = nil, first: Int = 0, frames: Int = 0, isProved: Bool = false, clip: Int,
+    label: Int, expectedBytes: UInt64, expectedHash: Digest128
+  ) {
     self.path = path
+    self.range = range
+    self.first = first
+    self.frames = frames
+    self.isProved = isProved
     self.clip = clip
     self.label = label
     self.expectedBytes = expectedBytes

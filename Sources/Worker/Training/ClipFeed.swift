@@ -10,7 +10,8 @@ final class ClipFeed: Sendable {
   /// - Parameter lanes: that this host computes in a step, at most; as many more are decoded ahead.
   init(_ context: RunContext, threads: Int, lanes: Int) {
     self.context = context
-    prefetcher = Prefetcher(threads: threads, capacity: 2 * max(1, lanes))
+    prefetcher = Prefetcher(
+      threads: threads, capacity: 2 * max(1, lanes), loader: ClipLoader(rules: context.videoRules))
   }
 
   /// Grows while clips are read and decoded. As long as it grows, decoding does not hang.

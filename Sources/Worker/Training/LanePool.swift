@@ -76,13 +76,14 @@ final class LanePool: Sendable {
   private let waiting = Atomic<Int>(0)
   private let steps = Atomic<UInt64>(0)
   private let outcome = Mutex<[LaneEvent]>([])
-  private let loader = ClipLoader()
+  private let loader: ClipLoader
 
   init(
     _ context: RunContext, threads: ComputeThreads, accumulator: GradientAccumulator, parameters: FloatStorage,
     feed: ClipFeed, wake: @escaping @Sendable () -> Void
   ) {
     self.context = context
+    loader = ClipLoader(rules: context.videoRules)
     self.threads = threads
     self.accumulator = accumulator
     self.parameters = parameters

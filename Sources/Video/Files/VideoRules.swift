@@ -1,0 +1,26 @@
+// What a video may cost, and whether the beginning of a cut file will do: the recipe's rules, as plain values.
+
+/// The limits within which a file is read. A file beyond one of them is refused with that reason.
+public struct VideoRules: Hashable, Sendable {
+  /// Pixels of a picture. No side is longer than 16,384 in any case.
+  public var pixels: Int
+  /// Packets of a video, and images of a folder.
+  public var packets: Int
+  /// Bytes of a file, or of all images of a folder together.
+  public var bytes: UInt64
+  /// Seconds of one thread's processor time, for loading a clip once, or for probing its file once.
+  public var seconds: Double
+  /// Whether a file that is cut off is taken as the shorter video that is there.
+  public var acceptsTruncated: Bool
+
+  public init(
+    pixels: Int = 1 << 26, packets: Int = 4_000_000, bytes: UInt64 = 1 << 40, seconds: Double = 1800,
+    acceptsTruncated: Bool = false
+  ) {
+    self.pixels = pixels
+    self.packets = packets
+    self.bytes = bytes
+    self.seconds = seconds
+    self.acceptsTruncated = acceptsTruncated
+  }
+}
