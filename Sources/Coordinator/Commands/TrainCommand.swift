@@ -159,9 +159,11 @@ func index(_ recipe: Recipe, _ directory: RunDirectory, _ display: ProgressDispl
   -> Indexes
 {
   let progress = SharedProgress(display)
-  let indexes = try IndexBuilder(recipe: recipe, deep: deep) { list, done, total, rejected in
+  var builder = IndexBuilder(recipe: recipe, deep: deep) { list, done, total, rejected in
     progress.show("indexing \(list)  \(done)/\(total) clips  \(rejected) left out")
-  }.build()
+  }
+  builder.note = display.line
+  let indexes = try builder.build()
   display.clear()
   try directory.save(indexes, of: recipe)
   return indexes

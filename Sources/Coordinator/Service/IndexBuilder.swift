@@ -13,11 +13,13 @@ struct IndexBuilder {
   var deep = false
   /// Told of each clip of a list; `rejected` are those of that list.
   let progress: @Sendable (_ list: String, _ done: Int, _ total: Int, _ rejected: Int) -> Void
+  /// Told what the user should know: how a list was understood, what was passed over.
+  var note: (String) -> Void = { _ in }
 
   /// - Throws: `SharedError(.ioError)` where the recipe's validation list is not there.
   static func requireValidation(_ recipe: Recipe) throws {
-    let list = "\(recipe.data.path)/\(recipe.data.validationList)"
-    guard recipe.data.validationList.isEmpty || FileManager.default.fileExists(atPath: list) else {
+    let list = folderPath(data: recipe.data.path, recipe.data.validationList)
+    guard DataSetDescription(recipe).hasValidation else {
       throw SharedError(
         .ioError,
         "\(list): cannot be read; check the recipe's data.validation_list, which may be \"\" to do without one")
@@ -28,40 +30,35 @@ struct IndexBuilder {
   ///   clip is usable, or the classes do not fit the model.
   func build() throws -> Indexes {
     let data = recipe.data
-    let source = try AnnotationFormats.known.named(data.format)
-    let annotations = try Annotations(contentsOf: "\(data.path)/\(data.trainList)", source: source)
-    let classes =
-      try data.labels.isEmpty
-      ? ClassList(labelsOf: annotations) : ClassList(contentsOf: "\(data.path)/\(data.labels)")
+    let lists = try DataSetLists(DataSetDescription(recipe))
+    lists.notes.forEach(note)
+    let classes = lists.classes
     guard classes.names.count <= recipe.model.classes else {
       throw SharedError(
         .badConfiguration,
-        "'model.classes' is \(recipe.model.classes), but \(data.trainList) has \(classes.names.count) classes")
+        "'model.classes' is \(recipe.model.classes), but \(lists.trainName) has \(classes.names.count) classes")
     }
-    let (train, badTrain) = try index(annotations, classes, named: data.trainList, in: data.trainVideos)
+    let (train, badTrain) = try index(lists.train, classes, named: lists.trainName, in: data.trainVideos)
     guard !train.clips.isEmpty else {
       throw SharedError(
         .badData,
-        "\(data.path)/\(data.trainList): no training clip can be used; the first reason: "
+        "\(lists.trainName): no training clip can be used; the first reason: "
           + (badTrain.first.map { "\($0.id): \($0.reason)" } ?? "the list is empty"))
     }
-    guard !data.validationList.isEmpty, FileManager.default.fileExists(atPath: "\(data.path)/\(data.validationList)")
-    else {
+    guard let candidates = lists.validation else {
       return Indexes(
         train: train, validation: try ClipIndex(classes: classes.names, clips: []), rejectedTrain: badTrain,
         rejectedValidation: [])
     }
-    let validationList = try Annotations(contentsOf: "\(data.path)/\(data.validationList)", source: source)
     let (validation, badValidation) = try index(
-      validationList, classes, named: data.validationList, in: data.validationVideos)
+      candidates, classes, named: lists.validationName, in: data.validationVideos)
     return Indexes(train: train, validation: validation, rejectedTrain: badTrain, rejectedValidation: badValidation)
   }
 
   private func index(
-    _ annotations: Annotations, _ classes: ClassList, named list: String, in videos: String
+    _ candidates: ClipCandidates, _ classes: ClassList, named list: String, in videos: String
   ) throws -> (ClipIndex, [RejectedClip]) {
-    let root = "\(recipe.data.path)/\(videos)"
-    let candidates = ClipCandidates(of: annotations, classes: classes, folder: try VideoFolder(scanning: root))
+    let data = recipe.data.path
     struct Found {
       var entries: [ClipEntry] = []
       var rejected: [RejectedClip]
@@ -69,10 +66,10 @@ struct IndexBuilder {
     let found = Mutex(Found(rejected: candidates.rejected))
     let deep = deep
     let progress = progress
-    let total = annotations.clips.count
+    let total = candidates.rows
     DispatchQueue.concurrentPerform(iterations: candidates.found.count) { number in
       let clip = candidates.found[number]
-      let result = Result { try ClipProbe.probe("\(root)/\(clip.path)", deep: deep) }
+      let result = Result { try ClipProbe.probe(clipPath(data: data, videos: videos, path: clip.path), deep: deep) }
       let (done, bad) = found.withLock { found in
         switch result {
         case .success(let probed):

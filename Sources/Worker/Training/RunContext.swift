@@ -90,7 +90,8 @@ final class RunContext: Sendable {
   private func request(_ clip: Int, of index: ClipIndex, in videos: String) -> ClipRequest {
     let entry = index.clips[clip]
     return ClipRequest(
-      path: "\(dataPath)/\(videos)/\(entry.path)", clip: clip, label: entry.label, expectedBytes: entry.bytes,
+      path: clipPath(data: dataPath, videos: videos, path: entry.path), clip: clip, label: entry.label,
+      expectedBytes: entry.bytes,
       expectedHash: entry.hash)
   }
 

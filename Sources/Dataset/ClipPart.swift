@@ -1,0 +1,10 @@
+// The part of a file that is a row's clip.
+
+/// The part of a file that a row of a list names.
+public enum ClipPart: Hashable, Sendable {
+  case whole
+  /// Seconds in the file, from the first to before the second.
+  case seconds(Double, Double)
+  /// Frames by the numbers in the names of a folder of images, both included.
+  case frames(Int, Int)
+}
