@@ -1,53 +1,72 @@
 // Selects the files to probe from an annotation list, and lists each row that is left out with a reason.
 
 /// The clips of an annotation list whose file and class are known, and the rejected ones. No file is opened yet.
-public struct ClipCandidates: Equatable, Sendable {
-  public struct Candidate: Equatable, Sendable {
-    public let id: String
-    /// Relative to the data folder.
-    public let path: String
-    /// The number of its class.
-    public let label: Int
-  }
+public struct ClipCandidates: Sendable {
+  public typealias Candidate = ClipCandidate
 
   /// In the list's order.
-  public let found: [Candidate]
+  public private(set) var found = CandidateList()
   /// In the list's order.
-  public let rejected: [RejectedClip]
+  public private(set) var rejected: [RejectedClip] = []
+  /// Rows of the list.
+  public var rows: Int { found.count + rejected.count }
+
+  private let classes: ClassList
+  /// Reasons that many rows share, made once.
+  private var reasons: [String: String] = [:]
 
   /// Every row of `annotations` becomes either a candidate or a rejected clip.
-  public init(of annotations: Annotations, classes: ClassList, folder: VideoFolder) {
-    var found: [Candidate] = []
-    var rejected: [RejectedClip] = []
-    var lines: [String: Int] = [:]
-    var owners: [String: String] = [:]
-    for clip in annotations.clips {
-      let path = annotations.source.path(of: clip, in: folder)
-      func reject(_ reason: String) { rejected.append(RejectedClip(id: clip.id, path: path ?? "", reason: reason)) }
-      if let earlier = lines[clip.id] {
-        reject("listed twice, in lines \(earlier) and \(clip.line) of \(annotations.name)")
-        continue
+  ///
+  /// - Throws: `DatasetError` if the list cannot be read again.
+  public init(of annotations: Annotations, classes: ClassList, folder: VideoFolder) throws {
+    self.classes = classes
+    folder.classes = Set(classes.names.map { FileNames.plain($0) })
+    try annotations.forEachRow { row in
+      switch row {
+      case .clip(let clip): add(clip, annotations, folder)
+      case .unreadable(let row):
+        rejected.append(RejectedClip(id: "\(row.place)", path: "", reason: "cannot be read: \(row.reason)"))
       }
-      lines[clip.id] = clip.line
-      guard let label = clip.label else {
-        reject("has no label")
-        continue
-      }
-      guard let number = classes.number(of: label) else {
-        reject("its label '\(label)' is none of the \(classes.names.count) classes")
-        continue
-      }
-      guard let path else {
-        reject("missing: no such video file below the data folder")
-        continue
-      }
-      if let owner = owners.updateValue(clip.id, forKey: path) {
-        reject("its file is that of the clip '\(owner)'")
-        continue
-      }
-      found.append(Candidate(id: clip.id, path: path, label: number))
     }
-    self.found = found
-    self.rejected = rejected
+  }
+
+  private mutating func add(_ clip: AnnotatedClip, _ annotations: Annotations, _ folder: VideoFolder) {
+    let file = annotations.source.file(of: clip, in: folder)
+    func reason(_ kind: String, _ text: () -> String) -> String {
+      if let known = reasons[kind] { return known }
+      let new = text()
+      reasons[kind] = new
+      return new
+    }
+    func reject(_ reason: String) {
+      rejected.append(RejectedClip(id: clip.id, path: file?.path ?? "", reason: reason))
+    }
+    guard !clip.labels.isEmpty else { return reject("has no label") }
+    var numbers: [Int] = []
+    for label in clip.labels {
+      guard let number = classes.number(of: label) else {
+        return reject(reason("label \(label)") { strange(label) })
+      }
+      if !numbers.contains(number) { numbers.append(number) }
+    }
+    guard let file else {
+      return reject(reason("missing") { "missing: no file or folder of that name; searched \(folder.searched)" })
+    }
+    if let earlier = found.number(id: clip.id) {
+      return reject(
+        "listed twice, in lines \(found.line(earlier)) and \(clip.place.line) of \(annotations.name)"
+          + (found[earlier].labels == numbers
+            ? ""
+            : ", as '\(classes.names[found[earlier].label])' and as '\(classes.names[numbers[0]])'"))
+    }
+    if let owner = found.number(of: file) { return reject("its file is that of the clip '\(found.id(owner))'") }
+    found.append(
+      ClipCandidate(id: clip.id, path: file.path, labels: numbers, part: file.part, bytes: file.bytes),
+      line: clip.place.line)
+  }
+
+  private func strange(_ label: String) -> String {
+    if label.hasPrefix("-"), isNumber(label) { return "its label is \(label), which means none" }
+    return "its label '\(label)' is none of the \(classes.names.count) classes"
   }
 }

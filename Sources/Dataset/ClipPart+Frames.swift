@@ -6,13 +6,13 @@ extension ClipPart {
     public var frames: Int
     /// Seconds; 0 if it does not say.
     public var duration: Double
-    /// The number in the name of the first image, if it is a folder of images.
-    public var firstNumber: Int
+    /// The numbers in the names of a folder's images, in order; empty for a file.
+    public var imageNumbers: [Int]
 
-    public init(frames: Int, duration: Double, firstNumber: Int = 0) {
+    public init(frames: Int, duration: Double, imageNumbers: [Int] = []) {
       self.frames = frames
       self.duration = duration
-      self.firstNumber = firstNumber
+      self.imageNumbers = imageNumbers
     }
   }
 
@@ -52,12 +52,18 @@ extension ClipPart {
       return found.isEmpty
         ? .outside("no frame of its file is shown from \(Self.text(from)) to \(Self.text(to)) s") : .range(found)
     case .frames(let first, let last):
-      let (start, startOverflow) = first.subtractingReportingOverflow(file.firstNumber)
-      let (end, endOverflow) = last.subtractingReportingOverflow(file.firstNumber)
-      guard !startOverflow, !endOverflow, start >= 0, end >= start, end < file.frames else {
+      guard let lowest = file.imageNumbers.first, let highest = file.imageNumbers.last else {
+        return .outside("its frames, \(first) to \(last), are numbers of images, and its file is no folder of images")
+      }
+      guard first <= last, let start = file.imageNumbers.firstIndex(of: first),
+        let end = file.imageNumbers.firstIndex(of: last)
+      else {
         return .outside(
-          "its frames, \(first) to \(last), are not in its file, which has \(file.firstNumber) to "
-            + "\(file.firstNumber + file.frames - 1)")
+          "its frames, \(first) to \(last), are not in its folder, whose images are \(lowest) to \(highest)")
+      }
+      let (distance, overflow) = last.subtractingReportingOverflow(first)
+      guard !overflow, end - start == distance else {
+        return .outside("images between \(first) and \(last) are missing in its folder")
       }
       return .range(start..<end + 1)
     }

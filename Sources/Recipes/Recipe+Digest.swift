@@ -21,6 +21,9 @@ extension Recipe {
   private var valuesAtTheBeginning: [String: String] {
     var values = Dictionary(uniqueKeysWithValues: Recipe.fields().map { ($0.path, $0.write(self)) })
     for revision in revisions.reversed() { values[revision.key] = revision.old }
+    // What `auto` recognises decides the index, which has a digest of its own. So recipes that do not name their format
+    // keep the digest that they had when Kinetics was the built-in one.
+    if values["data.format"] == "auto" { values["data.format"] = "kinetics" }
     return values
   }
 

@@ -56,8 +56,8 @@ public struct DataRecipe: Hashable, Sendable {
     case dense
   }
 
-  /// The format of the lists, by its name in `AnnotationFormats`.
-  public var format = "kinetics"
+  /// The format of the lists, by its name in `AnnotationFormats`; `auto` for the one that recognises them.
+  public var format = "auto"
   /// The data set's folder; `data=PATH` in the hosts file replaces it on a host.
   public var path = "."
   /// Annotations, relative to `path`.
@@ -66,8 +66,11 @@ public struct DataRecipe: Hashable, Sendable {
   /// The folders of the videos, relative to `path`.
   public var trainVideos = "train"
   public var validationVideos = "validation"
-  /// A file of class names, one a line. If empty, the classes are the sorted labels of the training list.
+  /// A file of class names, with or without their numbers. If empty, the classes are the sorted labels of the training
+  /// list.
   public var labels = ""
+  /// Without lists: the part of the clips that is kept for validation, if validation has no folder of its own.
+  public var validationFraction = 0.1
   public var sampling = Sampling.uniform
   /// `dense`: source frames between two sampled ones.
   public var denseStride = 4

@@ -196,6 +196,7 @@ extension Recipe {
       value("data.train_videos", \.data.trainVideos, "train"),
       value("data.validation_videos", \.data.validationVideos, "validation"),
       value("data.labels", \.data.labels, ""),
+      fraction("data.validation_fraction", \.data.validationFraction, 0.1),
       choice("data.sampling", \.data.sampling, .uniform),
       count("data.dense_stride", \.data.denseStride, 4, to: 10_000),
       count("data.frames_per_group", \.data.framesPerGroup, 1, to: 1024),

@@ -7,18 +7,20 @@ import Testing
 @testable import Dataset
 
 @Suite struct AnnotationFormatsTests {
-  private let withToy = AnnotationFormats([KineticsAnnotations(), ColonAnnotations(), MomentsAnnotations()])
+  private let withToy = AnnotationFormats([KineticsAnnotations(), ColonAnnotations(), PathLabelAnnotations()])
+  private let list =
+    "auto, webdataset, kinetics, something-v2, something-v1, hmdb51, ucf101, moments, frames, rawframes, tsm, list, folders"
 
   @Test("a format that nobody knows is an error that lists the known ones, in a recipe with its line")
   func unknown() {
-    let error = #expect(throws: DatasetError.self) { try AnnotationFormats.known.named("colon") }
-    #expect(error?.description == "'data.format' is 'colon', expected one of kinetics, moments")
+    let error = #expect(throws: DatasetError.self) { _ = try AnnotationFormats.known.named("colon") }
+    #expect(error?.description == "'data.format' is 'colon', expected one of \(list)")
     #expect(error?.status == .badConfiguration)
     let mistake = #expect(throws: SharedError.self) {
       try RecipeFile(
         yaml: "data:\n  format: colon\n", origin: "r.yaml", known: ["data.format": AnnotationFormats.known.names])
     }
-    #expect(mistake?.description == "r.yaml: line 2: 'data.format' is 'colon', expected one of kinetics, moments")
+    #expect(mistake?.description == "r.yaml: line 2: 'data.format' is 'colon', expected one of \(list)")
   }
 
   @Test("a new format is one type and one entry: recipe, recognition, rows, files and classes follow")
@@ -26,25 +28,62 @@ import Testing
     let file = try RecipeFile(
       yaml: "data: {format: colon}", origin: "r.yaml", known: ["data.format": withToy.names])
     let source = try withToy.named(file.recipe.data.format)
-    let data = Data("diving: a.mp4\nyoga: b/c.mp4\nyoga: gone.mp4\n".utf8)
-    #expect(try withToy.recognising(AnnotationList(name: "list", data: data)).name == "colon")
+    let data = Data("diving: a.mp4\nyoga: b/c.mp4\nyoga: gone.mp4\nb.mp4\n".utf8)
+    #expect(withToy.recognising(AnnotationList(name: "list", data: data))?.name == "colon")
     let annotations = try Annotations(parsing: data, name: "list", source: source)
-    let found = ClipCandidates(
+    let found = try ClipCandidates(
       of: annotations, classes: try ClassList(labelsOf: annotations),
       folder: VideoFolder(root: "root", paths: ["clips/a.mp4", "clips/b/c.mp4", "gone.mp4"]))
     #expect(found.found.map(\.path) == ["clips/a.mp4", "clips/b/c.mp4"] && found.found.map(\.label) == [0, 1])
-    #expect(found.rejected.map(\.id) == ["gone.mp4"])
-    let error = #expect(throws: DatasetError.self) {
-      try Annotations(parsing: Data("yoga: a.mp4\nb.mp4\n".utf8), name: "list", source: source)
-    }
-    #expect(error?.description == "list:2: 'b.mp4' is not CLASS: FILE")
+    #expect(found.rejected.map(\.id) == ["gone.mp4", "list:4"])
+    #expect(found.rejected[1].reason == "cannot be read: read 'b.mp4', expected CLASS: FILE")
   }
 
   @Test("names are unique, can stand in a recipe, and each format is documented")
   func names() throws {
     let names = AnnotationFormats.known.names
     #expect(Set(names).count == names.count)
-    for name in names { #expect(try Recipe(yaml: "data: {format: \(name)}", origin: "r").data.format == name) }
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    let reference = try String(contentsOf: root.appendingPathComponent("docs/reference.md"), encoding: .utf8)
+    for name in names {
+      #expect(try Recipe(yaml: "data: {format: \(name)}", origin: "r").data.format == name)
+      #expect(reference.contains("| `\(name)` |"), "\(name)")
+    }
+  }
+
+  @Test("a list that no format knows is shown, with what is known")
+  func unrecognised() {
+    let error = message { _ = try Annotations("what\nis this\n") }
+    #expect(
+      error.hasPrefix("list.csv:1: read 'what', expected one of the known formats: webdataset (WebDataset shards"))
+  }
+
+  @Test(
+    "a list that is read as another format than it has says which it has",
+    arguments: [
+      (
+        "c1.mp4 a\nc2.mp4 b\n", "moments", "list.csv:1: read 'c1.mp4 a', expected path.mp4,label", "`path label`",
+        "list"
+      ),
+      (
+        "c1.mp4,a\n", "kinetics", "list.csv:1: read 'c1.mp4,a', expected a header with youtube_id", "`path label`",
+        "list"
+      ),
+      (
+        "a/b 1 30 5\n", "something-v1", "list.csv:1: read 'a/b 1 30 5', expected id;label", "folders of images",
+        "frames"
+      ),
+      (
+        "[{\"id\": \"1\", \"template\": \"a\"}]", "ucf101", "list.csv:1: read '[{", "a Something-Something list",
+        "something-v2"
+      ),
+      ("v/a.mp4,b\n", "frames", "list.csv:1: read 'v/a.mp4,b', expected path start end label", "`path label`", "list"),
+    ])
+  func wrongFormat(text: String, format: String, reason: String, looks: String, set: String) {
+    let error = message { _ = try Annotations(text, format) }
+    #expect(error.hasPrefix(reason), "\(error)")
+    #expect(error.contains("this looks like \(looks)") && error.hasSuffix("set `data.format: \(set)`"), "\(error)")
   }
 
   @Test("the documentation shows the toy format as it is tested")

@@ -1,24 +1,22 @@
 // A toy format, as docs/extending.md shows it.
 @testable import Dataset
 
-/// Lines `CLASS: FILE`; the files are in the data folder's `clips`.
+/// Lines `CLASS: FILE`; the files are in the videos folder's `clips`.
 struct ColonAnnotations: AnnotationSource {
   let name = "colon"
   let appearance = "lines CLASS: FILE"
 
-  func recognises(_ list: AnnotationList) -> Bool { list.firstFields?.first?.contains(": ") ?? false }
+  func recognises(_ list: AnnotationList) -> Bool { list.sample.first?.text.contains(": ") ?? false }
 
-  func clips(in list: AnnotationList) throws -> [AnnotatedClip] {
-    try list.records().map { record in
-      let parts = record.fields[0].split(separator: ": ", maxSplits: 1).map(String.init)
-      guard parts.count == 2 else {
-        throw DatasetError.badData(list.name, line: record.line, "'\(record.fields[0])' is not CLASS: FILE")
-      }
-      return AnnotatedClip(id: parts[1], video: parts[1], label: parts[0], line: record.line)
+  func read(_ list: AnnotationList, _ take: (AnnotatedRow) throws -> Void) throws {
+    try list.forEachLine(take) { line throws(RowProblem) in
+      let parts = line.text.split(separator: ": ", maxSplits: 1).map(String.init)
+      guard parts.count == 2 else { throw RowProblem(expected: "CLASS: FILE") }
+      return AnnotatedClip(id: parts[1], video: parts[1], label: parts[0], place: line.place)
     }
   }
 
-  func path(of clip: AnnotatedClip, in folder: VideoFolder) -> String? {
-    folder.contains("clips/\(clip.video)") ? "clips/\(clip.video)" : nil
+  func file(of clip: AnnotatedClip, in folder: VideoFolder) -> ClipFile? {
+    folder.contains("clips/\(clip.video)") ? ClipFile(path: "clips/\(clip.video)") : nil
   }
 }

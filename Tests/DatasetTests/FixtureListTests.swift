@@ -1,4 +1,4 @@
-// A few rows in the public formats, written for this project; every clone has them. AnnotationsTests reads the real
+// A few rows in the public formats, written for this project; every clone has them. KineticsTests reads the real
 // lists, where ../shared is present.
 import Foundation
 import Testing
@@ -16,25 +16,25 @@ import Testing
     let list = try Annotations(contentsOf: path("kinetics_train.csv"))
     #expect(list.source.name == "kinetics")
     #expect(
-      list.clips.map(\.label) == ["rock, paper, scissors", "juggling balls", "saying \"hello\"", "juggling balls"])
+      try list.clips.map(\.label) == ["rock, paper, scissors", "juggling balls", "saying \"hello\"", "juggling balls"])
     #expect(
-      list.clips.map(\.id) == [
+      try list.clips.map(\.id) == [
         "-aB3_dEfGh1_000004_000014", "_0Zy9xW8vUt_000017_000027", "Qq11-22_33z_000000_000010",
         "-aB3_dEfGh1_000020_000030",
       ])
     #expect(try ClassList(labelsOf: list).names == ["juggling balls", "rock, paper, scissors", "saying \"hello\""])
     let test = try Annotations(contentsOf: path("kinetics_test.csv"))
-    #expect(test.source.name == "kinetics" && test.clips.count == 2 && test.clips.allSatisfy { $0.label == nil })
+    #expect(try test.source.name == "kinetics" && test.clips.map(\.label) == [nil, nil])
   }
 
   @Test("a Moments list has no header, labels with '+', and a label list whose numbers order it")
   func moments() throws {
     let list = try Annotations(contentsOf: path("moments_train.csv"))
     #expect(list.source.name == "moments")
-    #expect(list.clips.map(\.id).contains("playing+music/yt-x y_2.mp4"))
+    #expect(try list.clips.map(\.id).contains("playing+music/yt-x y_2.mp4"))
     let classes = try ClassList(contentsOf: path("moments_labels.txt"))
     #expect(classes.names == ["juggling", "playing+music"])
-    #expect(list.clips.compactMap { $0.label.flatMap(classes.number(of:)) } == [0, 1, 0])
+    #expect(try list.clips.compactMap { $0.label.flatMap(classes.number(of:)) } == [0, 1, 0])
   }
 
   @Test("a Something-Something label list keeps brackets, commas and its order")

@@ -52,7 +52,7 @@ import Testing
       #expect(classes.names == DemoDataSet.classes)
       for (list, count) in [("train", 13), ("validation", 6)] {
         let annotations = try Annotations(contentsOf: "\(folder)/\(list).csv")
-        let candidates = ClipCandidates(of: annotations, classes: classes, folder: files)
+        let candidates = try ClipCandidates(of: annotations, classes: classes, folder: files)
         #expect(candidates.found.count == count && candidates.rejected.isEmpty)
         #expect(candidates.found.allSatisfy { $0.path.hasPrefix("\(list)/\(classes.names[$0.label])/") })
       }

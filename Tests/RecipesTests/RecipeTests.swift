@@ -100,7 +100,9 @@ import Testing
   @Test("every key was introduced with a value that it can have, and keys that came with version 1 say their default")
   func introduced() throws {
     for field in Recipe.fields() {
-      #expect(field.introduced == field.write(Recipe()), "\(field.path)")
+      // The one default that has changed since; the digest takes both for one.
+      let hasOtherDefault = field.path == "data.format"
+      #expect((field.introduced == field.write(Recipe())) != hasOtherDefault, "\(field.path)")
       #expect(field.check(Recipe()) == nil, "\(field.path)")
     }
   }
@@ -113,6 +115,7 @@ import Testing
     let file = folder.appendingPathComponent("recipe.yaml")
     try Data("seed: 3\ndata: {path: /d}\n".utf8).write(to: file)
     var expected = Recipe()
+    expected.data.format = "kinetics"
     (expected.seed, expected.data.path) = (3, "/d")
     #expect(try Recipe(ofRun: file.path) == expected)
   }

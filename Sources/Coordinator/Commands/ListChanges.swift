@@ -19,7 +19,7 @@ enum ListChanges {
   private static func line(
     _ list: String, _ index: ClipIndex, _ rejected: RejectedList, _ recipe: Recipe
   ) -> String? {
-    let path = "\(recipe.data.path)/\(list)"
+    let path = folderPath(data: recipe.data.path, list)
     guard !list.isEmpty, FileManager.default.fileExists(atPath: path) else { return nil }
     do {
       let ids = try ids(of: path, recipe)
@@ -38,9 +38,16 @@ enum ListChanges {
     }
   }
 
-  // TODO(merge A): by whatever names the rows of a list.
   private static func ids(of path: String, _ recipe: Recipe) throws -> [String] {
-    try Annotations(contentsOf: path, source: AnnotationFormats.known.named(recipe.data.format)).clips.map(\.id)
+    var ids: [String] = []
+    try Annotations(contentsOf: path, source: AnnotationFormats.known.named(recipe.data.format)).forEachRow { row in
+      switch row {
+      case .clip(let clip): ids.append(clip.id)
+      // As `ClipCandidates` names them.
+      case .unreadable(let row): ids.append("\(row.place)")
+      }
+    }
+    return ids
   }
 
   /// How the rows of a list differ from those that an index was made of.

@@ -25,7 +25,7 @@ final class FileIndexing: @unchecked Sendable {
     ]
     /// Probes a file, or the part of a shard.
     var probe: @Sendable (_ path: String, _ range: Range<UInt64>?, _ deep: Bool) throws -> ProbedVideo = {
-      try ProbedVideo($0, range: $1, deep: $2)
+      try ProbedVideo($0, range: $1, deep: $2, rules: VideoRules())
     }
     /// Reads all of a file.
     var contents: @Sendable (_ path: String, _ range: Range<UInt64>?) -> PassingErrors.Contents = PassingErrors.contents
@@ -41,7 +41,8 @@ final class FileIndexing: @unchecked Sendable {
     var files: ProbedFiles.Writer
   }
 
-  private let root: String
+  private let data: String
+  private let videos: String
   private let rows: [IndexRow]
   private let known: [ProbedFiles]
   private let settings: Settings
@@ -59,16 +60,21 @@ final class FileIndexing: @unchecked Sendable {
   private var failure: (any Error)?
 
   /// - Parameters:
-  ///   - root: the list's videos folder.
+  ///   - data: the data folder.
+  ///   - videos: the list's videos folder in it.
   ///   - known: what earlier indexing found, the newest first.
   ///   - rejected: rows that are rejected already.
-  init(root: String, rows: [IndexRow], known: [ProbedFiles], rejected: Int, _ settings: Settings, _ output: Output) {
-    self.root = root
+  init(
+    _ data: String, _ videos: String, rows: [IndexRow], known: [ProbedFiles], rejected: Int, _ settings: Settings,
+    _ output: Output
+  ) {
+    self.data = data
+    self.videos = videos
     self.rows = rows
     self.known = known
     self.settings = settings
     self.output = output
-    folder = FolderIdentity(root)
+    folder = FolderIdentity(folderPath(data: data, videos))
     order = (0..<UInt32(rows.count)).sorted { Self.precedes(rows[Int($0)], rows[Int($1)]) }
     progress = Progress(done: rejected, total: rows.count + rejected, rejected: rejected)
   }
@@ -118,7 +124,7 @@ final class FileIndexing: @unchecked Sendable {
 
   private func index(_ group: [Int]) throws {
     let file = rows[group[0]]
-    let path = "\(root)/\(file.path)"
+    let path = clipPath(data: data, videos: videos, path: file.path)
     var parts: [ClipPart] = []
     var places: [ClipPart: Int] = [:]
     for row in group where places[rows[row].part] == nil {
@@ -184,7 +190,7 @@ final class FileIndexing: @unchecked Sendable {
       if let stamp = FileStamp(of: path) { return (stamp, 0) }
       var code = errno
       // Where a mount dropped, its files are not missing.
-      if code == ENOENT || code == ENOTDIR, FolderIdentity(root) != folder { code = ESTALE }
+      if code == ENOENT || code == ENOTDIR, FolderIdentity(folderPath(data: data, videos)) != folder { code = ESTALE }
       guard PassingErrors.codes.contains(code) else { return (nil, code) }
       try wait(path, code, &tries)
     }
@@ -228,9 +234,7 @@ final class FileIndexing: @unchecked Sendable {
   private func part(
     _ path: String, _ range: Range<UInt64>?, _ part: ClipPart, _ video: ProbedVideo, _ stamp: FileStamp
   ) -> ProbedPart {
-    let isFolder = if case .frames = part { true } else { false }
-    let file = ClipPart.File(
-      frames: video.frames, duration: video.duration, firstNumber: isFolder ? firstImageNumber(path) : 0)
+    let file = ClipPart.File(frames: video.frames, duration: video.duration, imageNumbers: video.imageNumbers)
     var clip = ClipEntry(
       id: "", path: "", label: 0, bytes: video.bytes, hash: video.hash, offset: range?.lowerBound ?? 0,
       frames: video.frames, isProved: video.isProved, width: video.width, height: video.height,

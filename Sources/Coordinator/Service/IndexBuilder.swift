@@ -11,14 +11,25 @@ struct IndexBuilder {
   /// What is there of earlier indexing saves opening files again; it is replaced.
   let folder: IndexFolder
   /// How files are probed; `progress` is ours to set.
-  var settings = FileIndexing.Settings()
+  var settings: FileIndexing.Settings
   /// Told how far each list is.
   let progress: @Sendable (_ list: String, FileIndexing.Progress) -> Void
 
+  init(
+    recipe: Recipe, folder: IndexFolder, progress: @escaping @Sendable (_ list: String, FileIndexing.Progress) -> Void
+  ) {
+    self.recipe = recipe
+    self.folder = folder
+    self.progress = progress
+    settings = FileIndexing.Settings()
+    let rules = VideoRules(recipe)
+    settings.probe = { try ProbedVideo($0, range: $1, deep: $2, rules: rules) }
+  }
+
   /// - Throws: `SharedError(.ioError)` where the recipe's validation list is not there.
   static func requireValidation(_ recipe: Recipe) throws {
-    let list = "\(recipe.data.path)/\(recipe.data.validationList)"
-    guard recipe.data.validationList.isEmpty || FileManager.default.fileExists(atPath: list) else {
+    let list = folderPath(data: recipe.data.path, recipe.data.validationList)
+    guard DataSetDescription(recipe).hasValidation else {
       throw SharedError(
         .ioError,
         "\(list): cannot be read; check the recipe's data.validation_list, which may be \"\" to do without one")
@@ -30,53 +41,49 @@ struct IndexBuilder {
   ///   a passing reason.
   func build() throws -> Indexes {
     let data = recipe.data
-    let source = try AnnotationFormats.known.named(data.format)
-    let annotations = try Annotations(contentsOf: "\(data.path)/\(data.trainList)", source: source)
-    let classes =
-      try data.labels.isEmpty
-      ? ClassList(labelsOf: annotations) : ClassList(contentsOf: "\(data.path)/\(data.labels)")
+    let lists = try DataSetLists(DataSetDescription(recipe))
+    lists.notes.forEach(settings.say)
+    let classes = lists.classes
     guard classes.names.count <= recipe.model.classes else {
       throw SharedError(
         .badConfiguration,
-        "'model.classes' is \(recipe.model.classes), but \(data.trainList) has \(classes.names.count) classes")
+        "'model.classes' is \(recipe.model.classes), but \(lists.trainName) has \(classes.names.count) classes")
+    }
+    for (name, list) in [(lists.trainName, lists.train), (lists.validationName, lists.validation)] {
+      guard let list, list.found.hasSeveralLabels else { continue }
+      throw SharedError(
+        .badData,
+        "\(name): some clips have several labels, and networks are trained with one; give each row one label")
     }
     folder.begin()
-    let (train, badTrain) = try index(
-      annotations, classes, "train", named: data.trainList, in: data.trainVideos)
+    let (train, badTrain) = try index(lists.train, classes, "train", named: lists.trainName, in: data.trainVideos)
     guard !train.clips.isEmpty else {
       throw SharedError(
         .badData,
-        "\(data.path)/\(data.trainList): no training clip can be used; the first reason: "
+        "\(lists.trainName): no training clip can be used; the first reason: "
           + (try badTrain.prefix(1).first.map { "\($0.id): \($0.reason)" } ?? "the list is empty"))
     }
-    let hasValidation =
-      !data.validationList.isEmpty && FileManager.default.fileExists(atPath: "\(data.path)/\(data.validationList)")
-    let list = try hasValidation ? Annotations(contentsOf: "\(data.path)/\(data.validationList)", source: source) : nil
     let (validation, badValidation) = try index(
-      list, classes, "validation", named: data.validationList, in: data.validationVideos)
+      lists.validation, classes, "validation", named: lists.validationName, in: data.validationVideos)
     try folder.finish(recipe)
     return Indexes(train: train, validation: validation, rejectedTrain: badTrain, rejectedValidation: badValidation)
   }
 
   /// - Parameters:
-  ///   - annotations: nil for a list without rows.
+  ///   - candidates: nil for a list without rows.
   ///   - kind: `train` or `validation`.
   private func index(
-    _ annotations: Annotations?, _ classes: ClassList, _ kind: String, named list: String, in videos: String
+    _ candidates: ClipCandidates?, _ classes: ClassList, _ kind: String, named list: String, in videos: String
   ) throws -> (ClipIndex, RejectedList) {
-    let root = "\(recipe.data.path)/\(videos)"
-    let candidates = try annotations.map {
-      ClipCandidates(of: $0, classes: classes, folder: try VideoFolder(scanning: root))
-    }
-    return try index(
+    try index(
       candidates?.found.map { IndexRow($0) } ?? [], rejected: candidates?.rejected ?? [], classes: classes.names, kind,
-      root: root
+      videos: videos
     ) { [progress] in progress(list, $0) }
   }
 
   /// Probes the files of rows, and writes what a list's index consists of.
   func index(
-    _ rows: [IndexRow], rejected: [RejectedClip], classes: [String], _ kind: String, root: String,
+    _ rows: [IndexRow], rejected: [RejectedClip], classes: [String], _ kind: String, videos: String,
     _ progress: @escaping @Sendable (FileIndexing.Progress) -> Void
   ) throws -> (ClipIndex, RejectedList) {
     let rules = ProbedVideo.rules(recipe)
@@ -90,7 +97,9 @@ struct IndexBuilder {
     for clip in rejected { try output.rejected.add(clip) }
     var settings = settings
     settings.progress = progress
-    try FileIndexing(root: root, rows: rows, known: known, rejected: rejected.count, settings, output).run()
+    try FileIndexing(
+      recipe.data.path, videos, rows: rows, known: known, rejected: rejected.count, settings, output
+    ).run()
     try output.files.finish(at: files)
     unsafe unlink(kept)
     unsafe unlink(part)

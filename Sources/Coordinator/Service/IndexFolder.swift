@@ -56,24 +56,39 @@ struct IndexFolder {
       (indexes.rejectedTrain, data.trainVideos), (indexes.rejectedValidation, data.validationVideos),
     ] {
       for clip in try list.prefix(Self.rejectedToCheck) where !clip.path.isEmpty {
-        if let file = FileStamp(of: "\(data.path)/\(videos)/\(clip.path)"), file.changed > made.modified { return nil }
+        if let file = FileStamp(of: clipPath(data: data.path, videos: videos, path: clip.path)),
+          file.changed > made.modified
+        {
+          return nil
+        }
       }
     }
     return indexes
   }
 
   /// Whether what is here was made of the recipe's lists as they are now.
-  func isOf(_ recipe: Recipe) -> Bool { FileManager.default.contents(atPath: keyFile) == Data(key(recipe).utf8) }
+  func isOf(_ recipe: Recipe) -> Bool {
+    guard let key = key(recipe) else { return false }
+    return FileManager.default.contents(atPath: keyFile) == Data(key.utf8)
+  }
 
   private static let rejectedToCheck = 10_000
 
-  /// Changes with the lists and with where their clips are looked for.
-  private func key(_ recipe: Recipe) -> String {
+  /// Changes with the lists and with where their clips are looked for. Nil where what is in folders decides: without
+  /// lists, and for lists that are patterns, folders or archives.
+  private func key(_ recipe: Recipe) -> String? {
     let data = recipe.data
-    let lists = [data.trainList, data.validationList, data.labels].map { name in
-      name.isEmpty ? "none" : contentDigest("\(data.path)/\(name)")?.description ?? "none"
+    var parts = [data.format, data.path, data.trainVideos, data.validationVideos]
+    for name in [data.trainList, data.validationList, data.labels] {
+      let path = folderPath(data: data.path, name)
+      var isFolder: ObjCBool = false
+      let isThere = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
+      guard isThere || name != data.trainList, !isFolder.boolValue || name.isEmpty, !name.hasSuffix(".tar"),
+        !name.contains(where: { "*{[".contains($0) })
+      else { return nil }
+      parts.append(name.isEmpty || !isThere ? "none" : contentDigest(path)?.description ?? "none")
     }
-    return ([data.format, data.path, data.trainVideos, data.validationVideos] + lists).joined(separator: "\n")
+    return parts.joined(separator: "\n")
   }
 
   private func contentDigest(_ path: String) -> Digest128? {
@@ -86,7 +101,7 @@ struct IndexFolder {
   func begin() { unsafe unlink(keyFile) }
 
   func finish(_ recipe: Recipe) throws {
-    do { try Data(key(recipe).utf8).write(to: URL(fileURLWithPath: keyFile), options: .atomic) } catch {
+    do { try Data((key(recipe) ?? "folders").utf8).write(to: URL(fileURLWithPath: keyFile), options: .atomic) } catch {
       throw SharedError(.ioError, "\(keyFile): cannot be written; check the permissions and the space left on its disk")
     }
   }

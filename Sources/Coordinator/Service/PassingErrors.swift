@@ -9,14 +9,8 @@ enum PassingErrors {
     EMFILE, ENFILE, EIO, ESTALE, ENOMEM, EAGAIN, ETIMEDOUT, ENOBUFS, ECONNRESET, ENOTCONN,
   ]
 
-  /// Whether `error`, from probing, may be gone in a moment. FFmpeg also says "Input/output error" of a damaged file, so
-  /// only `contents(_:)` tells.
-  // TODO(merge C): by the error's code, if `VideoError` gets one.
-  static func mayPass(_ error: any Error) -> Bool {
-    guard let error = error as? VideoError else { return false }
-    return error.status == .ioError
-      || codes.contains { code in error.cause.contains(unsafe String(cString: strerror(code))) }
-  }
+  /// Whether `error`, from probing, may be gone in a moment.
+  static func mayPass(_ error: any Error) -> Bool { (error as? VideoError)?.status == .ioError }
 
   /// How reading a file went.
   enum Contents {

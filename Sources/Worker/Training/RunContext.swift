@@ -95,11 +95,12 @@ final class RunContext: Sendable {
 
   func validationRequest(_ clip: Int) -> ClipRequest { request(clip, of: validation, in: recipe.data.validationVideos) }
 
-  // TODO(merge C): range (offset ..< offset + bytes where offset > 0), first, frames and isProved join the request.
   private func request(_ clip: Int, of index: ClipIndex, in videos: String) -> ClipRequest {
     let entry = index.clips[clip]
     return ClipRequest(
-      path: "\(dataPath)/\(videos)/\(entry.path)", clip: clip, label: entry.label, expectedBytes: entry.bytes,
+      path: clipPath(data: dataPath, videos: videos, path: entry.path),
+      range: entry.offset > 0 ? entry.offset..<entry.offset + entry.bytes : nil, first: entry.first,
+      frames: entry.frames, isProved: entry.isProved, clip: clip, label: entry.label, expectedBytes: entry.bytes,
       expectedHash: entry.hash)
   }
 

@@ -1,0 +1,145 @@
+// From what a recipe says of its data to the clips to probe: finds the lists, their formats, the classes and the files.
+import Foundation
+
+/// What a recipe says of its data (section `data` and the seed).
+public struct DataSetDescription: Sendable {
+  public var format = AnnotationFormats.automatic
+  public var path = "."
+  public var trainList = "train.csv"
+  public var validationList = "validation.csv"
+  public var trainVideos = "train"
+  public var validationVideos = "validation"
+  public var labels = ""
+  public var seed: UInt64 = 1
+  /// The part of the clips that is kept for validation where no list or folder says which.
+  public var validationFraction = 0.1
+
+  static let builtIn = DataSetDescription()
+
+  public init() {}
+}
+
+/// The clips of a data set that are to be probed.
+public struct DataSetLists: Sendable {
+  public let classes: ClassList
+  public private(set) var train: ClipCandidates
+  /// Nil if there is no validation.
+  public private(set) var validation: ClipCandidates?
+  /// What the lists are called in messages.
+  public let trainName: String
+  public private(set) var validationName = ""
+  /// What the user should know: how a list was understood, what was passed over.
+  public private(set) var notes: [String] = []
+
+  /// - Throws: `DatasetError` if a list or folder cannot be read or understood, or no training clip has a file.
+  public init(_ data: DataSetDescription, formats: AnnotationFormats = .known) throws {
+    let source = try formats.named(data.format)
+    let lists = try Lists(data, source)
+    let train = try Annotations(lists.train, source: lists.source ?? source, formats: formats)
+    trainName = train.name
+    let hasNoList = train.source is ClassFolders
+    // Where validation is drawn, a class of few clips may have all of them there.
+    let drawn =
+      try lists.validation.flatMap { list in
+        try hasNoList ? Annotations(list, source: ClassFolders(), mayBeEmpty: true) : nil
+      }
+    if source == nil { notes.append("\(train.name): \(train.source.appearance) (data.format: \(train.source.name))") }
+    do {
+      classes =
+        try data.labels.isEmpty
+        ? ClassList(labelsOf: train, and: drawn.map { Array($0.labels.keys) } ?? [])
+        : ClassList(contentsOf: folderPath(data: data.path, data.labels), training: train)
+    } catch let error as DatasetError where error.description.hasPrefix("no classes") {
+      throw DatasetError(
+        .badData, "\(train.name): \(error.description)" + formats.hint(train.list, not: train.source))
+    }
+    notes += classes.warnings
+    let trainFolder = try Self.folder(
+      data, data.trainVideos,
+      isOptional: hasNoList || data.trainVideos == DataSetDescription.builtIn.trainVideos, lists.train)
+    self.train = try ClipCandidates(of: train, classes: classes, folder: trainFolder)
+    note(train, trainFolder)
+    if self.train.found.isEmpty {
+      let first = self.train.rejected.first.map { "\($0.id): \($0.reason)" } ?? "the list is empty"
+      throw DatasetError(
+        .badData,
+        "\(train.name): no training clip can be used; the first reason: \(first)"
+          + formats.hint(train.list, not: train.source))
+    }
+    guard let list = lists.validation else { return }
+    let same = lists.source ?? source ?? (train.source.recognises(list) ? train.source : nil)
+    let validation = try drawn ?? Annotations(list, source: same, formats: formats)
+    validationName = validation.name
+    if validation.count == 0 {
+      notes.append("\(validation.name): no clip was drawn for validation (data.validation_fraction)")
+      return
+    }
+    if source == nil, validation.source.name != train.source.name {
+      notes.append("\(validation.name): \(validation.source.appearance) (data.format: \(validation.source.name))")
+    }
+    let folder = try Self.folder(
+      data, data.validationVideos,
+      isOptional: hasNoList || data.validationVideos == DataSetDescription.builtIn.validationVideos, list)
+    self.validation = try ClipCandidates(of: validation, classes: classes, folder: folder)
+    note(validation, folder)
+  }
+
+  private static func folder(
+    _ data: DataSetDescription, _ videos: String, isOptional: Bool, _ list: AnnotationList
+  ) throws -> VideoFolder {
+    let first = list.files.first?.name ?? ""
+    let lists = String(Substring(first.utf8.dropLast(FileNames.name(of: first).utf8.count + 1)))
+    return try VideoFolder(
+      root: folderPath(data: data.path, videos), data: data.path, lists: lists.isEmpty ? nil : lists,
+      isOptional: isOptional)
+  }
+
+  private mutating func note(_ annotations: Annotations, _ folder: VideoFolder) {
+    if annotations.unreadable > 0 {
+      notes.append(
+        "\(annotations.name): \(annotations.unreadable) of \(annotations.count + annotations.unreadable) rows cannot be "
+          + "read and are left out")
+    }
+    let unreadable = folder.unreadable
+    if !unreadable.isEmpty {
+      let shown = unreadable.prefix(3).joined(separator: ", ") + (unreadable.count > 3 ? " and others" : "")
+      notes.append("passed over, since they cannot be read: \(shown)")
+    }
+  }
+
+  // MARK: Which lists
+
+  /// The lists that a recipe means.
+  private struct Lists {
+    let train: AnnotationList
+    let validation: AnnotationList?
+    /// The format, where it follows from there being no list.
+    var source: (any AnnotationSource)?
+
+    init(_ data: DataSetDescription, _ source: (any AnnotationSource)?) throws {
+      let path = folderPath(data: data.path, data.trainList)
+      let isMissing =
+        data.trainList.isEmpty
+        || (data.trainList == DataSetDescription.builtIn.trainList && !AnnotationList.exists(path))
+      if source is ClassFolders || (source == nil && isMissing) {
+        (train, validation) = try ClassFolders.lists(data)
+        self.source = ClassFolders()
+        return
+      }
+      train = try AnnotationList(contentsOf: path)
+      let other = folderPath(data: data.path, data.validationList)
+      let isLeftOut =
+        data.validationList.isEmpty
+        || (data.validationList == DataSetDescription.builtIn.validationList && !AnnotationList.exists(other))
+      validation = isLeftOut ? nil : try AnnotationList(contentsOf: other, role: .validation)
+    }
+  }
+}
+
+extension DataSetDescription {
+  /// Whether the recipe's validation list is there, or is not needed.
+  public var hasValidation: Bool {
+    validationList.isEmpty || format == ClassFolders().name
+      || AnnotationList.exists(folderPath(data: path, validationList))
+  }
+}
