@@ -8,9 +8,9 @@ import Testing
     Int((from * 25).rounded(.up))..<Int((to * 25).rounded(.up))
   }
 
-  private func frames(_ part: ClipPart, seconds: Double, frames: Int? = nil, first: Int = 0) -> ClipPart.Frames {
+  private func frames(_ part: ClipPart, seconds: Double, frames: Int? = nil, images: [Int] = []) -> ClipPart.Frames {
     part.frames(
-      in: ClipPart.File(frames: frames ?? Int(seconds * 25), duration: seconds, firstNumber: first), shown)
+      in: ClipPart.File(frames: frames ?? Int(seconds * 25), duration: seconds, imageNumbers: images), shown)
   }
 
   private func isOutside(_ frames: ClipPart.Frames) -> Bool { if case .outside = frames { true } else { false } }
@@ -51,11 +51,16 @@ import Testing
 
   @Test("frames are meant by the numbers in the names of the images")
   func numbers() {
-    #expect(frames(.frames(1, 30), seconds: 0, frames: 30, first: 1) == .range(0..<30))
-    #expect(frames(.frames(0, 29), seconds: 0, frames: 30) == .range(0..<30))
-    #expect(frames(.frames(7, 7), seconds: 0, frames: 30, first: 1) == .range(6..<7))
+    let images = Array(1...30)
+    #expect(frames(.frames(1, 30), seconds: 0, frames: 30, images: images) == .range(0..<30))
+    #expect(frames(.frames(0, 29), seconds: 0, frames: 30, images: Array(0...29)) == .range(0..<30))
+    #expect(frames(.frames(7, 7), seconds: 0, frames: 30, images: images) == .range(6..<7))
     for part: ClipPart in [.frames(0, 5), .frames(5, 31), .frames(6, 5), .frames(.min, .max), .frames(.max, .max)] {
-      #expect(isOutside(frames(part, seconds: 0, frames: 30, first: 1)), "\(part)")
+      #expect(isOutside(frames(part, seconds: 0, frames: 30, images: images)), "\(part)")
     }
+    // Image 3 is missing, and a file has no images.
+    #expect(isOutside(frames(.frames(1, 5), seconds: 0, frames: 4, images: [1, 2, 4, 5])))
+    #expect(frames(.frames(4, 5), seconds: 0, frames: 4, images: [1, 2, 4, 5]) == .range(2..<4))
+    #expect(isOutside(frames(.frames(0, 5), seconds: 10)))
   }
 }

@@ -15,21 +15,20 @@ public struct ClipPictures: Sendable {
   ///   - count: pictures; fewer if the clip has fewer frames.
   ///   - height: pixels; the width follows.
   /// - Throws: `VideoError` if the frames cannot be decoded.
-  public init(_ path: String, first: Int, frames: Int, count: Int, height: Int) throws {
-    let video = try VideoFile(path: path)
-    rotation = video.rotation
-    var found: [Int: Data] = [:]
-    // Runs at most twice: again if the timestamps turn out to be wrong.
-    while true {
-      found = [:]
-      let all = try min(video.frameCount(), first + frames)
-      let clip = min(first, all)..<all
-      let places = (0..<min(count, clip.count)).map {
-        clip.lowerBound + (2 * $0 + 1) * clip.count / (2 * min(count, clip.count))
-      }
-      let encoder = JPEGEncoder(height: height, path: path)
-      if case .complete = try video.decode(places, { found[$0] = try encoder.encode($1) }) { break }
+  public init(
+    _ path: String, range: Range<UInt64>? = nil, isProved: Bool = false, first: Int, frames: Int, count: Int, height: Int
+  ) throws {
+    let source: any ClipFrames =
+      try range == nil && ImageFolder.isFolder(path)
+      ? ImageFolder(path: path) : VideoFile(path: path, range: range, isProved: isProved)
+    rotation = source.orientation.degrees
+    let clip = try first..<max(first, min(source.frameCount(), first + frames))
+    let places = (0..<min(count, clip.count)).map {
+      clip.lowerBound + (2 * $0 + 1) * clip.count / (2 * min(count, clip.count))
     }
+    let encoder = JPEGEncoder(height: height, path: path)
+    var found: [Int: Data] = [:]
+    try source.decode(places) { found[$0] = try encoder.encode($1) }
     jpegs = found.sorted { $0.key < $1.key }.map(\.value)
   }
 }
