@@ -7,7 +7,10 @@ import json
 import struct
 import sys
 
-import torch
+try:
+    import torch
+except ImportError:
+    sys.exit("load_in_pytorch.py: needs PyTorch: pip install torch")
 
 
 def load(path):

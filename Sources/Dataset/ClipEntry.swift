@@ -48,6 +48,9 @@ public struct ClipEntry: Equatable, Sendable {
     self.codec = codec
   }
 
+  /// The part of a shard that is the file; nil if the file is one of its own.
+  public var bytesInShard: Range<UInt64>? { offset > 0 ? offset..<offset + bytes : nil }
+
   /// The clip's part of the file.
   public var range: Range<Int> { first..<first + frames }
 

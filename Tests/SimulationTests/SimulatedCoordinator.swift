@@ -246,6 +246,10 @@ final class SimulatedCoordinator {
       case .left(let worker, _): world.disk.left(worker)
       case .disbanded: world.disk.everybodyLeft()
       case .generation(let generation, let reason):
+        let readers = generation.members.count { machine.membership.workers[$0.identity.rank]?.dataLost == nil }
+        if readers == 0, !generation.pauses, !generation.stops, generation.startStep < world.training.lastStep {
+          world.violate("I8: a generation trains of which nobody can read its data")
+        }
         world.log("generation \(generation.number) from step \(generation.startStep): \(reason); \(generation.members)")
         world.count { $0.generations += 1 }
         try world.disk.record(generation)

@@ -150,6 +150,16 @@ final class World {
     var ends: Nanoseconds = 0
     var recovery: Nanoseconds = 0
 
+    /// What some thousand seeds should see, and did not.
+    var neverHappened: [String] {
+      [
+        ("faults", faults), ("states rolled back", rolledBack), ("restarts of the coordinator", coordinatorRestarts),
+        ("exclusions", exclusions), ("lanes used again", reusedLanes), ("steps rolled forward", rolledForward),
+        ("workers adopted", adopted), ("corruptions", corruptions), ("reconnections", reconnections),
+        ("pauses", pauses), ("failed checkpoints", failedCheckpoints), ("evaluations", evaluations),
+      ].filter { $0.1 == 0 }.map(\.0)
+    }
+
     static func += (sum: inout Statistics, other: Statistics) {
       sum.faults += other.faults
       sum.generations += other.generations

@@ -3,6 +3,7 @@ import Dataset
 import Foundation
 import Glibc
 import Shared
+import Video
 
 /// The files of one list, being indexed.
 ///

@@ -4,6 +4,7 @@ import Foundation
 import Glibc
 import Recipes
 import Shared
+import Video
 
 /// Builds the indexes of a recipe's data.
 struct IndexBuilder {

@@ -82,7 +82,7 @@ struct IndexFolder {
     for name in [data.trainList, data.validationList, data.labels] {
       let path = folderPath(data: data.path, name)
       var isFolder: ObjCBool = false
-      let isThere = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
+      let isThere = unsafe FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
       guard isThere || name != data.trainList, !isFolder.boolValue || name.isEmpty, !name.hasSuffix(".tar"),
         !name.contains(where: { "*{[".contains($0) })
       else { return nil }

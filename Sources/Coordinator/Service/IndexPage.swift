@@ -45,10 +45,11 @@ struct IndexPage {
     let shown = min(classes.count, Self.clipsInAll)
     unseen = classes.count - shown
     let chosen = Self.choose(indexes.train, classes: shown, each: each)
-    let root = "\(recipe.data.path)/\(recipe.data.trainVideos)"
+    let data = recipe.data
     let taken = Mutex<[Int: Sheet]>([:])
     DispatchQueue.concurrentPerform(iterations: chosen.count) { number in
-      let sheet = Self.take(chosen[number], root)
+      let sheet = Self.take(
+        chosen[number], clipPath(data: data.path, videos: data.trainVideos, path: chosen[number].path))
       let done = taken.withLock { taken in
         taken[number] = sheet
         return taken.count
@@ -80,10 +81,11 @@ struct IndexPage {
 
   private static func gcd(_ a: Int, _ b: Int) -> Int { b == 0 ? a : gcd(b, a % b) }
 
-  private static func take(_ clip: ClipEntry, _ root: String) -> Sheet {
+  private static func take(_ clip: ClipEntry, _ path: String) -> Sheet {
     do {
       let pictures = try ClipPictures(
-        "\(root)/\(clip.path)", first: clip.first, frames: clip.frames, count: frames, height: height)
+        path, range: clip.bytesInShard, isProved: clip.isProved, first: clip.first, frames: clip.frames, count: frames,
+        height: height)
       return Sheet(clip: clip, pictures: pictures.jpegs, rotation: pictures.rotation)
     } catch { return Sheet(clip: clip, problem: "\(error)") }
   }

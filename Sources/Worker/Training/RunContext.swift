@@ -99,7 +99,7 @@ final class RunContext: Sendable {
     let entry = index.clips[clip]
     return ClipRequest(
       path: clipPath(data: dataPath, videos: videos, path: entry.path),
-      range: entry.offset > 0 ? entry.offset..<entry.offset + entry.bytes : nil, first: entry.first,
+      range: entry.bytesInShard, first: entry.first,
       frames: entry.frames, isProved: entry.isProved, clip: clip, label: entry.label, expectedBytes: entry.bytes,
       expectedHash: entry.hash)
   }
