@@ -16,7 +16,8 @@ public struct ClipPictures: Sendable {
   ///   - height: pixels; the width follows.
   /// - Throws: `VideoError` if the frames cannot be decoded.
   public init(
-    _ path: String, range: Range<UInt64>? = nil, isProved: Bool = false, first: Int, frames: Int, count: Int, height: Int
+    _ path: String, range: Range<UInt64>? = nil, isProved: Bool = false, first: Int, frames: Int, count: Int,
+    height: Int
   ) throws {
     let source: any ClipFrames =
       try range == nil && ImageFolder.isFolder(path)
