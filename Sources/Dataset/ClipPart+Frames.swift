@@ -53,7 +53,11 @@ extension ClipPart {
         ? .outside("no frame of its file is shown from \(Self.text(from)) to \(Self.text(to)) s") : .range(found)
     case .frames(let first, let last):
       guard let lowest = file.imageNumbers.first, let highest = file.imageNumbers.last else {
-        return .outside("its frames, \(first) to \(last), are numbers of images, and its file is no folder of images")
+        // A video's frames count from 0.
+        guard 0 <= first, first <= last, last < file.frames else {
+          return .outside("its frames, \(first) to \(last), are not in its file, which has 0 to \(file.frames - 1)")
+        }
+        return .range(first..<last + 1)
       }
       guard first <= last, let start = file.imageNumbers.firstIndex(of: first),
         let end = file.imageNumbers.firstIndex(of: last)

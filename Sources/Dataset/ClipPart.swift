@@ -5,6 +5,6 @@ public enum ClipPart: Hashable, Sendable {
   case whole
   /// Seconds in the file, from the first to before the second.
   case seconds(Double, Double)
-  /// Frames by the numbers in the names of a folder of images, both included.
+  /// Frames, both included: by the numbers in the names of a folder of images; of a video, from 0.
   case frames(Int, Int)
 }

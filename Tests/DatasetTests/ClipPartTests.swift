@@ -58,9 +58,13 @@ import Testing
     for part: ClipPart in [.frames(0, 5), .frames(5, 31), .frames(6, 5), .frames(.min, .max), .frames(.max, .max)] {
       #expect(isOutside(frames(part, seconds: 0, frames: 30, images: images)), "\(part)")
     }
-    // Image 3 is missing, and a file has no images.
+    // Image 3 is missing.
     #expect(isOutside(frames(.frames(1, 5), seconds: 0, frames: 4, images: [1, 2, 4, 5])))
     #expect(frames(.frames(4, 5), seconds: 0, frames: 4, images: [1, 2, 4, 5]) == .range(2..<4))
-    #expect(isOutside(frames(.frames(0, 5), seconds: 10)))
+    // A video's frames count from 0.
+    #expect(frames(.frames(0, 5), seconds: 10) == .range(0..<6))
+    for part: ClipPart in [.frames(-1, 5), .frames(5, 250), .frames(6, 5)] {
+      #expect(isOutside(frames(part, seconds: 10)), "\(part)")
+    }
   }
 }
