@@ -31,11 +31,8 @@ final class OutputFile {
 
   /// A file without a name, which is gone when nobody uses it any more, however this process ends.
   static func temporary(in folder: String) throws(DatasetError) -> OutputFile {
-    var name = Array("\(folder)/.tamring-XXXXXX".utf8CString)
-    let descriptor = unsafe mkstemp(&name)
+    let descriptor = openNamelessFile(in: folder)
     guard descriptor >= 0 else { throw .failed("cannot hold a temporary file", folder) }
-    unsafe unlink(&name)
-    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
     return OutputFile(path: "\(folder)/(a temporary file)", descriptor: descriptor)
   }
 
@@ -66,14 +63,8 @@ final class OutputFile {
 
   private func writeNow(_ bytes: UnsafeRawBufferPointer) throws(DatasetError) {
     unsafe digest.update(bytes)
-    var done = 0
-    while done < bytes.count {
-      let written = unsafe Glibc.write(descriptor, bytes.baseAddress?.advanced(by: done), bytes.count - done)
-      if written < 0, errno == EINTR { continue }
-      // A write of zero bytes without an error would loop for ever.
-      guard written > 0 else { throw .failed("cannot be written", path, code: written < 0 ? errno : EIO) }
-      done += written
-    }
+    let code = unsafe writeAll(bytes, to: descriptor)
+    guard code == 0 else { throw .failed("cannot be written", path, code: code) }
   }
 
   /// XXH3-128 of all that was written.

@@ -13,33 +13,22 @@ public final class BlobFile {
   /// - Throws: `SharedError(.ioError)` where the folder takes no file.
   public init(in folder: String) throws {
     self.folder = folder
-    var name = Array("\(folder)/.tamring-XXXXXX".utf8CString)
-    descriptor = unsafe mkstemp(&name)
-    guard descriptor >= 0 else { throw BlobFile.failed(folder) }
-    unsafe unlink(&name)
-    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    descriptor = openNamelessFile(in: folder)
+    guard descriptor >= 0 else { throw BlobFile.failed(folder, errno) }
   }
 
   deinit { close(descriptor) }
 
   func append(_ data: Data) throws {
-    try unsafe data.withUnsafeBytes { bytes in
-      var done = 0
-      while done < bytes.count {
-        let written = unsafe write(descriptor, bytes.baseAddress?.advanced(by: done), bytes.count - done)
-        if written < 0, errno == EINTR { continue }
-        if written == 0 { errno = EIO }
-        guard written > 0 else { throw BlobFile.failed(folder) }
-        done += written
-      }
-    }
+    let code = unsafe data.withUnsafeBytes { unsafe writeAll($0, to: descriptor) }
+    guard code == 0 else { throw BlobFile.failed(folder, code) }
     count += data.count
   }
 
-  private static func failed(_ folder: String) -> SharedError {
+  private static func failed(_ folder: String, _ code: Int32) -> SharedError {
     SharedError(
       .ioError,
-      "\(folder): the run's index cannot be stored there (\(unsafe String(cString: strerror(errno)))); free some space, or "
+      "\(folder): the run's index cannot be stored there (\(unsafe String(cString: strerror(code)))); free some space, or "
         + "name another folder in TMPDIR")
   }
 }
