@@ -21,6 +21,8 @@ public struct ClipEntry: Equatable, Sendable {
   public var frames: Int
   /// Whether decoding may enter the file at its key frames. Otherwise it is decoded from its beginning.
   public var isProved: Bool
+  /// What is known of the file's head, as a code of `Video`; 0 if nothing is.
+  public var head: UInt8
   /// Pixels as displayed.
   public var width: Int
   public var height: Int
@@ -31,7 +33,8 @@ public struct ClipEntry: Equatable, Sendable {
 
   public init(
     id: String, path: String, label: Int, bytes: UInt64, hash: Digest128, offset: UInt64 = 0, first: Int = 0,
-    frames: Int, isProved: Bool = false, width: Int = 0, height: Int = 0, frameRate: Float = 0, codec: String = ""
+    frames: Int, isProved: Bool = false, head: UInt8 = 0, width: Int = 0, height: Int = 0, frameRate: Float = 0,
+    codec: String = ""
   ) {
     self.id = id
     self.path = path
@@ -42,6 +45,7 @@ public struct ClipEntry: Equatable, Sendable {
     self.first = first
     self.frames = frames
     self.isProved = isProved
+    self.head = head
     self.width = width
     self.height = height
     self.frameRate = frameRate
@@ -90,7 +94,7 @@ extension ClipEntry {
     facts.append(littleEndian: frameRate.bitPattern)
     facts.append(littleEndian: UInt16(width))
     facts.append(littleEndian: UInt16(height))
-    facts.append(littleEndian: UInt16(isProved ? 1 : 0))
+    facts.append(littleEndian: UInt16(head) << 8 | (isProved ? 1 : 0))
     facts.append(littleEndian: codecBytes)
     return facts
   }
@@ -107,7 +111,7 @@ extension ClipEntry {
       bytes: bytes.number(at: at + 16), hash: Digest128(high: bytes.number(at: at), low: bytes.number(at: at + 8)),
       offset: bytes.number(at: at + 24), first: Int(bytes.number(at: at + 32, as: UInt32.self)),
       frames: Int(bytes.number(at: at + 36, as: UInt32.self)),
-      isProved: bytes.number(at: at + 52, as: UInt16.self) & 1 == 1,
+      isProved: bytes.number(at: at + 52, as: UInt8.self) & 1 == 1, head: bytes.number(at: at + 53, as: UInt8.self),
       width: Int(bytes.number(at: at + 48, as: UInt16.self)), height: Int(bytes.number(at: at + 50, as: UInt16.self)),
       frameRate: Float(bitPattern: bytes.number(at: at + 44)), codec: bytes.text(rest.lowerBound..<path))
   }
@@ -124,7 +128,7 @@ extension ClipEntry {
       return "it has frames that cannot be"
     }
     if !rate.isFinite || rate < 0 { return "its frame rate is \(rate)" }
-    if bytes.number(at: at + 52, as: UInt16.self) > 1 { return "it has unknown marks" }
+    if bytes.number(at: at + 52, as: UInt8.self) > 1 { return "it has unknown marks" }
     let (start, end) = bytes.number(at: at + 16, as: UInt64.self).addingReportingOverflow(bytes.number(at: at + 24))
     if end || start > UInt64(Int64.max) { return "its file's size is \(start)" }
     if Int(bytes.number(at: at + 54, as: UInt16.self)) > rows.rest(number).count { return "its codec has no name" }

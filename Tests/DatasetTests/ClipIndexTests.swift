@@ -8,7 +8,8 @@ import Testing
   private func entry(_ id: String, label: Int = 0) -> ClipEntry {
     ClipEntry(
       id: id, path: "a\tb/\(id)\n\\.mp4", label: label, bytes: 1 << 40, hash: Digest128(high: 1, low: .max),
-      offset: 1 << 33, first: 7, frames: 24, isProved: true, width: 340, height: 256, frameRate: 29.97, codec: "h264")
+      offset: 1 << 33, first: 7, frames: 24, isProved: true, head: 34, width: 340, height: 256, frameRate: 29.97,
+      codec: "h264")
   }
 
   @Test("an index gives the same clips when it is read, whatever is in the names, looked up by number and by id")
@@ -39,7 +40,8 @@ import Testing
     #expect(index.clips.map(\.id) == ["B", "a", "é"])
     let changes: [(inout ClipEntry) -> Void] = [
       { $0.hash.low -= 1 }, { $0.hash.high -= 1 }, { $0.bytes += 1 }, { $0.offset += 1 }, { $0.first += 1 },
-      { $0.frames += 1 }, { $0.isProved = false }, { $0.width += 1 }, { $0.height += 1 }, { $0.frameRate += 1 },
+      { $0.frames += 1 }, { $0.isProved = false }, { $0.head &+= 1 }, { $0.width += 1 }, { $0.height += 1 },
+      { $0.frameRate += 1 },
       { $0.codec = "vp9" }, { $0.path += "x" }, { $0.id += "x" },
     ]
     for change in changes {

@@ -30,7 +30,7 @@ import Testing
     let truth = try #require(ReferenceDecoder.digests(path))
     let clip = try ClipProbe.probe(path, deep: deep)
     #expect(clip.frames == truth.count, comment)
-    try expectExact(path, isProved: clip.isProved, truth)
+    try expectExact(path, clip, truth)
     return clip
   }
 

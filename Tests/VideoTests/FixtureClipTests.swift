@@ -45,7 +45,7 @@ import Testing
     #expect(Set(truth).count > DemoClip.frameCount / 2)
     let clip = try ClipProbe.probe(path(name), deep: false)
     #expect(clip.isProved, "\(clip.doubt ?? "")")
-    try expectExact(path(name), isProved: clip.isProved, truth)
+    try expectExact(path(name), clip, truth)
   }
 
   @Test(

@@ -69,13 +69,14 @@ import Testing
     guard truth.count == clip.frames else { return }
     for choice in [[0], [clip.frames - 1], [clip.frames / 2], Array(stride(from: 0, to: clip.frames, by: 7))] {
       var found: [Int: Digest128] = [:]
-      try VideoFile(path: path, isProved: clip.isProved).decode(choice) { found[$0] = $1.digest() }
+      try VideoFile(path: path, isProved: clip.isProved, head: clip.head).decode(choice) { found[$0] = $1.digest() }
       #expect(found == Dictionary(uniqueKeysWithValues: choice.map { ($0, truth[$0]) }), comment)
     }
     let form = ClipForm(frames: 4, size: 24, training: true, seed: 3)
     let storage = FloatStorage(count: form.clipElements)
     let request = ClipRequest(
-      path: path, frames: clip.frames, isProved: clip.isProved, clip: 1, label: 0, expectedBytes: clip.bytes,
+      path: path, frames: clip.frames, isProved: clip.isProved, head: clip.head, clip: 1, label: 0,
+      expectedBytes: clip.bytes,
       expectedHash: clip.hash)
     try ClipLoader().load(request, form, epoch: 0, into: storage.buffer)
   }

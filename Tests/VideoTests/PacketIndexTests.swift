@@ -5,10 +5,10 @@ import Testing
 @Suite struct PacketIndexTests {
   /// Two groups in the order of decoding: I P b b | I (leading b) P.
   private let facts = [
-    PacketFacts(pts: 0, dts: -2, isEntry: true), PacketFacts(pts: 3, dts: -1, isEntry: false),
-    PacketFacts(pts: 1, dts: 0, isEntry: false), PacketFacts(pts: 2, dts: 1, isEntry: false),
-    PacketFacts(pts: 5, dts: 2, isEntry: true), PacketFacts(pts: 4, dts: 3, isEntry: false),
-    PacketFacts(pts: 6, dts: 4, isEntry: false),
+    PacketFacts(pts: 0, isEntry: true), PacketFacts(pts: 3, isEntry: false),
+    PacketFacts(pts: 1, isEntry: false), PacketFacts(pts: 2, isEntry: false),
+    PacketFacts(pts: 5, isEntry: true), PacketFacts(pts: 4, isEntry: false),
+    PacketFacts(pts: 6, isEntry: false),
   ]
 
   @Test("frames are in the order of presentation, hidden ones left out")

@@ -36,7 +36,7 @@ struct RealClipTests {
       let truth = try #require(ReferenceDecoder.digests(path))
       #expect(clip.frames == truth.count)
       // Big pictures take long: fewer tries.
-      try expectExact(path, isProved: clip.isProved, truth, tries: clip.width > 500 && !clip.isProved ? 3 : 12)
+      try expectExact(path, clip, truth, tries: clip.width > 500 && !clip.isProved ? 3 : 12)
     }
   }
 

@@ -35,15 +35,17 @@ enum RealClips {
 }
 
 /// Checks twelve frames, each found by itself and all together, in a file that is opened for each as training opens it.
-/// - Parameter truth: digests of all frames.
-func expectExact(_ path: String, isProved: Bool, _ truth: [Digest128], tries: Int = 12) throws {
+/// - Parameters:
+///   - clip: what the index knows of it.
+///   - truth: digests of all frames.
+func expectExact(_ path: String, _ clip: ProbedClip, _ truth: [Digest128], tries: Int = 12) throws {
   var generator = Philox(seed: 5, .selfTest)
   let count = truth.count
   var wanted = Set((0..<tries).map { $0 * count / tries })
   wanted.formUnion([count - 1, generator.below(count), generator.below(count)])
   for choice in wanted.map({ [$0] }) + [wanted.sorted(), wanted.sorted().filter { $0 % 2 == 1 }] {
     var found: [Int: Digest128] = [:]
-    try VideoFile(path: path, isProved: isProved).decode(choice) { found[$0] = $1.digest() }
+    try VideoFile(path: path, isProved: clip.isProved, head: clip.head).decode(choice) { found[$0] = $1.digest() }
     #expect(found == Dictionary(uniqueKeysWithValues: choice.map { ($0, truth[$0]) }), "frames \(choice)")
   }
 }

@@ -238,7 +238,8 @@ final class FileIndexing: @unchecked Sendable {
     let file = ClipPart.File(frames: video.frames, duration: video.duration, imageNumbers: video.imageNumbers)
     var clip = ClipEntry(
       id: "", path: "", label: 0, bytes: video.bytes, hash: video.hash, offset: range?.lowerBound ?? 0,
-      frames: video.frames, isProved: video.isProved, width: video.width, height: video.height,
+      frames: video.frames, isProved: video.isProved, head: video.head?.code ?? 0, width: video.width,
+      height: video.height,
       frameRate: Float(video.frameRate), codec: video.codec)
     switch part.frames(in: file, video.shown) {
     case .outside(let reason):

@@ -37,6 +37,7 @@ struct ProbedVideo: Sendable {
   var bytes: UInt64
   var hash: Digest128
   var isProved: Bool
+  var head: FileHead?
   /// The numbers in the names of a folder's images; empty for a file.
   var imageNumbers: [Int] = []
   /// The frames that are shown from one second to before another.
@@ -50,13 +51,13 @@ extension ProbedVideo {
     self.init(
       frames: probed.frames, width: probed.width, height: probed.height, duration: probed.duration,
       frameRate: probed.frameRate, codec: probed.codec, bytes: probed.bytes, hash: probed.hash,
-      isProved: probed.isProved, imageNumbers: probed.imageNumbers
+      isProved: probed.isProved, head: probed.head, imageNumbers: probed.imageNumbers
     ) { probed.frames(from: $0, to: $1) }
   }
 
   /// What besides a file decides what probing it finds. Where it changes, every file is probed again.
   static func rules(_ recipe: Recipe) -> String {
-    (["prober 2", "\(VideoRules(recipe))"] + VideoFingerprint.entries.map { "\($0.key) \($0.value)" }.sorted())
+    (["prober 3", "\(VideoRules(recipe))"] + VideoFingerprint.entries.map { "\($0.key) \($0.value)" }.sorted())
       .joined(separator: "\n")
   }
 }

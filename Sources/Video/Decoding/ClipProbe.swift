@@ -20,6 +20,8 @@ public struct ProbedClip: Hashable, Sendable {
   public var hash: Digest128
   /// Whether frames may be found by entering the file at its key frames: proved for this file.
   public var isProved: Bool
+  /// What opening the file again can do without; nil if nothing.
+  public var head: FileHead?
   /// Why it is decoded from its beginning instead; nil if it is proved.
   public var doubt: String?
   /// Seconds from the first frame to each frame; empty if the file has no timestamps.
@@ -78,7 +80,7 @@ public enum ClipProbe {
     return ProbedClip(
       frames: frames, width: video.width, height: video.height, duration: video.duration, frameRate: video.frameRate,
       codec: video.codec, bytes: file.size, hash: try file.hash(progress), isProved: video.isProved,
-      doubt: video.doubt, times: video.times(), imageNumbers: [])
+      head: video.head, doubt: video.doubt, times: video.times(), imageNumbers: [])
   }
 
   private static func probeFolder(
@@ -93,6 +95,7 @@ public enum ClipProbe {
     let (bytes, hash) = try folder.hash()
     return ProbedClip(
       frames: folder.images.count, width: width, height: height, duration: 0, frameRate: 0, codec: "images",
-      bytes: bytes, hash: hash, isProved: true, doubt: nil, times: [], imageNumbers: folder.images.map(\.number))
+      bytes: bytes, hash: hash, isProved: true, head: nil, doubt: nil, times: [],
+      imageNumbers: folder.images.map(\.number))
   }
 }

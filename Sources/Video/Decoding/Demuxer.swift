@@ -28,10 +28,12 @@ final class Demuxer {
   private(set) var packetsRead = 0
 
   /// Opens a file. Nothing in it can make FFmpeg open another file or a network address.
+  /// - Parameter head: what is known of it; otherwise FFmpeg guesses what kind of file it is, and decodes its beginning.
   /// - Throws: `VideoError` if it is not a video, its codec has no decoder here, it is cut off, or it is beyond `rules`.
-  init(_ file: ClipFile, _ rules: VideoRules, _ budget: ProcessorBudget, progress: DecodeProgress? = nil)
-    throws(VideoError)
-  {
+  init(
+    _ file: ClipFile, _ rules: VideoRules, _ budget: ProcessorBudget, head: FileHead? = nil,
+    progress: DecodeProgress? = nil
+  ) throws(VideoError) {
     _ = FFmpegGateway.silenced
     let gateway = FFmpegGateway(path: file.path, file: file, budget: budget)
     (self.gateway, self.file, self.rules, self.budget, self.progress) = (gateway, file, rules, budget, progress)
@@ -39,7 +41,7 @@ final class Demuxer {
       throw gateway.error("open", "its \(file.size) bytes are more than the recipe's limit of \(rules.bytes)")
     }
     input = try FileInput(file, budget, gateway)
-    var opened = unsafe try Demuxer.open(file, input, gateway)
+    var opened = unsafe try Demuxer.open(file, input, head, gateway)
     var copy = unsafe avcodec_parameters_alloc()
     do throws(VideoError) {
       let format = unsafe try gateway.allocated("open", opened)
@@ -52,7 +54,7 @@ final class Demuxer {
           "read it to its end",
           "the file is truncated: \(cut) (an incomplete download?); data.accept_truncated takes what is there")
       }
-      try gateway("read its streams", unsafe avformat_find_stream_info(format, nil))
+      if head == nil { try gateway("read its streams", unsafe avformat_find_stream_info(format, nil)) }
       let found = unsafe try Demuxer.videoStream(format, gateway)
       unsafe stream = found
       unsafe streamIndex = found.pointee.index
@@ -60,6 +62,7 @@ final class Demuxer {
         unsafe format.pointee.streams[index]?.pointee.discard = AVDISCARD_ALL
       }
       try gateway("read its streams", unsafe avcodec_parameters_copy(parameters, found.pointee.codecpar))
+      if let head { unsafe parameters.pointee.video_delay = head.delay }
       unsafe self.parameters = unsafe parameters
       unsafe try Demuxer.checkPicture(parameters, rules, gateway)
       try gateway.check()
@@ -77,20 +80,27 @@ final class Demuxer {
     unsafe avformat_close_input(&context)
   }
 
-  /// Finds out what kind of file it is, and reads its head.
-  private static func open(_ file: ClipFile, _ input: FileInput, _ gateway: FFmpegGateway) throws(VideoError)
-    -> UnsafeMutablePointer<AVFormatContext>?
+  /// Finds out what kind of file it is.
+  private static func kind(_ file: ClipFile, _ input: FileInput, _ gateway: FFmpegGateway) throws(VideoError)
+    -> UnsafePointer<AVInputFormat>?
   {
     var kind: UnsafePointer<AVInputFormat>?
     let probed = unsafe av_probe_input_buffer2(input.context, &kind, file.path, nil, 0, 0)
-    if probed >= 0, let kind = unsafe kind {
-      let names = unsafe String(cString: kind.pointee.name)
-      guard Containers.isAllowed(names) else { throw gateway.error("open", Containers.refusal(names)) }
-    } else if let reason = try Truncation.lackOfMovieBox(file) {
-      throw gateway.error("open", reason)
-    } else {
+    guard probed >= 0, let found = unsafe kind else {
+      if let reason = try Truncation.lackOfMovieBox(file) { throw gateway.error("open", reason) }
       throw gateway.error("open", probed)
     }
+    let names = unsafe String(cString: found.pointee.name)
+    guard Containers.isAllowed(names) else { throw gateway.error("open", Containers.refusal(names)) }
+    return unsafe found
+  }
+
+  /// Reads the file's head.
+  private static func open(_ file: ClipFile, _ input: FileInput, _ head: FileHead?, _ gateway: FFmpegGateway)
+    throws(VideoError) -> UnsafeMutablePointer<AVFormatContext>?
+  {
+    let kind =
+      if let head { unsafe av_find_input_format(head.container.name) } else { unsafe try kind(file, input, gateway) }
     var format: UnsafeMutablePointer<AVFormatContext>? = unsafe avformat_alloc_context()
     let made = unsafe try gateway.allocated("open", format)
     unsafe made.pointee.pb = input.context

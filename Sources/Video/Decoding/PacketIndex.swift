@@ -3,7 +3,6 @@
 /// The facts about one packet, in decoding order.
 struct PacketFacts: Equatable {
   var pts: Int64?
-  var dts: Int64?
   /// A claim of the file: decoding from here gives the same pictures as from the beginning, except for leading pictures.
   var isEntry: Bool
   /// Decoded only as a reference: an edit list removes it, or the codec marks it as hidden.

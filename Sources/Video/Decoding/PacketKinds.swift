@@ -30,7 +30,7 @@ struct PacketKinds {
     // Bit 4 of a VP8 frame's first byte says whether it is shown (RFC 6386, section 9.1).
     let isInvisible = unsafe codec == AV_CODEC_ID_VP8 && !bytes.isEmpty && bytes[0] & 0x10 == 0
     return unsafe PacketFacts(
-      pts: time(packet.pointee.pts), dts: time(packet.pointee.dts), isEntry: isKey && isRefresh(bytes),
+      pts: time(packet.pointee.pts), isEntry: isKey && isRefresh(bytes),
       isHidden: isCut || isInvisible, changesDecoder: tamring_ffmpeg_changes_decoder(packet) != 0)
   }
 

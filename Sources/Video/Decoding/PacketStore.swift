@@ -11,6 +11,8 @@ final class PacketStore {
   static let keptBytes = 256 << 20
 
   let index: PacketIndex
+  /// Whether the packets are in memory.
+  var areKept: Bool { unsafe !kept.isEmpty }
   /// Bytes of a NAL unit's length; nil if start codes separate the units, or the codec has none.
   let lengthBytes: Int?
   private let gateway: FFmpegGateway
@@ -101,7 +103,7 @@ final class PacketStore {
   /// The packet at a position, valid until the next call.
   /// - Throws: `VideoError` if a big file, read again, ends early.
   func packet(_ position: Int) throws(VideoError) -> UnsafeMutablePointer<AVPacket> {
-    if unsafe !kept.isEmpty { return unsafe kept[position] }
+    if areKept { return unsafe kept[position] }
     // Read on from the beginning: seeking is inexact in too many kinds of file.
     var reader: (demuxer: Demuxer, next: Int)
     if let open = rereader, open.next <= position {

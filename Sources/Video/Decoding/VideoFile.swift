@@ -37,13 +37,15 @@ public final class VideoFile {
   /// Opens the file and reads its packets, without decoding more than FFmpeg needs to know the format.
   /// - Parameters:
   ///   - isProved: what `prove` found when the file was indexed.
+  ///   - head: what `head` was when the file was indexed.
   ///   - progress: grows with each packet, here and in every later call.
   /// - Throws: `VideoError` if it is not a usable video.
   init(
-    _ file: ClipFile, rules: VideoRules = VideoRules(), isProved: Bool = false, progress: DecodeProgress? = nil
+    _ file: ClipFile, rules: VideoRules = VideoRules(), isProved: Bool = false, head: FileHead? = nil,
+    progress: DecodeProgress? = nil
   ) throws(VideoError) {
     path = file.path
-    demuxer = try Demuxer(file, rules, ProcessorBudget(seconds: rules.seconds), progress: progress)
+    demuxer = try Demuxer(file, rules, ProcessorBudget(seconds: rules.seconds), head: head, progress: progress)
     gateway = demuxer.gateway
     (duration, frameRate) = (demuxer.duration, demuxer.frameRate)
     let parameters = unsafe demuxer.parameters.pointee
@@ -68,9 +70,10 @@ public final class VideoFile {
   /// Opens a file by its path.
   convenience init(
     path: String, range: Range<UInt64>? = nil, rules: VideoRules = VideoRules(), isProved: Bool = false,
-    progress: DecodeProgress? = nil
+    head: FileHead? = nil, progress: DecodeProgress? = nil
   ) throws(VideoError) {
-    try self.init(try ClipFile(path: path, range: range), rules: rules, isProved: isProved, progress: progress)
+    try self.init(
+      try ClipFile(path: path, range: range), rules: rules, isProved: isProved, head: head, progress: progress)
   }
 
   /// The number of frames. Decodes everything, once, unless the packets are proved to be the frames.

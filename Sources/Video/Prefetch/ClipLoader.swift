@@ -50,7 +50,8 @@ public final class ClipLoader: Sendable {
     try checkUnchanged(request) { () throws(VideoError) in
       file.size == request.expectedBytes ? (file.size, try file.hash(progress)) : nil
     }
-    return try VideoFile(file, rules: rules, isProved: request.isProved, progress: progress)
+    return try VideoFile(
+      file, rules: rules, isProved: request.isProved, head: request.head, progress: progress)
   }
 
   private func fill(

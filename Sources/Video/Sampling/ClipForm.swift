@@ -13,6 +13,8 @@ public struct ClipRequest: Hashable, Sendable {
   public var frames: Int
   /// Whether it was proved for this file that frames may be found by entering it at key frames.
   public var isProved: Bool
+  /// What is known of the file's head.
+  public var head: FileHead?
   /// The clip's position in the index. It is part of the key of the clip's random draws.
   public var clip: Int
   public var label: Int
@@ -21,14 +23,16 @@ public struct ClipRequest: Hashable, Sendable {
   public var expectedHash: Digest128
 
   public init(
-    path: String, range: Range<UInt64>? = nil, first: Int = 0, frames: Int = 0, isProved: Bool = false, clip: Int,
-    label: Int, expectedBytes: UInt64, expectedHash: Digest128
+    path: String, range: Range<UInt64>? = nil, first: Int = 0, frames: Int = 0, isProved: Bool = false,
+    head: FileHead? = nil,
+    clip: Int, label: Int, expectedBytes: UInt64, expectedHash: Digest128
   ) {
     self.path = path
     self.range = range
     self.first = first
     self.frames = frames
     self.isProved = isProved
+    self.head = head
     self.clip = clip
     self.label = label
     self.expectedBytes = expectedBytes

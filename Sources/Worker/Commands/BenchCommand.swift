@@ -11,7 +11,7 @@ import Training
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measures parts of training on this machine, on random data.",
-    subcommands: [BenchStepCommand.self, BenchAllReduceCommand.self])
+    subcommands: [BenchStepCommand.self, BenchDecodeCommand.self, BenchAllReduceCommand.self])
 }
 
 /// Does what a worker does in a step, without decoding and without the ring: forward and backward passes, quantisation,

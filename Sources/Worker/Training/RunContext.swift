@@ -100,7 +100,8 @@ final class RunContext: Sendable {
     return ClipRequest(
       path: clipPath(data: dataPath, videos: videos, path: entry.path),
       range: entry.bytesInShard, first: entry.first,
-      frames: entry.frames, isProved: entry.isProved, clip: clip, label: entry.label, expectedBytes: entry.bytes,
+      frames: entry.frames, isProved: entry.isProved, head: FileHead(code: entry.head), clip: clip, label: entry.label,
+      expectedBytes: entry.bytes,
       expectedHash: entry.hash)
   }
 
