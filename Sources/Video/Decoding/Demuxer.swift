@@ -194,6 +194,11 @@ final class Demuxer {
     }
   }
 
+  /// Goes to the entry point at a decoding time, or to one before it.
+  func seek(to time: Int64) throws(VideoError) {
+    try gateway("read its packets", unsafe av_seek_frame(context, streamIndex, time, AVSEEK_FLAG_BACKWARD))
+  }
+
   /// How many packets of the stream the file's own table promises, where it has one of all of them; 0 elsewhere.
   var promisedPackets: Int {
     container.hasPrefix("mov,") ? unsafe Int(tamring_ffmpeg_table_entries(stream)) : 0

@@ -1,7 +1,7 @@
 // Which packets must be decoded for which frames: a pure function of the demuxed packets.
 
 /// The facts about one packet, in decoding order.
-struct PacketFacts: Equatable {
+struct PacketFacts: Hashable {
   var pts: Int64?
   /// A claim of the file: decoding from here gives the same pictures as from the beginning, except for leading pictures.
   var isEntry: Bool

@@ -11,6 +11,8 @@ final class PacketStore {
   static let keptBytes = 256 << 20
 
   let index: PacketIndex
+  /// Where the file can be entered; nil if it is short, or only a part of it was read.
+  let table: EntryTable?
   /// Whether the packets are in memory.
   var areKept: Bool { unsafe !kept.isEmpty }
   /// Bytes of a NAL unit's length; nil if start codes separate the units, or the codec has none.
@@ -22,24 +24,33 @@ final class PacketStore {
   private var rereader: (demuxer: Demuxer, next: Int)?
   private let scratch: UnsafeMutablePointer<AVPacket>
 
-  /// Reads all packets of `demuxer`.
-  /// - Throws: `VideoError` if a packet is damaged, the file is cut off, or there is none.
-  init(_ demuxer: Demuxer, keeping limit: Int = PacketStore.keptBytes) throws(VideoError) {
+  /// Reads all packets of `demuxer`, or those of a window.
+  /// - Throws: `VideoError` if a packet is damaged, the file is cut off, there is none, or the window's are not there.
+  init(
+    _ demuxer: Demuxer, _ window: EntryTable.Window? = nil, keeping limit: Int = PacketStore.keptBytes
+  ) throws(VideoError) {
     gateway = demuxer.gateway
     self.demuxer = demuxer
     let kinds = unsafe PacketKinds(demuxer.parameters.pointee)
     lengthBytes = kinds.lengthBytes
     unsafe scratch = try gateway.allocated("read its packets", unsafe av_packet_alloc())
     var facts: [PacketFacts] = []
+    var places: [PacketPlace] = []
     var packets: [UnsafeMutablePointer<AVPacket>] = unsafe []
     var bytes = 0
     do throws(VideoError) {
-      while unsafe try PacketStore.read(demuxer, facts.count, into: scratch) {
+      if let window { unsafe try PacketStore.seek(demuxer, window, scratch) }
+      // Seeking reads the window's first packet.
+      var isRead = window != nil
+      while facts.count < window?.packets ?? .max {
+        if !isRead, unsafe try !PacketStore.read(demuxer, facts.count, into: scratch) { break }
+        isRead = false
         guard facts.count < demuxer.rules.packets else {
           throw gateway.error(
             "read its packets", "it has more than the recipe's limit of \(demuxer.rules.packets) packets")
         }
         facts.append(unsafe kinds.facts(of: scratch))
+        places.append(unsafe PacketPlace(scratch))
         unsafe PacketStore.number(scratch, facts.count - 1)
         bytes += unsafe Int(scratch.pointee.size)
         if bytes <= limit {
@@ -50,8 +61,11 @@ final class PacketStore {
       // Of the last packet of a cut file, nobody knows whether it is whole.
       if demuxer.isTruncated, facts.count > 1 { facts.removeLast() }
       guard !facts.isEmpty else { throw gateway.error("read its packets", "the video stream has no frames") }
+      if let window, bytes > limit || !window.holds(facts, places) || PacketIndex(facts).doubt != nil {
+        throw PacketStore.missed(demuxer)
+      }
       let promised = demuxer.promisedPackets
-      guard demuxer.packetsRead >= promised || demuxer.rules.acceptsTruncated else {
+      guard window != nil || demuxer.packetsRead >= promised || demuxer.rules.acceptsTruncated else {
         throw gateway.error(
           "read its packets",
           "\(demuxer.packetsRead) of the \(promised) packets of its table are there: the file is truncated")
@@ -66,7 +80,29 @@ final class PacketStore {
     }
     if unsafe packets.count > facts.count { unsafe PacketStore.free([packets.removeLast()]) }
     unsafe kept = packets
-    index = PacketIndex(facts)
+    let index = PacketIndex(facts)
+    self.index = index
+    table = window == nil && !demuxer.isTruncated ? EntryTable(index, places) : nil
+  }
+
+  /// Goes to a window's first packet, and reads it.
+  private static func seek(
+    _ demuxer: Demuxer, _ window: EntryTable.Window, _ packet: UnsafeMutablePointer<AVPacket>
+  ) throws(VideoError) {
+    guard let start = window.entries.first else { throw missed(demuxer) }
+    try demuxer.seek(to: start.place.time)
+    for position in 0..<mostPassed {
+      guard unsafe try read(demuxer, position, into: packet) else { break }
+      if window.begins(at: unsafe PacketPlace(packet)) { return }
+    }
+    throw missed(demuxer)
+  }
+
+  /// Packets that a demuxer may give before the one that was sought.
+  private static let mostPassed = 5000
+
+  private static func missed(_ demuxer: Demuxer) -> VideoError {
+    demuxer.gateway.error("read its packets", "they are not where they were")
   }
 
   deinit { unsafe PacketStore.free(kept + [scratch]) }

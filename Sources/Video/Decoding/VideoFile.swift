@@ -31,6 +31,8 @@ public final class VideoFile {
   let demuxer: Demuxer
   let decoder: Decoder
   let packets: PacketStore
+  /// The number of the first frame of `packets`.
+  private let firstFrame: Int
   var decodedCount: Int?
   private var isUsed = false
 
@@ -38,11 +40,12 @@ public final class VideoFile {
   /// - Parameters:
   ///   - isProved: what `prove` found when the file was indexed.
   ///   - head: what `head` was when the file was indexed.
+  ///   - window: the packets that hold all frames that will be asked for.
   ///   - progress: grows with each packet, here and in every later call.
   /// - Throws: `VideoError` if it is not a usable video.
   init(
     _ file: ClipFile, rules: VideoRules = VideoRules(), isProved: Bool = false, head: FileHead? = nil,
-    progress: DecodeProgress? = nil
+    window: EntryTable.Window? = nil, progress: DecodeProgress? = nil
   ) throws(VideoError) {
     path = file.path
     demuxer = try Demuxer(file, rules, ProcessorBudget(seconds: rules.seconds), head: head, progress: progress)
@@ -63,7 +66,8 @@ public final class VideoFile {
     unsafe decoder = try Decoder(
       demuxer.parameters, timebase: demuxer.stream.pointee.time_base, rules: rules, gateway: gateway,
       progress: progress)
-    packets = try PacketStore(demuxer)
+    packets = try PacketStore(demuxer, window)
+    firstFrame = window?.firstFrame ?? 0
     self.isProved = isProved && packets.index.doubt == nil
   }
 
@@ -99,11 +103,13 @@ public final class VideoFile {
   ///   - use: called in the order in which frames are decoded.
   /// - Throws: `VideoError` if a wanted frame is damaged or does not exist.
   func decode(_ frames: [Int], _ use: (Int, DecodedFrame) throws -> Void) throws {
-    let wanted = Set(frames)
+    let wanted = Set(frames.map { $0 - firstFrame })
     guard let last = wanted.max() else { return }
     if isProved {
-      guard last < packets.index.order.count else { throw gateway.error("decode", "frame \(last) does not exist") }
-      return try decodeFromEntries(wanted, use)
+      guard last < packets.index.order.count else {
+        throw gateway.error("decode", "frame \(last + firstFrame) does not exist")
+      }
+      return try decodeFromEntries(wanted) { try use($0 + firstFrame, $1) }
     }
     var found = 0
     try decodeFromBeginning { position, frame in
@@ -139,7 +145,8 @@ public final class VideoFile {
         if let position = missing.removeValue(forKey: packet) { try use(position, frame) }
       }
       if let lost = missing.values.min() {
-        throw gateway.error("decode", "frame \(lost) does not come out of the decoder: the file is damaged")
+        throw gateway.error(
+          "decode", "frame \(lost + firstFrame) does not come out of the decoder: the file is damaged")
       }
     }
   }

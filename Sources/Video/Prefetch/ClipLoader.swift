@@ -5,7 +5,7 @@ import Synchronization
 /// Loads clips. Any number of threads may share one loader.
 public final class ClipLoader: Sendable {
   /// What is one file to the loader: the same shard holds many.
-  private struct Source: Hashable {
+  struct Source: Hashable {
     var path: String
     var start: UInt64
   }
@@ -17,6 +17,7 @@ public final class ClipLoader: Sendable {
   }
   private let known = Mutex(Known())
   private let rules: VideoRules
+  private let tables = EntryTables()
   /// Grows while any clip is being loaded.
   public let progress = DecodeProgress()
 
@@ -50,8 +51,25 @@ public final class ClipLoader: Sendable {
     try checkUnchanged(request) { () throws(VideoError) in
       file.size == request.expectedBytes ? (file.size, try file.hash(progress)) : nil
     }
-    return try VideoFile(
-      file, rules: rules, isProved: request.isProved, head: request.head, progress: progress)
+    return try video(file, request)
+  }
+
+  /// Opens a clip's file: of a long video, once its packets are known, only the part that the clip needs.
+  private func video(_ file: ClipFile, _ request: ClipRequest) throws(VideoError) -> VideoFile {
+    func open(_ window: EntryTable.Window?) throws(VideoError) -> VideoFile {
+      try VideoFile(
+        file, rules: rules, isProved: request.isProved, head: request.head, window: window, progress: progress)
+    }
+    let (end, overflow) = request.first.addingReportingOverflow(request.frames)
+    guard request.isProved, !overflow, request.first >= 0, request.first < end else { return try open(nil) }
+    let key = Source(path: request.path, start: request.range?.lowerBound ?? 0)
+    // Packets that are not where they were are looked for again.
+    if let window = tables.table(of: key)?.window(for: request.first..<end), let video = try? open(window) {
+      return video
+    }
+    let video = try open(nil)
+    if let table = video.packets.table { tables.keep(table, of: key) }
+    return video
   }
 
   private func fill(

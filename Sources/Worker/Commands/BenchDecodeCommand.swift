@@ -13,6 +13,8 @@ struct BenchDecodeCommand: ParsableCommand {
 
   @Argument(help: "A video file, or a folder of images.") var path: String
   @Option(help: "How many frames to load.") var frames = 16
+  @Option(help: "The first frame of the clip, if it is a part of the file.") var first = 0
+  @Option(help: "How many frames the clip has. Without it, it goes to the end of the file.") var length: Int?
   @Option(help: "Pixels on a side of the square that is cut out.") var size = 224
   @Option(help: "How often to load the clip, after a first time.") var times = 5
   @Flag(help: "Wait for a line on standard input before each time.") var onRequest = false
@@ -26,14 +28,19 @@ struct BenchDecodeCommand: ParsableCommand {
   func run() throws {
     let probe = try ClipProbe.probe(path, deep: false)
     let form = ClipForm(frames: frames, size: size, training: false, seed: 0)
+    let length = length ?? max(0, probe.frames - first)
+    guard first >= 0, length > 0, length <= probe.frames, first <= probe.frames - length else {
+      throw SharedError(
+        .badConfiguration, "\(path): has frames 0 to \(probe.frames - 1), not \(length) from \(first) on")
+    }
     let request = ClipRequest(
-      path: path, frames: probe.frames, isProved: probe.isProved, head: probe.head, clip: 0, label: 0,
+      path: path, first: first, frames: length, isProved: probe.isProved, head: probe.head, clip: 0, label: 0,
       expectedBytes: probe.bytes,
       expectedHash: probe.hash)
     let loader = ClipLoader()
     let pixels = FloatStorage(count: form.clipElements)
     unsafe try loader.load(request, form, epoch: 0, into: pixels.buffer)
-    let numbers = FrameSampling.frames(form, count: probe.frames, epoch: 0, clip: 0)
+    let numbers = FrameSampling.frames(form, count: length, epoch: 0, clip: 0).map { $0 + first }
     try print(
       """
       {"frames": \(numbers), "of": \(probe.frames), "width": \(probe.width), "height": \(probe.height), \
