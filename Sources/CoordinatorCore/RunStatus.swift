@@ -172,7 +172,10 @@ package struct RunStatus: Equatable, Sendable {
   package var endsEpoch: Bool { step > 0 && step % stepsPerEpoch == 0 }
 
   /// Seconds that the remaining steps take at the present pace.
-  package var secondsLeft: Double? { training.map { $0.secondsPerStep * Double(lastStep - min(step, lastStep)) } }
+  package var secondsLeft: Double? {
+    guard let pace = training?.secondsPerStep, pace > 0 || step >= lastStep else { return nil }
+    return pace * Double(lastStep - min(step, lastStep))
+  }
 
   package var members: [Worker] { workers.filter(\.isMember) }
 }

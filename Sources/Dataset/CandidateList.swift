@@ -50,6 +50,18 @@ public struct CandidateList: RandomAccessCollection, Sendable {
       bytes: bytes.isEmpty ? nil : bytes[number])
   }
 
+  public init() {}
+
+  /// The candidates' numbers in the order of their files' paths, as bytes, and places in shards.
+  public var orderOfFiles: [UInt32] {
+    (0..<UInt32(count)).sorted { first, second in
+      let (a, b) = (Int(first), Int(second))
+      let (path, other) = (path(a), path(b))
+      guard path.elementsEqual(other) else { return path.lexicographicallyPrecedes(other) }
+      return !bytes.isEmpty && (bytes[a]?.lowerBound ?? 0) < (bytes[b]?.lowerBound ?? 0)
+    }
+  }
+
   /// The line of a candidate's row.
   func line(_ number: Int) -> Int { Int(lines[number]) }
 

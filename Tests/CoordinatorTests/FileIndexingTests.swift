@@ -59,7 +59,7 @@ import Video
         ) { Int($0 * 10)..<Int($1 * 10) }
       }
       let (index, list) = try builder.index(
-        rows, rejected: rejected, classes: ["a", "b"], "train", videos: folder.path("videos")
+        IndexRows(rows), rejected: rejected, classes: ["a", "b"], "train", videos: folder.path("videos")
       ) { progress in self.last.withLock { $0 = progress } }
       return (index, try list.prefix(.max))
     }

@@ -45,6 +45,27 @@ import Testing
     }
   }
 
+  @Test("a fragmented file that states its fragments is refused if it is cut exactly between two of them")
+  func fragments() throws {
+    let flags = "frag_keyframe+empty_moov+default_base_moof+global_sidx"
+    let whole = [UInt8](try file(Kind(container: "mp4", muxer: ["movflags": flags])))
+    #expect(try withFile(Data(whole)) { try ClipProbe.probe($0, deep: false).frames } == 60)
+    var (place, starts, end) = (0, [Int](), whole.count)
+    while place + 8 <= whole.count {
+      if whole[place + 4..<place + 8].elementsEqual("moof".utf8) { starts.append(place) }
+      // The table of fragments behind them belongs to none.
+      if whole[place + 4..<place + 8].elementsEqual("mfra".utf8) { end = place }
+      place += Int(Truncation.number(whole[place..<place + 4]))
+    }
+    #expect(starts.count == 5)
+    for start in starts.dropFirst() {
+      try withFile(Data(whole[..<start])) { path in
+        let error = #expect(throws: VideoError.self) { try ClipProbe.probe(path, deep: false) }
+        #expect(error?.cause.contains("its index has fragments up to byte \(end),") == true, "\(error?.cause ?? "")")
+      }
+    }
+  }
+
   @Test("with acceptsTruncated a cut file is the shorter clip that is there", arguments: kinds)
   func accepted(kind: Kind) throws {
     // Without its index at the end, an MP4 has nothing.

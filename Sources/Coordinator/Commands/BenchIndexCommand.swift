@@ -136,7 +136,7 @@ struct BenchIndexCommand: ParsableCommand {
     let builder = IndexBuilder(recipe: Recipe(), folder: kept) { _, _ in }
     for name in ["first", "again"] {
       try time(name) {
-        _ = try builder.index(rows, rejected: [], classes: Self.classes, "train", videos: videos) { _ in }
+        _ = try builder.index(IndexRows(rows), rejected: [], classes: Self.classes, "train", videos: videos) { _ in }
       }
     }
   }

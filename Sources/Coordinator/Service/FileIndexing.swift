@@ -44,13 +44,10 @@ final class FileIndexing: @unchecked Sendable {
 
   private let data: String
   private let videos: String
-  private let rows: [IndexRow]
+  private let rows: IndexRows
   private let known: [ProbedFiles]
   private let settings: Settings
   private let output: Output
-  /// The rows in the order of their files: those of one file follow one another.
-  private let order: [UInt32]
-
   /// The videos folder when the work began.
   private let folder: FolderIdentity?
 
@@ -66,7 +63,7 @@ final class FileIndexing: @unchecked Sendable {
   ///   - known: what earlier indexing found, the newest first.
   ///   - rejected: rows that are rejected already.
   init(
-    _ data: String, _ videos: String, rows: [IndexRow], known: [ProbedFiles], rejected: Int, _ settings: Settings,
+    _ data: String, _ videos: String, rows: IndexRows, known: [ProbedFiles], rejected: Int, _ settings: Settings,
     _ output: Output
   ) {
     self.data = data
@@ -76,14 +73,7 @@ final class FileIndexing: @unchecked Sendable {
     self.settings = settings
     self.output = output
     folder = FolderIdentity(folderPath(data: data, videos))
-    order = (0..<UInt32(rows.count)).sorted { Self.precedes(rows[Int($0)], rows[Int($1)]) }
     progress = Progress(done: rejected, total: rows.count + rejected, rejected: rejected)
-  }
-
-  private static func precedes(_ a: IndexRow, _ b: IndexRow) -> Bool {
-    // By bytes: to Swift, names that differ may be equal.
-    if !a.path.utf8.elementsEqual(b.path.utf8) { return a.path.utf8.lexicographicallyPrecedes(b.path.utf8) }
-    return (a.range?.lowerBound ?? 0) < (b.range?.lowerBound ?? 0)
   }
 
   /// Works until every row has a result.
@@ -109,28 +99,26 @@ final class FileIndexing: @unchecked Sendable {
     }
   }
 
-  /// The rows of the next file; nil if there is none, or the work is given up.
-  private func takeGroup() -> [Int]? {
+  /// The numbers of the next file's rows; nil if there is none, or the work is given up.
+  private func takeGroup() -> ArraySlice<UInt32>? {
     lock.withLock {
-      guard failure == nil, next < order.count else { return nil }
-      var group = [Int(order[next])]
-      next += 1
-      while next < order.count, !Self.precedes(rows[group[0]], rows[Int(order[next])]) {
-        group.append(Int(order[next]))
-        next += 1
-      }
-      return group
+      guard failure == nil, next < rows.count else { return nil }
+      let start = next
+      let first = rows.row(Int(rows.order[start]))
+      repeat { next += 1 } while next < rows.count && first.isOfSameFile(as: rows.row(Int(rows.order[next])))
+      return rows.order[start..<next]
     }
   }
 
-  private func index(_ group: [Int]) throws {
-    let file = rows[group[0]]
+  private func index(_ group: ArraySlice<UInt32>) throws {
+    let group = group.map { rows.row(Int($0)) }
+    let file = group[0]
     let path = clipPath(data: data, videos: videos, path: file.path)
     var parts: [ClipPart] = []
     var places: [ClipPart: Int] = [:]
-    for row in group where places[rows[row].part] == nil {
-      places[rows[row].part] = parts.count
-      parts.append(rows[row].part)
+    for row in group where places[row.part] == nil {
+      places[row.part] = parts.count
+      parts.append(row.part)
     }
     let key = path + "\n" + (file.range.map { "\($0.lowerBound)" } ?? "") + "\n"
     let (found, unchanged) = try examine(path, file.range, parts, key: key)
@@ -138,8 +126,7 @@ final class FileIndexing: @unchecked Sendable {
       for (part, probed) in zip(parts, found) where probed.stamp.modified != 0 {
         try output.files.add(key + part.key, probed)
       }
-      for number in group {
-        let row = rows[number]
+      for row in group {
         guard let place = places[row.part] else { continue }
         try add(row, found[place])
       }

@@ -77,14 +77,15 @@ struct IndexBuilder {
     _ candidates: ClipCandidates?, _ classes: ClassList, _ kind: String, named list: String, in videos: String
   ) throws -> (ClipIndex, RejectedList) {
     try index(
-      candidates?.found.map { IndexRow($0) } ?? [], rejected: candidates?.rejected ?? [], classes: classes.names, kind,
+      IndexRows(candidates?.found ?? CandidateList()), rejected: candidates?.rejected ?? [], classes: classes.names,
+      kind,
       videos: videos
     ) { [progress] in progress(list, $0) }
   }
 
   /// Probes the files of rows, and writes what a list's index consists of.
   func index(
-    _ rows: [IndexRow], rejected: [RejectedClip], classes: [String], _ kind: String, videos: String,
+    _ rows: IndexRows, rejected: [RejectedClip], classes: [String], _ kind: String, videos: String,
     _ progress: @escaping @Sendable (FileIndexing.Progress) -> Void
   ) throws -> (ClipIndex, RejectedList) {
     let rules = ProbedVideo.rules(recipe)

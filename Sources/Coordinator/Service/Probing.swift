@@ -22,6 +22,34 @@ extension IndexRow {
     self.init(
       id: candidate.id, path: candidate.path, label: candidate.label, part: candidate.part, range: candidate.bytes)
   }
+
+  func isOfSameFile(as other: IndexRow) -> Bool {
+    // By bytes: to Swift, names that differ may be equal.
+    path.utf8.elementsEqual(other.path.utf8) && range?.lowerBound == other.range?.lowerBound
+  }
+}
+
+/// The rows of a list, each made where it is looked at: ten million would be gigabytes.
+struct IndexRows: Sendable {
+  let row: @Sendable (Int) -> IndexRow
+  /// The rows' numbers in the order of their files: those of one file follow one another.
+  let order: [UInt32]
+
+  var count: Int { order.count }
+
+  init(_ candidates: CandidateList) {
+    row = { IndexRow(candidates[$0]) }
+    order = candidates.orderOfFiles
+  }
+
+  init(_ rows: [IndexRow]) {
+    row = { rows[$0] }
+    order = (0..<UInt32(rows.count)).sorted {
+      let (a, b) = (rows[Int($0)], rows[Int($1)])
+      guard a.path.utf8.elementsEqual(b.path.utf8) else { return a.path.utf8.lexicographicallyPrecedes(b.path.utf8) }
+      return (a.range?.lowerBound ?? 0) < (b.range?.lowerBound ?? 0)
+    }
+  }
 }
 
 /// What probing a file found.

@@ -8,11 +8,11 @@ extension RunStatus {
   /// The line that shows progress.
   var progressLine: String {
     if let evaluation { return "validation  \(evaluation.result.clips)/\(evaluation.clips) clips" }
-    let left = secondsLeft ?? 0
+    let pace = training?.clipsPerSecond ?? 0
     let fields = [
       "epoch \(epoch + 1)/\(epochs)", "step \(step)/\(lastStep)", "loss \(fixed(training?.loss ?? 0, 3))",
       "top-1 \(percent(training?.top1 ?? 0, training?.clips ?? 0))",
-      "\(fixed(training?.clipsPerSecond ?? 0, 1)) clips/s", "left \(clock(left))", "workers \(members.count)",
+      "\(pace > 0 ? fixed(pace, 1) : "-") clips/s", "left \(secondsLeft.map(clock) ?? "-")", "workers \(members.count)",
       lastExchange?.text ?? "wire -",
     ]
     return fields.joined(separator: "  ")

@@ -28,9 +28,32 @@ extension Truncation {
 
   /// Only boxes that hold video or its index count: what follows them may be anything.
   static func boxes(_ file: ClipFile) throws(VideoError) -> String? {
-    guard let last = try topBoxes(file).last, let size = last.size else { return nil }
+    let boxes = try topBoxes(file)
+    if let index = boxes.first(where: { $0.name == "sidx" }), let reason = try segments(index, file) { return reason }
+    guard let last = boxes.last, let size = last.size else { return nil }
     guard ["mdat", "moov", "moof"].contains(last.name) else { return nil }
     return cut("'\(last.name)' box", from: last.start, size: size, in: file)
+  }
+
+  /// Whether the fragments of a segment index are all there: ISO/IEC 14496-12, section 8.16.3.
+  private static func segments(_ index: Box, _ file: ClipFile) throws(VideoError) -> String? {
+    guard let size = index.size, size >= 32, size <= 1 << 24 else { return nil }
+    let box = try file.bytes(at: index.start, count: Int(size))
+    // Behind head, version, two numbers: the earliest time and the offset of the first fragment, of 4 or 8 bytes each.
+    let wide = box.count > 8 && box[8] > 0
+    let list = wide ? 40 : 32
+    guard box.count == Int(size), box.count >= list else { return nil }
+    let count = Int(number(box[list - 2..<list]))
+    guard box.count >= list + 12 * count else { return nil }
+    var total = wide ? number(box[28..<36]) : number(box[24..<28])
+    for place in 0..<count {
+      // The highest bit says that a fragment is an index itself.
+      total =
+        total.addingReportingOverflow(number(box[list + 12 * place..<list + 12 * place + 4]) & 0x7fff_ffff).partialValue
+    }
+    let (end, overflow) = total.addingReportingOverflow(index.start + size)
+    return overflow || end <= file.size
+      ? nil : "its index has fragments up to byte \(end), and the file has \(file.size) bytes"
   }
 
   /// Why it is no complete MP4 or MOV, if it begins like one: such a file cannot be opened at all.
