@@ -15,6 +15,9 @@ public struct ClipCandidates: Sendable {
   /// Reasons that many rows share, made once.
   private var reasons: [String: String] = [:]
 
+  /// None.
+  init(classes: ClassList) { self.classes = classes }
+
   /// Every row of `annotations` becomes either a candidate or a rejected clip.
   ///
   /// - Throws: `DatasetError` if the list cannot be read again.

@@ -84,6 +84,20 @@ public struct DataSetLists: Sendable {
     note(validation, folder)
   }
 
+  /// The training candidates, which this list then no longer holds: ten million take more than a gigabyte.
+  public mutating func takeTrain() -> ClipCandidates {
+    let taken = train
+    train = ClipCandidates(classes: classes)
+    return taken
+  }
+
+  /// The same of the validation candidates.
+  public mutating func takeValidation() -> ClipCandidates? {
+    let taken = validation
+    validation = nil
+    return taken
+  }
+
   private static func folder(
     _ data: DataSetDescription, _ videos: String, isOptional: Bool, _ list: AnnotationList
   ) throws -> VideoFolder {

@@ -34,7 +34,8 @@ import Wire
     #expect(status.progressLine.hasSuffix("workers 1  wire -"))
     #expect(!status.endsEpoch)
     // One step has no pace.
-    (status.training?.clipsPerSecond, status.training?.secondsPerStep) = (0, 0)
+    status.training?.clipsPerSecond = 0
+    status.training?.secondsPerStep = 0
     #expect(status.progressLine.contains("  - clips/s  left -  "))
     status.step = 20
     #expect(status.endsEpoch && status.progressLine.hasPrefix("epoch 2/5  step 20/45"))

@@ -63,7 +63,8 @@ final class FileIndexing: @unchecked Sendable {
   ///   - known: what earlier indexing found, the newest first.
   ///   - rejected: rows that are rejected already.
   init(
-    _ data: String, _ videos: String, rows: IndexRows, known: [ProbedFiles], rejected: Int, _ settings: Settings,
+    _ data: String, _ videos: String, rows: consuming IndexRows, known: [ProbedFiles], rejected: Int,
+    _ settings: Settings,
     _ output: Output
   ) {
     self.data = data
@@ -111,8 +112,9 @@ final class FileIndexing: @unchecked Sendable {
   }
 
   private func index(_ group: ArraySlice<UInt32>) throws {
-    let group = group.map { rows.row(Int($0)) }
-    let file = group[0]
+    // Many rows may share the file.
+    let group = group.lazy.map { [rows] in rows.row(Int($0)) }
+    let file = group[group.startIndex]
     let path = clipPath(data: data, videos: videos, path: file.path)
     var parts: [ClipPart] = []
     var places: [ClipPart: Int] = [:]

@@ -42,7 +42,7 @@ struct IndexBuilder {
   ///   a passing reason.
   func build() throws -> Indexes {
     let data = recipe.data
-    let lists = try DataSetLists(DataSetDescription(recipe))
+    var lists = try DataSetLists(DataSetDescription(recipe))
     lists.notes.forEach(settings.say)
     let classes = lists.classes
     guard classes.names.count <= recipe.model.classes else {
@@ -57,7 +57,7 @@ struct IndexBuilder {
         "\(name): some clips have several labels, and networks are trained with one; give each row one label")
     }
     folder.begin()
-    let (train, badTrain) = try index(lists.train, classes, "train", named: lists.trainName, in: data.trainVideos)
+    let (train, badTrain) = try index(lists.takeTrain(), classes, "train", named: lists.trainName, in: data.trainVideos)
     guard !train.clips.isEmpty else {
       throw SharedError(
         .badData,
@@ -65,7 +65,7 @@ struct IndexBuilder {
           + (try badTrain.prefix(1).first.map { "\($0.id): \($0.reason)" } ?? "the list is empty"))
     }
     let (validation, badValidation) = try index(
-      lists.validation, classes, "validation", named: lists.validationName, in: data.validationVideos)
+      lists.takeValidation(), classes, "validation", named: lists.validationName, in: data.validationVideos)
     try folder.finish(recipe)
     return Indexes(train: train, validation: validation, rejectedTrain: badTrain, rejectedValidation: badValidation)
   }
@@ -74,18 +74,20 @@ struct IndexBuilder {
   ///   - candidates: nil for a list without rows.
   ///   - kind: `train` or `validation`.
   private func index(
-    _ candidates: ClipCandidates?, _ classes: ClassList, _ kind: String, named list: String, in videos: String
+    _ candidates: consuming ClipCandidates?, _ classes: ClassList, _ kind: String, named list: String, in videos: String
   ) throws -> (ClipIndex, RejectedList) {
-    try index(
-      IndexRows(candidates?.found ?? CandidateList()), rejected: candidates?.rejected ?? [], classes: classes.names,
-      kind,
-      videos: videos
-    ) { [progress] in progress(list, $0) }
+    let rejected = candidates?.rejected ?? []
+    let rows = IndexRows(candidates?.found ?? CandidateList())
+    candidates = nil
+    return try index(rows, rejected: rejected, classes: classes.names, kind, videos: videos) { [progress] in
+      progress(list, $0)
+    }
   }
 
   /// Probes the files of rows, and writes what a list's index consists of.
+  /// - Parameter rows: are let go of when their files are probed.
   func index(
-    _ rows: IndexRows, rejected: [RejectedClip], classes: [String], _ kind: String, videos: String,
+    _ rows: consuming IndexRows, rejected: [RejectedClip], classes: [String], _ kind: String, videos: String,
     _ progress: @escaping @Sendable (FileIndexing.Progress) -> Void
   ) throws -> (ClipIndex, RejectedList) {
     let rules = ProbedVideo.rules(recipe)
