@@ -3,6 +3,7 @@
 import Foundation
 import Glibc
 import Shared
+import Synchronization
 
 /// What probing the part of a file found that a row names.
 public struct ProbedPart: Equatable, Sendable {
@@ -49,6 +50,14 @@ public struct ProbedFiles: Sendable {
   fileprivate static let deep: UInt32 = 2
 
   private let rows: SortedRows
+  private let lookups = Lookups()
+
+  /// Counts what is looked up, so that the memory of what was looked at is given back now and then.
+  private final class Lookups: Sendable {
+    private let count = Atomic<Int>(0)
+
+    var areMany: Bool { count.wrappingAdd(1, ordering: .relaxed).newValue % 65536 == 0 }
+  }
 
   /// - Parameter rules: what besides the file decides what probing finds, such as FFmpeg's version.
   /// - Throws: `DatasetError` if the file is damaged, or was written under other rules.
@@ -65,7 +74,10 @@ public struct ProbedFiles: Sendable {
   public var count: Int { rows.count }
 
   /// What is known of a part; nil if nothing is.
-  public func part(_ key: String) -> ProbedPart? { rows.number(of: key).flatMap { part($0) } }
+  public func part(_ key: String) -> ProbedPart? {
+    if lookups.areMany { rows.release(before: rows.count) }
+    return rows.number(of: key).flatMap { part($0) }
+  }
 
   private func part(_ number: Int) -> ProbedPart? {
     let bytes = rows.bytes

@@ -16,6 +16,8 @@ final class RowSorter {
   private static let headBytes = 16
   /// Rows that are read before their memory is given back.
   private static let window = 1 << 18
+  /// Pairs of rows that are compared before their memory is given back.
+  private static let comparisons = 1 << 17
 
   private let file: OutputFile
   private(set) var count = 0
@@ -69,8 +71,12 @@ final class RowSorter {
       }
       order.append(Place(start: start, offset: offset))
     }
+    var compared = 0
     order.sort { a, b in
-      a.start != b.start ? a.start < b.start : a.offset != b.offset && precedes(mapped, a.offset, b.offset)
+      if a.start != b.start { return a.start < b.start }
+      compared &+= 1
+      if compared % Self.comparisons == 0 { mapped.release(0..<mapped.count) }
+      return a.offset != b.offset && precedes(mapped, a.offset, b.offset)
     }
   }
 
