@@ -59,10 +59,13 @@ import Video
         try clips.seen(clip, below: clips.folder.path("data/train")),
         try clips.seen(packed, below: clips.folder.path("pack"))
       )
-      let differences = zip(before, after).map { abs($0 - $1) }
-      let mean = differences.reduce(0, +) / Float(differences.count)
-      // One level of 255 is 0.017; the next frame is 0.03 away, a picture that is not turned, 0.4.
-      #expect(mean < 0.02, "\(clip.id): \(mean)")
+      let count = Float(before.count)
+      let mean = zip(before, after).reduce(0) { $0 + abs($1.0 - $1.1) } / count
+      let signed = zip(before, after).reduce(0) { $0 + $1.0 - $1.1 } / count
+      // One level of 255 is 0.017; the next frame is 0.04 away, a picture that is not turned, 0.4. The images are of strong
+      // colours, whose rounded chroma leaves what red, green and blue can show.
+      let (most, bias): (Float, Float) = clip.id == "images" ? (0.03, 0.02) : (0.02, 0.01)
+      #expect(mean < most && abs(signed) < bias, "\(clip.id): \(mean), \(signed)")
     }
     #expect(index.clips[try #require(index.number(of: "turned"))].height == 48)
   }
@@ -142,9 +145,12 @@ import Video
   func damaged() throws {
     var clips = try Self.some()
     var bytes = try PackedClips.video(frames: 40)
-    let data = try #require(bytes.range(of: Data("mdat".utf8)))
-    for place in stride(from: data.upperBound + 700, to: data.upperBound + 1500, by: 3) { bytes[place] ^= 0x5A }
     try clips.add("bad", bytes, file: "bad.mp4")
+    // Within a picture, which indexing has not decoded.
+    let data = try #require(bytes.range(of: Data("mdat".utf8)))
+    for place in stride(from: data.upperBound + 1200, to: data.upperBound + 1500, by: 3) { bytes[place] ^= 0x5A }
+    try bytes.write(to: URL(fileURLWithPath: clips.path("bad.mp4")))
+    clips.clips[6].hash = Digest128(of: bytes)
     let outcome = try clips.packer(to: "pack").run()
     #expect(outcome.clips == 6 && outcome.rejected == 1)
     let rejected = try clips.folder.text("pack/rejected-train.tsv").split(separator: "\n")
@@ -204,7 +210,7 @@ import Video
     let disk = try SmallDisk(kilobytes: 2048)
     var packer = try clips.packer(to: "")
     packer.folder = "\(disk.path)/pack"
-    try disk.fill(except: 48 << 10)
+    try disk.fill(except: 20 << 10)
     let error = #expect(throws: PackError.self) { _ = try packer.run() }
     #expect(
       error?.status == .ioError && error?.description.contains("No space left on device); make room") == true,

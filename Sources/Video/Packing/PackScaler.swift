@@ -190,11 +190,15 @@ final class PackScaler {
     set("src_range", plan.kind == .rgb || plan.colours.isFullRange ? 1 : 0)
     set("dst_range", plan.isFullRange ? 1 : 0)
     if plan.kind == .yuv {
-      if plan.chromaShiftX > 0 { set("src_h_chr_pos", PackedSiting.position(plan.colours.acrossSiting)) }
-      if plan.chromaShiftY > 0 { set("src_v_chr_pos", PackedSiting.position(plan.colours.downSiting)) }
+      if plan.chromaShiftX > 0 {
+        set("src_h_chr_pos", PackedSiting.position(plan.colours.acrossSiting, plan.chromaShiftX))
+      }
+      if plan.chromaShiftY > 0 {
+        set("src_v_chr_pos", PackedSiting.position(plan.colours.downSiting, plan.chromaShiftY))
+      }
     }
-    set("dst_h_chr_pos", PackedSiting.position(siting.across))
-    set("dst_v_chr_pos", PackedSiting.position(siting.down))
+    set("dst_h_chr_pos", PackedSiting.position(siting.across, 1))
+    set("dst_v_chr_pos", PackedSiting.position(siting.down, 1))
     guard unsafe sws_init_context(context, nil, nil) >= 0 else { throw refusal(plan) }
     let matrix = unsafe sws_getCoefficients(plan.kind == .rgb ? SWS_CS_ITU601 : plan.colours.coefficients)
     _ = unsafe sws_setColorspaceDetails(
@@ -292,12 +296,12 @@ private struct PackedSiting {
     (across, down) = orientation.isTransposed ? (v, u) : (u, v)
   }
 
-  /// In 256ths of a pixel from the first, as libswscale counts.
-  static func position(_ siting: ChromaSiting) -> Int {
+  /// In 256ths of a pixel, as libswscale counts; 2^shift pixels share a sample.
+  static func position(_ siting: ChromaSiting, _ shift: Int) -> Int {
     switch siting {
     case .first: 0
-    case .between: 128
-    case .last: 256
+    case .between: (128 << shift) - 128
+    case .last: min(512, (256 << shift) - 256)
     }
   }
 }
