@@ -53,8 +53,8 @@ struct PackedData {
     settings.say(
       "\(name): a pack of \(clips) clips in \(pack.manifest.shards.count) shards, "
         + (settings.deep
-          ? "all of which are as they were packed; every clip is probed again"
-          : "which have their sizes; "
+          ? "which are as they were packed; every clip is probed again"
+          : "whose sizes are right; "
             + (isKnown
               ? "its index is taken, and no video is opened (--deep reads everything)"
               : "it was probed by another version of FFmpeg or of Tamring, so its clips are probed again"))
