@@ -43,7 +43,10 @@ let package = Package(
     .target(name: "Wire", dependencies: ["Shared"], swiftSettings: strict),
     .target(name: "Messaging", dependencies: ["CLinux", "CZMQ", "Shared", "Wire"], swiftSettings: strict),
     .target(name: "Dataset", dependencies: ["Shared"], swiftSettings: strict),
-    .target(name: "Video", dependencies: ["CDecoderLog", "CFFmpeg", "CKernels", "Shared"], swiftSettings: strict),
+    .target(
+      name: "Video", dependencies: ["CDecoderLog", "CFFmpeg", "CKernels", "CLinux", "Shared"],
+      swiftSettings: strict),
+    .target(name: "Packing", dependencies: ["Dataset", "Shared", "Video"], swiftSettings: strict),
     .target(name: "DemoData", dependencies: ["CFFmpeg", "Shared"], swiftSettings: strict),
     .target(
       name: "BLVNet", dependencies: ["CKernels", "COneDNN", "COpenBLAS", "Recipes", "Shared"], swiftSettings: strict),
@@ -58,8 +61,8 @@ let package = Package(
     .executableTarget(
       name: "Coordinator",
       dependencies: [
-        "CLinux", "Checkpoint", "CoordinatorCore", "Dataset", "DemoData", "Messaging", "Recipes", "RunJournal",
-        "Shared", "Video", "Wire", arguments,
+        "CLinux", "Checkpoint", "CoordinatorCore", "Dataset", "DemoData", "Messaging", "Packing", "Recipes",
+        "RunJournal", "Shared", "Video", "Wire", arguments,
       ], resources: [.embedInCode("Commands/demo.yaml")], swiftSettings: strict),
     .executableTarget(
       name: "Worker",
@@ -81,6 +84,10 @@ let package = Package(
     .testTarget(name: "DatasetTests", dependencies: ["Dataset", "Recipes", "Shared"], swiftSettings: plain),
     .testTarget(
       name: "VideoTests", dependencies: ["CFFmpeg", "CKernels", "DemoData", "Shared", "Video"], swiftSettings: plain),
+    .testTarget(
+      name: "PackingTests",
+      dependencies: ["CFFmpeg", "Dataset", "DemoData", "Packing", "Shared", "TestSupport", "Video"],
+      swiftSettings: plain),
     .testTarget(name: "DemoDataTests", dependencies: ["Dataset", "DemoData", "Shared"], swiftSettings: plain),
     .testTarget(
       name: "BLVNetTests", dependencies: ["BLVNet", "CKernels", "Recipes", "Shared", "Training", "Yams"],

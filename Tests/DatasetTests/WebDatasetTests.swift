@@ -95,6 +95,33 @@ struct TarWriter {
     }
   }
 
+  @Test("shards of one name in different folders give different ids, and those of other names keep theirs")
+  func sameNames() throws {
+    var tar = TarWriter()
+    tar.add("0.mp4", "a")
+    tar.add("0.cls", "1")
+    let names = ["a/s/x.tar", "b/s/x.tar", "b/y.tar"]
+    try withFiles(["train.txt": names.joined(separator: "\n"), "a/s/": "", "b/s/": ""]) { root in
+      for name in names { try tar.data.write(to: URL(fileURLWithPath: "\(root)/\(name)")) }
+      #expect(try Annotations(contentsOf: "\(root)/train.txt").clips.map(\.id) == ["a/s/x/0", "b/s/x/0", "y/0"])
+    }
+    #expect(WebDatasetAnnotations.prefixes(["/d/x.tar", "/d/x.tar", "/d/e/z.tar"]) == ["x", "x", "z"])
+    #expect(WebDatasetAnnotations.prefixes(["/d/x.tar", "/d/e/x.tar"]) == ["x", "e/x"])
+  }
+
+  @Test("compressed shards are refused in one line that says what to do", arguments: ["s.tar.gz", "s.tgz", "s.tar"])
+  func compressed(name: String) throws {
+    try withFiles(["shards/": "", "list.txt": "shards/\(name)\n"]) { root in
+      let path = "\(root)/shards/\(name)"
+      try Data([0x1F, 0x8B, 8, 0, 0, 0, 0, 0]).write(to: URL(fileURLWithPath: path))
+      for list in [path, "\(root)/shards", "\(root)/list.txt"] {
+        let text = message { _ = try Annotations(contentsOf: list) }
+        #expect(
+          text.hasPrefix("\(path): is compressed, so that no clip in it can be read by itself; decompress"), "\(text)")
+      }
+    }
+  }
+
   @Test("an archive that is cut off or damaged keeps the samples before that place, and says where")
   func damaged() throws {
     var tar = shard()

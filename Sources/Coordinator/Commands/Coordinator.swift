@@ -9,8 +9,8 @@ struct CoordinatorCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "coordinator", abstract: "Trains video networks over worker processes.",
     subcommands: [
-      TrainCommand.self, IndexCommand.self, EvaluateCommand.self, DemoDataCommand.self, StatusCommand.self,
-      AuditCommand.self, BenchIndexCommand.self,
+      TrainCommand.self, IndexCommand.self, PackCommand.self, EvaluateCommand.self, DemoDataCommand.self,
+      StatusCommand.self, AuditCommand.self, BenchIndexCommand.self,
     ], defaultSubcommand: TrainCommand.self)
 
   /// Reports a failure in one line, and exits with its code.

@@ -41,6 +41,7 @@ struct IndexBuilder {
   ///   clip is usable, or the classes do not fit the model; `SharedError(.ioError)` naming a file that cannot be read for
   ///   a passing reason.
   func build() throws -> Indexes {
+    if let pack = PackedData(recipe) { return try pack.indexes(self) }
     let data = recipe.data
     var lists = try DataSetLists(DataSetDescription(recipe))
     lists.notes.forEach(settings.say)

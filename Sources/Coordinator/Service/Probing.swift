@@ -84,9 +84,11 @@ extension ProbedVideo {
   }
 
   /// What besides a file decides what probing it finds. Where it changes, every file is probed again.
-  static func rules(_ recipe: Recipe) -> String {
-    (["prober 3", "\(VideoRules(recipe))"] + VideoFingerprint.entries.map { "\($0.key) \($0.value)" }.sorted())
-      .joined(separator: "\n")
+  static func rules(_ recipe: Recipe) -> String { "\(VideoRules(recipe))\n\(prober)" }
+
+  /// The same without the recipe's limits.
+  static var prober: String {
+    (["prober 3"] + VideoFingerprint.entries.map { "\($0.key) \($0.value)" }.sorted()).joined(separator: "\n")
   }
 }
 

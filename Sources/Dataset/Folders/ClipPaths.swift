@@ -22,7 +22,10 @@ public func folderPath(data: String, _ name: String) -> String {
 }
 
 /// How the file at `path` is written in an index.
-func indexedPath(_ path: String, data: String, root: String) -> String {
+/// - Parameters:
+///   - data: the data folder.
+///   - root: the list's videos folder.
+public func indexedPath(_ path: String, data: String, root: String) -> String {
   let (file, base, top) = (components(of: path), components(of: root), components(of: data))
   if file.starts(with: base) { return file.dropFirst(base.count).joined(separator: "/") }
   guard file.starts(with: top), base.starts(with: top) else { return path }

@@ -52,6 +52,13 @@ enum FileNames {
       && !suffix.utf8.allSatisfy(isDigit)
   }
 
+  /// Whether `path` ends as a compressed tar archive's name does.
+  static func isCompressedArchive(_ path: some StringProtocol) -> Bool {
+    let name = name(of: path).lowercased()
+    return [".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tar.lz4"].contains(
+      where: name.hasSuffix)
+  }
+
   static func canBeVideo(_ path: some StringProtocol) -> Bool { !companions.contains(suffix(of: path)) }
 
   static func isVideo(_ path: some StringProtocol) -> Bool { videos.contains(suffix(of: path)) }

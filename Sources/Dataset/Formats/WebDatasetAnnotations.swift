@@ -12,35 +12,76 @@ public struct WebDatasetAnnotations: AnnotationSource {
 
   public func recognises(_ list: AnnotationList) -> Bool {
     guard let file = list.files.first else { return false }
-    if FileNames.suffix(of: file.name) == "tar" || TarArchive.isTar(file.head(512)) { return true }
-    return !list.sample.isEmpty && list.sample.allSatisfy { FileNames.suffix(of: $0.text) == "tar" }
+    if Self.isArchive(file) { return true }
+    return !list.sample.isEmpty && list.sample.allSatisfy { Self.isArchive(named: $0.text) }
+  }
+
+  private static func isArchive(_ file: ListFile) -> Bool {
+    isArchive(named: file.name) || TarArchive.isTar(file.head(512))
+  }
+
+  private static func isArchive(named name: String) -> Bool {
+    FileNames.suffix(of: name) == "tar" || FileNames.isCompressedArchive(name)
   }
 
   public func read(_ list: AnnotationList, _ take: (AnnotatedRow) throws -> Void) throws {
-    for file in list.files {
-      if FileNames.suffix(of: file.name) == "tar" || TarArchive.isTar(file.head(512)) {
-        try read(shard: file.name, take)
-      } else {
-        try file.forEachLine { bytes, number in
-          let path = String(decoding: bytes, as: UTF8.self)
-          let folder = file.name.utf8.dropLast(FileNames.name(of: file.name).utf8.count)
-          for shard in ListFile.expanded(path.hasPrefix("/") ? path : String(Substring(folder)) + path) {
-            do { try read(shard: shard, take) } catch let error as DatasetError where error.status == .ioError {
-              let problem = RowProblem(error.description)
-              try take(.unreadable(UnreadableRow(RowPlace(file: file.name, line: number), text: path, problem)))
-            }
-          }
-        }
+    let shards = try shards(list)
+    let prefixes = Self.prefixes(shards.map(\.path))
+    for (number, shard) in shards.enumerated() {
+      do { try read(shard: shard.path, prefix: prefixes[number], take) } catch let error as DatasetError
+        where error.status == .ioError
+      {
+        guard let row = shard.row else { throw error }
+        let problem = RowProblem(error.description)
+        try take(.unreadable(UnreadableRow(row.place, text: row.text, problem)))
       }
     }
   }
 
-  private func read(shard: String, _ take: (AnnotatedRow) throws -> Void) throws {
+  /// The shards of a list, and the rows that name them where a text file does.
+  private func shards(_ list: AnnotationList) throws -> [(path: String, row: ListLine?)] {
+    var shards: [(path: String, row: ListLine?)] = []
+    for file in list.files {
+      guard !Self.isArchive(file) else {
+        shards.append((file.name, nil))
+        continue
+      }
+      try file.forEachLine { bytes, number in
+        let row = ListLine(text: String(decoding: bytes, as: UTF8.self), place: RowPlace(file: file.name, line: number))
+        let folder = file.name.utf8.dropLast(FileNames.name(of: file.name).utf8.count)
+        for shard in ListFile.expanded(row.text.hasPrefix("/") ? row.text : String(Substring(folder)) + row.text) {
+          shards.append((shard, row))
+        }
+      }
+    }
+    return shards
+  }
+
+  /// What the ids of each shard's clips begin with: its name without the extension; where shards in different folders
+  /// have one name, also the folders below the deepest one that they share.
+  static func prefixes(_ paths: [String]) -> [String] {
+    var folders: [String: Set<[Substring]>] = [:]
+    let names = paths.map { String(FileNames.stem(of: $0)) }
+    let places = paths.map { Array(components(of: $0).dropLast()) }
+    for (name, place) in zip(names, places) { folders[name, default: []].insert(place) }
+    var common: [String: Int] = [:]
+    for (name, places) in folders where places.count > 1 {
+      let first = places.first ?? []
+      common[name] = places.reduce(first.count) { shared, place in
+        min(shared, zip(first, place).prefix { $0 == $1 }.count)
+      }
+    }
+    return zip(names, places).map { name, place in
+      guard let shared = common[name] else { return name }
+      return (place.dropFirst(shared).map(String.init) + [name]).joined(separator: "/")
+    }
+  }
+
+  private func read(shard: String, prefix: String, _ take: (AnnotatedRow) throws -> Void) throws {
     var archive = try TarArchive(path: shard)
     defer { archive.close() }
     var sample = Sample()
     var number = 0
-    let prefix = FileNames.stem(of: shard)
     func pass() throws {
       guard let video = sample.video else { return }
       try take(

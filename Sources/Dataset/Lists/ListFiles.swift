@@ -36,6 +36,8 @@ extension ListFile {
       let found = names.filter { FileNames.suffix(of: $0) == suffix }
       if !found.isEmpty { return found.map { "\(folder)/\($0)" } }
     }
+    let compressed = names.filter(FileNames.isCompressedArchive)
+    if !compressed.isEmpty { return compressed.map { "\(folder)/\($0)" } }
     throw DatasetError(
       .ioError, "\(folder): is a folder without lists (.txt, .csv) or shards (.tar); check the recipe's annotation path"
     )

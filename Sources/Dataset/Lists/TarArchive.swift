@@ -16,11 +16,26 @@ struct TarArchive {
   private let size: UInt64
   private var at: UInt64 = 0
 
-  /// - Throws: `DatasetError` if the file cannot be read.
+  /// - Throws: `DatasetError` if the file cannot be read, or is compressed.
   init(path: String) throws(DatasetError) {
     self.path = path
     (handle, size) = try openedFile(path, advice: "check the recipe's annotation path")
+    let head = try? handle.read(upToCount: 6)
+    guard !FileNames.isCompressedArchive(path), !Self.compressed.contains(where: { head?.starts(with: $0) == true })
+    else {
+      try? handle.close()
+      throw DatasetError(
+        .badData,
+        "\(path): is compressed, so that no clip in it can be read by itself; decompress the archive (gunzip, zstd -d, …), "
+          + "or unpack it and make shards with 'coordinator pack'")
+    }
   }
+
+  /// How files of gzip, bzip2, xz, zstd and LZ4 begin.
+  private static let compressed: [[UInt8]] = [
+    [0x1F, 0x8B], Array("BZh".utf8), [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0], [0x28, 0xB5, 0x2F, 0xFD],
+    [4, 0x22, 0x4D, 0x18],
+  ]
 
   func close() { try? handle.close() }
 
