@@ -43,7 +43,8 @@ let package = Package(
     .target(name: "Wire", dependencies: ["Shared"], swiftSettings: strict),
     .target(name: "Messaging", dependencies: ["CLinux", "CZMQ", "Shared", "Wire"], swiftSettings: strict),
     .target(name: "Dataset", dependencies: ["Shared"], swiftSettings: strict),
-    .target(name: "Video", dependencies: ["CDecoderLog", "CFFmpeg", "CKernels", "Shared"], swiftSettings: strict),
+    .target(
+      name: "Video", dependencies: ["CDecoderLog", "CFFmpeg", "CKernels", "CLinux", "Shared"], swiftSettings: strict),
     .target(name: "DemoData", dependencies: ["CFFmpeg", "Shared"], swiftSettings: strict),
     .target(
       name: "BLVNet", dependencies: ["CKernels", "COneDNN", "COpenBLAS", "Recipes", "Shared"], swiftSettings: strict),
@@ -74,13 +75,18 @@ let package = Package(
     .executableTarget(
       name: "DurableWriter", dependencies: ["Checkpoint", "RunJournal", "Shared"], path: "Tests/DurableWriter",
       swiftSettings: plain),
+    // What the tests of decoding in other processes start.
+    .executableTarget(
+      name: "SeparateDecoder", dependencies: ["Shared", "Video"], path: "Tests/SeparateDecoder", swiftSettings: plain),
     .testTarget(name: "SharedTests", dependencies: ["CSodium", "Shared"], swiftSettings: plain),
     .testTarget(name: "RecipesTests", dependencies: ["Recipes", "Shared"], swiftSettings: plain),
     .testTarget(name: "WireTests", dependencies: ["Shared", "Wire"], swiftSettings: plain),
     .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Shared", "Wire"], swiftSettings: plain),
     .testTarget(name: "DatasetTests", dependencies: ["Dataset", "Recipes", "Shared"], swiftSettings: plain),
     .testTarget(
-      name: "VideoTests", dependencies: ["CFFmpeg", "CKernels", "DemoData", "Shared", "Video"], swiftSettings: plain),
+      name: "VideoTests",
+      dependencies: ["CFFmpeg", "CKernels", "DemoData", "SeparateDecoder", "Shared", "TestSupport", "Video"],
+      swiftSettings: plain),
     .testTarget(name: "DemoDataTests", dependencies: ["Dataset", "DemoData", "Shared"], swiftSettings: plain),
     .testTarget(
       name: "BLVNetTests", dependencies: ["BLVNet", "CKernels", "Recipes", "Shared", "Training", "Yams"],
