@@ -111,8 +111,8 @@ let package = Package(
     .testTarget(
       name: "CoordinatorTests",
       dependencies: [
-        "Checkpoint", "Coordinator", "CoordinatorCore", "Dataset", "Recipes", "RunJournal", "Shared", "TestSupport",
-        "Video", "Wire", database,
+        "Checkpoint", "Coordinator", "CoordinatorCore", "Dataset", "DemoData", "Recipes", "RunJournal",
+        "SeparateDecoder", "Shared", "TestSupport", "Video", "Wire", database,
       ],
       swiftSettings: plain),
     .testTarget(

@@ -20,9 +20,12 @@ struct DecoderWatch {
   /// Seconds of processor time that the work may take. Decoding looks at its own clock; this is for what does not.
   let budget: Double
   private var start: Sample?
+  /// When progress was seen last.
+  private var moved: Sample?
   private var last: Sample?
-  /// Seconds that were seen to pass without progress.
+  /// Seconds that were seen to pass without progress, and without anything at all.
   private var silent = 0.0
+  private var idle = 0.0
 
   init(silence: Double, budget: Double) {
     (self.silence, self.budget) = (silence, budget)
@@ -35,18 +38,19 @@ struct DecoderWatch {
   ///   itself, which says nothing about the decoder.
   /// - Returns: how it hangs; nil if it does not.
   mutating func hang(_ sample: Sample, after passed: Double) -> String? {
+    defer { last = sample }
     if start == nil { start = sample }
-    guard let last, sample.progress == last.progress, !sample.awaitsDisk else {
-      (last, silent) = (sample, 0)
+    guard let moved, let last, sample.progress == moved.progress, !sample.awaitsDisk else {
+      (moved, silent, idle) = (sample, 0, 0)
       return outlives(sample)
     }
-    silent += min(passed, 2 * interval)
-    let computed = sample.processor - last.processor
-    if silent >= silence {
-      // Where it gets little of a busy processor, it has not computed for long.
-      if computed >= silence / 2 { return "it computed for \(Self.text(computed)) s on one packet" }
-      if !sample.isRunnable, computed < silence / 20 { return "it did nothing for \(Self.text(silent)) s" }
-    }
+    let passed = min(passed, 2 * interval)
+    silent += passed
+    idle = sample.isRunnable || sample.processor > last.processor ? 0 : idle + passed
+    if idle >= silence { return "it did nothing for \(Self.text(idle)) s" }
+    let computed = sample.processor - moved.processor
+    // Where it gets little of a busy processor, it has not computed for long.
+    if silent >= silence, computed >= silence / 2 { return "it computed for \(Self.text(computed)) s on one packet" }
     return outlives(sample)
   }
 

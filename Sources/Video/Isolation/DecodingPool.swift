@@ -12,8 +12,8 @@ public final class DecodingPool: Sendable {
     public var command: [String]
     /// How long a decoder may go without progress, unless it waits for a disk.
     public var silence: Duration
-    /// Gets the id of each process that was started.
-    var started: @Sendable (pid_t) -> Void = { _ in }
+    /// Gets the id of each process that was started, and what it shows of itself.
+    var started: @Sendable (pid_t, DecoderStatus) -> Void = { _, _ in }
 
     /// - Parameter command: this program, also when its file was replaced.
     public init(command: [String] = ["/proc/self/exe"], silence: Duration = .seconds(20)) {

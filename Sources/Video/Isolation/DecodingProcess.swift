@@ -14,34 +14,40 @@ final class DecodingProcess: @unchecked Sendable {
     weak var segment: MemorySegment?
   }
 
-  /// A start takes some 50 ms, or seconds where the program must come from a slow disk.
-  private static let startSilence = 60.0
-
   let pid: pid_t
   private let silence: Double
   private let socket: Int32
   private let status: DecoderStatus
   /// The segments that the child has mapped.
   private var mapped: [Mapped] = []
+  /// The progress that was counted already.
+  private var seen: UInt64 = 0
   private var isReaped = false
 
   /// Starts it, and waits until it is ready.
   /// - Parameters:
   ///   - command: the program's absolute path and its arguments.
   ///   - silence: seconds without progress after which it counts as hanging.
-  ///   - started: gets the child's id.
-  init(_ command: [String], silence: Double, started: (pid_t) -> Void) throws(DecoderEnd) {
+  ///   - started: gets the child's id, and what it shows of itself.
+  init(_ command: [String], silence: Double, started: (pid_t, DecoderStatus) -> Void) throws(DecoderEnd) {
     guard let status = DecoderStatus.create() else { throw .notStarted(ENOMEM) }
     var ends: [Int32] = [-1, -1]
     guard unsafe closeOnExecSocketPair(&ends) == 0 else { throw .notStarted(errno) }
-    defer { close(ends[1]) }
+    // Beyond 3, where standard streams that are closed here could not be in its way.
+    let far = fcntl(ends[1], F_DUPFD_CLOEXEC, 4)
+    let number = errno
+    close(ends[1])
+    guard far >= 0 else {
+      close(ends[0])
+      throw .notStarted(number)
+    }
     let null = unsafe open("/dev/null", O_RDWR | O_CLOEXEC)
     guard null >= 0 else {
       let number = errno
       close(ends[0])
+      close(far)
       throw .notStarted(number)
     }
-    defer { close(null) }
     let name = status.name
     let arguments = [
       DecodingService.argument, "\(name.process)", "\(name.descriptor)", "\(name.bytes)", "\(name.nonce)",
@@ -49,15 +55,17 @@ final class DecodingProcess: @unchecked Sendable {
     // Its parent's libraries would start threads for work that it never does.
     let environment = ProcessInfo.processInfo.environment.merging(
       ["OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "SWIFT_BACKTRACE": "enable=no"]) { $1 }
-    let (child, number) = spawn(
-      command + arguments, environment: environment, descriptors: [null, null, null, ends[1]])
+    let (child, code) = spawn(command + arguments, environment: environment, descriptors: [null, null, null, far])
+    // As long as the child's end is open here, its end does not show.
+    close(far)
+    close(null)
     guard let child else {
       close(ends[0])
-      throw .notStarted(number)
+      throw .notStarted(code)
     }
     (pid, socket, self.status, self.silence) = (child, ends[0], status, silence)
-    started(child)
-    guard case .started(let versions) = try answer(most: 1024, Self.startSilence, budget: .infinity, nil) else {
+    started(child, status)
+    guard case .started(let versions) = try answer(most: 1024, 3 * silence, budget: .infinity, nil) else {
       throw .nonsense
     }
     guard versions == DecodingService.versions else { throw .otherLibraries }
@@ -70,7 +78,7 @@ final class DecodingProcess: @unchecked Sendable {
     guard waitpid(pid, nil, WNOHANG) == 0 else { return }
     // One that waits for a dead disk ends when the disk answers.
     let pid = pid
-    startThread(named: "reap", stackSize: 1 << 16) {
+    startThread(named: "reap", stackSize: 1 << 18) {
       while waitpid(pid, nil, 0) == -1, errno == EINTR {}
     }
   }
@@ -98,17 +106,15 @@ final class DecodingProcess: @unchecked Sendable {
     most: Int, _ silence: Double, budget: Double, _ progress: DecodeProgress?
   ) throws(DecoderEnd) -> DecodingAnswer {
     var watch = DecoderWatch(silence: silence, budget: budget)
-    var seen = status.progress
-    defer { progress?.moved(by: status.progress &- seen) }
+    defer { count(progress) }
     do throws(DecoderEnd) {
       let body = try DecodingFrame.receive(from: socket, most: most) { () throws(DecoderEnd) in
         var mark = ContinuousClock.now
         while try !isReadable(within: watch.interval) {
-          let (before, count) = (mark, status.progress)
+          let before = mark
           mark = .now
-          progress?.moved(by: count &- seen)
-          seen = count
-          let sample = DecoderWatch.Sample(process: pid, progress: count, isReading: status.isReading)
+          count(progress)
+          let sample = DecoderWatch.Sample(process: pid, progress: seen, isReading: status.isReading)
           let passed = (mark - before) / .seconds(1)
           if let how = watch.hang(sample, after: passed) { throw .hung(how) }
         }
@@ -119,6 +125,13 @@ final class DecodingProcess: @unchecked Sendable {
       _ = reap()
       throw error
     }
+  }
+
+  /// Adds what the child has done since the last call.
+  private func count(_ progress: DecodeProgress?) {
+    let now = status.progress
+    progress?.moved(by: now &- seen)
+    seen = now
   }
 
   private func isReadable(within seconds: Double) throws(DecoderEnd) -> Bool {

@@ -44,7 +44,7 @@ public enum DecodingService {
       close(file)
     }
     // The main thread may be anywhere in a decoder when the other process ends.
-    startThread(named: "parent", stackSize: 1 << 16) {
+    startThread(named: "parent", stackSize: 1 << 18) {
       var item = pollfd(fd: socket, events: 0, revents: 0)
       while unsafe poll(&item, 1, -1) < 0, errno == EINTR {}
       _exit(ExitStatus.done.rawValue)
