@@ -1,8 +1,17 @@
-// Starting a program with posix_spawn: a session of its own, default signals, and no open file but those that it is given.
+// Starting a program with posix_spawn: default signals, no Ctrl-C, and no open file but those that it is given.
 import CLinux
 import Glibc
 
-/// Starts `command` in a session of its own.
+/// What a new process leaves, so that no terminal's signals reach it.
+public enum SpawnIsolation: Sendable {
+  /// A session of its own, which outlives the terminal.
+  case session
+  /// A process group of its own. Within a session Linux shares processors out among threads, whichever processes they
+  /// belong to; sessions get equal shares.
+  case group
+}
+
+/// Starts `command`.
 ///
 /// - Parameters:
 ///   - command: the program's absolute path and its arguments.
@@ -10,7 +19,7 @@ import Glibc
 ///   - descriptors: its files 0, 1, 2…
 /// - Returns: the new process's id, or the error number where it cannot be started.
 public func spawn(
-  _ command: [String], environment: [String: String], descriptors: [Int32]
+  _ command: [String], environment: [String: String], descriptors: [Int32], in isolation: SpawnIsolation
 ) -> (pid: pid_t?, errorNumber: Int32) {
   var actions = unsafe posix_spawn_file_actions_t()
   unsafe posix_spawn_file_actions_init(&actions)
@@ -30,7 +39,9 @@ public func spawn(
   unsafe sigemptyset(&defaults)
   for signal in [SIGINT, SIGTERM, SIGCHLD, SIGPIPE, SIGHUP] { unsafe sigaddset(&defaults, signal) }
   unsafe posix_spawnattr_setsigdefault(&attributes, &defaults)
-  let flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | Int32(spawnInOwnSession)
+  unsafe posix_spawnattr_setpgroup(&attributes, 0)
+  let apart = isolation == .session ? Int32(spawnInOwnSession) : Int32(POSIX_SPAWN_SETPGROUP)
+  let flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | apart
   unsafe posix_spawnattr_setflags(&attributes, Int16(flags))
 
   let variables = environment.map { "\($0.key)=\($0.value)" }.sorted()

@@ -30,27 +30,29 @@ enum DecodingFrame {
   static func receive(
     from socket: Int32, most: Int, _ wait: () throws(DecoderEnd) -> Void = {}
   ) throws(DecoderEnd) -> [UInt8]? {
-    guard let header = try receive(headerBytes, from: socket, wait) else { return nil }
-    var fields = FieldReader(header)
-    let count = try fields.int()
-    guard (0...most).contains(count) else { throw .nonsense }
-    return count == 0 ? [] : try receive(count, from: socket, wait)
-  }
-
-  private static func receive(
-    _ count: Int, from socket: Int32, _ wait: () throws(DecoderEnd) -> Void
-  ) throws(DecoderEnd) -> [UInt8]? {
-    var bytes = [UInt8](repeating: 0, count: count)
+    // Nearly every message comes whole at once.
+    var bytes = [UInt8](repeating: 0, count: 4096)
     var done = 0
-    while done < count {
+    var wanted: Int?
+    while done < wanted ?? headerBytes {
       try wait()
+      let (start, room) = (done, bytes.count - done)
       let got = unsafe bytes.withUnsafeMutableBytes { bytes in
-        unsafe recv(socket, bytes.baseAddress?.advanced(by: done), count - done, 0)
+        unsafe recv(socket, bytes.baseAddress?.advanced(by: start), room, 0)
       }
       if got < 0, errno == EINTR { continue }
       guard got > 0 else { return nil }
       done += got
+      guard wanted == nil, done >= headerBytes else { continue }
+      var fields = FieldReader(Array(bytes[..<headerBytes]))
+      let count = try fields.int()
+      guard (0...most).contains(count) else { throw .nonsense }
+      let all = headerBytes + count
+      wanted = all
+      if all > bytes.count { bytes += [UInt8](repeating: 0, count: all - bytes.count) }
     }
-    return bytes
+    // Only one message at a time is under way.
+    guard done == wanted else { throw .nonsense }
+    return Array(bytes[headerBytes..<done])
   }
 }

@@ -111,8 +111,8 @@ extension DecodingRequest {
 extension DecodingAnswer {
   /// The most bytes of an answer under these rules: a probed file has a time for each packet, or a number for each image.
   static func mostBytes(_ rules: VideoRules) -> Int {
-    let (times, overflow) = max(0, rules.packets).multipliedReportingOverflow(by: 16)
-    return overflow ? Int.max : max(1 << 20, min(times, Int.max - (1 << 20)) + 1 << 20)
+    // However many packets the recipe allows.
+    (1 << 20) + 16 * min(max(0, rules.packets), 1 << 27)
   }
 
   var bytes: [UInt8] {

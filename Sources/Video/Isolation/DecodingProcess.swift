@@ -55,7 +55,8 @@ final class DecodingProcess: @unchecked Sendable {
     // Its parent's libraries would start threads for work that it never does.
     let environment = ProcessInfo.processInfo.environment.merging(
       ["OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "SWIFT_BACKTRACE": "enable=no"]) { $1 }
-    let (child, code) = spawn(command + arguments, environment: environment, descriptors: [null, null, null, far])
+    let (child, code) = spawn(
+      command + arguments, environment: environment, descriptors: [null, null, null, far], in: .group)
     // As long as the child's end is open here, its end does not show.
     close(far)
     close(null)

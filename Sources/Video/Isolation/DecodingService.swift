@@ -53,12 +53,14 @@ public enum DecodingService {
 
   private static func serve(_ progress: DecodeProgress) -> Never {
     var segments: [UInt64: MemorySegment] = [:]
+    var rules: VideoRules?
     var isSent = DecodingFrame.send(DecodingAnswer.started(versions).bytes, over: socket)
     do {
       while isSent, let bytes = try DecodingFrame.receive(from: socket, most: mostBytes) {
         let request = try DecodingRequest(bytes)
         for nonce in request.dropped { segments[nonce] = nil }
-        limitMemory(request.rules)
+        if request.rules != rules { limitMemory(request.rules) }
+        rules = request.rules
         isSent = DecodingFrame.send(answer(to: request, &segments, progress).bytes, over: socket)
       }
     } catch { _exit(ExitStatus.badData.rawValue) }
