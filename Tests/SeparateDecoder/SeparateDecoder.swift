@@ -48,33 +48,38 @@ struct SeparateDecoder {
     let loaders = [ClipLoader(), ClipLoader(decoders: DecodingPool())]
     let storages = loaders.map { $0.storage(count: form.clipElements) }
     var ratios: [Double] = []
-    var times: [[Double]] = [[], []]
     var costs: [Double] = []
+    var times = [0.0, 0.0]
     for round in 0...rounds {
-      var seconds = [0.0, 0.0]
-      var processor = [0.0, 0.0]
-      for side in round % 2 == 0 ? [0, 1] : [1, 0] {
-        let before = Self.processorSeconds()
-        let time = try ContinuousClock().measure {
-          for request in requests { try loaders[side].load(request, form, epoch: round, into: storages[side]) }
+      for start in stride(from: 0, to: requests.count, by: 4) {
+        let few = requests[start..<min(requests.count, start + 4)]
+        var seconds = [0.0, 0.0]
+        var processor = [0.0, 0.0]
+        for side in (round + start / 4) % 2 == 0 ? [0, 1] : [1, 0] {
+          let before = processorSeconds()
+          let time = try ContinuousClock().measure {
+            for request in few { try loaders[side].load(request, form, epoch: round, into: storages[side]) }
+          }
+          seconds[side] = time / .seconds(1)
+          processor[side] = processorSeconds() - before
         }
-        seconds[side] += time / .seconds(1)
-        processor[side] += Self.processorSeconds() - before
+        // The first round starts the process and hashes the files.
+        guard round > 0 else { continue }
+        ratios.append(seconds[1] / seconds[0])
+        costs.append(processor[1] / processor[0])
+        for side in 0...1 { times[side] += 1000 * seconds[side] / Double(requests.count * rounds) }
       }
-      // The first round starts the process and hashes the files.
-      guard round > 0 else { continue }
-      ratios.append(seconds[1] / seconds[0])
-      costs.append(processor[1] / processor[0])
-      for side in 0...1 { times[side].append(1000 * seconds[side] / Double(requests.count)) }
     }
-    costs.sort()
-    func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+    func quartiles(_ values: [Double]) -> String {
+      let sorted = values.sorted()
+      return String(
+        format: "%.4f (quartiles %.4f, %.4f)", sorted[sorted.count / 2], sorted[sorted.count / 4],
+        sorted[sorted.count * 3 / 4])
+    }
     print(
-      String(
-        format: "%d clips: %.3f ms here, %.3f ms in another process, median ratio %.4f (%.4f to %.4f)", requests.count,
-        median(times[0]), median(times[1]), median(ratios), ratios.min() ?? 0, ratios.max() ?? 0)
-        + String(
-          format: "; of processor time %.4f (%.4f to %.4f)", median(costs), costs.first ?? 0, costs.last ?? 0))
+      "\(requests.count) clips, \(rounds) rounds: "
+        + String(format: "%.3f ms here, %.3f ms in another process; ", times[0], times[1])
+        + "median ratio \(quartiles(ratios)), of processor time \(quartiles(costs))")
   }
 
   /// Of this process and of its children.
