@@ -77,7 +77,8 @@ let package = Package(
       swiftSettings: plain),
     // What the tests of decoding in other processes start.
     .executableTarget(
-      name: "SeparateDecoder", dependencies: ["Shared", "Video"], path: "Tests/SeparateDecoder", swiftSettings: plain),
+      name: "SeparateDecoder", dependencies: ["CLinux", "Shared", "Video"], path: "Tests/SeparateDecoder",
+      swiftSettings: plain),
     .testTarget(name: "SharedTests", dependencies: ["CSodium", "Shared"], swiftSettings: plain),
     .testTarget(name: "RecipesTests", dependencies: ["Recipes", "Shared"], swiftSettings: plain),
     .testTarget(name: "WireTests", dependencies: ["Shared", "Wire"], swiftSettings: plain),

@@ -1,5 +1,6 @@
 // A program that tests start to decode for them, as `worker` and `coordinator` start themselves. It also measures what
 // decoding in another process costs.
+import CLinux
 import Foundation
 import Glibc
 import Shared
@@ -26,17 +27,19 @@ struct SeparateDecoder {
 
   private static func load(_ path: String, _ form: ClipForm) throws {
     let loader = ClipLoader(decoders: DecodingPool())
-    let storage = loader.storage(count: form.clipElements)
     let request = ClipRequest(
       path: path, clip: 0, label: 0, expectedBytes: 0, expectedHash: Digest128(high: 0, low: 0))
-    while true {
-      try loader.load(request, form, epoch: 0, into: storage)
-      print("loaded")
+    for number in 1... {
+      try loader.load(request, form, epoch: 0, into: loader.storage(count: form.clipElements))
+      print("loaded \(number);")
       fflush(nil)
     }
   }
 
   private static func bench(_ folder: String, _ form: ClipForm, rounds: Int) throws {
+    // As in a worker, which has threads: malloc takes no locks before the second one is there.
+    keepFreedMemory()
+    startThread(named: "idle") { while true { pause() } }
     let requests = (FileManager.default.enumerator(atPath: folder)?.compactMap { $0 as? String } ?? []).sorted()
       .compactMap { name -> ClipRequest? in
         let path = "\(folder)/\(name)"
