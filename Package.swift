@@ -44,8 +44,7 @@ let package = Package(
     .target(name: "Messaging", dependencies: ["CLinux", "CZMQ", "Shared", "Wire"], swiftSettings: strict),
     .target(name: "Dataset", dependencies: ["Shared"], swiftSettings: strict),
     .target(
-      name: "Video", dependencies: ["CDecoderLog", "CFFmpeg", "CKernels", "CLinux", "Shared"],
-      swiftSettings: strict),
+      name: "Video", dependencies: ["CDecoderLog", "CFFmpeg", "CKernels", "CLinux", "Shared"], swiftSettings: strict),
     .target(name: "Packing", dependencies: ["Dataset", "Shared", "Video"], swiftSettings: strict),
     .target(name: "DemoData", dependencies: ["CFFmpeg", "Shared"], swiftSettings: strict),
     .target(
@@ -77,13 +76,19 @@ let package = Package(
     .executableTarget(
       name: "DurableWriter", dependencies: ["Checkpoint", "RunJournal", "Shared"], path: "Tests/DurableWriter",
       swiftSettings: plain),
+    // What the tests of decoding in other processes start.
+    .executableTarget(
+      name: "SeparateDecoder", dependencies: ["CLinux", "Shared", "Video"], path: "Tests/SeparateDecoder",
+      swiftSettings: plain),
     .testTarget(name: "SharedTests", dependencies: ["CSodium", "Shared"], swiftSettings: plain),
     .testTarget(name: "RecipesTests", dependencies: ["Recipes", "Shared"], swiftSettings: plain),
     .testTarget(name: "WireTests", dependencies: ["Shared", "Wire"], swiftSettings: plain),
     .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Shared", "Wire"], swiftSettings: plain),
     .testTarget(name: "DatasetTests", dependencies: ["Dataset", "Recipes", "Shared"], swiftSettings: plain),
     .testTarget(
-      name: "VideoTests", dependencies: ["CFFmpeg", "CKernels", "DemoData", "Shared", "Video"], swiftSettings: plain),
+      name: "VideoTests",
+      dependencies: ["CFFmpeg", "CKernels", "DemoData", "SeparateDecoder", "Shared", "TestSupport", "Video"],
+      swiftSettings: plain),
     .testTarget(
       name: "PackingTests",
       dependencies: ["CFFmpeg", "Dataset", "DemoData", "Packing", "Shared", "TestSupport", "Video"],
@@ -112,8 +117,8 @@ let package = Package(
     .testTarget(
       name: "CoordinatorTests",
       dependencies: [
-        "Checkpoint", "Coordinator", "CoordinatorCore", "Dataset", "Recipes", "RunJournal", "Shared", "TestSupport",
-        "Video", "Wire", database,
+        "Checkpoint", "Coordinator", "CoordinatorCore", "Dataset", "DemoData", "Recipes", "RunJournal",
+        "SeparateDecoder", "Shared", "TestSupport", "Video", "Wire", database,
       ],
       swiftSettings: plain),
     .testTarget(

@@ -8,6 +8,7 @@
 #include <spawn.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -78,4 +79,18 @@ static inline void storeBeforeWrites(uint32_t *word, uint32_t value) {
 static inline uint32_t loadAfterReads(const uint32_t *word) {
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
   return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+// A number in shared memory that one process counts up and another reads now and then.
+static inline void storeCount(uint64_t *place, uint64_t value) { __atomic_store_n(place, value, __ATOMIC_RELAXED); }
+static inline uint64_t loadCount(const uint64_t *place) { return __atomic_load_n(place, __ATOMIC_RELAXED); }
+
+// A socket pair whose ends are not inherited by child processes.
+static inline int closeOnExecSocketPair(int ends[2]) {
+  return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
+}
+
+// Sends without SIGPIPE.
+static inline ssize_t sendQuietly(int socket, const void *bytes, size_t count) {
+  return send(socket, bytes, count, MSG_NOSIGNAL);
 }

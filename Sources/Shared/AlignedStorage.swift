@@ -13,7 +13,9 @@ public final class AlignedStorage<Element: BitwiseCopyable>: @unchecked Sendable
   /// The whole mapping of a large block.
   private let mapping: UnsafeMutableRawBufferPointer?
   /// The segment that owns the memory; nil if this storage does.
-  private let segment: MemorySegment?
+  public let segment: MemorySegment?
+  /// Where in the segment the memory begins, in bytes.
+  public let segmentOffset: Int
   private static var hugePage: Int { 2 << 20 }
 
   /// - Parameter count: elements; 0 is allowed.
@@ -37,9 +39,10 @@ public final class AlignedStorage<Element: BitwiseCopyable>: @unchecked Sendable
     unsafe base = raw.bindMemory(to: Element.self, capacity: max(1, count))
     self.count = count
     segment = nil
+    segmentOffset = 0
   }
 
-  /// A part of a segment that this process created.
+  /// A part of a segment that this process may write to.
   /// - Parameter offset: in bytes, a multiple of 64.
   public init(in segment: MemorySegment, at offset: Int, count: Int) {
     let bytes = count * MemoryLayout<Element>.stride
@@ -49,7 +52,17 @@ public final class AlignedStorage<Element: BitwiseCopyable>: @unchecked Sendable
     unsafe base = segment.place(offset).bindMemory(to: Element.self, capacity: max(1, count))
     self.count = count
     self.segment = segment
+    segmentOffset = offset
     unsafe mapping = nil
+  }
+
+  /// Memory that other processes can map; ordinary memory where the system has none of that kind.
+  public static func shared(count: Int) -> AlignedStorage {
+    let (bytes, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
+    guard count > 0, !overflow, let segment = MemorySegment.create(bytes: bytes) else {
+      return AlignedStorage(count: count)
+    }
+    return AlignedStorage(in: segment, at: 0, count: count)
   }
 
   /// Fresh memory is zero; what lies before and behind the block is never touched.

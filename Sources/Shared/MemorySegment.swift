@@ -1,9 +1,9 @@
-// Shared memory that one process writes and other processes on its machine read.
+// Shared memory between processes of one machine.
 import CLinux
 import Foundation
 import Glibc
 
-/// A block of memory that other processes on this machine can map read-only, with a generation tag for its contents.
+/// A block of memory that other processes on this machine can map, with a generation tag for its contents.
 ///
 /// It has no name in the file system, so the kernel frees it when the last process that maps it ends, however it ends.
 ///
@@ -48,15 +48,16 @@ public final class MemorySegment: @unchecked Sendable {
     return segment
   }
 
-  /// Maps another process's segment read-only; nil if it is not on this machine, or if this user may not read it.
-  public static func open(_ name: Name) -> MemorySegment? {
+  /// Maps another process's segment; nil if it is not on this machine, or if this user may not read it.
+  /// - Parameter isWritable: whether this process may write to it, too.
+  public static func open(_ name: Name, isWritable: Bool = false) -> MemorySegment? {
     guard name.bytes < UInt64(largest) else { return nil }
     let path = "/proc/\(name.process)/fd/\(name.descriptor)"
     // Open only a memory file: opening anything else could have side effects.
     guard let target = try? FileManager.default.destinationOfSymbolicLink(atPath: path),
       target.hasPrefix("/memfd:\(label)")
     else { return nil }
-    let descriptor = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC)
+    let descriptor = unsafe Glibc.open(path, (isWritable ? O_RDWR : O_RDONLY) | O_CLOEXEC)
     if descriptor == -1 { return nil }
     var status = stat()
     guard cannotShrink(descriptor) == 1, unsafe fstat(descriptor, &status) == 0,
@@ -65,7 +66,7 @@ public final class MemorySegment: @unchecked Sendable {
       close(descriptor)
       return nil
     }
-    guard let segment = MemorySegment(name, descriptor, PROT_READ),
+    guard let segment = MemorySegment(name, descriptor, isWritable ? PROT_READ | PROT_WRITE : PROT_READ),
       unsafe segment.trailer.load(as: UInt64.self) == name.nonce
     else { return nil }
     return segment
@@ -110,8 +111,8 @@ public final class MemorySegment: @unchecked Sendable {
     return unsafe UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count)
   }
 
-  /// The contents, for the process that created it.
-  func place(_ offset: Int) -> UnsafeMutableRawPointer { unsafe base + offset }
+  /// The contents, for a process that may write to it.
+  public func place(_ offset: Int) -> UnsafeMutableRawPointer { unsafe base + offset }
 
   /// Asks for huge pages, because shared memory comes in small ones by default. If that fails, small ones do as well.
   private func useHugePages() {

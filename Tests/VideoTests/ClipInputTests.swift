@@ -91,10 +91,10 @@ import Testing
             path: alone, first: 10, frames: 20, isProved: clip.isProved, head: clip.head, clip: 1, label: 0,
             expectedBytes: clip.bytes,
             expectedHash: clip.hash)
-          try ClipLoader().load(request, form, epoch: 1, into: ours.buffer)
+          try ClipLoader().load(request, form, epoch: 1, into: ours)
           request.path = path
           request.range = range
-          try ClipLoader().load(request, form, epoch: 1, into: theirs.buffer)
+          try ClipLoader().load(request, form, epoch: 1, into: theirs)
           #expect(ours.array == theirs.array)
           let beyond = UInt64(1536)..<UInt64(shard.count + 1)
           let error = #expect(throws: VideoError.self) { try ClipProbe.probe(path, range: beyond, deep: false) }

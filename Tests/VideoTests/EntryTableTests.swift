@@ -32,7 +32,7 @@ import Testing
     let request = ClipRequest(
       path: path, first: first, frames: 90, isProved: clip.isProved, head: clip.head, clip: first, label: 0,
       expectedBytes: 0, expectedHash: clip.hash)
-    try loader.load(request, form, epoch: 0, into: storage.buffer)
+    try loader.load(request, form, epoch: 0, into: storage)
     return storage.array
   }
 

@@ -68,12 +68,12 @@ import Testing
         path: path, first: 2, frames: 4, clip: 5, label: 0, expectedBytes: clip.bytes, expectedHash: clip.hash)
       let storage = FloatStorage(count: form.clipElements)
       let loader = ClipLoader()
-      try loader.load(request, form, epoch: 0, into: storage.buffer)
+      try loader.load(request, form, epoch: 0, into: storage)
       // Frames 3 and 5 of the folder are images 4 and 6.
       try Data("gone".utf8).write(to: URL(fileURLWithPath: path + "/img_00001.jpg"))
-      try loader.load(request, form, epoch: 0, into: storage.buffer)
+      try loader.load(request, form, epoch: 0, into: storage)
       let error = #expect(throws: VideoError.self) {
-        try ClipLoader().load(request, form, epoch: 0, into: storage.buffer)
+        try ClipLoader().load(request, form, epoch: 0, into: storage)
       }
       #expect(error?.cause.contains("changed since it was indexed") == true && error?.clip == 5)
     }

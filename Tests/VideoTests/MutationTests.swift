@@ -78,7 +78,7 @@ import Testing
       path: path, frames: clip.frames, isProved: clip.isProved, head: clip.head, clip: 1, label: 0,
       expectedBytes: clip.bytes,
       expectedHash: clip.hash)
-    try ClipLoader().load(request, form, epoch: 0, into: storage.buffer)
+    try ClipLoader().load(request, form, epoch: 0, into: storage)
   }
 
   /// Leaves a trace of the file that is being tried, in case it crashes or hangs.

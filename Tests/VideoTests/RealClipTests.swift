@@ -18,7 +18,7 @@ struct RealClipTests {
     let storage = FloatStorage(count: form.clipElements)
     let request = ClipRequest(
       path: RealClips.path(name), clip: 3, label: 0, expectedBytes: 0, expectedHash: Digest128(high: 0, low: 0))
-    try loader.load(request, form, epoch: epoch, into: storage.buffer)
+    try loader.load(request, form, epoch: epoch, into: storage)
     return storage.array
   }
 
@@ -164,11 +164,11 @@ struct RealClipTests {
       path: path, clip: 1, label: 0, expectedBytes: known.bytes, expectedHash: Digest128(high: 1, low: 2))
     let loader = ClipLoader()
     let error = #expect(throws: VideoError.self) {
-      try loader.load(request, form(), epoch: 0, into: storage.buffer)
+      try loader.load(request, form(), epoch: 0, into: storage)
     }
     #expect(error?.clip == 1 && error?.cause.contains("changed since it was indexed") == true)
     request.expectedHash = known.hash
-    try loader.load(request, form(), epoch: 0, into: storage.buffer)
+    try loader.load(request, form(), epoch: 0, into: storage)
   }
 
   @Test("the prefetcher gives what the loader gives, and names the clip that fails")

@@ -3,6 +3,7 @@ import ArgumentParser
 import Foundation
 import Messaging
 import Shared
+import Video
 
 @main
 struct CoordinatorCommand: ParsableCommand {
@@ -15,6 +16,8 @@ struct CoordinatorCommand: ParsableCommand {
 
   /// Reports a failure in one line, and exits with its code.
   static func main() {
+    // This program also decodes for itself, in processes of their own.
+    DecodingService.runIfAsked()
     endWhereLibrariesLackMemory()
     do {
       // A closed pipe on standard output must not end training.

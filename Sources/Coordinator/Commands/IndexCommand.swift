@@ -5,6 +5,7 @@ import Foundation
 import Recipes
 import RunJournal
 import Shared
+import Video
 
 struct IndexCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -40,7 +41,7 @@ struct IndexCommand: ParsableCommand {
     display.line("\n\(report.text)")
     if let html {
       let progress = SharedProgress(display)
-      let page = IndexPage(report, indexes, given.recipe) { done, total in
+      let page = IndexPage(report, indexes, given.recipe, decoders: DecodingPool()) { done, total in
         progress.show("taking pictures  \(done)/\(total) clips")
       }
       try page.write(to: html)
@@ -72,7 +73,7 @@ func index(
   _ recipe: Recipe, _ folder: IndexFolder, _ display: ProgressDisplay, deep: Bool = false
 ) throws -> Indexes {
   let progress = SharedProgress(display)
-  var builder = IndexBuilder(recipe: recipe, folder: folder) { list, now in
+  var builder = IndexBuilder(recipe: recipe, folder: folder, decoders: DecodingPool()) { list, now in
     progress.show(now, of: list)
   }
   builder.settings.deep = deep

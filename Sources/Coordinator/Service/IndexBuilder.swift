@@ -16,15 +16,17 @@ struct IndexBuilder {
   /// Told how far each list is.
   let progress: @Sendable (_ list: String, FileIndexing.Progress) -> Void
 
+  /// - Parameter decoders: the processes that probe files; nil to probe in this one.
   init(
-    recipe: Recipe, folder: IndexFolder, progress: @escaping @Sendable (_ list: String, FileIndexing.Progress) -> Void
+    recipe: Recipe, folder: IndexFolder, decoders: DecodingPool? = nil,
+    progress: @escaping @Sendable (_ list: String, FileIndexing.Progress) -> Void
   ) {
     self.recipe = recipe
     self.folder = folder
     self.progress = progress
     settings = FileIndexing.Settings()
     let rules = VideoRules(recipe)
-    settings.probe = { try ProbedVideo($0, range: $1, deep: $2, rules: rules) }
+    settings.probe = { try ProbedVideo($0, range: $1, deep: $2, rules: rules, decoders: decoders) }
   }
 
   /// - Throws: `SharedError(.ioError)` where the recipe's validation list is not there.

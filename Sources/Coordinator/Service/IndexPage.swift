@@ -34,9 +34,13 @@ struct IndexPage {
   private static let height = 96
 
   /// Takes the pictures, on all cores.
-  /// - Parameter progress: gets how many clips are done, of how many.
-  init(_ report: IndexReport, _ indexes: Indexes, _ recipe: Recipe, _ progress: @escaping @Sendable (Int, Int) -> Void)
-  {
+  /// - Parameters:
+  ///   - decoders: the processes that decode the clips; nil to decode in this one.
+  ///   - progress: gets how many clips are done, of how many.
+  init(
+    _ report: IndexReport, _ indexes: Indexes, _ recipe: Recipe, decoders: DecodingPool? = nil,
+    _ progress: @escaping @Sendable (Int, Int) -> Void
+  ) {
     self.report = report
     self.recipe = recipe
     classes = indexes.train.classes
@@ -49,7 +53,7 @@ struct IndexPage {
     let taken = Mutex<[Int: Sheet]>([:])
     DispatchQueue.concurrentPerform(iterations: chosen.count) { number in
       let sheet = Self.take(
-        chosen[number], clipPath(data: data.path, videos: data.trainVideos, path: chosen[number].path))
+        chosen[number], clipPath(data: data.path, videos: data.trainVideos, path: chosen[number].path), decoders)
       let done = taken.withLock { taken in
         taken[number] = sheet
         return taken.count
@@ -81,11 +85,15 @@ struct IndexPage {
 
   private static func gcd(_ a: Int, _ b: Int) -> Int { b == 0 ? a : gcd(b, a % b) }
 
-  private static func take(_ clip: ClipEntry, _ path: String) -> Sheet {
+  private static func take(_ clip: ClipEntry, _ path: String, _ decoders: DecodingPool?) -> Sheet {
     do {
-      let pictures = try ClipPictures(
-        path, range: clip.bytesInShard, isProved: clip.isProved, first: clip.first, frames: clip.frames, count: frames,
-        height: height)
+      let pictures =
+        try decoders?.pictures(
+          path, range: clip.bytesInShard, isProved: clip.isProved, first: clip.first, frames: clip.frames,
+          count: frames, height: height)
+        ?? ClipPictures(
+          path, range: clip.bytesInShard, isProved: clip.isProved, first: clip.first, frames: clip.frames,
+          count: frames, height: height)
       return Sheet(clip: clip, pictures: pictures.jpegs, rotation: pictures.rotation)
     } catch { return Sheet(clip: clip, problem: "\(error)") }
   }

@@ -113,14 +113,14 @@ final class EntryTables: Sendable {
   private static let mostEntries = 500_000
 
   private struct State {
-    var tables: [ClipLoader.Source: EntryTable] = [:]
+    var tables: [UInt64: EntryTable] = [:]
     var entries = 0
   }
   private let state = Mutex(State())
 
-  func table(of file: ClipLoader.Source) -> EntryTable? { state.withLock { $0.tables[file] } }
+  func table(of file: UInt64) -> EntryTable? { state.withLock { $0.tables[file] } }
 
-  func keep(_ table: EntryTable, of file: ClipLoader.Source) {
+  func keep(_ table: EntryTable, of file: UInt64) {
     state.withLock { state in
       if state.entries + table.count > Self.mostEntries { state = State() }
       state.entries += table.count - (state.tables.updateValue(table, forKey: file)?.count ?? 0)

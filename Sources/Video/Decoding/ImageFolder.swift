@@ -32,11 +32,13 @@ final class ImageFolder: ClipFrames {
   /// Whether a path is a folder, and not a file or missing.
   static func isFolder(_ path: String) -> Bool {
     var facts = stat()
-    return unsafe stat(path, &facts) == 0 && facts.st_mode & S_IFMT == S_IFDIR
+    return FileWait.during { unsafe stat(path, &facts) } == 0 && facts.st_mode & S_IFMT == S_IFDIR
   }
 
   private static func names(_ path: String) throws(VideoError) -> [String] {
-    guard let folder = unsafe opendir(path) else { throw ClipFile.failure(path, "open", errno) }
+    guard let folder = unsafe FileWait.during({ unsafe opendir(path) }) else {
+      throw ClipFile.failure(path, "open", errno)
+    }
     defer { unsafe closedir(folder) }
     var names: [String] = []
     while true {

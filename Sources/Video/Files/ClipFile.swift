@@ -22,7 +22,9 @@ final class ClipFile {
   init(path: String, range: Range<UInt64>? = nil) throws(VideoError) {
     self.path = path
     // Opening a FIFO or a device would wait without O_NONBLOCK, which changes nothing for a regular file.
-    let opened = path.utf8.contains(0) ? -1 : unsafe open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
+    let opened = FileWait.during {
+      path.utf8.contains(0) ? -1 : unsafe open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
+    }
     guard opened >= 0 else {
       throw path.utf8.contains(0)
         ? VideoError(path: path, operation: "open", cause: "no such file: its name has a zero byte")
@@ -64,7 +66,7 @@ final class ClipFile {
     let wanted = Int(min(UInt64(buffer.count), size - offset))
     guard let place = off_t(exactly: start + offset) else { return Int(-EINVAL) }
     while true {
-      let count = unsafe pread(descriptor, base, wanted, place)
+      let count = FileWait.during { unsafe pread(descriptor, base, wanted, place) }
       if count > 0 { return count }
       if count == 0 {
         hasShrunk = true

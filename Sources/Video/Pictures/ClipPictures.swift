@@ -34,6 +34,11 @@ public struct ClipPictures: Sendable {
   }
 }
 
+extension ClipPictures {
+  /// Pictures that another process took.
+  init(jpegs: [Data], rotation: Int) { (self.jpegs, self.rotation) = (jpegs, rotation) }
+}
+
 /// Owns a scaler and an encoder. It belongs to one thread.
 @safe
 private final class JPEGEncoder {

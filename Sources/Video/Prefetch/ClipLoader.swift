@@ -1,122 +1,77 @@
-// Loads a clip: checks the file, chooses frames and crop, decodes, normalises.
+// Loads clips, in this process or in others, and knows which files were checked before.
+import Glibc
 import Shared
 import Synchronization
 
 /// Loads clips. Any number of threads may share one loader.
 public final class ClipLoader: Sendable {
-  /// What is one file to the loader: the same shard holds many.
-  struct Source: Hashable {
-    var path: String
-    var start: UInt64
-  }
   private struct Known {
     /// The files whose size and hash were checked.
-    var checked: Set<Source> = []
+    var checked: Set<UInt64> = []
     /// The frame counts that needed a full decode.
-    var counts: [Source: Int] = [:]
+    var counts: [UInt64: Int] = [:]
   }
   private let known = Mutex(Known())
   private let rules: VideoRules
+  private let decoders: DecodingPool?
+  /// Where long files can be entered, where this process decodes itself.
   private let tables = EntryTables()
   /// Grows while any clip is being loaded.
   public let progress = DecodeProgress()
 
-  public init(rules: VideoRules = VideoRules()) { self.rules = rules }
+  /// - Parameter decoders: the processes that decode; nil to decode on the calling thread, where a decoder that crashes
+  ///   ends the process.
+  public init(rules: VideoRules = VideoRules(), decoders: DecodingPool? = nil) {
+    self.rules = rules
+    self.decoders = decoders
+  }
+
+  /// Storage that clips can be loaded into without being copied.
+  static func storage(count: Int, for decoders: DecodingPool?) -> FloatStorage {
+    decoders == nil ? FloatStorage(count: count) : FloatStorage.shared(count: count)
+  }
+
+  /// Storage that this loader writes without a copy.
+  public func storage(count: Int) -> FloatStorage { Self.storage(count: count, for: decoders) }
 
   /// Loads one clip. The result depends only on the file, `form`, `epoch` and the request.
-  /// - Parameter dst: [T, S, S, 3] float32, normalised with mean 0.485 0.456 0.406 and deviation 0.229 0.224 0.225.
+  /// - Parameters:
+  ///   - storage: from `start` on it gets [T, S, S, 3] float32, normalised with mean 0.485 0.456 0.406 and deviation
+  ///     0.229 0.224 0.225.
+  ///   - tries: how often to try a clip that cannot be loaded.
   /// - Throws: `VideoError` naming file and clip if it cannot be decoded, or has changed since it was indexed.
   public func load(
-    _ request: ClipRequest, _ form: ClipForm, epoch: Int, into dst: UnsafeMutableBufferPointer<Float>
+    _ request: ClipRequest, _ form: ClipForm, epoch: Int, into storage: FloatStorage, at start: Int = 0,
+    tries: Int = 1
   ) throws {
-    precondition(dst.count == form.clipElements, "a clip of \(form.clipElements) numbers, not \(dst.count)")
+    precondition(
+      start >= 0 && start + form.clipElements <= storage.count,
+      "a clip of \(form.clipElements) numbers at \(start) of \(storage.count)")
+    let key = request.fileKey
+    let job = known.withLock { known in
+      ClipJob(
+        request: request, form: form, epoch: epoch,
+        checks: request.expectedBytes > 0 && !known.checked.contains(key), total: known.counts[key])
+    }
     do {
-      let source = try open(request)
-      unsafe try fill(dst, request, form, epoch, source)
-      progress.moved()
+      let total = try decode(job, into: storage, at: start, tries: tries)
+      known.withLock { known in
+        if job.checks { known.checked.insert(key) }
+        if let total { known.counts[key] = total }
+      }
     } catch var error as VideoError {
       error.clip = request.clip
       throw error
     }
   }
 
-  /// Opens a clip's file or folder, which is as it was when it was indexed.
-  private func open(_ request: ClipRequest) throws(VideoError) -> any ClipFrames {
-    if request.range == nil, ImageFolder.isFolder(request.path) {
-      let folder = try ImageFolder(path: request.path, rules: rules, progress: progress)
-      try checkUnchanged(request) { () throws(VideoError) in try folder.hash() }
-      return folder
+  private func decode(_ job: ClipJob, into storage: FloatStorage, at start: Int, tries: Int) throws -> Int? {
+    if let decoders { return try decoders.load(job, rules, tries: tries, progress, into: storage, at: start) }
+    let dst = unsafe UnsafeMutableBufferPointer(
+      rebasing: storage.buffer[start..<start + job.form.clipElements])
+    for _ in 1..<max(1, tries) {
+      do { return unsafe try ClipDecoding(rules, progress, tables).load(job, into: dst) } catch {}
     }
-    let file = try ClipFile(path: request.path, range: request.range)
-    try checkUnchanged(request) { () throws(VideoError) in
-      file.size == request.expectedBytes ? (file.size, try file.hash(progress)) : nil
-    }
-    return try video(file, request)
-  }
-
-  /// Opens a clip's file: of a long video, once its packets are known, only the part that the clip needs.
-  private func video(_ file: ClipFile, _ request: ClipRequest) throws(VideoError) -> VideoFile {
-    func open(_ window: EntryTable.Window?) throws(VideoError) -> VideoFile {
-      try VideoFile(
-        file, rules: rules, isProved: request.isProved, head: request.head, window: window, progress: progress)
-    }
-    let (end, overflow) = request.first.addingReportingOverflow(request.frames)
-    guard request.isProved, !overflow, request.first >= 0, request.first < end else { return try open(nil) }
-    let key = Source(path: request.path, start: request.range?.lowerBound ?? 0)
-    // Packets that are not where they were are looked for again.
-    if let window = tables.table(of: key)?.window(for: request.first..<end), let video = try? open(window) {
-      return video
-    }
-    let video = try open(nil)
-    if let table = video.packets.table { tables.keep(table, of: key) }
-    return video
-  }
-
-  private func fill(
-    _ dst: UnsafeMutableBufferPointer<Float>, _ request: ClipRequest, _ form: ClipForm, _ epoch: Int,
-    _ source: any ClipFrames
-  ) throws {
-    let count = try frameCount(request, source)
-    let frames = FrameSampling.frames(form, count: count, epoch: epoch, clip: request.clip).map { $0 + request.first }
-    let converter = FrameConverter(size: form.size, path: request.path)
-    let picture = form.size * form.size * 3
-    let turned = source.orientation.isTransposed
-    try source.decode(frames) { position, frame in
-      // For each frame, since the size may change within a video. The draw is the same.
-      let plan = Augmentation.plan(
-        form, width: turned ? frame.height : frame.width, height: turned ? frame.width : frame.height, epoch: epoch,
-        clip: request.clip)
-      for place in frames.indices where frames[place] == position {
-        let slice = unsafe UnsafeMutableBufferPointer(rebasing: dst[place * picture..<(place + 1) * picture])
-        unsafe try converter.write(frame, plan, source.orientation, to: slice)
-      }
-    }
-  }
-
-  /// The frames of the clip, which the index knows; otherwise they are counted once.
-  private func frameCount(_ request: ClipRequest, _ source: any ClipFrames) throws -> Int {
-    let isInRange = request.first >= 0 && !request.first.addingReportingOverflow(request.frames).overflow
-    if request.frames > 0, isInRange { return request.frames }
-    let key = Source(path: request.path, start: request.range?.lowerBound ?? 0)
-    let total = try known.withLock { $0.counts[key] } ?? source.frameCount()
-    known.withLock { $0.counts[key] = total }
-    guard isInRange, request.first < total else {
-      throw VideoError(path: request.path, operation: "decode", cause: "frame \(request.first) does not exist")
-    }
-    return total - request.first
-  }
-
-  /// Compares size and hash with the index's, once per file and process.
-  /// - Parameter read: gives them; nil if the size alone differs.
-  private func checkUnchanged(
-    _ request: ClipRequest, _ read: () throws(VideoError) -> (bytes: UInt64, hash: Digest128)?
-  ) throws(VideoError) {
-    let key = Source(path: request.path, start: request.range?.lowerBound ?? 0)
-    guard request.expectedBytes > 0, known.withLock({ !$0.checked.contains(key) }) else { return }
-    guard let (bytes, hash) = try read(), bytes == request.expectedBytes, hash == request.expectedHash else {
-      throw VideoError(
-        path: request.path, operation: "use", cause: "changed since it was indexed (run 'coordinator index' again)")
-    }
-    known.withLock { _ = $0.checked.insert(key) }
+    return unsafe try ClipDecoding(rules, progress, tables).load(job, into: dst)
   }
 }

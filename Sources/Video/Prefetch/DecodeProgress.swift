@@ -5,10 +5,19 @@ import Synchronization
 /// that is complete. Only its growth means something: decoding does not hang.
 public final class DecodeProgress: Sendable {
   private let steps = Atomic<UInt64>(0)
+  /// Where another process sees the count, too.
+  private let status: DecoderStatus?
 
-  public init() {}
+  public init() { status = nil }
+
+  init(_ status: DecoderStatus) { self.status = status }
 
   public var count: UInt64 { steps.load(ordering: .relaxed) }
 
-  func moved() { steps.add(1, ordering: .relaxed) }
+  func moved() { moved(by: 1) }
+
+  func moved(by count: UInt64) {
+    let steps = steps.wrappingAdd(count, ordering: .relaxed).newValue
+    status?.progress = steps
+  }
 }

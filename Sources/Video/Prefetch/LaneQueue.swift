@@ -33,7 +33,13 @@ struct LaneQueue {
   private var pool: [FloatStorage] = []
   private var tickets = 0
 
-  init(capacity: Int) { self.capacity = capacity }
+  /// Gives new memory.
+  private let allocate: (Int) -> FloatStorage
+
+  init(capacity: Int, allocate: @escaping (Int) -> FloatStorage = { FloatStorage(count: $0) }) {
+    self.capacity = capacity
+    self.allocate = allocate
+  }
 
   /// Adds a lane, unless it is already here.
   mutating func add(_ key: LaneKey, _ job: LaneJob) {
@@ -111,6 +117,6 @@ struct LaneQueue {
 
   private mutating func memory(_ count: Int) -> FloatStorage {
     if let place = pool.firstIndex(where: { $0.count >= count }) { return pool.remove(at: place) }
-    return FloatStorage(count: count)
+    return allocate(count)
   }
 }

@@ -24,7 +24,7 @@ public final class Prefetcher: @unchecked Sendable {
     onReady: @escaping @Sendable (LaneKey) -> Void = { _ in }
   ) {
     precondition(threads > 0 && capacity > 0, "\(threads) threads, a capacity of \(capacity)")
-    queue = LaneQueue(capacity: capacity)
+    queue = LaneQueue(capacity: capacity) { loader.storage(count: $0) }
     self.loader = loader
     self.onReady = onReady
     for number in 0..<threads {
@@ -110,15 +110,10 @@ public final class Prefetcher: @unchecked Sendable {
   /// - Returns: why the clip cannot be decoded, after a second attempt; nil if it was.
   private func decode(_ piece: LaneQueue.Piece) -> (any Error)? {
     let elements = piece.job.form.clipElements
-    let start = piece.position * elements
-    let dst = unsafe UnsafeMutableBufferPointer(rebasing: piece.storage.buffer[start..<start + elements])
-    let request = piece.job.clips[piece.position]
     do {
-      do {
-        unsafe try loader.load(request, piece.job.form, epoch: piece.job.epoch, into: dst)
-      } catch {
-        unsafe try loader.load(request, piece.job.form, epoch: piece.job.epoch, into: dst)
-      }
+      try loader.load(
+        piece.job.clips[piece.position], piece.job.form, epoch: piece.job.epoch, into: piece.storage,
+        at: piece.position * elements, tries: 2)
       return nil
     } catch {
       return error

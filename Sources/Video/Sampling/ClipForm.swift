@@ -40,6 +40,18 @@ public struct ClipRequest: Hashable, Sendable {
   }
 }
 
+extension ClipRequest {
+  /// What is one file to a loader: a shard holds many. A digest, since there may be millions.
+  var fileKey: UInt64 {
+    let digest = Digest128Stream()
+    var start = range?.lowerBound ?? 0
+    var path = path
+    unsafe withUnsafeBytes(of: &start) { unsafe digest.update($0) }
+    path.withUTF8 { unsafe digest.update(UnsafeRawBufferPointer($0)) }
+    return digest.finish().low
+  }
+}
+
 /// One of several evenly spaced views of a video, for evaluation.
 public struct ClipView: Hashable, Sendable {
   /// Position in time, 0..<clips.

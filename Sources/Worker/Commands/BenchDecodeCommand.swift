@@ -39,7 +39,7 @@ struct BenchDecodeCommand: ParsableCommand {
       expectedHash: probe.hash)
     let loader = ClipLoader()
     let pixels = FloatStorage(count: form.clipElements)
-    unsafe try loader.load(request, form, epoch: 0, into: pixels.buffer)
+    try loader.load(request, form, epoch: 0, into: pixels)
     let numbers = FrameSampling.frames(form, count: length, epoch: 0, clip: 0).map { $0 + first }
     try print(
       """
@@ -49,9 +49,7 @@ struct BenchDecodeCommand: ParsableCommand {
     for _ in 0..<times {
       fflush(nil)
       if onRequest, readLine() == nil { return }
-      let seconds = try ContinuousClock().measure {
-        unsafe try loader.load(request, form, epoch: 0, into: pixels.buffer)
-      }
+      let seconds = try ContinuousClock().measure { try loader.load(request, form, epoch: 0, into: pixels) }
       print("{\"seconds\": \(seconds / .seconds(1))}")
     }
   }

@@ -3,6 +3,7 @@ import ArgumentParser
 import CLinux
 import Foundation
 import Shared
+import Video
 
 @main
 struct WorkerCommand: ParsableCommand {
@@ -13,6 +14,8 @@ struct WorkerCommand: ParsableCommand {
 
   /// Reports a failure in one line, and exits with its code.
   static func main() {
+    // This program also decodes for itself, in processes of their own.
+    DecodingService.runIfAsked()
     // The ring allocates and frees thousands of messages.
     keepFreedMemory()
     endWhereLibrariesLackMemory()

@@ -42,7 +42,7 @@ final class DataProbe: Sendable {
   }
 
   private func look(_ suspect: Int?) -> Outcome {
-    let loader = ClipLoader(rules: context.videoRules)
+    let loader = context.makeLoader()
     if let reason = Self.problem(context, loader, except: suspect) {
       return Outcome(reads: false, clip: nil, reason: reason)
     }
@@ -65,9 +65,9 @@ final class DataProbe: Sendable {
 
   private static func failure(_ context: RunContext, _ loader: ClipLoader, _ clip: Int) -> String? {
     let form = context.form(training: true)
-    let output = FloatStorage(count: form.clipElements)
+    let output = loader.storage(count: form.clipElements)
     do {
-      unsafe try loader.load(context.trainingRequest(clip), form, epoch: 0, into: output.buffer)
+      try loader.load(context.trainingRequest(clip), form, epoch: 0, into: output)
       return nil
     } catch { return "\(error)" }
   }

@@ -43,8 +43,8 @@ enum LaneSelfTest {
   /// Nil where the clip cannot be decoded here: that is another matter, which the journal settles clip by clip.
   private static func decoded(_ context: RunContext, _ loader: ClipLoader) -> Digest128? {
     let form = context.form(training: true)
-    let output = FloatStorage(count: form.clipElements)
-    do { unsafe try loader.load(context.trainingRequest(0), form, epoch: 0, into: output.buffer) } catch { return nil }
+    let output = loader.storage(count: form.clipElements)
+    do { try loader.load(context.trainingRequest(0), form, epoch: 0, into: output) } catch { return nil }
     return unsafe Digest128(of: UnsafeRawBufferPointer(output.bytes))
   }
 }

@@ -21,12 +21,19 @@ final class RunContext: Sendable {
   /// This host's copy of the data.
   let dataPath: String
   let rule: any UpdateRule
+  /// The processes that decode; nil to decode in this one.
+  let decoders: DecodingPool?
   private let order = Mutex<(epoch: Int, order: EpochOrder)?>(nil)
   private let leftOut = Mutex<Set<ClipExclusion>>([])
 
-  /// - Parameter dataPath: replaces the recipe's on this host.
+  /// - Parameters:
+  ///   - dataPath: replaces the recipe's on this host.
+  ///   - isolatesDecoding: whether clips are decoded in other processes.
   /// - Throws: `BLVNetError` or `SharedError` where the recipe's model, precision or update rule is impossible here.
-  init(recipe: Recipe, train: ClipIndex, validation: ClipIndex, lastStep: UInt64, dataPath: String?) throws {
+  init(
+    recipe: Recipe, train: ClipIndex, validation: ClipIndex, lastStep: UInt64, dataPath: String?,
+    isolatesDecoding: Bool
+  ) throws {
     self.recipe = recipe
     self.lastStep = lastStep
     self.dataPath = dataPath ?? recipe.data.path
@@ -34,6 +41,9 @@ final class RunContext: Sendable {
     self.validation = validation
     network = try Network(recipe.model, engine: recipe.makeEngine())
     rule = try recipe.optimizer.makeRule()
+    // Two tries take less than it takes to find that reading does not go on.
+    let silence = Duration.seconds(min(20, recipe.faults.hangSeconds / 3))
+    decoders = isolatesDecoding ? DecodingPool(DecodingPool.Settings(silence: silence)) : nil
     shards = StepShards(
       count: self.train.clips.count, lanes: recipe.batch.lanes, clipsPerLane: recipe.batch.clipsPerLane)
   }
@@ -46,6 +56,9 @@ final class RunContext: Sendable {
       seconds: data.clipSeconds,
       acceptsTruncated: data.acceptTruncated)
   }
+
+  /// A loader of this run's clips. Each knows for itself which files it has checked.
+  func makeLoader() -> ClipLoader { ClipLoader(rules: videoRules, decoders: decoders) }
 
   func epoch(of step: UInt64) -> Int { Int(step) / shards.stepsPerEpoch }
   func stepInEpoch(_ step: UInt64) -> Int { Int(step) % shards.stepsPerEpoch }
