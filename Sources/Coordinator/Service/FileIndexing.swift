@@ -28,6 +28,8 @@ final class FileIndexing: @unchecked Sendable {
     var probe: @Sendable (_ path: String, _ range: Range<UInt64>?, _ deep: Bool) throws -> ProbedVideo = {
       try ProbedVideo($0, range: $1, deep: $2, rules: VideoRules())
     }
+    /// What tells whether a file changed; nil if it cannot be asked, and `errno` says why.
+    var stamp: @Sendable (_ path: String) -> FileStamp? = { FileStamp(of: $0) }
     /// Reads all of a file.
     var contents: @Sendable (_ path: String, _ range: Range<UInt64>?) -> PassingErrors.Contents = PassingErrors.contents
     var progress: @Sendable (Progress) -> Void = { _ in }
@@ -173,7 +175,7 @@ final class FileIndexing: @unchecked Sendable {
     guard let stamp = asked else {
       // Its times are unknown, so nothing is kept about it.
       let none = FileStamp(bytes: 0, modified: 0, changed: 0)
-      let reason = "'\(path)': cannot be opened (\(Self.text(code)))"
+      let reason = "'\(shownPath(path))': cannot be opened (\(Self.text(code)))"
       return (parts.map { _ in ProbedPart.rejected(reason, hash: nil, stamp: none, isDeep: settings.deep) }, false)
     }
     let earlier = parts.map { part in known.lazy.compactMap { $0.part(key + part.key) }.first }
@@ -188,7 +190,7 @@ final class FileIndexing: @unchecked Sendable {
     var tries = 0
     while true {
       errno = 0
-      if let stamp = FileStamp(of: path) { return (stamp, 0) }
+      if let stamp = settings.stamp(path) { return (stamp, 0) }
       var code = errno
       // Where a mount dropped, its files are not missing.
       if code == ENOENT || code == ENOTDIR, FolderIdentity(folderPath(data: data, videos)) != folder { code = ESTALE }
@@ -268,7 +270,7 @@ final class FileIndexing: @unchecked Sendable {
     guard tries < settings.waits.count, lock.withLock({ failure == nil }) else {
       throw SharedError(
         .ioError,
-        "\(path): cannot be read (\(Self.text(code))), tried \(tries + 1) times; see to the disk, the mount or the "
+        "\(shownPath(path)): cannot be read (\(Self.text(code))), tried \(tries + 1) times; see to the disk, the mount or the "
           + "limits (ulimit -n), and give the same command again: what was found so far is kept")
     }
     let isNews = lock.withLock {
@@ -277,7 +279,7 @@ final class FileIndexing: @unchecked Sendable {
       said = now
       return true
     }
-    if isNews { settings.say("\(path): cannot be read at the moment (\(Self.text(code))); trying again") }
+    if isNews { settings.say("\(shownPath(path)): cannot be read at the moment (\(Self.text(code))); trying again") }
     let time = settings.waits[tries].components
     var pause = timespec(tv_sec: Int(time.seconds), tv_nsec: Int(time.attoseconds / 1_000_000_000))
     unsafe nanosleep(&pause, nil)

@@ -1,5 +1,6 @@
 // WebDataset shards: tar archives whose members belong together where their names are the same up to the first dot.
 import Foundation
+import Shared
 
 /// The shards are `data.train_list` itself: a tar archive, a pattern such as `shards/train-{000000..000127}.tar`, a folder
 /// of them, or a text file with one path a line. In each sample, the first member that may be a video is the clip; its
@@ -19,13 +20,15 @@ public struct WebDatasetAnnotations: AnnotationSource {
   public func read(_ list: AnnotationList, _ take: (AnnotatedRow) throws -> Void) throws {
     for file in list.files {
       if FileNames.suffix(of: file.name) == "tar" || TarArchive.isTar(file.head(512)) {
-        try read(shard: file.name, take)
+        try read(shard: file.place, in: list, take)
       } else {
         try file.forEachLine { bytes, number in
           let path = String(decoding: bytes, as: UTF8.self)
           let folder = file.name.utf8.dropLast(FileNames.name(of: file.name).utf8.count)
-          for shard in ListFile.expanded(path.hasPrefix("/") ? path : String(Substring(folder)) + path) {
-            do { try read(shard: shard, take) } catch let error as DatasetError where error.status == .ioError {
+          let isWhole = path.hasPrefix("/") || isWebAddress(path)
+          for shard in ListFile.expanded(isWhole ? path : String(Substring(folder)) + path) {
+            do { try read(shard: shard, in: list, take) } catch let error as DatasetError where error.status == .ioError
+            {
               let problem = RowProblem(error.description)
               try take(.unreadable(UnreadableRow(RowPlace(file: file.name, line: number), text: path, problem)))
             }
@@ -35,19 +38,21 @@ public struct WebDatasetAnnotations: AnnotationSource {
     }
   }
 
-  private func read(shard: String, _ take: (AnnotatedRow) throws -> Void) throws {
-    var archive = try TarArchive(path: shard)
-    defer { archive.close() }
+  private func read(shard: String, in list: AnnotationList, _ take: (AnnotatedRow) throws -> Void) throws {
+    let (path, hold) = try list.opened(shard: shard)
+    var archive = try TarArchive(path: path)
+    defer { withExtendedLifetime(hold) { archive.close() } }
+    let name = shownPath(shard)
     var sample = Sample()
     var number = 0
-    let prefix = FileNames.stem(of: shard)
+    let prefix = FileNames.stem(of: name)
     func pass() throws {
       guard let video = sample.video else { return }
       try take(
         .clip(
           AnnotatedClip(
             id: "\(prefix)/\(sample.key)", video: shard, labels: sample.labels, bytes: video.bytes,
-            place: RowPlace(file: shard, line: number))))
+            place: RowPlace(file: name, line: number))))
     }
     do {
       while let member = try archive.next() {
@@ -63,7 +68,7 @@ public struct WebDatasetAnnotations: AnnotationSource {
     } catch let problem as RowProblem {
       // What was whole before it stands.
       try pass()
-      try take(.unreadable(UnreadableRow(RowPlace(file: shard, line: number + 1), text: nil, problem)))
+      try take(.unreadable(UnreadableRow(RowPlace(file: name, line: number + 1), text: nil, problem)))
     }
   }
 

@@ -17,10 +17,15 @@ public final class ClipLoader: Sendable {
   }
   private let known = Mutex(Known())
   private let rules: VideoRules
+  private let resolve: ClipResolver
   /// Grows while any clip is being loaded.
   public let progress = DecodeProgress()
 
-  public init(rules: VideoRules = VideoRules()) { self.rules = rules }
+  /// - Parameter resolve: gets the files that are not on this host.
+  public init(rules: VideoRules = VideoRules(), resolve: @escaping ClipResolver = { _, _ in nil }) {
+    self.rules = rules
+    self.resolve = resolve
+  }
 
   /// Loads one clip. The result depends only on the file, `form`, `epoch` and the request.
   /// - Parameter dst: [T, S, S, 3] float32, normalised with mean 0.485 0.456 0.406 and deviation 0.229 0.224 0.225.
@@ -29,25 +34,41 @@ public final class ClipLoader: Sendable {
     _ request: ClipRequest, _ form: ClipForm, epoch: Int, into dst: UnsafeMutableBufferPointer<Float>
   ) throws {
     precondition(dst.count == form.clipElements, "a clip of \(form.clipElements) numbers, not \(dst.count)")
+    var local: LocalClip?
+    defer { withExtendedLifetime(local) {} }
     do {
-      let source = try open(request)
+      local = try resolve(request, progress)
+      let source = try open(request, local)
       unsafe try fill(dst, request, form, epoch, source)
       progress.moved()
     } catch var error as VideoError {
+      if let local { error = error.renamed(local.shown) }
       error.clip = request.clip
       throw error
     }
   }
 
   /// Opens a clip's file or folder, which is as it was when it was indexed.
-  private func open(_ request: ClipRequest) throws(VideoError) -> any ClipFrames {
+  private func open(_ request: ClipRequest, _ local: LocalClip?) throws(VideoError) -> any ClipFrames {
+    if let local {
+      let file = try ClipFile(path: local.path, range: local.range)
+      do throws(VideoError) {
+        try checkUnchanged(request, local.identity ?? "") { () throws(VideoError) in
+          file.size == request.expectedBytes ? (file.size, try file.hash(progress)) : nil
+        }
+      } catch {
+        if error.status == .badData { local.reject() }
+        throw error
+      }
+      return try VideoFile(file, rules: rules, isProved: request.isProved, progress: progress)
+    }
     if request.range == nil, ImageFolder.isFolder(request.path) {
       let folder = try ImageFolder(path: request.path, rules: rules, progress: progress)
-      try checkUnchanged(request) { () throws(VideoError) in try folder.hash() }
+      try checkUnchanged(request, request.path) { () throws(VideoError) in try folder.hash() }
       return folder
     }
     let file = try ClipFile(path: request.path, range: request.range)
-    try checkUnchanged(request) { () throws(VideoError) in
+    try checkUnchanged(request, request.path) { () throws(VideoError) in
       file.size == request.expectedBytes ? (file.size, try file.hash(progress)) : nil
     }
     return try VideoFile(file, rules: rules, isProved: request.isProved, progress: progress)
@@ -88,16 +109,18 @@ public final class ClipLoader: Sendable {
   }
 
   /// Compares size and hash with the index's, once per file and process.
-  /// - Parameter read: gives them; nil if the size alone differs.
+  /// - Parameters:
+  ///   - identity: of the file; empty for one that is read once.
+  ///   - read: gives them; nil if the size alone differs.
   private func checkUnchanged(
-    _ request: ClipRequest, _ read: () throws(VideoError) -> (bytes: UInt64, hash: Digest128)?
+    _ request: ClipRequest, _ identity: String, _ read: () throws(VideoError) -> (bytes: UInt64, hash: Digest128)?
   ) throws(VideoError) {
-    let key = Source(path: request.path, start: request.range?.lowerBound ?? 0)
+    let key = Source(path: identity, start: request.range?.lowerBound ?? 0)
     guard request.expectedBytes > 0, known.withLock({ !$0.checked.contains(key) }) else { return }
     guard let (bytes, hash) = try read(), bytes == request.expectedBytes, hash == request.expectedHash else {
       throw VideoError(
         path: request.path, operation: "use", cause: "changed since it was indexed (run 'coordinator index' again)")
     }
-    known.withLock { _ = $0.checked.insert(key) }
+    if !identity.isEmpty { known.withLock { _ = $0.checked.insert(key) } }
   }
 }

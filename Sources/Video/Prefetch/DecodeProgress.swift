@@ -10,5 +10,5 @@ public final class DecodeProgress: Sendable {
 
   public var count: UInt64 { steps.load(ordering: .relaxed) }
 
-  func moved() { steps.add(1, ordering: .relaxed) }
+  public func moved() { steps.add(1, ordering: .relaxed) }
 }

@@ -92,7 +92,8 @@ extension WorkerLoop {
     { return .damaged(reason: "an index was damaged on its way: \(error)") }
     let recipe = try Recipe(yaml: welcome.recipe, origin: "the coordinator's recipe")
     let context = try RunContext(
-      recipe: recipe, train: train, validation: validation, lastStep: welcome.lastStep, dataPath: settings.dataPath)
+      recipe: recipe, train: train, validation: validation, lastStep: welcome.lastStep, dataPath: settings.dataPath,
+      cache: settings.cache)
     let state = TrainingState(context)
     let work = GradientWork(context)
     let feed = ClipFeed(context, threads: recipe.data.decodeThreads, lanes: recipe.batch.lanes)

@@ -11,7 +11,7 @@ final class ClipFeed: Sendable {
   init(_ context: RunContext, threads: Int, lanes: Int) {
     self.context = context
     prefetcher = Prefetcher(
-      threads: threads, capacity: 2 * max(1, lanes), loader: ClipLoader(rules: context.videoRules))
+      threads: threads, capacity: 2 * max(1, lanes), loader: context.makeLoader())
   }
 
   /// Grows while clips are read and decoded. As long as it grows, decoding does not hang.

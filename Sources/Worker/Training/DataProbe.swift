@@ -42,7 +42,7 @@ final class DataProbe: Sendable {
   }
 
   private func look(_ suspect: Int?) -> Outcome {
-    let loader = ClipLoader(rules: context.videoRules)
+    let loader = context.makeLoader()
     if let reason = Self.problem(context, loader, except: suspect) {
       return Outcome(reads: false, clip: nil, reason: reason)
     }

@@ -83,7 +83,7 @@ final class LanePool: Sendable {
     feed: ClipFeed, wake: @escaping @Sendable () -> Void
   ) {
     self.context = context
-    loader = ClipLoader(rules: context.videoRules)
+    loader = context.makeLoader()
     self.threads = threads
     self.accumulator = accumulator
     self.parameters = parameters

@@ -3,6 +3,7 @@ import BLVNet
 import Dataset
 import Foundation
 import Recipes
+import Remote
 import Ring
 import Shared
 import Synchronization
@@ -20,16 +21,24 @@ final class RunContext: Sendable {
   let lastStep: UInt64
   /// This host's copy of the data.
   let dataPath: String
+  /// Reads clips that are on the web.
+  let remote: RemoteFiles
   let rule: any UpdateRule
   private let order = Mutex<(epoch: Int, order: EpochOrder)?>(nil)
   private let leftOut = Mutex<Set<ClipExclusion>>([])
 
-  /// - Parameter dataPath: replaces the recipe's on this host.
+  /// - Parameters:
+  ///   - dataPath: replaces the recipe's on this host.
+  ///   - cache: the folder for files from the web; nil for the user's.
   /// - Throws: `BLVNetError` or `SharedError` where the recipe's model, precision or update rule is impossible here.
-  init(recipe: Recipe, train: ClipIndex, validation: ClipIndex, lastStep: UInt64, dataPath: String?) throws {
+  init(
+    recipe: Recipe, train: ClipIndex, validation: ClipIndex, lastStep: UInt64, dataPath: String?,
+    cache: String? = nil
+  ) throws {
     self.recipe = recipe
     self.lastStep = lastStep
     self.dataPath = dataPath ?? recipe.data.path
+    remote = RemoteFiles(folder: cache, bytes: recipe.data.cacheBytes, patience: .seconds)
     self.train = train
     self.validation = validation
     network = try Network(recipe.model, engine: recipe.makeEngine())
