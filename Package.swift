@@ -24,6 +24,7 @@ let package = Package(
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
+    .systemLibrary(name: "CCurl"),
     .systemLibrary(name: "CFFmpeg"),
     .systemLibrary(name: "CLZ4"),
     .systemLibrary(name: "CLinux"),
@@ -42,7 +43,8 @@ let package = Package(
     .target(name: "Recipes", dependencies: ["Shared", "Yams"], swiftSettings: strict),
     .target(name: "Wire", dependencies: ["Shared"], swiftSettings: strict),
     .target(name: "Messaging", dependencies: ["CLinux", "CZMQ", "Shared", "Wire"], swiftSettings: strict),
-    .target(name: "Dataset", dependencies: ["Shared"], swiftSettings: strict),
+    .target(name: "Remote", dependencies: ["CCurl", "CLinux", "Shared"], swiftSettings: strict),
+    .target(name: "Dataset", dependencies: ["Remote", "Shared"], swiftSettings: strict),
     .target(
       name: "Video", dependencies: ["CDecoderLog", "CFFmpeg", "CKernels", "CLinux", "Shared"], swiftSettings: strict),
     .target(name: "Packing", dependencies: ["Dataset", "Shared", "Video"], swiftSettings: strict),
@@ -60,18 +62,20 @@ let package = Package(
     .executableTarget(
       name: "Coordinator",
       dependencies: [
-        "CLinux", "Checkpoint", "CoordinatorCore", "Dataset", "DemoData", "Messaging", "Packing", "Recipes",
+        "CLinux", "Checkpoint", "CoordinatorCore", "Dataset", "DemoData", "Messaging", "Packing", "Recipes", "Remote",
         "RunJournal", "Shared", "Video", "Wire", arguments,
       ], resources: [.embedInCode("Commands/demo.yaml")], swiftSettings: strict),
     .executableTarget(
       name: "Worker",
       dependencies: [
-        "BLVNet", "CLinux", "Checkpoint", "Dataset", "Messaging", "Recipes", "Ring", "Shared", "Training", "Video",
-        "Wire", "WorkerCore", arguments, logging,
+        "BLVNet", "CLinux", "Checkpoint", "Dataset", "Messaging", "Recipes", "Remote", "Ring", "Shared", "Training",
+        "Video", "Wire", "WorkerCore", arguments, logging,
       ], swiftSettings: strict),
 
     .target(name: "AllocationCounter", path: "Tests/AllocationCounter", cSettings: [.treatAllWarnings(as: .error)]),
-    .target(name: "TestSupport", dependencies: ["CLinux"], path: "Tests/TestSupport", swiftSettings: plain),
+    .target(
+      name: "TestSupport", dependencies: ["CLinux"], path: "Tests/TestSupport", exclude: ["http_server.py"],
+      swiftSettings: plain),
     // What the tests of checkpoints and journal run under strace.
     .executableTarget(
       name: "DurableWriter", dependencies: ["Checkpoint", "RunJournal", "Shared"], path: "Tests/DurableWriter",
@@ -84,6 +88,7 @@ let package = Package(
     .testTarget(name: "RecipesTests", dependencies: ["Recipes", "Shared"], swiftSettings: plain),
     .testTarget(name: "WireTests", dependencies: ["Shared", "Wire"], swiftSettings: plain),
     .testTarget(name: "MessagingTests", dependencies: ["Messaging", "Shared", "Wire"], swiftSettings: plain),
+    .testTarget(name: "RemoteTests", dependencies: ["Remote", "Shared", "TestSupport"], swiftSettings: plain),
     .testTarget(name: "DatasetTests", dependencies: ["Dataset", "Recipes", "Shared"], swiftSettings: plain),
     .testTarget(
       name: "VideoTests",

@@ -1,5 +1,7 @@
 // From what a recipe says of its data to the clips to probe: finds the lists, their formats, the classes and the files.
 import Foundation
+import Remote
+import Shared
 
 /// What a recipe says of its data (section `data` and the seed).
 public struct DataSetDescription: Sendable {
@@ -13,6 +15,9 @@ public struct DataSetDescription: Sendable {
   public var seed: UInt64 = 1
   /// The part of the clips that is kept for validation where no list or folder says which.
   public var validationFraction = 0.1
+
+  /// Reads what is on the web; nil where nothing is to be.
+  public var remote: RemoteFiles?
 
   static let builtIn = DataSetDescription()
 
@@ -48,7 +53,7 @@ public struct DataSetLists: Sendable {
       classes =
         try data.labels.isEmpty
         ? ClassList(labelsOf: train, and: drawn.map { Array($0.labels.keys) } ?? [])
-        : ClassList(contentsOf: folderPath(data: data.path, data.labels), training: train)
+        : ClassList(contentsOf: folderPath(data: data.path, data.labels), training: train, remote: data.remote)
     } catch let error as DatasetError where error.description.hasPrefix("no classes") {
       throw DatasetError(
         .badData, "\(train.name): \(error.description)" + formats.hint(train.list, not: train.source))
@@ -131,21 +136,39 @@ public struct DataSetLists: Sendable {
     var source: (any AnnotationSource)?
 
     init(_ data: DataSetDescription, _ source: (any AnnotationSource)?) throws {
+      if let remote = data.remote, isWebAddress(data.path), data.trainList == DataSetDescription.builtIn.trainList,
+        let pack = try RemotePack(of: data.path, remote)
+      {
+        guard let shards = pack.list("train", of: data.path, role: .training, remote) else {
+          throw DatasetError(.badData, "\(shownPath(data.path)): the pack has no training shards; pack the data again")
+        }
+        train = shards
+        self.source = WebDatasetAnnotations()
+        validation = pack.list("validation", of: data.path, role: .validation, remote)
+        return
+      }
       let path = folderPath(data: data.path, data.trainList)
       let isMissing =
         data.trainList.isEmpty
-        || (data.trainList == DataSetDescription.builtIn.trainList && !AnnotationList.exists(path))
+        || (data.trainList == DataSetDescription.builtIn.trainList && !AnnotationList.exists(path, data.remote))
+      if isMissing, isWebAddress(path) {
+        throw DatasetError(
+          .ioError,
+          "\(shownPath(data.path)): is on the web, and there is neither \(RemotePack.name) nor \(data.trainList) in it; "
+            + "name the shards in data.train_list")
+      }
       if source is ClassFolders || (source == nil && isMissing) {
         (train, validation) = try ClassFolders.lists(data)
         self.source = ClassFolders()
         return
       }
-      train = try AnnotationList(contentsOf: path)
+      train = try AnnotationList(contentsOf: path, remote: data.remote)
       let other = folderPath(data: data.path, data.validationList)
       let isLeftOut =
         data.validationList.isEmpty
-        || (data.validationList == DataSetDescription.builtIn.validationList && !AnnotationList.exists(other))
-      validation = isLeftOut ? nil : try AnnotationList(contentsOf: other, role: .validation)
+        || (data.validationList == DataSetDescription.builtIn.validationList
+          && !AnnotationList.exists(other, data.remote))
+      validation = isLeftOut ? nil : try AnnotationList(contentsOf: other, role: .validation, remote: data.remote)
     }
   }
 }
@@ -154,6 +177,6 @@ extension DataSetDescription {
   /// Whether the recipe's validation list is there, or is not needed.
   public var hasValidation: Bool {
     validationList.isEmpty || format == ClassFolders().name
-      || AnnotationList.exists(folderPath(data: path, validationList))
+      || AnnotationList.exists(folderPath(data: path, validationList), remote)
   }
 }

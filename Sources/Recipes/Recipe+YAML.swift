@@ -22,7 +22,7 @@ public struct RecipeFile: Sendable {
       throw SharedError(.badConfiguration, "\(path): is not UTF-8 text; a recipe is a YAML file")
     }
     try self.init(yaml: text, origin: path, over: base, known: known)
-    if !recipe.data.path.hasPrefix("/") {
+    if !recipe.data.path.hasPrefix("/"), !isWebAddress(recipe.data.path) {
       let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
       recipe.data.path = URL(fileURLWithPath: recipe.data.path, relativeTo: folder).standardizedFileURL.path
     }

@@ -92,6 +92,8 @@ public struct DataRecipe: Hashable, Sendable {
   public var clipPackets = 4_000_000
   public var clipBytes = 1_099_511_627_776
   public var clipSeconds = 1800.0
+  /// The most bytes that a host keeps of shards from the web.
+  public var cacheBytes = 50_000_000_000
   /// Threads that prefetch clips in each worker.
   public var decodeThreads = 1
   /// Views of a validation clip, averaged: clips in time × crops in space (1, 3, 5 or 10).

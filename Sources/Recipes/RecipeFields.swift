@@ -209,6 +209,7 @@ extension Recipe {
       count("data.clip_packets", \.data.clipPackets, 4_000_000, .nothing, to: 1_000_000_000),
       count("data.clip_bytes", \.data.clipBytes, 1_099_511_627_776, .nothing, to: 1_000_000_000_000_000),
       seconds("data.clip_seconds", \.data.clipSeconds, 1800),
+      count("data.cache_bytes", \.data.cacheBytes, 50_000_000_000, .nothing, to: 1_000_000_000_000_000),
       count("data.decode_threads", \.data.decodeThreads, 1, .nothing, to: 256),
       count("data.evaluation_clips", \.data.evaluationClips, 1, .measurement, to: 100),
       value("data.evaluation_crops", \.data.evaluationCrops, 1, .measurement, "1, 3, 5 or 10") {

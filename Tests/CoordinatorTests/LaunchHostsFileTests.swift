@@ -46,7 +46,10 @@ import Testing
       ("localhost slots=2 thread=16", "unknown key 'thread'; did you mean 'threads'?"),
       ("localhost lane-threads=2", "unknown key 'lane-threads'; did you mean 'lane_threads'?"),
       ("localhost Slots=2", "unknown key 'Slots'; did you mean 'slots'?"),
-      ("localhost rack=3", "unknown key 'rack': the keys are slots, threads, lane_threads, address, data, worker"),
+      (
+        "localhost rack=3",
+        "unknown key 'rack': the keys are slots, threads, lane_threads, address, data, cache, worker"
+      ),
       ("localhost slots=4 max_slots=8", "unknown key 'max_slots': slots=N is the number of workers"),
       ("localhost max-slots=8", "slots=N is the number of workers"), ("localhost port=22", "~/.ssh/config"),
       ("localhost slots = 2", "'slots' is not of the form key=value, without spaces"),

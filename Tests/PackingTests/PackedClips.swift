@@ -104,11 +104,12 @@ struct PackedClips {
   /// What training sees of a clip: 8 frames of 32x32.
   func seen(_ clip: ClipEntry, below folder: String) throws -> [Float] {
     let form = ClipForm(frames: 8, size: 32, training: false, seed: 1)
-    var numbers = [Float](repeating: 0, count: form.clipElements)
     let request = ClipRequest(
       path: "\(folder)/\(clip.path)", range: clip.bytesInShard, first: clip.first, frames: clip.frames,
-      isProved: clip.isProved, clip: 0, label: clip.label, expectedBytes: clip.bytes, expectedHash: clip.hash)
-    try numbers.withUnsafeMutableBufferPointer { try ClipLoader().load(request, form, epoch: 0, into: $0) }
-    return numbers
+      isProved: clip.isProved, head: FileHead(code: clip.head), clip: 0, label: clip.label, expectedBytes: clip.bytes,
+      expectedHash: clip.hash)
+    let storage = FloatStorage(count: form.clipElements)
+    try ClipLoader().load(request, form, epoch: 0, into: storage)
+    return storage.array
   }
 }

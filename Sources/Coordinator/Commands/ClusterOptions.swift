@@ -9,7 +9,7 @@ import Shared
 struct ClusterOptions: ParsableArguments {
   @Option(
     help:
-      "The hosts file, one host a line: HOST [slots=N] [threads=N] [lane_threads=N] [address=A] [data=PATH] [worker=PATH]."
+      "The hosts file, one host a line: HOST [slots=N] [threads=N] [lane_threads=N] [address=A] [data=PATH] [cache=PATH] [worker=PATH]."
   )
   var workers: String
 

@@ -2,6 +2,7 @@
 import ArgumentParser
 import Checkpoint
 import CoordinatorCore
+import Dataset
 import DemoData
 import Foundation
 import Shared
@@ -59,7 +60,8 @@ struct EvaluateCommand: ParsableCommand {
     let directory = try RunDirectory(given.directory)
     let indexes = try evaluationIndexes(given, directory, display)
     guard !indexes.validation.clips.isEmpty else {
-      throw SharedError(.badData, "\(recipe.data.path)/\(recipe.data.validationList): no validation clip can be used")
+      let list = shownPath(folderPath(data: recipe.data.path, recipe.data.validationList))
+      throw SharedError(.badData, "\(list): no validation clip can be used")
     }
     let plan = RunPlan(recipe: recipe, indexes: indexes, lastStep: 0, evaluateOnly: model)
     let loop = try CoordinatorLoop(

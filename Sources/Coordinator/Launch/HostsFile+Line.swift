@@ -9,7 +9,7 @@ struct LineProblem: Error {
 
 extension HostEntry {
   /// Every key, in the order in which help texts show them.
-  static let keys = ["slots", "threads", "lane_threads", "address", "data", "worker"]
+  static let keys = ["slots", "threads", "lane_threads", "address", "data", "cache", "worker"]
 
   /// Keys of other launchers, or that people expect, and what to write instead.
   private static let foreignKeys = [
@@ -49,6 +49,7 @@ extension HostEntry {
       case "lane_threads": laneThreads = try Self.integer(value, key, 1...64)
       case "address": address = try Self.address(value)
       case "data": data = value
+      case "cache": cache = value
       case "worker": worker = value
       default: break
       }

@@ -3,7 +3,8 @@
 import Foundation
 import Shared
 
-/// One line of the hosts file: `HOST [slots=N] [threads=N] [lane_threads=N] [address=A] [data=PATH] [worker=PATH]`.
+/// One line of the hosts file: `HOST [slots=N] [threads=N] [lane_threads=N] [address=A] [data=PATH] [cache=PATH]
+/// [worker=PATH]`.
 struct HostEntry: Equatable, Sendable {
   var host: String
   /// Workers that run there.
@@ -15,6 +16,8 @@ struct HostEntry: Equatable, Sendable {
   var address: String?
   /// Where the host keeps its copy of the data; nil: the recipe's path.
   var data: String?
+  /// Where it keeps shards from the web; nil: the worker decides.
+  var cache: String?
   /// The path of the worker program there; nil: the same as here.
   var worker: String?
   /// The line's number, from 1.
@@ -30,6 +33,7 @@ struct Slot: Equatable, Sendable {
   var laneThreads: Int?
   var address: String?
   var data: String?
+  var cache: String?
   var worker: String?
 }
 
@@ -46,7 +50,7 @@ struct HostsFile: Equatable, Sendable {
     return expanded.enumerated().map { rank, entry in
       Slot(
         rank: rank, host: entry.host, threads: entry.threads, laneThreads: entry.laneThreads, address: entry.address,
-        data: entry.data, worker: entry.worker)
+        data: entry.data, cache: entry.cache, worker: entry.worker)
     }
   }
 

@@ -1,10 +1,12 @@
 // What a recipe says of its data, as the data set's lists take it.
 import Dataset
 import Recipes
+import Remote
 
 extension DataSetDescription {
-  init(_ recipe: Recipe) {
+  init(_ recipe: Recipe, remote: RemoteFiles? = nil) {
     self.init()
+    self.remote = remote ?? RemoteFiles(recipe)
     format = recipe.data.format
     path = recipe.data.path
     trainList = recipe.data.trainList

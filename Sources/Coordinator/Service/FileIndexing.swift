@@ -28,6 +28,8 @@ final class FileIndexing: @unchecked Sendable {
     var probe: @Sendable (_ path: String, _ range: Range<UInt64>?, _ deep: Bool) throws -> ProbedVideo = {
       try ProbedVideo($0, range: $1, deep: $2, rules: VideoRules())
     }
+    /// What tells whether a file changed; nil if it cannot be asked, and `errno` says why.
+    var stamp: @Sendable (_ path: String) -> FileStamp? = { FileStamp(of: $0) }
     /// Reads all of a file.
     var contents: @Sendable (_ path: String, _ range: Range<UInt64>?) -> PassingErrors.Contents = PassingErrors.contents
     var progress: @Sendable (Progress) -> Void = { _ in }
@@ -100,13 +102,19 @@ final class FileIndexing: @unchecked Sendable {
     }
   }
 
+  /// Rows of a file that are worked on together: more would take much memory. A file with more rows is probed again.
+  private static let mostRows = 1 << 16
+
   /// The numbers of the next file's rows; nil if there is none, or the work is given up.
   private func takeGroup() -> ArraySlice<UInt32>? {
     lock.withLock {
       guard failure == nil, next < rows.count else { return nil }
       let start = next
       let first = rows.row(Int(rows.order[start]))
-      repeat { next += 1 } while next < rows.count && first.isOfSameFile(as: rows.row(Int(rows.order[next])))
+      repeat {
+        next += 1
+      } while next < rows.count && next - start < Self.mostRows
+        && first.isOfSameFile(as: rows.row(Int(rows.order[next])))
       return rows.order[start..<next]
     }
   }
@@ -162,7 +170,7 @@ final class FileIndexing: @unchecked Sendable {
     guard let stamp = asked else {
       // Its times are unknown, so nothing is kept about it.
       let none = FileStamp(bytes: 0, modified: 0, changed: 0)
-      let reason = "'\(path)': cannot be opened (\(Self.text(code)))"
+      let reason = "'\(shownPath(path))': cannot be opened (\(Self.text(code)))"
       return (parts.map { _ in ProbedPart.rejected(reason, hash: nil, stamp: none, isDeep: settings.deep) }, false)
     }
     let earlier = parts.map { part in known.lazy.compactMap { $0.part(key + part.key) }.first }
@@ -177,7 +185,7 @@ final class FileIndexing: @unchecked Sendable {
     var tries = 0
     while true {
       errno = 0
-      if let stamp = FileStamp(of: path) { return (stamp, 0) }
+      if let stamp = settings.stamp(path) { return (stamp, 0) }
       var code = errno
       // Where a mount dropped, its files are not missing.
       if code == ENOENT || code == ENOTDIR, FolderIdentity(folderPath(data: data, videos)) != folder { code = ESTALE }
@@ -258,7 +266,7 @@ final class FileIndexing: @unchecked Sendable {
     guard tries < settings.waits.count, lock.withLock({ failure == nil }) else {
       throw SharedError(
         .ioError,
-        "\(path): cannot be read (\(Self.text(code))), tried \(tries + 1) times; see to the disk, the mount or the "
+        "\(shownPath(path)): cannot be read (\(Self.text(code))), tried \(tries + 1) times; see to the disk, the mount or the "
           + "limits (ulimit -n), and give the same command again: what was found so far is kept")
     }
     let isNews = lock.withLock {
@@ -267,7 +275,7 @@ final class FileIndexing: @unchecked Sendable {
       said = now
       return true
     }
-    if isNews { settings.say("\(path): cannot be read at the moment (\(Self.text(code))); trying again") }
+    if isNews { settings.say("\(shownPath(path)): cannot be read at the moment (\(Self.text(code))); trying again") }
     let time = settings.waits[tries].components
     var pause = timespec(tv_sec: Int(time.seconds), tv_nsec: Int(time.attoseconds / 1_000_000_000))
     unsafe nanosleep(&pause, nil)

@@ -3,6 +3,7 @@ import Dataset
 import Foundation
 import Glibc
 import Recipes
+import Remote
 import Shared
 import Video
 
@@ -13,6 +14,8 @@ struct IndexBuilder {
   let folder: IndexFolder
   /// How files are probed; `progress` is ours to set.
   var settings: FileIndexing.Settings
+  /// Reads what is on the web.
+  private let remote: RemoteFiles
   /// Told how far each list is.
   let progress: @Sendable (_ list: String, FileIndexing.Progress) -> Void
 
@@ -24,6 +27,7 @@ struct IndexBuilder {
     self.recipe = recipe
     self.folder = folder
     self.progress = progress
+    remote = RemoteFiles(recipe)
     settings = FileIndexing.Settings()
     let rules = VideoRules(recipe)
     settings.probe = { try ProbedVideo($0, range: $1, deep: $2, rules: rules, decoders: decoders) }
@@ -35,7 +39,8 @@ struct IndexBuilder {
     guard DataSetDescription(recipe).hasValidation else {
       throw SharedError(
         .ioError,
-        "\(list): cannot be read; check the recipe's data.validation_list, which may be \"\" to do without one")
+        "\(shownPath(list)): cannot be read; check the recipe's data.validation_list, which may be \"\" to do without one"
+      )
     }
   }
 
@@ -45,7 +50,7 @@ struct IndexBuilder {
   func build() throws -> Indexes {
     if let pack = PackedData(recipe) { return try pack.indexes(self) }
     let data = recipe.data
-    var lists = try DataSetLists(DataSetDescription(recipe))
+    var lists = try DataSetLists(DataSetDescription(recipe, remote: remote))
     lists.notes.forEach(settings.say)
     let classes = lists.classes
     guard classes.names.count <= recipe.model.classes else {
@@ -102,7 +107,7 @@ struct IndexBuilder {
       index: try ClipIndexWriter(classes: classes, folder: folder.path),
       rejected: try RejectedListWriter(folder: folder.path), files: try ProbedFiles.Writer(rules: rules, keeping: part))
     for clip in rejected { try output.rejected.add(clip) }
-    var settings = settings
+    var settings = settings.reading(remote)
     settings.progress = progress
     try FileIndexing(
       recipe.data.path, videos, rows: rows, known: known, rejected: rejected.count, settings, output

@@ -84,6 +84,7 @@ struct IndexFolder {
       var isFolder: ObjCBool = false
       let isThere = unsafe FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
       guard isThere || name != data.trainList, !isFolder.boolValue || name.isEmpty, !name.hasSuffix(".tar"),
+        !isWebAddress(path),
         !name.contains(where: { "*{[".contains($0) })
       else { return nil }
       parts.append(name.isEmpty || !isThere ? "none" : contentDigest(path)?.description ?? "none")

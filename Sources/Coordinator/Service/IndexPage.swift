@@ -3,6 +3,7 @@
 import Dataset
 import Foundation
 import Recipes
+import Remote
 import Shared
 import Synchronization
 import Video
@@ -50,10 +51,12 @@ struct IndexPage {
     unseen = classes.count - shown
     let chosen = Self.choose(indexes.train, classes: shown, each: each)
     let data = recipe.data
+    let remote = RemoteFiles(recipe)
     let taken = Mutex<[Int: Sheet]>([:])
     DispatchQueue.concurrentPerform(iterations: chosen.count) { number in
       let sheet = Self.take(
-        chosen[number], clipPath(data: data.path, videos: data.trainVideos, path: chosen[number].path), decoders)
+        chosen[number], clipPath(data: data.path, videos: data.trainVideos, path: chosen[number].path), remote, decoders
+      )
       let done = taken.withLock { taken in
         taken[number] = sheet
         return taken.count
@@ -85,15 +88,18 @@ struct IndexPage {
 
   private static func gcd(_ a: Int, _ b: Int) -> Int { b == 0 ? a : gcd(b, a % b) }
 
-  private static func take(_ clip: ClipEntry, _ path: String, _ decoders: DecodingPool?) -> Sheet {
+  private static func take(
+    _ clip: ClipEntry, _ path: String, _ remote: RemoteFiles, _ decoders: DecodingPool?
+  ) -> Sheet {
     do {
-      let pictures =
+      let pictures = try remote.with(path) { path in
         try decoders?.pictures(
           path, range: clip.bytesInShard, isProved: clip.isProved, first: clip.first, frames: clip.frames,
           count: frames, height: height)
-        ?? ClipPictures(
-          path, range: clip.bytesInShard, isProved: clip.isProved, first: clip.first, frames: clip.frames,
-          count: frames, height: height)
+          ?? ClipPictures(
+            path, range: clip.bytesInShard, isProved: clip.isProved, first: clip.first, frames: clip.frames,
+            count: frames, height: height)
+      }
       return Sheet(clip: clip, pictures: pictures.jpegs, rotation: pictures.rotation)
     } catch { return Sheet(clip: clip, problem: "\(error)") }
   }
@@ -127,7 +133,7 @@ struct IndexPage {
       @media print { body { max-width: none; margin: 0; font-size: 11px } figure img { height: 64px } }
       </style>
       <h1>\(Self.escaped(recipe.name)): the data</h1>
-      <p class="muted">\(Self.escaped(recipe.data.path))</p>
+      <p class="muted">\(Self.escaped(shownPath(recipe.data.path)))</p>
       <table>
 
       """

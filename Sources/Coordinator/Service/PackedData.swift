@@ -16,8 +16,9 @@ struct PackedData {
   init?(_ recipe: Recipe) {
     let data = recipe.data
     let list = folderPath(data: data.path, data.trainList)
-    guard [AnnotationFormats.automatic, WebDatasetAnnotations().name].contains(data.format),
-      data.trainList.isEmpty || (data.trainList == Recipe().data.trainList && !AnnotationList.exists(list))
+    guard !isWebAddress(data.path), [AnnotationFormats.automatic, WebDatasetAnnotations().name].contains(data.format),
+      data.trainList.isEmpty
+        || (data.trainList == Recipe().data.trainList && !FileManager.default.fileExists(atPath: list))
     else { return nil }
     self.recipe = recipe
     do throws(PackError) {

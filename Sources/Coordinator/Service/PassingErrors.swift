@@ -1,6 +1,7 @@
 // Errors that are no property of a file: the system lacks something at the moment, or a disk or mount does not answer.
 import Foundation
 import Glibc
+import Remote
 import Shared
 import Video
 
@@ -10,7 +11,9 @@ enum PassingErrors {
   ]
 
   /// Whether `error`, from probing, may be gone in a moment.
-  static func mayPass(_ error: any Error) -> Bool { (error as? VideoError)?.status == .ioError }
+  static func mayPass(_ error: any Error) -> Bool {
+    (error as? VideoError)?.status == .ioError || (error as? RemoteError)?.isPassing == true
+  }
 
   /// How reading a file went.
   enum Contents {

@@ -60,6 +60,7 @@ final class WorkerFleet {
     if let threads = slot.laneThreads { arguments += ["--lane-threads", "\(threads)"] }
     if let address = slot.address { arguments += ["--listen", address] }
     if let data = slot.data { arguments += ["--data", data] }
+    if let cache = slot.cache { arguments += ["--cache", cache] }
     if insecure { arguments.append("--insecure-listen") }
     let worker = try launcher.start(rank: rank, slot: slot, arguments: arguments)
     running[worker.processID] = worker

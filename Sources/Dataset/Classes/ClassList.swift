@@ -1,5 +1,7 @@
 // The classes of a data set and their numbers.
 import Foundation
+import Remote
+import Shared
 
 /// The classes of a data set, in the order of their numbers.
 public struct ClassList: Sendable, Equatable {
@@ -100,8 +102,13 @@ public struct ClassList: Sendable, Equatable {
   /// Reads a label file.
   ///
   /// - Parameter training: the list whose labels are to be its classes, by name or by number.
-  /// - Throws: `DatasetError` naming file and line; or the file, if it has none of the list's labels.
-  public init(contentsOf path: String, training: Annotations? = nil) throws {
+  /// - Throws: `DatasetError` naming file and line; or the file, if it has none of the list's labels; `RemoteError` for
+  ///   one on the web that cannot be read.
+  public init(contentsOf path: String, training: Annotations? = nil, remote: RemoteFiles? = nil) throws {
+    if let remote, isWebAddress(path) {
+      try self.init(parsing: remote.document(path, limit: 1 << 24), name: shownPath(path), training: training)
+      return
+    }
     let data = try contents(ofFile: path, advice: "check the recipe's label file ('data.labels')")
     try self.init(parsing: data, name: path, training: training)
   }

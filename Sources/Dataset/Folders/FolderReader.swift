@@ -1,5 +1,6 @@
 // Reads one folder. `readdir` tells each entry's kind, so a million clips need no million calls of `stat`.
 import Foundation
+import Shared
 
 /// The entries of a folder.
 struct FolderEntries: Sendable {
@@ -26,6 +27,8 @@ protocol FolderReader: Sendable {
 struct DiskReader: FolderReader {
   func entries(of folder: String) -> FolderEntries {
     var entries = FolderEntries()
+    // Servers do not list folders.
+    if isWebAddress(folder) { return entries }
     var status = stat()
     guard unsafe stat(folder, &status) == 0, let stream = unsafe opendir(folder) else {
       entries.problem = unsafe String(cString: strerror(errno))

@@ -1,4 +1,5 @@
 // Where the files of a list are looked for. Which file belongs to a row is for the annotation source to say.
+import Shared
 
 /// The folders in which a list's files are looked for: the list's videos folder (`data.train_videos` or
 /// `data.validation_videos` below `data.path`), the list's own folder, and the data folder.
@@ -63,7 +64,7 @@ public final class VideoFolder {
   var searched: String {
     var folders = scanned
     for place in places where !folders.contains(place) { folders.append(place) }
-    return folders.joined(separator: ", ")
+    return folders.map(shownPath).joined(separator: ", ")
   }
 
   /// The folders below those that were searched that cannot be read, each with the reason. No row that was found needs
@@ -95,6 +96,8 @@ public final class VideoFolder {
   ///
   /// - Returns: relative to the videos folder; nil if there is none.
   public func file(named path: String) -> String? {
+    // The server is asked when the file is opened.
+    if isWebAddress(path) { return indexed(path) }
     let wanted = components(of: path)
     guard !wanted.isEmpty else { return nil }
     if path.hasPrefix("/"), let found = find(wanted, below: "") { return indexed(found) }

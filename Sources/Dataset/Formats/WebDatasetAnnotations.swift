@@ -1,5 +1,6 @@
 // WebDataset shards: tar archives whose members belong together where their names are the same up to the first dot.
 import Foundation
+import Shared
 
 /// The shards are `data.train_list` itself: a tar archive, a pattern such as `shards/train-{000000..000127}.tar`, a folder
 /// of them, or a text file with one path a line. In each sample, the first member that may be a video is the clip; its
@@ -26,9 +27,9 @@ public struct WebDatasetAnnotations: AnnotationSource {
 
   public func read(_ list: AnnotationList, _ take: (AnnotatedRow) throws -> Void) throws {
     let shards = try shards(list)
-    let prefixes = Self.prefixes(shards.map(\.path))
+    let prefixes = Self.prefixes(shards.map { shownPath($0.path) })
     for (number, shard) in shards.enumerated() {
-      do { try read(shard: shard.path, prefix: prefixes[number], take) } catch let error as DatasetError
+      do { try read(shard: shard.path, in: list, prefix: prefixes[number], take) } catch let error as DatasetError
         where error.status == .ioError
       {
         guard let row = shard.row else { throw error }
@@ -43,13 +44,14 @@ public struct WebDatasetAnnotations: AnnotationSource {
     var shards: [(path: String, row: ListLine?)] = []
     for file in list.files {
       guard !Self.isArchive(file) else {
-        shards.append((file.name, nil))
+        shards.append((file.place, nil))
         continue
       }
       try file.forEachLine { bytes, number in
         let row = ListLine(text: String(decoding: bytes, as: UTF8.self), place: RowPlace(file: file.name, line: number))
         let folder = file.name.utf8.dropLast(FileNames.name(of: file.name).utf8.count)
-        for shard in ListFile.expanded(row.text.hasPrefix("/") ? row.text : String(Substring(folder)) + row.text) {
+        let isWhole = row.text.hasPrefix("/") || isWebAddress(row.text)
+        for shard in ListFile.expanded(isWhole ? row.text : String(Substring(folder)) + row.text) {
           shards.append((shard, row))
         }
       }
@@ -77,9 +79,13 @@ public struct WebDatasetAnnotations: AnnotationSource {
     }
   }
 
-  private func read(shard: String, prefix: String, _ take: (AnnotatedRow) throws -> Void) throws {
-    var archive = try TarArchive(path: shard)
-    defer { archive.close() }
+  private func read(
+    shard: String, in list: AnnotationList, prefix: String, _ take: (AnnotatedRow) throws -> Void
+  ) throws {
+    let (path, hold) = try list.opened(shard: shard)
+    var archive = try TarArchive(path: path)
+    defer { withExtendedLifetime(hold) { archive.close() } }
+    let name = shownPath(shard)
     var sample = Sample()
     var number = 0
     func pass() throws {
@@ -88,7 +94,7 @@ public struct WebDatasetAnnotations: AnnotationSource {
         .clip(
           AnnotatedClip(
             id: "\(prefix)/\(sample.key)", video: shard, labels: sample.labels, bytes: video.bytes,
-            place: RowPlace(file: shard, line: number))))
+            place: RowPlace(file: name, line: number))))
     }
     do {
       while let member = try archive.next() {
@@ -104,7 +110,7 @@ public struct WebDatasetAnnotations: AnnotationSource {
     } catch let problem as RowProblem {
       // What was whole before it stands.
       try pass()
-      try take(.unreadable(UnreadableRow(RowPlace(file: shard, line: number + 1), text: nil, problem)))
+      try take(.unreadable(UnreadableRow(RowPlace(file: name, line: number + 1), text: nil, problem)))
     }
   }
 

@@ -1,5 +1,6 @@
 // What a source reads: the files of a list, line by line and in bounded memory, or the folder of a data set without one.
 import Foundation
+import Remote
 import Shared
 
 /// A list as a source reads it. A format that needs more than lines gets it as another property of this type.
@@ -19,8 +20,13 @@ public struct AnnotationList: Sendable {
   var folder: ClassFolder?
   /// The first lines that are not blank, to tell formats apart. Lines that are not UTF-8 are missing.
   let sample: [ListLine]
+  /// Reads what is on the web.
+  let remote: RemoteFiles?
 
-  init(name: String, files: [ListFile], role: Role = .training, folder: ClassFolder? = nil) {
+  init(
+    name: String, files: [ListFile], role: Role = .training, folder: ClassFolder? = nil, remote: RemoteFiles? = nil
+  ) {
+    self.remote = remote
     self.name = name
     self.files = files
     self.role = role
@@ -71,6 +77,8 @@ struct ListFile: Sendable {
   enum Contents: Sendable {
     case data(Data)
     case path(String)
+    /// A shard on the web.
+    case remote(String)
   }
 
   /// Its name, for messages.
@@ -88,6 +96,7 @@ struct ListFile: Sendable {
   func head(_ count: Int) -> Data {
     switch contents {
     case .data(let data): data.prefix(count)
+    case .remote: Data()
     case .path(let path):
       FileHandle(forReadingAtPath: path).flatMap { try? $0.read(upToCount: count) } ?? Data()
     }
@@ -99,6 +108,7 @@ struct ListFile: Sendable {
   func all() throws -> Data {
     switch contents {
     case .data(let data): data
+    case .remote: throw DatasetError.badData(name, line: 1, "a tar archive; expected a list, as text")
     case .path(let path): try Dataset.contents(ofFile: path, advice: "check the recipe's annotation path")
     }
   }
@@ -125,6 +135,7 @@ struct ListFile: Sendable {
     var splitter = LineSplitter()
     switch contents {
     case .data(let data): try splitter.add([UInt8](data), body)
+    case .remote: throw DatasetError.badData(name, line: 1, "a tar archive; expected a list, as text")
     case .path(let path):
       let (handle, _) = try openedFile(path, advice: "check the recipe's annotation path")
       defer { try? handle.close() }

@@ -1,17 +1,26 @@
 // The files that a recipe's name of a list stands for: one file, a pattern, or a folder.
 import Foundation
+import Remote
+import Shared
 
 extension AnnotationList {
   /// The list at `path`: a file; or all files that a pattern with `*`, `?`, `{000..015}` or `{a,b}` means; or the lists
   /// or tar archives of a folder. Several are read in the order of their names.
   ///
-  /// - Throws: `DatasetError` if there is none.
-  public init(contentsOf path: String, role: Role = .training) throws {
-    self.init(name: path, files: try ListFile.all(path).map(ListFile.init(path:)), role: role)
+  /// - Parameter remote: reads a list on the web, and shards that the list names by their addresses.
+  /// - Throws: `DatasetError` if there is none; `RemoteError` if it is on the web and cannot be read.
+  public init(contentsOf path: String, role: Role = .training, remote: RemoteFiles? = nil) throws {
+    if isWebAddress(path) {
+      try self.init(address: path, role: role, remote: remote)
+    } else {
+      self.init(name: path, files: try ListFile.all(path).map(ListFile.init(path:)), role: role, remote: remote)
+    }
   }
 
   /// Whether there is a list at `path`.
-  public static func exists(_ path: String) -> Bool { (try? ListFile.all(path)) != nil }
+  static func exists(_ path: String, _ remote: RemoteFiles? = nil) -> Bool {
+    isWebAddress(path) ? exists(address: path, remote) : (try? ListFile.all(path)) != nil
+  }
 }
 
 extension ListFile {

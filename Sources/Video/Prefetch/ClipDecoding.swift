@@ -4,6 +4,9 @@ import Shared
 
 /// Decodes clips. Of other clips it knows only where their files can be entered; `ClipLoader` knows more.
 struct ClipDecoding {
+  /// The operation of an error about a file that is not as it was indexed.
+  static let checking = "use"
+
   private let rules: VideoRules
   private let progress: DecodeProgress
   private let tables: EntryTables
@@ -97,7 +100,8 @@ struct ClipDecoding {
     guard job.checks else { return }
     guard let (bytes, hash) = try read(), bytes == request.expectedBytes, hash == request.expectedHash else {
       throw VideoError(
-        path: request.path, operation: "use", cause: "changed since it was indexed (run 'coordinator index' again)")
+        path: request.path, operation: Self.checking,
+        cause: "changed since it was indexed (run 'coordinator index' again)")
     }
   }
 }

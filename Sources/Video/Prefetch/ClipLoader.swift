@@ -14,16 +14,23 @@ public final class ClipLoader: Sendable {
   private let known = Mutex(Known())
   private let rules: VideoRules
   private let decoders: DecodingPool?
+  private let resolve: ClipResolver
   /// Where long files can be entered, where this process decodes itself.
   private let tables = EntryTables()
   /// Grows while any clip is being loaded.
   public let progress = DecodeProgress()
 
-  /// - Parameter decoders: the processes that decode; nil to decode on the calling thread, where a decoder that crashes
-  ///   ends the process.
-  public init(rules: VideoRules = VideoRules(), decoders: DecodingPool? = nil) {
+  /// - Parameters:
+  ///   - decoders: the processes that decode; nil to decode on the calling thread, where a decoder that crashes ends the
+  ///     process.
+  ///   - resolve: gets the files that are not on this host.
+  public init(
+    rules: VideoRules = VideoRules(), decoders: DecodingPool? = nil,
+    resolve: @escaping ClipResolver = { _, _ in nil }
+  ) {
     self.rules = rules
     self.decoders = decoders
+    self.resolve = resolve
   }
 
   /// Storage that clips can be loaded into without being copied.
@@ -47,21 +54,43 @@ public final class ClipLoader: Sendable {
     precondition(
       start >= 0 && start + form.clipElements <= storage.count,
       "a clip of \(form.clipElements) numbers at \(start) of \(storage.count)")
-    let key = request.fileKey
-    let job = known.withLock { known in
-      ClipJob(
-        request: request, form: form, epoch: epoch,
-        checks: request.expectedBytes > 0 && !known.checked.contains(key), total: known.counts[key])
-    }
+    var job = ClipJob(request: request, form: form, epoch: epoch, checks: true, total: nil)
+    var local: LocalClip?
+    defer { withExtendedLifetime(local) {} }
     do {
-      let total = try decode(job, into: storage, at: start, tries: tries)
-      known.withLock { known in
-        if job.checks { known.checked.insert(key) }
-        if let total { known.counts[key] = total }
-      }
+      local = try resolve(request, progress)
+      if let local { (job.request.path, job.request.range) = (local.path, local.range) }
+      try load(job, local, into: storage, at: start, tries: tries)
     } catch var error as VideoError {
+      if let local {
+        if error.operation == ClipDecoding.checking { local.reject() }
+        error = error.renamed(local.shown)
+      }
       error.clip = request.clip
       throw error
+    }
+  }
+
+  private func load(
+    _ job: ClipJob, _ local: LocalClip?, into storage: FloatStorage, at start: Int, tries: Int
+  ) throws {
+    var job = job
+    let version = { [request = job.request] in local.map { $0.version } ?? FileVersion(request) }
+    let before = version()
+    known.withLock { known in
+      job.checks = job.request.expectedBytes > 0 && before.map { !known.checked.contains($0.key) } ?? true
+      job.total = before.flatMap { known.counts[$0.key] }
+    }
+    var total = try decode(job, into: storage, at: start, tries: tries)
+    if !job.checks, job.request.expectedBytes > 0, version() != before {
+      // What was read may not be what was checked.
+      (job.checks, job.total) = (true, nil)
+      total = try decode(job, into: storage, at: start, tries: tries)
+    }
+    guard let before, version() == before else { return }
+    known.withLock { known in
+      if job.checks { known.checked.insert(before.key) }
+      if let total { known.counts[before.key] = total }
     }
   }
 
@@ -73,5 +102,33 @@ public final class ClipLoader: Sendable {
       do { return unsafe try ClipDecoding(rules, progress, tables).load(job, into: dst) } catch {}
     }
     return unsafe try ClipDecoding(rules, progress, tables).load(job, into: dst)
+  }
+}
+
+/// A file as it is at the moment: another one under the same name, or one that was written to, is another version.
+struct FileVersion: Equatable {
+  let key: UInt64
+
+  /// - Parameters:
+  ///   - identity: tells the file and what is in it.
+  ///   - start: the clip's first byte in a shard.
+  init(_ identity: String, start: UInt64) {
+    let digest = Digest128Stream()
+    var (start, identity) = (start, identity)
+    unsafe withUnsafeBytes(of: &start) { unsafe digest.update($0) }
+    identity.withUTF8 { unsafe digest.update(UnsafeRawBufferPointer($0)) }
+    // A digest, since there may be millions.
+    key = digest.finish().low
+  }
+
+  /// - Returns: nil if the file cannot be asked.
+  init?(_ request: ClipRequest) {
+    var facts = stat()
+    guard FileWait.during({ unsafe stat(request.path, &facts) }) == 0 else { return nil }
+    let (written, changed) = (facts.st_mtim, facts.st_ctim)
+    self.init(
+      "\(facts.st_dev) \(facts.st_ino) \(facts.st_size) \(written.tv_sec) \(written.tv_nsec) \(changed.tv_sec) "
+        + "\(changed.tv_nsec) \(request.path)",
+      start: request.range?.lowerBound ?? 0)
   }
 }

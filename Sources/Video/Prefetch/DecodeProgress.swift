@@ -14,7 +14,7 @@ public final class DecodeProgress: Sendable {
 
   public var count: UInt64 { steps.load(ordering: .relaxed) }
 
-  func moved() { moved(by: 1) }
+  public func moved() { moved(by: 1) }
 
   func moved(by count: UInt64) {
     let steps = steps.wrappingAdd(count, ordering: .relaxed).newValue

@@ -33,6 +33,9 @@ struct JoinCommand: ParsableCommand {
   @Option(help: "This host's copy of the data. Default: the recipe's data.path.")
   var data: String?
 
+  @Option(help: "The folder for shards from the web. Default: TAMRING_CACHE, else tamring in the user's cache folder.")
+  var cache: String?
+
   @Flag(help: "Allow an address beyond this machine. There is no encryption.")
   var insecureListen = false
 
@@ -69,7 +72,7 @@ struct JoinCommand: ParsableCommand {
         identity: WorkerIdentity(rank: rank, incarnation: .random(in: 1...UInt64.max)), coordinator: target,
         listen: own,
         advertise: try advertise.map { try advertised($0, own) },
-        threads: ComputeThreads(lanes: threads, each: laneThreads), dataPath: data),
+        threads: ComputeThreads(lanes: threads, each: laneThreads), dataPath: data, cache: cache),
       log: log)
     try loop.run()
   }

@@ -93,7 +93,7 @@ extension WorkerLoop {
     let recipe = try Recipe(yaml: welcome.recipe, origin: "the coordinator's recipe")
     let context = try RunContext(
       recipe: recipe, train: train, validation: validation, lastStep: welcome.lastStep, dataPath: settings.dataPath,
-      isolatesDecoding: true)
+      cache: settings.cache, isolatesDecoding: true)
     let state = TrainingState(context)
     let work = GradientWork(context)
     let feed = ClipFeed(context, threads: recipe.data.decodeThreads, lanes: recipe.batch.lanes)

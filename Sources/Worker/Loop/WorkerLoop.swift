@@ -21,6 +21,8 @@ final class WorkerLoop {
     var advertise: String?
     var threads: ComputeThreads
     var dataPath: String?
+    /// The folder for files from the web.
+    var cache: String?
   }
 
   /// What exists once the coordinator has welcomed this worker.

@@ -3,6 +3,7 @@ import BLVNet
 import Dataset
 import Foundation
 import Recipes
+import Remote
 import Ring
 import Shared
 import Synchronization
@@ -20,6 +21,8 @@ final class RunContext: Sendable {
   let lastStep: UInt64
   /// This host's copy of the data.
   let dataPath: String
+  /// Reads clips that are on the web.
+  let remote: RemoteFiles
   let rule: any UpdateRule
   /// The processes that decode; nil to decode in this one.
   let decoders: DecodingPool?
@@ -28,15 +31,17 @@ final class RunContext: Sendable {
 
   /// - Parameters:
   ///   - dataPath: replaces the recipe's on this host.
+  ///   - cache: the folder for files from the web; nil for the user's.
   ///   - isolatesDecoding: whether clips are decoded in other processes.
   /// - Throws: `BLVNetError` or `SharedError` where the recipe's model, precision or update rule is impossible here.
   init(
     recipe: Recipe, train: ClipIndex, validation: ClipIndex, lastStep: UInt64, dataPath: String?,
-    isolatesDecoding: Bool
+    cache: String? = nil, isolatesDecoding: Bool
   ) throws {
     self.recipe = recipe
     self.lastStep = lastStep
     self.dataPath = dataPath ?? recipe.data.path
+    remote = RemoteFiles(folder: cache, bytes: recipe.data.cacheBytes, patience: .seconds)
     self.train = train
     self.validation = validation
     network = try Network(recipe.model, engine: recipe.makeEngine())
@@ -56,9 +61,6 @@ final class RunContext: Sendable {
       seconds: data.clipSeconds,
       acceptsTruncated: data.acceptTruncated)
   }
-
-  /// A loader of this run's clips. Each knows for itself which files it has checked.
-  func makeLoader() -> ClipLoader { ClipLoader(rules: videoRules, decoders: decoders) }
 
   func epoch(of step: UInt64) -> Int { Int(step) / shards.stepsPerEpoch }
   func stepInEpoch(_ step: UInt64) -> Int { Int(step) % shards.stepsPerEpoch }
