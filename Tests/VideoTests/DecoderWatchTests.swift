@@ -62,7 +62,8 @@ import Testing
   @Test("what is asked and answered crosses whole, and what is cut short is nonsense")
   func messages() throws {
     let request = ClipRequest(
-      path: "/a b/ü.mp4", range: 7..<900, first: 3, frames: 40, isProved: true, clip: 12, label: 5,
+      path: "/a b/ü.mp4", range: 7..<900, first: 3, frames: 40, isProved: true,
+      head: FileHead(container: "mov,mp4", delay: 2), clip: 12, label: 5,
       expectedBytes: 77, expectedHash: Digest128(high: 1, low: .max))
     let form = ClipForm(
       frames: 8, size: 15, sampling: .dense(stride: 4), framesPerGroup: 2, training: true, flip: false,
@@ -71,7 +72,7 @@ import Testing
     let job = ClipJob(request: request, form: form, epoch: 9, checks: true, total: 55)
     let rules = VideoRules(pixels: 5, packets: 6, bytes: 7, seconds: 8.5, acceptsTruncated: true)
     // A field that is added must cross too.
-    #expect(Mirror(reflecting: request).children.count == 9)
+    #expect(Mirror(reflecting: request).children.count == 10)
     #expect(Mirror(reflecting: form).children.count == 11)
     #expect(Mirror(reflecting: rules).children.count == 5)
     let memory = MemorySegment.Name(process: 1, descriptor: 2, bytes: 3, nonce: .max)
@@ -87,9 +88,10 @@ import Testing
     }
     let clip = ProbedClip(
       frames: 1, width: 2, height: 3, duration: 4, frameRate: 5, codec: "h264", bytes: 6,
-      hash: Digest128(high: 7, low: 8), isProved: false, doubt: "why", times: [0, 0.5, .infinity],
+      hash: Digest128(high: 7, low: 8), isProved: false,
+      head: FileHead(container: "avi", delay: 0), doubt: "why", times: [0, 0.5, .infinity],
       imageNumbers: [-1, 9])
-    #expect(Mirror(reflecting: clip).children.count == 12)
+    #expect(Mirror(reflecting: clip).children.count == 13)
     let error = VideoError(
       path: "p", operation: "o", cause: "c", clip: 3, status: .ioError, errorNumber: EIO)
     #expect(Mirror(reflecting: error).children.count == 6)
