@@ -79,10 +79,10 @@ extension WorkerMachine {
     effects.append(.serve(request, peer: peer))
   }
 
-  mutating func publishCheckpoint(_ step: UInt64) {
+  /// - Parameter isAwaited: whether the run waits for just this checkpoint, to end or to pause.
+  mutating func publishCheckpoint(_ step: UInt64, isAwaited: Bool) {
     // Do not pile up more copies while the coordinator has not taken the last but one.
-    guard pendingCheckpoints.count < 2 || session.phase == .atBoundary(stopped: true), pendingCheckpoints[step] == nil
-    else { return }
+    guard pendingCheckpoints.count < 2 || isAwaited, pendingCheckpoints[step] == nil else { return }
     pendingCheckpoints[step] = .some(nil)
     effects.append(.publish(step: step))
   }

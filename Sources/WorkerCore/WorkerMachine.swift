@@ -228,7 +228,7 @@ package struct WorkerMachine {
         effects.append(.vote(directive: isDirected ? directive : session.directivesDone))
       case .apply(let step, let skipping): effects.append(.apply(step: step, skipping: skipping))
       case .obtain(let source, _, let step): obtain(source, step)
-      case .publishCheckpoint(let step): publishCheckpoint(step)
+      case .publishCheckpoint(let step, let isAwaited): publishCheckpoint(step, isAwaited: isAwaited)
       case .takenCheckpoint(let step):
         pendingCheckpoints = pendingCheckpoints.filter { $0.key > step }
         withdraw()

@@ -45,7 +45,7 @@ package struct WorkerSession {
     /// Get the state before `step`; then call `obtained`.
     case obtain(StateSource, generation: UInt32, step: UInt64)
     /// Publish a copy of the state, which becomes a checkpoint.
-    case publishCheckpoint(step: UInt64)
+    case publishCheckpoint(step: UInt64, isAwaited: Bool)
     case takenCheckpoint(step: UInt64)
     case evaluate(EvaluationTask)
     case leave(reason: String, clean: Bool)
@@ -330,7 +330,7 @@ package struct WorkerSession {
     }
     var actions: [Action] = []
     if isCheckpoint(next), generation.members.first?.identity == identity {
-      actions.append(.publishCheckpoint(step: next))
+      actions.append(.publishCheckpoint(step: next, isAwaited: false))
     }
     if next == generation.endStep || effective.contains(where: { $0.kind == .reconfigure }) {
       return actions + waitAtBoundary(stopped: false)
@@ -345,7 +345,7 @@ package struct WorkerSession {
     phase = .atBoundary(stopped: stopped)
     var actions: [Action] = []
     if stopped || keepsState, let next, generation?.members.first?.identity == identity {
-      actions.append(.publishCheckpoint(step: next))
+      actions.append(.publishCheckpoint(step: next, isAwaited: true))
     }
     return actions + [.send(stateReport())]
   }

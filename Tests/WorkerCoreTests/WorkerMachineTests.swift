@@ -42,6 +42,15 @@ import Wire
     return machine
   }
 
+  @Test("a checkpoint that a pause or the end waits for is published, whatever copies wait to be fetched")
+  func awaitedCheckpoint() {
+    var machine = waiting()
+    for step: UInt64 in [10, 20, 30] { machine.publishCheckpoint(step, isAwaited: false) }
+    #expect(machine.pendingCheckpoints.count == 2 && machine.pendingCheckpoints[30] == nil)
+    machine.publishCheckpoint(30, isAwaited: true)
+    #expect(machine.pendingCheckpoints[30] != nil)
+  }
+
   private func computed(_ effects: [WorkerEffect]) -> [EvaluationTask] {
     effects.compactMap { if case .evaluate(let task) = $0 { task } else { nil } }
   }

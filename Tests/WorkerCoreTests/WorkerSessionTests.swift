@@ -109,7 +109,7 @@ import Wire
     _ = session.receive(.pulse([Directive(sequence: 1, kind: .stop)]))
     #expect(session.directiveHeld == 1)
     #expect(step(&session, agreed: 0).contains(.compute(step: 1, attempt: 0, lanes: [0, 1])))
-    #expect(step(&session, agreed: 1).contains(.publishCheckpoint(step: 2)))
+    #expect(step(&session, agreed: 1).contains(.publishCheckpoint(step: 2, isAwaited: true)))
     #expect(session.phase == .atBoundary(stopped: true))
   }
 
@@ -123,15 +123,15 @@ import Wire
   @Test("training ends at the last step with a checkpoint")
   func lastStep() {
     var session = computing(lastStep: 1)
-    #expect(step(&session).contains(.publishCheckpoint(step: 1)))
+    #expect(step(&session).contains(.publishCheckpoint(step: 1, isAwaited: true)))
     #expect(session.phase == .atBoundary(stopped: true))
   }
 
   @Test("checkpoints are taken at the steps of the recipe")
   func checkpoints() {
     var session = computing(checkpointEvery: 2)
-    #expect(!step(&session).contains(.publishCheckpoint(step: 1)))
-    #expect(step(&session).contains(.publishCheckpoint(step: 2)))
+    #expect(!step(&session).contains(.publishCheckpoint(step: 1, isAwaited: false)))
+    #expect(step(&session).contains(.publishCheckpoint(step: 2, isAwaited: false)))
   }
 
   @Test("scales that were too small repeat the lanes as a new attempt")
