@@ -74,8 +74,8 @@ struct IndexFolder {
 
   private static let rejectedToCheck = 10_000
 
-  /// Changes with the lists, with where their clips are looked for, and with the rules by which files are probed. Nil where what is in folders decides: without
-  /// lists, and for lists that are patterns, folders or archives.
+  /// Changes with the lists, with where their clips are looked for, and with the rules by which files are probed. Nil
+  /// where what is in folders decides: without lists, and for lists that are patterns, folders or archives.
   private func key(_ recipe: Recipe) -> String? {
     let data = recipe.data
     var parts = [data.format, data.path, data.trainVideos, data.validationVideos, ProbedVideo.rules(recipe)]

@@ -35,8 +35,7 @@ struct BenchDecodeCommand: ParsableCommand {
     }
     let request = ClipRequest(
       path: path, first: first, frames: length, isProved: probe.isProved, head: probe.head, clip: 0, label: 0,
-      expectedBytes: probe.bytes,
-      expectedHash: probe.hash)
+      expectedBytes: probe.bytes, expectedHash: probe.hash)
     let loader = ClipLoader()
     let pixels = FloatStorage(count: form.clipElements)
     try loader.load(request, form, epoch: 0, into: pixels)
