@@ -29,7 +29,7 @@ struct IndexBuilder {
     self.progress = progress
     remote = RemoteFiles(recipe)
     settings = FileIndexing.Settings()
-    let rules = VideoRules(recipe)
+    let rules = recipe.videoRules
     settings.probe = { try ProbedVideo($0, range: $1, deep: $2, rules: rules, decoders: decoders) }
   }
 

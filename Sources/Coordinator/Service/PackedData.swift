@@ -99,7 +99,7 @@ struct PackedData {
       return made
     }
     let folder = builder.folder
-    let rules = VideoRules(recipe)
+    let rules = recipe.videoRules
     let writer = try ClipIndexWriter(classes: packed.classes, folder: folder.path)
     let rejected = try RejectedListWriter(folder: folder.path)
     try packed.forEach { _, clip in

@@ -87,20 +87,10 @@ extension ProbedVideo {
   }
 
   /// What besides a file decides what probing it finds. Where it changes, every file is probed again.
-  static func rules(_ recipe: Recipe) -> String { "\(VideoRules(recipe))\n\(prober)" }
+  static func rules(_ recipe: Recipe) -> String { "\(recipe.videoRules)\n\(prober)" }
 
   /// The same without the recipe's limits.
   static var prober: String {
     (["prober 3"] + VideoFingerprint.entries.map { "\($0.key) \($0.value)" }.sorted()).joined(separator: "\n")
-  }
-}
-
-extension VideoRules {
-  /// The limits within which a recipe's clips are read.
-  init(_ recipe: Recipe) {
-    let data = recipe.data
-    self.init(
-      pixels: data.clipPixels, packets: data.clipPackets, bytes: UInt64(clamping: data.clipBytes),
-      seconds: data.clipSeconds, acceptsTruncated: data.acceptTruncated)
   }
 }

@@ -53,15 +53,6 @@ final class RunContext: Sendable {
       count: self.train.clips.count, lanes: recipe.batch.lanes, clipsPerLane: recipe.batch.clipsPerLane)
   }
 
-  /// The limits within which clips are read.
-  var videoRules: VideoRules {
-    let data = recipe.data
-    return VideoRules(
-      pixels: data.clipPixels, packets: data.clipPackets, bytes: UInt64(clamping: data.clipBytes),
-      seconds: data.clipSeconds,
-      acceptsTruncated: data.acceptTruncated)
-  }
-
   func epoch(of step: UInt64) -> Int { Int(step) / shards.stepsPerEpoch }
   func stepInEpoch(_ step: UInt64) -> Int { Int(step) % shards.stepsPerEpoch }
 

@@ -1,4 +1,4 @@
-// What a video may cost, and whether the beginning of a cut file will do: the recipe's rules, as plain values.
+// What a video may cost, and whether the beginning of a cut file will do: plain values, which recipes make and `Video` keeps to.
 
 /// The limits within which a file is read. A file beyond one of them is refused with that reason.
 public struct VideoRules: Hashable, Sendable {
