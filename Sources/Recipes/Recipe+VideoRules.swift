@@ -6,6 +6,7 @@ extension Recipe {
   public var videoRules: VideoRules {
     VideoRules(
       pixels: data.clipPixels, packets: data.clipPackets, bytes: UInt64(clamping: data.clipBytes),
-      seconds: data.clipSeconds, acceptsTruncated: data.acceptTruncated)
+      seconds: data.clipSeconds, acceptsTruncated: data.acceptTruncated,
+      imageNames: ImageNameTemplate(data.imageNames))
   }
 }

@@ -87,7 +87,10 @@ extension ProbedVideo {
   }
 
   /// What besides a file decides what probing it finds. Where it changes, every file is probed again.
-  static func rules(_ recipe: Recipe) -> String { "\(recipe.videoRules)\n\(prober)" }
+  static func rules(_ recipe: Recipe) -> String {
+    // Without a template, as before there were any, so that older indexes are still known.
+    "\(recipe.videoRules)".replacingOccurrences(of: ", imageNames: nil", with: "") + "\n\(prober)"
+  }
 
   /// The same without the recipe's limits.
   static var prober: String {

@@ -16,12 +16,13 @@ final class ImageFolder: ClipFrames {
   private let progress: DecodeProgress?
 
   /// Lists the folder. It opens no image yet.
+  /// - Parameter rules: say which of its files are frames, and what they may cost.
   /// - Throws: `VideoError` if it cannot be listed, has no images, or two with one number.
   init(path: String, rules: VideoRules = VideoRules(), progress: DecodeProgress? = nil) throws(VideoError) {
     (self.path, self.rules, self.progress) = (path, rules, progress)
     budget = ProcessorBudget(seconds: rules.seconds)
     _ = FFmpegGateway.silenced
-    images = try ImageNames.sorted(try ImageFolder.names(path), in: path)
+    images = try ImageNames.sorted(try ImageFolder.names(path), in: path, named: rules.imageNames)
     guard images.count <= rules.packets else {
       throw VideoError(
         path: path, operation: "read its images",

@@ -41,11 +41,11 @@ public final class DecodingPool: Sendable {
   /// As `ClipPictures`, in another process.
   public func pictures(
     _ path: String, range: Range<UInt64>? = nil, isProved: Bool = false, first: Int, frames: Int, count: Int,
-    height: Int
+    height: Int, rules: VideoRules = VideoRules()
   ) throws -> ClipPictures {
     let work = DecodingRequest.Work.pictures(
       path: path, range: range, isProved: isProved, first: first, frames: frames, count: count, height: height)
-    guard case .pictures(let pictures) = try answer(to: DecodingRequest(work: work, rules: VideoRules())) else {
+    guard case .pictures(let pictures) = try answer(to: DecodingRequest(work: work, rules: rules)) else {
       throw DecoderEnd.nonsense.error(path, isRepeated: false)
     }
     return pictures
