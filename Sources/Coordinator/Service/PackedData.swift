@@ -61,33 +61,26 @@ struct PackedData {
               : "it was probed by another version of FFmpeg or of Tamring, so its clips are probed again"))
     )
     builder.folder.begin()
-    let (index, rejected) = try make(train, "train", builder, probes: settings.deep || !isKnown)
+    let (index, rejected) = try make(pack, train, "train", builder, probes: settings.deep || !isKnown)
     let (validation, rejectedValidation) = try make(
-      pack.index("validation"), "validation", builder, probes: settings.deep || !isKnown)
+      pack, pack.index("validation"), "validation", builder, probes: settings.deep || !isKnown)
     try builder.folder.finish(recipe)
     return Indexes(
       train: index, validation: validation, rejectedTrain: rejected, rejectedValidation: rejectedValidation)
   }
 
   private func make(
-    _ packed: ClipIndex, _ list: String, _ builder: IndexBuilder, probes: Bool
+    _ pack: Pack, _ packed: ClipIndex, _ list: String, _ builder: IndexBuilder, probes: Bool
   ) throws -> (ClipIndex, RejectedList) {
     let data = recipe.data
     let videos = list == "train" ? data.trainVideos : data.validationVideos
-    var paths: [String: String] = [:]
-    func path(_ shard: String) -> String {
-      if let known = paths[shard] { return known }
-      let path = indexedPath("\(data.path)/\(shard)", data: data.path, root: folderPath(data: data.path, videos))
-      paths[shard] = path
-      return path
-    }
+    let root = folderPath(data: data.path, videos)
+    let indexed: @Sendable (String) -> String = { indexedPath("\(data.path)/\($0)", data: data.path, root: root) }
+    let paths = Dictionary(pack.manifest.shards.map { ($0.name, indexed($0.name)) }) { first, _ in first }
+    let path: @Sendable (String) -> String = { paths[$0] ?? indexed($0) }
     if probes {
-      var rows: [IndexRow] = []
-      packed.forEach { _, clip in
-        rows.append(
-          IndexRow(id: clip.id, path: path(clip.path), label: clip.label, part: .whole, range: clip.bytesInShard))
-      }
-      let made = try builder.index(IndexRows(rows), rejected: [], classes: packed.classes, list, videos: videos) {
+      let rows = IndexRows(packed.clips, path: path)
+      let made = try builder.index(rows, rejected: [], classes: packed.classes, list, videos: videos) {
         [progress = builder.progress] in progress(list, $0)
       }
       try made.0.forEach { _, clip in

@@ -42,12 +42,23 @@ struct IndexRows: Sendable {
     order = candidates.orderOfFiles
   }
 
+  /// The clips of an index, to be probed again.
+  /// - Parameter path: where the file of a clip is, relative to the videos folder.
+  init(_ clips: ClipEntries, path: @escaping @Sendable (String) -> String) {
+    row = { number in
+      let clip = clips[number]
+      return IndexRow(id: clip.id, path: path(clip.path), label: clip.label, part: .whole, range: clip.bytesInShard)
+    }
+    order = clips.orderOfFiles
+  }
+
+  /// A few rows.
   init(_ rows: [IndexRow]) {
     row = { rows[$0] }
     order = (0..<UInt32(rows.count)).sorted {
       let (a, b) = (rows[Int($0)], rows[Int($1)])
-      guard a.path.utf8.elementsEqual(b.path.utf8) else { return a.path.utf8.lexicographicallyPrecedes(b.path.utf8) }
-      return (a.range?.lowerBound ?? 0) < (b.range?.lowerBound ?? 0)
+      return isEarlierFile(
+        a.path.utf8, a.range?.lowerBound ?? 0, than: b.path.utf8, b.range?.lowerBound ?? 0)
     }
   }
 }
