@@ -137,7 +137,7 @@ public struct DataSetLists: Sendable {
 
     init(_ data: DataSetDescription, _ source: (any AnnotationSource)?) throws {
       if let remote = data.remote, isWebAddress(data.path), data.trainList == DataSetDescription.builtIn.trainList,
-        let pack = try RemotePack(of: data.path, remote)
+        let pack = try PackManifest(of: data.path, remote)
       {
         guard let shards = pack.list("train", of: data.path, role: .training, remote) else {
           throw DatasetError(.badData, "\(shownPath(data.path)): the pack has no training shards; pack the data again")
@@ -154,7 +154,7 @@ public struct DataSetLists: Sendable {
       if isMissing, isWebAddress(path) {
         throw DatasetError(
           .ioError,
-          "\(shownPath(data.path)): is on the web, and there is neither \(RemotePack.name) nor \(data.trainList) in it; "
+          "\(shownPath(data.path)): is on the web, and there is neither \(PackManifest.name) nor \(data.trainList) in it; "
             + "name the shards in data.train_list")
       }
       if source is ClassFolders || (source == nil && isMissing) {

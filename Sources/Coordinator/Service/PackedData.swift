@@ -10,7 +10,7 @@ import Video
 struct PackedData {
   private let recipe: Recipe
   /// What the manifest could not be read for is an error of `build`, not of the question whether it is a pack.
-  private let found: Result<Pack, PackError>
+  private let found: Result<Pack, DatasetError>
 
   /// - Returns: nil if the data is no pack, or the recipe names lists of its own.
   init?(_ recipe: Recipe) {
@@ -21,14 +21,14 @@ struct PackedData {
         || (data.trainList == Recipe().data.trainList && !FileManager.default.fileExists(atPath: list))
     else { return nil }
     self.recipe = recipe
-    do throws(PackError) {
+    do throws(DatasetError) {
       guard let pack = try Pack(in: data.path) else { return nil }
       found = .success(pack)
     } catch { found = .failure(error) }
   }
 
   /// The indexes of the pack, with the paths of this recipe.
-  /// - Throws: `PackError` if a shard is missing or has another size, or, with `deep`, other contents; `SharedError` if
+  /// - Throws: `DatasetError` if a shard is missing or has another size, or, with `deep`, other contents; `SharedError` if
   ///   the classes do not fit the model, or a clip is not as it was packed.
   func indexes(_ builder: IndexBuilder) throws -> Indexes {
     let pack = try found.get()
