@@ -38,7 +38,7 @@ import Testing
     (recipe.data.format, recipe.data.path) = ("tsm", folder.path("data"))
     (recipe.data.trainList, recipe.data.validationList) = ("train.txt", "")
     let program = RunningProcess.built("SeparateDecoder") ?? "SeparateDecoder"
-    let decoders = isolated ? DecodingPool(DecodingPool.Settings(command: [program])) : nil
+    let decoders = isolated ? DecodingPool(DecodingPool.Settings(command: [program])) : .inThisProcess()
     func index(_ names: String) throws -> Indexes {
       recipe.data.imageNames = names
       return try IndexBuilder(recipe: recipe, folder: IndexFolder(folder.path("index")), decoders: decoders) { _, _ in }

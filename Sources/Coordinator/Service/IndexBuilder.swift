@@ -19,18 +19,19 @@ struct IndexBuilder {
   /// Told how far each list is.
   let progress: @Sendable (_ list: String, FileIndexing.Progress) -> Void
 
-  /// - Parameter decoders: the processes that probe files; nil to probe in this one.
+  /// - Parameter decoders: probe the files.
   init(
-    recipe: Recipe, folder: IndexFolder, decoders: DecodingPool? = nil,
+    recipe: Recipe, folder: IndexFolder, decoders: DecodingPool = .inThisProcess(),
     progress: @escaping @Sendable (_ list: String, FileIndexing.Progress) -> Void
   ) {
     self.recipe = recipe
     self.folder = folder
     self.progress = progress
     remote = RemoteFiles(recipe)
-    settings = FileIndexing.Settings()
     let rules = recipe.videoRules
-    settings.probe = { try ProbedVideo($0, range: $1, deep: $2, rules: rules, decoders: decoders) }
+    settings = FileIndexing.Settings(probe: {
+      try ProbedVideo($0, range: $1, deep: $2, rules: rules, decoders: decoders)
+    })
   }
 
   /// - Throws: `SharedError(.ioError)` where the recipe's validation list is not there.

@@ -84,12 +84,9 @@ struct ProbedVideo: Sendable {
 }
 
 extension ProbedVideo {
-  /// - Parameter decoders: the processes that probe; nil to probe in this one.
   /// - Throws: `VideoError` if the file cannot be used.
-  init(_ path: String, range: Range<UInt64>?, deep: Bool, rules: VideoRules, decoders: DecodingPool? = nil) throws {
-    let probed =
-      try decoders?.probe(path, range: range, deep: deep, rules: rules)
-      ?? ClipProbe.probe(path, range: range, deep: deep, rules: rules)
+  init(_ path: String, range: Range<UInt64>?, deep: Bool, rules: VideoRules, decoders: DecodingPool) throws {
+    let probed = try decoders.probe(path, range: range, deep: deep, rules: rules)
     self.init(
       frames: probed.frames, width: probed.width, height: probed.height, duration: probed.duration,
       frameRate: probed.frameRate, codec: probed.codec, bytes: probed.bytes, hash: probed.hash,
