@@ -40,11 +40,8 @@ final class DurableFile {
 
   /// Gives the file its name.
   func place() throws(DatasetError) {
-    guard unsafe rename(partial, path) == 0 else { throw .system("cannot be given its name", path) }
-    let folder = unsafe open((path as NSString).deletingLastPathComponent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard folder >= 0 else { return }
-    _ = fsync(folder)
-    close(folder)
+    let code = placeFile(partial, at: path)
+    guard code == 0 else { throw .system("cannot be given its name", path, code: code) }
   }
 
   /// Writes a small file.

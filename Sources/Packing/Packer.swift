@@ -57,7 +57,9 @@ public struct Packer: Sendable {
   public var prober: String
   public var threads: Int = ProcessInfo.processInfo.activeProcessorCount
   /// Between tries of a file that cannot be read: a minute in all.
-  var waits: [Double] = [0.5, 1, 2, 4, 8, 16, 30]
+  var waits: [Duration] = [
+    .milliseconds(500), .seconds(1), .seconds(2), .seconds(4), .seconds(8), .seconds(16), .seconds(30),
+  ]
   public var progress: @Sendable (Progress) -> Void = { _ in }
   /// Shows a line to the user.
   public var say: @Sendable (String) -> Void = { _ in }
@@ -183,7 +185,7 @@ public struct Packer: Sendable {
               + "was")
         }
         if tries == 0 { say("\(path): cannot be read at the moment (\(error.cause)); trying again") }
-        Thread.sleep(forTimeInterval: waits[tries])
+        sleepThread(for: waits[tries])
         tries += 1
       }
     }

@@ -274,9 +274,7 @@ final class FileIndexing: @unchecked Sendable {
       return true
     }
     if isNews { settings.say("\(shownPath(path)): cannot be read at the moment (\(Self.text(code))); trying again") }
-    let time = settings.waits[tries].components
-    var pause = timespec(tv_sec: Int(time.seconds), tv_nsec: Int(time.attoseconds / 1_000_000_000))
-    unsafe nanosleep(&pause, nil)
+    sleepThread(for: settings.waits[tries])
     tries += 1
   }
 

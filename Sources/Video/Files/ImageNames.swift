@@ -49,7 +49,7 @@ enum ImageNames {
   }
 
   private static func nothing(named template: ImageNameTemplate, among names: [String]) -> String {
-    let others = names.filter { $0 != "." && $0 != ".." }
+    let others = names.filter { !$0.hasPrefix(".") }
     let more = others.count > 1 ? " and \(others.count - 1) more" : ""
     let found = others.min().map { "holds '\($0)'\(more)" } ?? "is empty"
     return "no image is named as data.image_names says ('\(template)'); the folder \(found)"
