@@ -147,6 +147,7 @@ public struct DataSetLists: Sendable {
         validation = pack.list("validation", of: data.path, role: .validation, remote)
         return
       }
+      if !data.trainList.hasPrefix("/") { try data.requireFolder() }
       let path = folderPath(data: data.path, data.trainList)
       let isMissing =
         data.trainList.isEmpty
@@ -174,6 +175,12 @@ public struct DataSetLists: Sendable {
 }
 
 extension DataSetDescription {
+  /// - Throws: `DatasetError` where the data folder is not there: then no list in it is to blame.
+  public func requireFolder() throws(DatasetError) {
+    guard !isWebAddress(path), !FileManager.default.fileExists(atPath: path) else { return }
+    throw DatasetError(.ioError, "\(path): there is no such folder; check the recipe's data.path")
+  }
+
   /// Whether the recipe's validation list is there, or is not needed.
   public var hasValidation: Bool {
     validationList.isEmpty || format == ClassFolders().name

@@ -34,10 +34,13 @@ struct IndexBuilder {
     })
   }
 
-  /// - Throws: `SharedError(.ioError)` where the recipe's validation list is not there.
+  /// - Throws: `SharedError(.ioError)` where the recipe's validation list is not there; `DatasetError` where all of its
+  ///   data is not.
   static func requireValidation(_ recipe: Recipe) throws {
     let list = folderPath(data: recipe.data.path, recipe.data.validationList)
-    guard DataSetDescription(recipe).hasValidation else {
+    let description = DataSetDescription(recipe)
+    guard description.hasValidation else {
+      try description.requireFolder()
       throw SharedError(
         .ioError,
         "\(shownPath(list)): cannot be read; check the recipe's data.validation_list, which may be \"\" to do without one"
