@@ -24,9 +24,9 @@ public struct ImageNameTemplate: Hashable, Sendable, CustomStringConvertible {
   public init?(_ text: String) {
     let bytes = Array(text.utf8)
     let places = bytes.indices.compactMap { start in Self.place(in: bytes, from: start) }
-    guard places.count == 1, let place = places.first, !bytes.contains(UInt8(ascii: "/")), !bytes.contains(0) else {
-      return nil
-    }
+    // What no file's name can have, and what a recipe could not write.
+    let isName = bytes.count <= 255 && !bytes.contains { $0 == UInt8(ascii: "/") || $0 < 32 }
+    guard isName, places.count == 1, let place = places.first else { return nil }
     self.text = text
     prefix = Array(bytes[..<place.range.lowerBound])
     suffix = Array(bytes[place.range.upperBound...])
