@@ -69,6 +69,8 @@ public struct DataRecipe: Hashable, Sendable {
   /// A file of class names, with or without their numbers. If empty, the classes are the sorted labels of the training
   /// list.
   public var labels = ""
+  /// Which images of a folder are a clip's frames: an `ImageNameTemplate`. Empty: whatever has a number.
+  public var imageNames = ""
   /// Without lists: the part of the clips that is kept for validation, if validation has no folder of its own.
   public var validationFraction = 0.1
   public var sampling = Sampling.uniform

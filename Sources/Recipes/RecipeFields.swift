@@ -1,5 +1,6 @@
 // The table of all keys: path in YAML, property of `Recipe`, limits, and what the key decides. Reading, writing,
 // checking, the digest and resuming all use it.
+import Shared
 
 /// A type that a key of a recipe can have.
 protocol RecipeValue {
@@ -196,6 +197,9 @@ extension Recipe {
       value("data.train_videos", \.data.trainVideos, "train"),
       value("data.validation_videos", \.data.validationVideos, "validation"),
       value("data.labels", \.data.labels, ""),
+      value("data.image_names", \.data.imageNames, "", .run, "that is \"\", or \(ImageNameTemplate.wanted)") {
+        $0.isEmpty || ImageNameTemplate($0) != nil
+      },
       fraction("data.validation_fraction", \.data.validationFraction, 0.1),
       choice("data.sampling", \.data.sampling, .uniform),
       count("data.dense_stride", \.data.denseStride, 4, to: 10_000),

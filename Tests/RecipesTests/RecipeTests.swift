@@ -107,6 +107,20 @@ import Testing
     }
   }
 
+  @Test("a template of names is given in quotes, is checked, and counts in the digest where there is one")
+  func imageNames() throws {
+    for names in ["{:06d}.jpg", "%05d.jpg", "img_{:05d}.jpg"] {
+      let recipe = try Recipe(yaml: "data: {image_names: \"\(names)\"}", origin: "r")
+      #expect(recipe.data.imageNames == names && recipe.videoRules.imageNames?.text == names)
+      #expect(try Recipe(yaml: recipe.yaml(), origin: "again") == recipe)
+      #expect(recipe.digest == "2:\(Digest128(of: Array("data.image_names: \"\(names)\"\n".utf8)))")
+    }
+    #expect(Recipe().videoRules.imageNames == nil)
+    #expect(
+      mistake("data:\n  image_names: img_00001.jpg\n").contains(
+        "line 2: 'data.image_names' is 'img_00001.jpg', expected a text that is \"\", or a file's name with one place"))
+  }
+
   @Test("a run's recipe that lacks a key goes on as before that key existed")
   func lackingKey() throws {
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)

@@ -71,6 +71,6 @@ struct EvaluateCommand: ParsableCommand {
       throw SharedError(.failed, "the evaluation ended without a result")
     }
     for reason in result.failed { display.line("warning: validation clip left out: \(reason)") }
-    display.line("validation: \(result.text)")
+    display.line("validation: \(result.text(classes: indexes.train.classes.count))")
   }
 }

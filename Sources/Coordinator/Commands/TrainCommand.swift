@@ -35,16 +35,26 @@ struct TrainCommand: ParsableCommand {
     defer { withExtendedLifetime(lock) {} }
     let journal = try Journal(directory.journal, directory.holdsRun ? .resume : .create)
     let resumes = try journal.run() != nil
-    let indexes = try resumes ? kept(directory) : prepareIndexes(given, directory, display)
-    let recipe = try resumes ? goOn(journal, directory, given, indexes, display) : given.recipe
-    var plan = self.plan(recipe, indexes)
-    let store = try CheckpointStore(directory.checkpoints, access: .writing)
-    if !resumes { try begin(journal, directory, plan) }
+    var plan: RunPlan
+    let store: CheckpointStore
+    do {
+      let indexes = try resumes ? kept(directory) : prepareIndexes(given, directory, display)
+      let recipe = try resumes ? goOn(journal, directory, given, indexes, display) : given.recipe
+      plan = self.plan(recipe, indexes)
+      store = try CheckpointStore(directory.checkpoints, access: .writing)
+      if !resumes { try begin(journal, directory, plan) }
+    } catch {
+      if !resumes {
+        try? journal.close()
+        directory.removeUnbegun()
+      }
+      throw error
+    }
     plan.run = try journal.identity(orElse: Self.newIdentity())
     let found = try resumes ? ResumedRun(journal, store, plan, say: display.line) : nil
     try directory.write(Data(endpoint.description.utf8), to: directory.endpoint)
     display.line(summary(plan, directory))
-    let fleet = try cluster.fleet(slots, recipe, logs: directory.logs, coordinator: endpoint)
+    let fleet = try cluster.fleet(slots, plan.recipe, logs: directory.logs, coordinator: endpoint)
     if cluster.launch == "none" { display.line("waiting for \(fleet.slots.count) workers at \(endpoint)") }
     let loop = try CoordinatorLoop(
       plan, socket: socket, fleet: fleet, display: display, journal: journal, store: store,
@@ -60,7 +70,7 @@ struct TrainCommand: ParsableCommand {
     let result = try outcome.result(checkpoint: place, journal: journal.path)
     if let result {
       for reason in result.failed { display.line("warning: validation clip left out: \(reason)") }
-      display.line("validation: \(result.text)")
+      display.line("validation: \(result.text(classes: plan.indexes.train.classes.count))")
     }
     display.line("done in \(clock(Double(elapsed.components.seconds))); checkpoint: \(place)")
     try journal.close()

@@ -34,6 +34,14 @@ struct RunDirectory {
     index = try IndexFolder(path + "/index")
   }
 
+  /// Removes what was made for a run that was not begun, by whoever holds its lock. What indexing has found stays, since it
+  /// need not be found again; so does what others have put here.
+  func removeUnbegun() {
+    for file in [journal, journal + "-wal", journal + "-shm", path + "/run.lock"] { unsafe unlink(file) }
+    // Folders that hold something are not removed.
+    for folder in [checkpoints, logs, index.path, path] { unsafe rmdir(folder) }
+  }
+
   func write(_ data: Data, to path: String) throws {
     do { try data.write(to: URL(fileURLWithPath: path), options: .atomic) } catch {
       throw SharedError(.ioError, "\(path): cannot be written; check the permissions and the space left on its disk")

@@ -47,6 +47,7 @@ struct RunPlan {
     settings.epoch.batch = recipe.batch.clips
     settings.epoch.maximumLost = recipe.data.maximumLost
     settings.validationClips = indexes.validation.clips.count
+    settings.classes = indexes.train.classes.count
     settings.evaluatesOnly = evaluateOnly != nil
     return settings
   }

@@ -24,8 +24,7 @@ final class RunContext: Sendable {
   /// Reads clips that are on the web.
   let remote: RemoteFiles
   let rule: any UpdateRule
-  /// The processes that decode; nil to decode in this one.
-  let decoders: DecodingPool?
+  let decoders: DecodingPool
   private let order = Mutex<(epoch: Int, order: EpochOrder)?>(nil)
   private let leftOut = Mutex<Set<ClipExclusion>>([])
 
@@ -48,18 +47,9 @@ final class RunContext: Sendable {
     rule = try recipe.optimizer.makeRule()
     // Two tries take less than it takes to find that reading does not go on.
     let silence = Duration.seconds(min(20, recipe.faults.hangSeconds / 3))
-    decoders = isolatesDecoding ? DecodingPool(DecodingPool.Settings(silence: silence)) : nil
+    decoders = isolatesDecoding ? DecodingPool(DecodingPool.Settings(silence: silence)) : .inThisProcess()
     shards = StepShards(
       count: self.train.clips.count, lanes: recipe.batch.lanes, clipsPerLane: recipe.batch.clipsPerLane)
-  }
-
-  /// The limits within which clips are read.
-  var videoRules: VideoRules {
-    let data = recipe.data
-    return VideoRules(
-      pixels: data.clipPixels, packets: data.clipPackets, bytes: UInt64(clamping: data.clipBytes),
-      seconds: data.clipSeconds,
-      acceptsTruncated: data.acceptTruncated)
   }
 
   func epoch(of step: UInt64) -> Int { Int(step) / shards.stepsPerEpoch }
