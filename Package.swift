@@ -93,7 +93,7 @@ let package = Package(
     .testTarget(
       name: "VideoTests",
       dependencies: ["CFFmpeg", "CKernels", "DemoData", "SeparateDecoder", "Shared", "TestSupport", "Video"],
-      swiftSettings: plain),
+      exclude: ["make_colours.py"], swiftSettings: plain),
     .testTarget(
       name: "PackingTests",
       dependencies: ["CFFmpeg", "Dataset", "DemoData", "Packing", "Shared", "TestSupport", "Video"],

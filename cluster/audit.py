@@ -469,7 +469,7 @@ class Schedule:
         self.kind = section["schedule.kind"]
         self.base, self.gamma = float(section["optimizer.learning_rate"]), float(section["schedule.gamma"])
         self.every, self.patience = int(section["schedule.step_epochs"]), int(section["schedule.patience"])
-        if self.kind not in ("cosine", "step", "multi-step", "plateau") or self.every < 1:
+        if self.kind not in ("cosine", "cosine-step", "step", "multi-step", "plateau") or self.every < 1:
             raise ValueError(self.kind)
         self.milestones = [int(text) for text in re.findall(r"\d+", section["schedule.milestones"])]
         self.warmup = float(section["schedule.warmup_epochs"]) * per_epoch
@@ -480,7 +480,7 @@ class Schedule:
 
     def rate(self, step):
         epoch = step // self.per_epoch
-        if self.kind == "cosine":
+        if self.kind in ("cosine", "cosine-step"):
             rate = self.cosine(step)
         elif self.kind == "step":
             rate = self.base * self.gamma ** (epoch // self.every)
@@ -498,7 +498,8 @@ class Schedule:
         def fallen(step):
             if end <= start:
                 return rate
-            done = max(step - step % self.per_epoch, start) - start
+            place = step - step % self.per_epoch if self.kind == "cosine" else step
+            done = max(place, start) - start
             return rate * (1 + math.cos(math.pi * min(1, done / (end - start)))) / 2
 
         for revision, epochs in self.revised:

@@ -17,11 +17,13 @@ public struct DropoutKey: Sendable, Hashable {
 
 /// The results of a training pass over a lane, besides the gradients.
 public struct LaneResult {
-  /// The cross-entropy of each clip.
+  /// The loss of each clip.
   public let losses: [Float]
+  /// The sum of the clips' weights in the loss: their number, if classes have no weights.
+  public let weight: Double
   /// [clips, classes]
   public let logits: [Float]
-  /// How many clips have their label at the largest logit; of equal logits, the lower class wins.
+  /// How many clips have their label (the larger one of a mixture) at the largest logit; of equal logits, the lower class wins.
   public let top1: Int
   /// How many clips have their label among the five largest logits.
   public let top5: Int
@@ -43,6 +45,8 @@ public final class Lane {
   /// 1/√(variance + ε) at the offsets of the variances.
   let inverseDeviations: FloatStorage
   private(set) var pass = Pass.training
+  /// The running statistics that training left, for evaluation and for frozen batch norms.
+  private(set) var running: FloatStorage
 
   enum Pass {
     /// Forward, with the batch's own statistics.
@@ -50,11 +54,12 @@ public final class Lane {
     /// Backward, where some results are recomputed.
     case backward
     /// Forward, with the running statistics that training left.
-    case evaluation(FloatStorage)
+    case evaluation
   }
 
   private let plan: MemoryPlan
   private let evaluationPlan: MemoryPlan
+  private let trainingLayers: [any Layer]
   private let evaluationLayers: [any ForwardLayer]
   private let arena: AlignedStorage<UInt8>
   let team: Team
@@ -83,19 +88,21 @@ public final class Lane {
     self.maximumClips = maximumClips
     evaluationPlan = MemoryPlan(evaluating: structure)
     plan = training ? MemoryPlan(training: structure) : evaluationPlan
+    trainingLayers = training ? structure.trainingLayers : []
     evaluationLayers = structure.evaluationLayers
     arena = AlignedStorage(count: max(plan.count, evaluationPlan.count) * maximumClips * network.elementBytes)
     moments = FloatStorage(count: network.layout.statisticCount)
     inverseDeviations = FloatStorage(count: network.layout.statisticCount)
     parameters = FloatStorage(count: 0)
     input = FloatStorage(count: 0)
+    running = FloatStorage(count: 0)
     bf16Input = AlignedStorage(count: network.precision == .bf16 ? maximumClips * network.inputCount : 0)
 
     team = Team(threads)
     var scratch = structure.head.scratch
     // An epoch's last lane may have fewer clips, and fewer images can need more scratch.
     for clips in 1...maximumClips {
-      for layer in training ? structure.layers : [] {
+      for layer in trainingLayers {
         scratch.grow(to: layer.scratch(clips: clips, network.engine, team))
       }
       for layer in evaluationLayers { scratch.grow(to: layer.scratch(clips: clips, network.engine, team)) }
@@ -120,31 +127,49 @@ public final class Lane {
   ///
   /// - Parameters:
   ///   - parameters: in the order of `layout.parameters`.
+  ///   - statistics: the running statistics, which frozen batch norms use; nil for a network without any.
   ///   - input: [clips·T, H, W, 3], normalised; the storage may be longer.
-  ///   - labels: one class per clip, in 0..<classes.
+  ///   - targets: one per clip, of classes in 0..<classes.
   ///   - gradient: receives the gradient of the **sum** of the clips' losses, one parameter after the other, as soon as
   ///     it is complete: the index in `layout.parameters`, and the numbers, valid during the call.
   /// - Throws: what `gradient` throws.
   public func train(
-    parameters: FloatStorage, input: FloatStorage, labels: [Int], dropout: DropoutKey, gradient: GradientSink
+    parameters: FloatStorage, statistics: FloatStorage? = nil, input: FloatStorage, targets: [ClassTarget],
+    loss: ClassLoss = ClassLoss(), dropout: DropoutKey, gradient: GradientSink
   ) throws -> LaneResult {
     precondition(canTrain, "this lane was made for evaluation")
-    precondition(labels.allSatisfy { (0..<network.classes).contains($0) }, "a label is no class")
+    let classes = 0..<network.classes
+    precondition(targets.allSatisfy { classes.contains($0.label) && classes.contains($0.other) }, "a label is no class")
+    precondition(!loss.isWeighted || loss.weights.count == network.classes, "the weights are of other classes")
+    precondition(
+      statistics?.count ?? 0 == network.layout.statisticCount || !network.layout.statistics.contains(where: \.isFrozen),
+      "frozen batch norms need the network's statistics")
     let mode = tamring_enter_lane_mode()
     defer { tamring_leave_lane_mode(mode) }
-    forward(parameters, input, clips: labels.count, .training, dropout)
-    let (losses, top1, top5) = head.loss(labels)
+    running = statistics ?? running
+    forward(parameters, input, clips: targets.count, .training, dropout)
+    let (losses, top1, top5) = head.loss(targets, loss)
     let logits = head.logits.array(0..<clips * network.classes)
     pass = .backward
     try unsafe head.backward(self, gradient)
-    let layers = network.structure.layers
-    for (i, layer) in layers.enumerated().reversed() {
-      for earlier in plan.recomputed[i] { layers[earlier].forward(self) }
+    for (i, layer) in trainingLayers.enumerated().reversed() where plan.runsBackward[i] {
+      for earlier in plan.recomputed[i] { trainingLayers[earlier].forward(self) }
       try unsafe layer.backward(self, plan.roles[i], gradient)
     }
-    let statistics = FloatStorage(count: moments.count)
-    statistics.copy(from: moments)
-    return LaneResult(losses: losses, logits: logits, top1: top1, top5: top5, batchStatistics: statistics)
+    let batchStatistics = FloatStorage(count: moments.count)
+    batchStatistics.copy(from: moments)
+    return LaneResult(
+      losses: losses, weight: targets.reduce(0) { $0 + loss.weight(of: $1) }, logits: logits, top1: top1, top5: top5,
+      batchStatistics: batchStatistics)
+  }
+
+  /// The same for clips of one class each.
+  public func train(
+    parameters: FloatStorage, input: FloatStorage, labels: [Int], dropout: DropoutKey, gradient: GradientSink
+  ) throws -> LaneResult {
+    try unsafe train(
+      parameters: parameters, input: input, targets: labels.map { ClassTarget($0) }, dropout: dropout,
+      gradient: gradient)
   }
 
   /// Calls `body` with each number below `pieces`, on the lane's threads: a parallel loop for the sink of a gradient.
@@ -159,7 +184,8 @@ public final class Lane {
     precondition(statistics.count == network.layout.statisticCount, "statistics of another network")
     let mode = tamring_enter_lane_mode()
     defer { tamring_leave_lane_mode(mode) }
-    forward(parameters, input, clips: clips, .evaluation(statistics), nil)
+    running = statistics
+    forward(parameters, input, clips: clips, .evaluation, nil)
     return head.logits.array(0..<clips * network.classes)
   }
 
@@ -181,7 +207,7 @@ public final class Lane {
     if case .evaluation = pass {
       for layer in evaluationLayers { layer.forward(self) }
     } else {
-      for layer in network.structure.layers { layer.forward(self) }
+      for layer in trainingLayers { layer.forward(self) }
     }
     head.forward(self, dropout)
   }
@@ -210,6 +236,9 @@ extension Lane {
     return unsafe UnsafeMutableRawPointer(arena.base + offset * maximumClips * elementBytes)
   }
 
+  /// Whether the backward pass computes the value's gradient.
+  func hasGradient(_ index: Int) -> Bool { plan.gradients[index] >= 0 }
+
   func gradient(_ index: Int) -> UnsafeMutableRawPointer {
     unsafe UnsafeMutableRawPointer(arena.base + plan.gradients[index] * maximumClips * elementBytes)
   }
@@ -231,8 +260,9 @@ extension Lane {
   /// Where a layer writes a parameter's gradient before it emits it.
   var parameterGradient: UnsafeMutablePointer<Float> { unsafe gradientScratch.base }
 
-  /// Passes the gradient of `tensor`, which begins at `parameterGradient + offset`, to the sink.
+  /// Passes the gradient of `tensor`, which begins at `parameterGradient + offset`, to the sink, unless it is frozen.
   func emit(_ tensor: TensorReference, at offset: Int = 0, _ sink: GradientSink) throws {
+    guard !tensor.isFrozen else { return }
     try unsafe sink(tensor.index, UnsafeBufferPointer(start: gradientScratch.base + offset, count: tensor.count))
   }
 

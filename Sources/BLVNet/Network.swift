@@ -23,7 +23,15 @@ public final class Network: Sendable {
   /// - Throws: as above.
   convenience init(_ model: ModelRecipe, engine: any ConvolutionEngine, of models: ModelRegistry) throws {
     let definition = try models.definition(of: model)
-    self.init(model, Structure { definition.build(model, &$0) }, engine: engine)
+    self.init(model, Structure(freezing: Freezing(model)) { definition.build(model, &$0) }, engine: engine)
+    for pattern in model.freeze.list where !layout.parameters.contains(where: { pattern.matches($0.name) }) {
+      throw BLVNetError(
+        .badConfiguration,
+        "freeze: '\(pattern.text)' matches no tensor of the network, such as '\(layout.parameters.last?.name ?? "")'")
+    }
+    guard layout.gradientCount > 0 else {
+      throw BLVNetError(.badConfiguration, "freeze: matches every tensor, so that nothing would be trained")
+    }
   }
 
   init(_ model: ModelRecipe, _ structure: Structure, engine: any ConvolutionEngine) {

@@ -40,16 +40,41 @@ public struct ModelRecipe: Hashable, Sendable, Codable {
   /// The probability that a feature before the classifier is zeroed.
   public var dropout = 0.5
   public var classes = 400
+  /// Tensors that are not trained. A batch norm whose weight and bias are among them keeps its running statistics, and
+  /// uses them.
+  public var freeze = NamePatterns()
+  /// Whether all batch norms but the first are frozen.
+  public var partialNorm = false
 
   public init() {}
 }
 
-/// SGD: `d = g + weightDecay·p; v = momentum·v + d; p −= rate·(d + momentum·v)`, or `p −= rate·v` without Nesterov.
+/// The update rule, and what is done to gradients and weights around it.
 public struct OptimizerRecipe: Hashable, Sendable, Codable {
+  /// The name of an update rule; Training's `UpdateRules` has the rules.
+  public enum Kind: String, Hashable, Sendable, Codable, CaseIterable {
+    /// `d = g + weightDecay·p; v = momentum·v + d; p −= rate·(d + momentum·v)`, or `p −= rate·v` without Nesterov.
+    case sgd
+    /// Adam with decoupled weight decay.
+    case adamw
+  }
+
+  public var kind = Kind.sgd
   public var learningRate = 0.01
+  /// `sgd`.
   public var momentum = 0.9
   public var weightDecay = 0.0005
+  /// `sgd`.
   public var nesterov = true
+  /// `adamw`: what the running means of gradients and of their squares keep, and what is added to the latter's root.
+  public var beta1 = 0.9
+  public var beta2 = 0.999
+  public var epsilon = 1e-8
+  /// The largest norm of a step's mean gradient, over all tensors; 0 for any.
+  public var clipNorm = 0.0
+  /// What the running average of the weights keeps in a step; 0 for no average.
+  public var ema = 0.0
+  public var groups = Groups()
 
   public init() {}
 }
@@ -57,7 +82,9 @@ public struct OptimizerRecipe: Hashable, Sendable, Codable {
 /// How the learning rate changes.
 public struct ScheduleRecipe: Hashable, Sendable, Codable {
   public enum Kind: String, Hashable, Sendable, Codable, CaseIterable {
+    /// A cosine that changes from epoch to epoch, and one that changes from step to step.
     case cosine
+    case cosineStep = "cosine-step"
     case step
     case multiStep = "multi-step"
     case plateau

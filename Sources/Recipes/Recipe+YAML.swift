@@ -166,6 +166,12 @@ extension Recipe {
     if model.groups % data.framesPerGroup != 0 {
       found.append("'data.frames_per_group' must divide 'model.groups' (\(model.groups))")
     }
+    if data.mixup + data.cutmix > 0, batch.clipsPerLane < 2 {
+      found.append("'data.mixup' and 'data.cutmix' mix clips of a lane, but 'batch.clips_per_lane' is 1")
+    }
+    if case .list(let weights) = loss.classWeights, weights.count != model.classes {
+      found.append("'loss.class_weights' has \(weights.count) numbers for \(model.classes) classes ('model.classes')")
+    }
     return found + model.contradictions
   }
 }

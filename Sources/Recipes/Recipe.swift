@@ -12,6 +12,7 @@ public struct Recipe: Hashable, Sendable {
   public var emulateBF16 = false
   public var model = ModelRecipe()
   public var optimizer = OptimizerRecipe()
+  public var loss = LossRecipe()
   public var schedule = ScheduleRecipe()
   public var batch = BatchRecipe()
   public var data = DataRecipe()
@@ -82,6 +83,17 @@ public struct DataRecipe: Hashable, Sendable {
   public var flip = true
   /// Whether training crops have several scales; otherwise the centre is used.
   public var multiScale = true
+  /// Instead of `multiScale`: the least part of the picture that a crop of any side and place has; 0 for none.
+  public var cropArea = 0.0
+  /// How much brightness, contrast and saturation change at most, and hue, in turns; 0 for nothing.
+  public var colourJitter = 0.0
+  public var hueJitter = 0.0
+  /// The probability that a box of a clip is erased.
+  public var erasing = 0.0
+  /// The parameter of the Beta distribution from which the shares of two mixed clips are drawn, and those of two clips
+  /// that swap a box; 0 for neither.
+  public var mixup = 0.0
+  public var cutmix = 0.0
   /// Whether to shuffle each clip's frames: an ablation that removes time.
   public var shuffleFrames = false
   /// The fraction of an epoch's clips that may be excluded because no worker can decode them. Eight always may.

@@ -154,6 +154,7 @@ extension Recipe {
       choice("engine", \.engine, .onednn),
       choice("precision", \.precision, .float32),
       value("emulate_bf16", \.emulateBF16, false),
+      value("freeze", \.model.freeze, NamePatterns()),
       choice("model.architecture", \.model.architecture, .blvnetTAM),
       value("model.depth", \.model.depth, 50, .run, "50, 101 or 152") { [50, 101, 152].contains($0) },
       count("model.width", \.model.width, 64, to: 1024),
@@ -166,10 +167,20 @@ extension Recipe {
       count("model.blending_frames", \.model.blendingFrames, 3, to: 64),
       fraction("model.dropout", \.model.dropout, 0.5),
       count("model.classes", \.model.classes, 400),
+      value("model.partial_bn", \.model.partialNorm, false),
+      choice("optimizer.kind", \.optimizer.kind, .sgd),
       value("optimizer.learning_rate", \.optimizer.learningRate, 0.01, .run, "above 0") { $0 > 0 },
       fraction("optimizer.momentum", \.optimizer.momentum, 0.9),
       value("optimizer.weight_decay", \.optimizer.weightDecay, 0.0005, .run, "from 0 up") { $0 >= 0 },
       value("optimizer.nesterov", \.optimizer.nesterov, true),
+      fraction("optimizer.beta1", \.optimizer.beta1, 0.9),
+      fraction("optimizer.beta2", \.optimizer.beta2, 0.999),
+      value("optimizer.epsilon", \.optimizer.epsilon, 1e-8, .run, "from 1e-30 to 1") { $0 >= 1e-30 && $0 <= 1 },
+      value("optimizer.clip_norm", \.optimizer.clipNorm, 0, .run, "from 0 up") { $0 >= 0 },
+      fraction("optimizer.ema", \.optimizer.ema, 0),
+      value("optimizer.groups", \.optimizer.groups, OptimizerRecipe.Groups()),
+      fraction("loss.label_smoothing", \.loss.labelSmoothing, 0),
+      value("loss.class_weights", \.loss.classWeights, .equal),
       choice("schedule.kind", \.schedule.kind, .cosine),
       count("schedule.epochs", \.schedule.epochs, 50, .laterSteps),
       value("schedule.warmup_epochs", \.schedule.warmupEpochs, 0, .run, "from 0 up") { $0 >= 0 },
@@ -206,6 +217,12 @@ extension Recipe {
       count("data.frames_per_group", \.data.framesPerGroup, 1, to: 1024),
       value("data.flip", \.data.flip, true),
       value("data.multi_scale", \.data.multiScale, true),
+      value("data.crop_area", \.data.cropArea, 0, .run, "from 0 to 1") { $0 >= 0 && $0 <= 1 },
+      fraction("data.colour_jitter", \.data.colourJitter, 0),
+      value("data.hue_jitter", \.data.hueJitter, 0, .run, "from 0 to 0.5") { $0 >= 0 && $0 <= 0.5 },
+      value("data.erasing", \.data.erasing, 0, .run, "from 0 to 1") { $0 >= 0 && $0 <= 1 },
+      value("data.mixup", \.data.mixup, 0, .run, betaRule, isBeta),
+      value("data.cutmix", \.data.cutmix, 0, .run, betaRule, isBeta),
       value("data.shuffle_frames", \.data.shuffleFrames, false),
       value("data.maximum_lost", \.data.maximumLost, 0.01, .nothing, "from 0 to below 1") { $0 >= 0 && $0 < 1 },
       value("data.accept_truncated", \.data.acceptTruncated, false),
@@ -241,19 +258,13 @@ extension Recipe {
     ]
   }
 
+  private static let betaRule = "0, or from 0.05 to 4"
+
+  private static func isBeta(_ value: Double) -> Bool { value == 0 || (0.05...4).contains(value) }
+
   private static let milestones = "a list of ascending epochs, such as [20, 40]"
 
   private static func isAscending(_ epochs: [Int]) -> Bool {
     zip(epochs, epochs.dropFirst()).allSatisfy(<) && epochs.allSatisfy { $0 > 0 }
-  }
-
-  private static func isNameByte(_ byte: UInt8) -> Bool {
-    switch byte {
-    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-      UInt8(ascii: "0")...UInt8(ascii: "9"),
-      UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."):
-      true
-    default: false
-    }
   }
 }

@@ -77,7 +77,7 @@ private struct ExpectedRates {
     let epoch = row.step / stepsPerEpoch
     var rate = recipe.optimizer.learningRate
     switch schedule.kind {
-    case .cosine: rate = cosine(rate, at: row.step)
+    case .cosine, .cosineStep: rate = cosine(rate, at: row.step)
     case .step: rate *= pow(schedule.gamma, Double(epoch / schedule.stepEpochs))
     case .multiStep: rate *= pow(schedule.gamma, Double(schedule.milestones.count { $0 <= epoch }))
     case .plateau:
@@ -92,7 +92,8 @@ private struct ExpectedRates {
     var (rate, start, end) = (base, 0, epochs * stepsPerEpoch)
     func fallen(_ step: Int) -> Double {
       if end <= start { return rate }
-      let done = max(step - step % stepsPerEpoch, start) - start
+      let place = recipe.schedule.kind == .cosine ? step - step % stepsPerEpoch : step
+      let done = max(place, start) - start
       return rate * (1 + cos(Double.pi * min(1, Double(done) / Double(end - start)))) / 2
     }
     for revision in revisions where revision.step <= step {

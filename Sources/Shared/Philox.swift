@@ -12,6 +12,8 @@ public enum RandomPurpose: UInt32, Sendable {
   case frameShuffle = 7
   case demoData = 8
   case selfTest = 9
+  case clipMixing = 20
+  case pixelChanges = 21
 }
 
 /// A stream of random numbers that is a pure function of (seed, purpose, a, b).

@@ -45,10 +45,10 @@ public struct LearningRate: Sendable {
     self.revisions = revisions
   }
 
-  /// The rate of one step. It changes from epoch to epoch; during warm-up it rises linearly from step to step up to
+  /// The rate of one step. It changes from epoch to epoch, with `cosine-step` from step to step; during warm-up it rises linearly from step to step up to
   /// what the schedule gives for the epoch.
   ///
-  /// **Formula:** cosine: base · (1 + cos(π · epoch / epochs)) / 2; step: base · gamma^⌊epoch / stepEpochs⌋;
+  /// **Formula:** cosine: base · (1 + cos(π · epoch / epochs)) / 2, and cosine-step the same of steps; step: base · gamma^⌊epoch / stepEpochs⌋;
   /// multi-step: base · gamma^(milestones reached); plateau: base · gamma^reductions. Warm-up multiplies by
   /// (steps done + 1) / (warm-up steps). Where the epochs are changed from step S on, a cosine goes from the rate that
   /// it has at S, or had at its last step if it was over, to 0 at the new end; the other kinds do not ask for the end.
@@ -60,7 +60,7 @@ public struct LearningRate: Sendable {
     precondition(epoch >= 0 && stepInEpoch >= 0 && stepsPerEpoch > 0)
     var rate = base
     switch schedule.kind {
-    case .cosine: rate = cosine(epoch, stepInEpoch, stepsPerEpoch)
+    case .cosine, .cosineStep: rate = cosine(epoch, stepInEpoch, stepsPerEpoch)
     case .step: rate *= power(epoch / max(1, schedule.stepEpochs))
     case .multiStep: rate *= power(schedule.milestones.count { $0 <= epoch })
     case .plateau: rate *= power(reductions)
@@ -73,27 +73,29 @@ public struct LearningRate: Sendable {
   /// What the cosine gives for a step, along one stretch for each number of epochs.
   private func cosine(_ epoch: Int, _ stepInEpoch: Int, _ stepsPerEpoch: Int) -> Double {
     let step = epoch * stepsPerEpoch + stepInEpoch
+    /// The step whose place in the cosine counts for `step`.
+    func place(_ step: Int) -> Int { schedule.kind == .cosine ? step / stepsPerEpoch * stepsPerEpoch : step }
     var stretch = CosineStretch(rate: base, start: 0, end: (revisions.first?.old ?? schedule.epochs) * stepsPerEpoch)
     for revision in revisions where revision.step <= step {
       let last = max(stretch.start, min(revision.step, stretch.end - 1))
       stretch = CosineStretch(
-        rate: stretch.rate(inEpochFrom: last / stepsPerEpoch * stepsPerEpoch), start: revision.step,
+        rate: stretch.rate(from: place(last)), start: revision.step,
         end: revision.new * stepsPerEpoch)
     }
-    return stretch.rate(inEpochFrom: epoch * stepsPerEpoch)
+    return stretch.rate(from: schedule.kind == .cosine ? epoch * stepsPerEpoch : step)
   }
 
   /// gamma^n, by multiplication, as the C library's pow may differ from machine to machine.
   private func power(_ n: Int) -> Double { (0..<n).reduce(1.0) { product, _ in product * schedule.gamma } }
 }
 
-/// A cosine from `rate` at step `start` to 0 at step `end`, which changes where an epoch begins.
+/// A cosine from `rate` at step `start` to 0 at step `end`.
 private struct CosineStretch {
   let rate: Double
   let start: Int
   let end: Int
 
-  func rate(inEpochFrom step: Int) -> Double {
+  func rate(from step: Int) -> Double {
     let done = max(step, start) - start
     let length = max(end - start, 0)
     let part = length == 0 ? 0 : Double(min(done, length)) / Double(length)

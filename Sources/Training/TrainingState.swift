@@ -18,6 +18,8 @@ public struct TrainingPlan: Sendable {
   /// Clips of a full step.
   public var fullClips: Int
   public var gradientBits: Int
+  /// Whether the loss has class weights.
+  public var isWeighted: Bool
   /// Of the recipe and the clip index: a state only continues with the same ones.
   public var recipeDigest: String
   /// Whether a state whose recipe has this digest, of whatever version, is of the same recipe.
@@ -31,6 +33,7 @@ public struct TrainingPlan: Sendable {
     self.stepsPerEpoch = stepsPerEpoch
     fullClips = recipe.batch.clips
     gradientBits = recipe.exchange.gradientBits
+    isWeighted = recipe.loss.isWeighted
     revisions = recipe.epochRevisions
     recipeDigest = recipe.digest
     matchesRecipe = { recipe.matches(digest: $0) }
@@ -53,9 +56,11 @@ public final class TrainingState {
   private let averages: FloatStorage
   private let codec: TrainingStateCodec
 
-  public init(_ network: Network, _ rule: any UpdateRule, _ plan: TrainingPlan) {
+  public init(
+    _ network: Network, _ rule: any UpdateRule, _ plan: TrainingPlan, settings: UpdateSettings = UpdateSettings()
+  ) {
     self.plan = plan
-    slots = StateSlots(network, rule)
+    slots = StateSlots(network, rule, settings)
     averages = FloatStorage(count: network.layout.statisticCount)
     codec = TrainingStateCodec(slots.all)
   }
@@ -86,12 +91,12 @@ public final class TrainingState {
   /// Applies the reduced sum of step `step`, or nothing but the count where it is skipped.
   /// - Parameter exponents: those that the sum was quantised with.
   public func apply(_ sums: IntegerVectors, exponents quantised: [Int32], skipping: Bool) {
-    let tally = LaneStatistics.tally(of: sums)
+    let tally = LaneStatistics.tally(of: sums, isWeighted: plan.isWeighted)
     let stream = Digest128Stream()
-    if !skipping, tally.clips > 0 {
+    if !skipping, tally.clips > 0, tally.divisor > 0 {
       slots.apply(
         sums.gradients, quantised: quantised, clips: tally.clips, fullClips: plan.fullClips,
-        gradientBits: plan.gradientBits, rate: rate, step: step
+        gradientBits: plan.gradientBits, divisor: tally.divisor, rate: rate, step: step
       ) { tensor in
         let values = unsafe UnsafeMutableBufferPointer(rebasing: parameters.buffer[tensor.range])
         unsafe stream.update(UnsafeRawBufferPointer(values))

@@ -8,6 +8,7 @@ import Shared
 public struct TrainingStep {
   public let network: Network
   private let rate: Float
+  private let loss: ClassLoss
   private let slots: StateSlots
   /// [clips·T, H, W, 3]
   public let input: FloatStorage
@@ -22,14 +23,15 @@ public struct TrainingStep {
   ///   rule; `BLVNetError(.badData)` naming a tensor
   ///   that is missing, not part of the model, or of another format or shape, or a label that is no class.
   public init(
-    model: ModelRecipe, optimizer: OptimizerRecipe, engine: any ConvolutionEngine, state: SafeTensors,
-    batch: SafeTensors
+    model: ModelRecipe, optimizer: OptimizerRecipe, loss: ClassLoss = ClassLoss(), engine: any ConvolutionEngine,
+    state: SafeTensors, batch: SafeTensors
   ) throws {
     let network = try Network(model, engine: engine)
     self.network = network
     let rule = try optimizer.makeRule()
-    slots = StateSlots(network, rule)
+    slots = StateSlots(network, rule, try UpdateSettings(optimizer, network.layout))
     rate = Float(optimizer.learningRate)
+    self.loss = loss
     let layout = network.layout
 
     var unread = Set(state.entries.keys.filter { !$0.hasSuffix("num_batches_tracked") })
@@ -84,7 +86,7 @@ public struct TrainingStep {
 
   /// Runs the step, once.
   ///
-  /// - Returns: `logits`, `loss` (mean), `grad.NAME` (of the mean loss), and after the update `param.NAME`,
+  /// - Returns: `logits`, `loss` (mean), `grad.NAME` (of the mean loss, for tensors that are trained), and after the update `param.NAME`,
   ///   the rule's slots (`momentum.NAME`) and `buffer.NAME`; with `evaluating` also `eval_logits` of the state before.
   public func run(dropout: DropoutKey = DropoutKey(seed: 0, step: 0, lane: 0), evaluating: Bool = false) throws
     -> SafeTensorsWriter
@@ -99,21 +101,23 @@ public struct TrainingStep {
       out.add("eval_logits", .float32, shape: [clips, network.classes], logits)
     }
 
-    let gradients = FloatStorage(count: layout.parameterCount)
-    let result = try unsafe lane.train(parameters: parameters, input: input, labels: labels, dropout: dropout) {
-      tensor, values in
+    let gradients = FloatStorage(count: layout.gradientCount)
+    let targets = labels.map { ClassTarget($0) }
+    let result = try unsafe lane.train(
+      parameters: parameters, statistics: statistics, input: input, targets: targets, loss: loss, dropout: dropout
+    ) { tensor, values in
       guard let first = values.baseAddress else { return }
-      unsafe (gradients.base + layout.parameters[tensor].offset).update(from: first, count: values.count)
+      unsafe (gradients.base + layout.gradients[tensor].lowerBound).update(from: first, count: values.count)
     }
     out.add("logits", .float32, shape: [clips, network.classes], result.logits)
-    let loss = result.losses.reduce(0.0) { $0 + Double($1) } / Double(clips)
+    let loss = result.losses.reduce(0.0) { $0 + Double($1) } / result.weight
     out.add("loss", .float32, shape: [1], [Float(loss)])
-    for tensor in layout.parameters {
-      let sum = gradients.array(tensor.range)
-      out.add("grad.\(tensor.name)", .float32, shape: tensor.shape, sum.map { $0 / Float(clips) })
+    for (tensor, range) in zip(layout.parameters, layout.gradients) where !tensor.isFrozen {
+      let sum = gradients.array(range)
+      out.add("grad.\(tensor.name)", .float32, shape: tensor.shape, sum.map { $0 / Float(result.weight) })
     }
 
-    slots.update(.summed(gradients), clips: clips, rate: rate, step: dropout.step)
+    slots.update(.summed(gradients), divisor: result.weight, rate: rate, step: dropout.step)
     slots.updateStatistics(result.batchStatistics)
     for tensor in layout.parameters {
       let range = tensor.range

@@ -61,10 +61,11 @@ struct LayerCase: Sendable, CustomTestStringConvertible {
 
   private static func taps(_ count: Int) -> [String] { (0..<count).map { "tap\($0)" } }
 
-  func network() -> Network {
+  func network(freezing patterns: [String] = []) -> Network {
     var recipe = ModelRecipe()
     recipe.groups = 4
-    let structure = Structure { builder in
+    recipe.freeze = NamePatterns(patterns)
+    let structure = Structure(freezing: Freezing(recipe)) { builder in
       let input = builder.value(frames: 4, height: 7, width: 5, channels: 3)
       let x = builder.convolution("first", input, 5)
       let features = build(&builder, x)
@@ -79,15 +80,18 @@ func randomNumbers(_ count: Int, seed: UInt64) -> FloatStorage {
   return FloatStorage((0..<count).map { _ in Float(2 * random.unit() - 1) })
 }
 
-/// The gradients of one training pass, in the order of the layout, and its result.
+/// The gradients of one training pass, in the order of the layout, NaN where nothing is trained; and its result.
 func trainOnce(
-  _ network: Network, _ parameters: FloatStorage, _ input: FloatStorage, _ labels: [Int], maximumClips: Int? = nil,
-  threads: Int = 1, dropout: DropoutKey = DropoutKey(seed: 0, step: 0, lane: 0)
+  _ network: Network, _ parameters: FloatStorage, _ input: FloatStorage, _ labels: [Int],
+  statistics: FloatStorage? = nil, maximumClips: Int? = nil, threads: Int = 1,
+  dropout: DropoutKey = DropoutKey(seed: 0, step: 0, lane: 0)
 ) throws -> (gradients: [Float], result: LaneResult) {
   let lane = Lane(network, maximumClips: maximumClips ?? labels.count, threads: threads)
   var gradients = [Float](repeating: .nan, count: network.layout.parameterCount)
-  let result = try lane.train(parameters: parameters, input: input, labels: labels, dropout: dropout) {
-    tensor, values in
+  let result = try lane.train(
+    parameters: parameters, statistics: statistics, input: input, targets: labels.map { ClassTarget($0) },
+    dropout: dropout
+  ) { tensor, values in
     let spec = network.layout.parameters[tensor]
     precondition(values.count == spec.count)
     for (i, value) in values.enumerated() { gradients[spec.offset + i] = value }
@@ -97,14 +101,29 @@ func trainOnce(
 
 @Suite struct LayerTests {
   @Test("results are the naive reference's, gradients the finite differences of its loss", arguments: LayerCase.all)
-  func layer(_ layerCase: LayerCase) throws {
-    let network = layerCase.network()
+  func layer(_ layerCase: LayerCase) throws { try check(layerCase.network()) }
+
+  @Test(
+    "with something frozen, the rest has the gradients of a network with constant statistics in frozen norms",
+    arguments: LayerCase.all,
+    [["n.*", "m.*", "c.*"], ["first.*", "n.*"], ["first.*", "c.*", "n.*", "t.*"]])
+  func frozen(_ layerCase: LayerCase, _ patterns: [String]) throws {
+    try check(layerCase.network(freezing: patterns))
+  }
+
+  private func check(_ network: Network) throws {
     let labels = [2, 0, 1]
     let parameters = randomNumbers(network.layout.parameterCount, seed: 3)
     let input = randomNumbers(labels.count * network.inputCount, seed: 4)
-    let (gradients, result) = try trainOnce(network, parameters, input, labels)
+    let statistics = FloatStorage(
+      network.layout.statistics.flatMap { tensor in
+        (0..<tensor.count).map { Float($0 + 1) * (tensor.name.hasSuffix("mean") ? 0.125 : 0.25) }
+      })
+    let (gradients, result) = try trainOnce(network, parameters, input, labels, statistics: statistics)
 
-    let naive = NaiveNetwork(structure: network.structure, input: input.array.map(Double.init), labels: labels)
+    let naive = NaiveNetwork(
+      structure: network.structure, statistics: statistics.array.map(Double.init), input: input.array.map(Double.init),
+      labels: labels)
     var point = parameters.array.map(Double.init)
     let logits = naive.logits(point).flatMap { $0.map(Float.init) }
     var deviation = Deviation()
@@ -125,6 +144,10 @@ func trainOnce(
         return Float((above - below) / (2 * step))
       }
       let actual = Array(gradients[range])
+      guard !tensor.isFrozen else {
+        #expect(actual.allSatisfy { $0.isNaN }, "\(tensor.name) is frozen")
+        continue
+      }
       // Where the true gradient is zero (a bias ahead of a batch norm), only rounding is left on both sides.
       for (a, b) in zip(actual, differences) {
         let scale = max(differences.reduce(0) { max($0, abs($1)) }, 1e-2)

@@ -7,6 +7,8 @@ import Shared
 /// Interprets a structure's layers over arrays of doubles.
 struct NaiveNetwork {
   let structure: Structure
+  /// The running statistics, for frozen norms.
+  var statistics: [Double] = []
   let input: [Double]
   let labels: [Int]
 
@@ -107,6 +109,9 @@ struct NaiveNetwork {
       let src = image(layer.src)
       let channels = layer.shape.channels
       let moments = (0..<channels).map { c in
+        if layer.weight.isFrozen, layer.bias.isFrozen {
+          return (mean: statistics[layer.mean.offset + c], variance: statistics[layer.variance.offset + c])
+        }
         let column = stride(from: c, to: src.values.count, by: channels).map { src.values[$0] }
         let mean = column.reduce(0, +) / Double(column.count)
         return (mean: mean, variance: column.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(column.count))

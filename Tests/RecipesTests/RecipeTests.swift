@@ -19,6 +19,9 @@ import Testing
     recipe.data.path = "a \"quoted\" \\ path"
     recipe.schedule.milestones = [3, 9]
     recipe.optimizer.learningRate = 0.05
+    recipe.optimizer.groups = .init([.init(pattern: NamePattern("*.bias"), rate: 2, decay: 0)])
+    recipe.model.freeze = NamePatterns(["baseline_model.layer1.*", "*.bn1.*"])
+    recipe.loss.classWeights = .list([Double](repeating: 0.5, count: 400))
     #expect(try Recipe(yaml: recipe.yaml(), origin: "again") == recipe)
   }
 
@@ -47,6 +50,20 @@ import Testing
     #expect(mistake("a: [1\n").contains("not valid YAML"))
     #expect(mistake("- 1\n").contains("mapping"))
     #expect(mistake("name: ../up\n").contains("'name'"))
+    #expect(mistake("freeze: [a b]\n").contains("expected a list of names"))
+    #expect(mistake("optimizer: {groups: [\"*.bias rat=2\"]}\n").contains("list of name patterns with factors"))
+    #expect(mistake("loss: {class_weights: [1, 2]}\n").contains("2 numbers for 400 classes"))
+    #expect(mistake("loss: {class_weights: [1, -2]}\n").contains("balanced, or a list of numbers"))
+    #expect(mistake("loss: {class_weights: balanced}\noptimizer: {kind: adamw, groups: [\"a* decay=0\"]}\n") == "none")
+  }
+
+  @Test("a pattern matches names of which each * may be anything")
+  func patterns() {
+    func matches(_ pattern: String, _ name: String) -> Bool { NamePattern(pattern).matches(name) }
+    #expect(matches("a.b", "a.b") && !matches("a.b", "a.bc") && !matches("a.b", "xa.b"))
+    #expect(matches("*", "") && matches("*.bias", "a.b.bias") && !matches("*.bias", "a.biases"))
+    #expect(matches("layer*.conv*.weight", "layer1.0.conv2.weight") && !matches("layer*.conv*.weight", "layer1.bn.weight"))
+    #expect(matches("a*b*c", "abbc") && matches("a**c", "ac") && !matches("a*b", "a"))
   }
 
   @Test("the digest follows what decides the bits, and nothing else")

@@ -32,6 +32,25 @@ import Testing
     #expect(abs(rates[2] - 0.3) < 1e-7)
   }
 
+  @Test("cosine-step follows the cosine step by step, also from a revision on")
+  func cosineStep() {
+    var schedule = ScheduleRecipe()
+    (schedule.kind, schedule.epochs) = (.cosineStep, 10)
+    let rate = LearningRate(schedule, base: 0.4)
+    for step in 0..<80 {
+      // As `torch.optim.lr_scheduler.CosineAnnealingLR` with T_max 80, stepped once a step.
+      let expected = 0.2 * (1 + cos(Double.pi * Double(step) / 80))
+      let found = rate.rate(epoch: step / 8, stepInEpoch: step % 8, stepsPerEpoch: 8)
+      #expect(abs(Double(found) - expected) < 1e-7)
+    }
+    let longer = LearningRate(schedule, base: 0.4, revisions: [EpochRevision(step: 40, old: 10, new: 15)])
+    for step in 40..<120 {
+      let expected = 0.1 * (1 + cos(Double.pi * Double(step - 40) / 80))
+      let found = longer.rate(epoch: step / 8, stepInEpoch: step % 8, stepsPerEpoch: 8)
+      #expect(abs(Double(found) - expected) < 1e-7)
+    }
+  }
+
   @Test("step and multi-step reduce at their epochs")
   func steps() {
     var schedule = ScheduleRecipe()

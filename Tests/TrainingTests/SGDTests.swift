@@ -33,7 +33,7 @@ import Testing
       let slots = StateSlots(network, try recipe.makeRule())
       slots.parameters.copy(from: start)
       slots.ruleSlots[0].copy(from: velocity)
-      slots.update(gradient, clips: 3, rate: 0.25, step: 0)
+      slots.update(gradient, divisor: 3, rate: 0.25, step: 0)
       return (slots.parameters.array, slots.ruleSlots[0].array)
     }
     let (p, v) = try run(.reduced(AlignedStorage(integers), exponents: exponents))
@@ -62,6 +62,6 @@ import Testing
   func unknown() {
     let error = #expect(throws: SharedError.self) { try OptimizerRecipe().makeRule(named: "sdg", of: UpdateRules.all) }
     #expect(error?.status == .badConfiguration)
-    #expect(error?.description.contains("optimizer.kind is sdg; it must be one of sgd") == true)
+    #expect(error?.description.contains("optimizer.kind is sdg; it must be one of adamw, sgd") == true)
   }
 }

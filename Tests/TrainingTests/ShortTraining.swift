@@ -18,14 +18,20 @@ struct ShortTraining {
   private let lane: Lane
   private let input: FloatStorage
   private let labels: [Int]
+  private let loss: ClassLoss
 
-  init(_ network: Network, _ rule: any UpdateRule) {
+  init(
+    _ network: Network, _ rule: any UpdateRule, _ settings: UpdateSettings = UpdateSettings(),
+    _ weights: LossRecipe.ClassWeights = .equal
+  ) {
     var recipe = Recipe()
     recipe.seed = 9
     recipe.optimizer.learningRate = 0.05
     (recipe.batch.lanes, recipe.batch.clipsPerLane) = (1, 4)
+    recipe.loss.classWeights = weights
+    if case .list(let weights) = weights { loss = ClassLoss(weights: weights) } else { loss = ClassLoss() }
     self.network = network
-    state = TrainingState(network, rule, TrainingPlan(recipe, stepsPerEpoch: 3, indexDigest: "index"))
+    state = TrainingState(network, rule, TrainingPlan(recipe, stepsPerEpoch: 3, indexDigest: "index"), settings: settings)
     lane = Lane(network, maximumClips: 4)
     input = randomNumbers(4 * network.inputCount, seed: 1)
     labels = (0..<4).map { $0 % network.classes }
@@ -36,19 +42,19 @@ struct ShortTraining {
   func train(steps: Int) throws -> [Double] {
     try (0..<steps).map { _ in
       let work = GradientAccumulator(
-        tensorCounts: network.layout.parameters.map(\.count),
-        statisticCount: network.layout.statisticCount + LaneStatistics.extra, laneCount: 1)
+        tensorCounts: network.layout.gradients.map(\.count),
+        statisticCount: network.layout.statisticCount + LaneStatistics.extra(isWeighted: loss.isWeighted), laneCount: 1)
       let exponents = state.exponents
       let attempt = GradientAccumulator.Attempt(seed: 9, step: state.step, exponents: exponents)
       let result = try lane.train(
-        parameters: state.parameters, input: input, labels: labels,
-        dropout: DropoutKey(seed: 9, step: state.step, lane: 0)
+        parameters: state.parameters, statistics: state.statistics, input: input,
+        targets: labels.map { ClassTarget($0) }, loss: loss, dropout: DropoutKey(seed: 9, step: state.step, lane: 0)
       ) { tensor, gradient in
         _ = work.add(tensor: tensor, lane: 0, gradient: gradient, in: attempt, sharing: lane.share)
       }
-      work.addStatistics(LaneStatistics.entries(result, clips: labels.count, lanes: 1), at: 0, lane: 0)
+      work.addStatistics(LaneStatistics.entries(result, clips: labels.count, lanes: 1, isWeighted: loss.isWeighted), at: 0, lane: 0)
       state.apply(work.partial, exponents: exponents, skipping: false)
-      return LaneStatistics.tally(of: work.partial).loss
+      return LaneStatistics.tally(of: work.partial, isWeighted: loss.isWeighted).loss
     }
   }
 }

@@ -45,7 +45,8 @@ private let rules = UpdateRules.all.merging(["toy": ToyRule.self, "plain": Plain
   @Test(
     "a rule trains; its slots are saved under its prefixes, loaded, and training goes on to the same bits",
     arguments: [
-      ("sgd", ["momentum."], nil), ("toy", ["mean.", "toy.square."], #"["mean.","toy.square."]"#), ("plain", [], "[]"),
+      ("sgd", ["momentum."], nil), ("adamw", ["exp_avg.", "exp_avg_sq."], #"["exp_avg.","exp_avg_sq."]"#),
+      ("toy", ["mean.", "toy.square."], #"["mean.","toy.square."]"#), ("plain", [], "[]"),
     ] as [(String, [String], String?)])
   func toy(_ rule: String, _ prefixes: [String], _ recorded: String?) throws {
     let whole = try training(rule)

@@ -54,6 +54,8 @@ struct BatchNorm: Layer {
       padding: 0, out_height: Int64(shape.height), out_width: Int64(shape.width))
   }
   private var channels: Int { shape.channels }
+  /// Whether training uses the running statistics and leaves them as they are.
+  private var isFrozen: Bool { weight.isFrozen && bias.isFrozen }
   private var span: Int { Int(tamring_span(Int64(shape.channels))) }
   /// The unit in which threads divide a pass, in elements.
   private var block: Int { Int(tamring_block_rows) * span }
@@ -63,9 +65,9 @@ struct BatchNorm: Layer {
     let x = unsafe lane.value(src)
     let y = unsafe lane.value(dst)
     switch lane.pass {
-    case .training: unsafe measure(lane, x, count)
+    case .training: if isFrozen { recall(lane) } else { unsafe measure(lane, x, count) }
     case .backward: break
-    case .evaluation(let running): recall(lane, running)
+    case .evaluation: recall(lane)
     }
 
     let means = unsafe lane.expand(lane.moments.base + mean.offset, channels, 0)
@@ -89,7 +91,7 @@ struct BatchNorm: Layer {
 
   /// For evaluation: scale = weight / √(variance + ε) and shift = bias − mean · scale, for each channel.
   func constants(_ lane: Lane) -> (scale: UnsafePointer<Float>, shift: UnsafePointer<Float>) {
-    if case .evaluation(let running) = lane.pass { recall(lane, running) }
+    recall(lane)
     let (weights, biases) = unsafe (lane.parameter(weight), lane.parameter(bias))
     let (scale, shift) = unsafe (lane.channelValues(0), lane.channelValues(1))
     for c in 0..<channels {
@@ -109,7 +111,8 @@ struct BatchNorm: Layer {
   }
 
   /// The running mean and variance that training left.
-  private func recall(_ lane: Lane, _ running: FloatStorage) {
+  private func recall(_ lane: Lane) {
+    let running = lane.running
     for c in 0..<channels {
       lane.moments[mean.offset + c] = running[mean.offset + c]
       let variance = Double(running[variance.offset + c])
@@ -154,6 +157,8 @@ struct BatchNorm: Layer {
     return (first, second)
   }
 
+  /// With x̂ = (x − mean) · s: dBias = Σg, dWeight = Σ g·x̂, dx = weight · s · (g − Σg/n − x̂ · Σ(g·x̂)/n). If it is
+  /// frozen, mean and s are constants, and dx = weight · s · g.
   func backward(_ lane: Lane, _ roles: [GradientRole], _ sink: GradientSink) throws {
     let count = lane.clips * shape.count
     let x = unsafe lane.value(src)
@@ -164,19 +169,19 @@ struct BatchNorm: Layer {
     let recomputes = relu && residual == nil
     let stopped = unsafe recomputes ? affine(lane) : (nil, nil)
     let y = unsafe relu && !recomputes ? lane.value(dst) : nil
-    let sums = unsafe sums(lane, count) { first, n, sums in
+    // This pass also applies ReLU's mask to g where the result shows it.
+    let sums = unsafe isFrozen && y == nil ? nil : sums(lane, count) { first, n, sums in
       unsafe tamring_norm_backward_sums(
         lane.bf16, g + first, y.map { unsafe $0 + first }, x + first, n, Int64(span), means, stopped.0, stopped.1, sums)
     }
 
-    // With x̂ = (x − mean) · s: dBias = Σg, dWeight = Σ g·x̂, dx = weight · s · (g − Σg/n − x̂ · Σ(g·x̂)/n).
     let values = Double(count / channels)
     let weights = unsafe lane.parameter(weight)
     let (a, b, c) = unsafe (lane.channelValues(1), lane.channelValues(2), lane.channelValues(3))
     let dBias = unsafe lane.parameterGradient
     let dWeight = unsafe lane.parameterGradient + channels
     for i in 0..<channels {
-      let (sum, products) = unsafe foldedSums(sums, i)
+      let (sum, products) = unsafe isFrozen ? (0, 0) : sums.map { unsafe foldedSums($0, i) } ?? (0, 0)
       let s = Double(lane.inverseDeviations[variance.offset + i])
       let direct = unsafe Double(weights[i]) * s
       unsafe a[i] = Float(direct)
@@ -192,6 +197,7 @@ struct BatchNorm: Layer {
     let vectors = unsafe (
       a: lane.expand(a, channels, 1), b: lane.expand(b, channels, 2), c: lane.expand(c, channels, 3)
     )
+    guard roles[0] != .none else { return }
     let dx = unsafe lane.gradient(src)
     lane.team.part(count, by: block) { part, _ in
       let first = part.lowerBound * bytes

@@ -12,7 +12,7 @@ struct Convolution: Layer {
 
   var sources: [Int] { [src] }
   var results: [Int] { [dst] }
-  var kept: [Int] { [src] }
+  var kept: [Int] { weight.isFrozen ? [] : [src] }
   var multiplyAdds: Int { frames * shape.multiplyAdds }
   var parameterCount: Int { weight.count }
 
@@ -40,13 +40,16 @@ struct Convolution: Layer {
 
   func backward(_ lane: Lane, _ roles: [GradientRole], _ sink: GradientSink) throws {
     let images = lane.clips * frames
-    let (x, dDst) = unsafe (lane.value(src), lane.gradient(dst))
-    share(shape.outputChannels, by: 16, .weights, lane) { outputs, thread in
-      unsafe lane.engine.weightGradient(
-        shape, images: images, outputs: outputs, src: x, dDst: dDst, dWeights: lane.parameterGradient,
-        workspace: lane.workspace(thread))
+    let dDst = unsafe lane.gradient(dst)
+    if !weight.isFrozen {
+      let x = unsafe lane.value(src)
+      share(shape.outputChannels, by: 16, .weights, lane) { outputs, thread in
+        unsafe lane.engine.weightGradient(
+          shape, images: images, outputs: outputs, src: x, dDst: dDst, dWeights: lane.parameterGradient,
+          workspace: lane.workspace(thread))
+      }
+      try unsafe lane.emit(weight, sink)
     }
-    try unsafe lane.emit(weight, sink)
     guard roles[0] != .none else { return }
     let (dSrc, bytes) = unsafe (lane.gradient(src), lane.elementBytes)
     share(images, .data, lane) { images, thread in

@@ -84,22 +84,16 @@ final class Head {
     for i in 0..<count { unsafe shares.base[i] = random.unit() < dropout ? 0 : kept }
   }
 
-  /// The cross-entropy of each clip, and how many clips are classified correctly. Leaves the gradient of the summed
-  /// loss in `dLogits`.
-  func loss(_ labels: [Int]) -> (losses: [Float], top1: Int, top5: Int) {
+  /// The loss of each clip, and how many clips are classified correctly. Leaves the gradient of the summed loss in
+  /// `dLogits`.
+  func loss(_ targets: [ClassTarget], _ loss: ClassLoss) -> (losses: [Float], top1: Int, top5: Int) {
     var losses: [Float] = []
     var (top1, top5) = (0, 0)
-    for (clip, label) in labels.enumerated() {
+    for (clip, target) in targets.enumerated() {
       let row = unsafe UnsafeBufferPointer(start: logits.base + clip * classes, count: classes)
-      let top = unsafe Double(row.max() ?? 0)
-      let powers = unsafe row.map { PortableMath.exp(Double($0) - top) }
-      let sum = powers.reduce(0, +)
-      let own = unsafe Double(row[label])
-      // The NaN of a diverged network must reach the caller, not trap here.
-      losses.append(Float(sum.isNormal ? PortableMath.log(sum) + top - own : .nan))
-      for c in 0..<classes {
-        unsafe dLogits.base[clip * classes + c] = Float(powers[c] / sum - (c == label ? 1 : 0))
-      }
+      let gradient = unsafe UnsafeMutableBufferPointer(start: dLogits.base + clip * classes, count: classes)
+      unsafe losses.append(loss.loss(row, target, gradient: gradient))
+      let label = target.largest
       let place = row.indices.count { unsafe row[$0] > row[label] || (row[$0] == row[label] && $0 < label) }
       let valid = unsafe row.allSatisfy { !$0.isNaN }
       top1 += valid && place < 1 ? 1 : 0
@@ -121,6 +115,7 @@ final class Head {
       classes, channels, clips, dLogits.base, classes, true, pooled.base, channels, false, 0, lane.parameterGradient)
     try unsafe lane.emit(weight, sink)
 
+    guard lane.hasGradient(features) else { return }
     unsafe multiply(
       clips, channels, classes, dLogits.base, classes, false, lane.parameter(weight), channels, false, 0, dPooled.base
     )

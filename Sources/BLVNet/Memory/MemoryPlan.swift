@@ -11,6 +11,8 @@ struct MemoryPlan: Sendable {
   let valuesBackward: [Int]
   /// By value; -1 if it has no gradient.
   let gradients: [Int]
+  /// By layer: whether it has a backward pass.
+  let runsBackward: [Bool]
   /// By layer and source.
   let roles: [[GradientRole]]
   /// By layer: the layers to run forward again, in this order, before its backward pass.
@@ -33,9 +35,11 @@ struct MemoryPlan: Sendable {
 
   /// The plan for training.
   init(training structure: Structure) {
-    var blocks = Self.forward(structure, structure.layers)
-    let (backward, recomputed) = Self.keep(structure, &blocks)
-    let (gradient, roles) = Self.flow(structure, &blocks)
+    let layers = structure.trainingLayers
+    var blocks = Self.forward(structure, layers)
+    runsBackward = layers.map { $0.results.contains { structure.needsGradient[$0] } }
+    let (backward, recomputed) = Self.keep(structure, layers, runsBackward, &blocks)
+    let (gradient, roles) = Self.flow(structure, layers, runsBackward, &blocks)
 
     let offsets = Self.place(blocks.dropFirst())
     values = structure.values.indices.map { offsets[$0] }
@@ -65,6 +69,7 @@ struct MemoryPlan: Sendable {
     values = home.map { places[$0] ?? 0 }
     valuesBackward = []
     gradients = []
+    runsBackward = []
     roles = []
     recomputed = []
     count = zip(used, offsets).map { blocks[$0].count + $1 }.max() ?? 0
@@ -83,10 +88,12 @@ struct MemoryPlan: Sendable {
 
   /// Extends the life of what the backward pass reads: in its own block or, if recomputed, in a later one.
   /// - Returns: the block of each value in the backward pass, and by layer, the layers to recompute before it.
-  private static func keep(_ structure: Structure, _ blocks: inout [Block]) -> ([Int], [[Int]]) {
-    let (layers, head) = (structure.layers, structure.layers.count)
+  private static func keep(
+    _ structure: Structure, _ layers: [any Layer], _ runsBackward: [Bool], _ blocks: inout [Block]
+  ) -> ([Int], [[Int]]) {
+    let head = layers.count
     var reads = [[Int]](repeating: [], count: structure.values.count)
-    for (i, layer) in layers.enumerated() {
+    for (i, layer) in layers.enumerated() where runsBackward[i] {
       for value in layer.kept { reads[value].append(2 * head - i) }
     }
     var backward = Array(structure.values.indices)
@@ -109,25 +116,30 @@ struct MemoryPlan: Sendable {
 
   /// Assigns each gradient a block, that of the result's gradient if possible.
   /// - Returns: the block of each value's gradient, and what each layer does with the gradients of its sources.
-  private static func flow(_ structure: Structure, _ blocks: inout [Block]) -> ([Int?], [[GradientRole]]) {
-    let head = structure.layers.count
+  private static func flow(
+    _ structure: Structure, _ layers: [any Layer], _ runsBackward: [Bool], _ blocks: inout [Block]
+  ) -> ([Int?], [[GradientRole]]) {
+    let head = layers.count
+    let needs = structure.needsGradient
     var gradient = [Int?](repeating: nil, count: structure.values.count)
-    var roles = structure.layers.map { $0.sources.map { _ in GradientRole.none } }
+    var roles = layers.map { $0.sources.map { _ in GradientRole.none } }
     func newBlock(for value: Int, at time: Int) -> Int {
       blocks.append(Block(for: structure.values[value], time, time))
       return blocks.count - 1
     }
-    gradient[structure.head.features] = newBlock(for: structure.head.features, at: head)
-    for (i, layer) in structure.layers.enumerated().reversed() {
+    if needs[structure.head.features] {
+      gradient[structure.head.features] = newBlock(for: structure.head.features, at: head)
+    }
+    for (i, layer) in layers.enumerated().reversed() where runsBackward[i] {
       let time = 2 * head - i
       var free = layer.results.count == 1 ? gradient[layer.results[0]] : nil
-      for source in layer.inPlaceSources where gradient[source] == nil && source != 0 {
+      for source in layer.inPlaceSources where gradient[source] == nil && needs[source] {
         guard let block = free, let position = layer.sources.firstIndex(of: source) else { continue }
         gradient[source] = block
         roles[i][position] = .inPlace
         free = nil
       }
-      for (position, source) in layer.sources.enumerated() where source != 0 && roles[i][position] != .inPlace {
+      for (position, source) in layer.sources.enumerated() where needs[source] && roles[i][position] != .inPlace {
         roles[i][position] = gradient[source] == nil ? .write : .accumulate
         gradient[source] = gradient[source] ?? newBlock(for: source, at: time)
       }

@@ -11,6 +11,8 @@ public struct TensorSpec: Sendable, Hashable {
   public let count: Int
   /// The initial values.
   public let initial: InitialValue
+  /// Whether training leaves it as it is.
+  public let isFrozen: Bool
   /// The tensor's range in the block.
   public var range: Range<Int> { offset..<offset + count }
 }
@@ -24,20 +26,34 @@ public struct StateLayout: Sendable, Hashable {
   public let parameterCount: Int
   /// The total number of statistic elements.
   public let statisticCount: Int
+  /// The range of each parameter's gradient in a block of all gradients: empty for a frozen one.
+  public let gradients: [Range<Int>]
+  /// The total number of gradient elements.
+  public var gradientCount: Int { gradients.last?.upperBound ?? 0 }
 
-  init(parameters: [String: TensorDeclaration], statistics: [String: TensorDeclaration]) {
-    self.parameters = StateLayout.place(parameters)
-    self.statistics = StateLayout.place(statistics)
+  /// - Parameter frozen: the names of what training leaves as it is.
+  init(
+    parameters: [String: TensorDeclaration], statistics: [String: TensorDeclaration], frozen: Set<String> = []
+  ) {
+    self.parameters = StateLayout.place(parameters, frozen)
+    self.statistics = StateLayout.place(statistics, frozen)
+    var end = 0
+    gradients = self.parameters.map { tensor in
+      let start = end
+      end += tensor.isFrozen ? 0 : tensor.count
+      return start..<end
+    }
     parameterCount = self.parameters.reduce(0) { $0 + $1.count }
     statisticCount = self.statistics.reduce(0) { $0 + $1.count }
   }
 
-  private static func place(_ tensors: [String: TensorDeclaration]) -> [TensorSpec] {
+  private static func place(_ tensors: [String: TensorDeclaration], _ frozen: Set<String>) -> [TensorSpec] {
     var offset = 0
     return tensors.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map { name, tensor in
       let count = tensor.shape.reduce(1, *)
       defer { offset += count }
-      return TensorSpec(name: name, shape: tensor.shape, offset: offset, count: count, initial: tensor.initial)
+      return TensorSpec(name: name, shape: tensor.shape, offset: offset, count: count, initial: tensor.initial,
+        isFrozen: frozen.contains(name))
     }
   }
 }
@@ -48,4 +64,6 @@ struct TensorReference: Sendable {
   let index: Int
   let offset: Int
   let count: Int
+  /// Whether nobody needs its gradient.
+  var isFrozen = false
 }

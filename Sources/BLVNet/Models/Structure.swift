@@ -1,4 +1,5 @@
 // A network as a list of layers over numbered values, and the builder with which a definition (`Models`) makes it.
+import Recipes
 import Shared
 
 /// A block of activations: `frames` images per clip, NHWC.
@@ -18,20 +19,33 @@ struct Structure: Sendable {
   let layers: [any Layer]
   let head: ClassHead
   let layout: StateLayout
+  /// By value: whether the backward pass computes its gradient, because something trained is below it.
+  let needsGradient: [Bool]
 
-  init(building: (inout StructureBuilder) -> Void) {
+  /// - Parameter freezing: what not to train.
+  init(freezing: Freezing = Freezing(), building: (inout StructureBuilder) -> Void) {
     // Build twice: the first pass collects the names, whose sorted order gives every tensor its place.
     var names = StructureBuilder(StateLayout(parameters: [:], statistics: [:]))
     building(&names)
-    var builder = StructureBuilder(StateLayout(parameters: names.parameters, statistics: names.statistics))
+    var builder = StructureBuilder(
+      StateLayout(parameters: names.parameters, statistics: names.statistics, frozen: names.frozen(freezing)))
     building(&builder)
     guard let head = builder.head else { preconditionFailure("the network's definition adds no classifier") }
     self.head = head
     (values, layers, layout) = (builder.values, builder.layers, builder.layout)
+    needsGradient = builder.needsGradient
   }
 
   /// The forward pass for evaluation. A layer whose result only a batch norm reads may be fused with the norm.
-  var evaluationLayers: [any ForwardLayer] {
+  var evaluationLayers: [any ForwardLayer] { fusing { _ in true } }
+
+  /// The layers for training: `layers`, with what is below everything trained in the form for evaluation.
+  var trainingLayers: [any Layer] {
+    fusing { norm in !needsGradient[norm.dst] }.map { ($0 as? any Layer) ?? FrozenLayer(layer: $0) }
+  }
+
+  /// - Parameter wanted: whether a norm may be fused.
+  private func fusing(_ wanted: (BatchNorm) -> Bool) -> [any ForwardLayer] {
     let reads = layers.flatMap(\.sources)
     var producers: [Int: any Layer] = [:]
     for layer in layers {
@@ -40,7 +54,7 @@ struct Structure: Sendable {
     var fused: [Int: any ForwardLayer] = [:]
     var absorbed: Set<Int> = []
     for (i, layer) in layers.enumerated() {
-      guard let norm = layer.epilogue, let both = producers[norm.src]?.fused(with: norm) else { continue }
+      guard let norm = layer.epilogue, wanted(norm), let both = producers[norm.src]?.fused(with: norm) else { continue }
       fused[i] = both
       absorbed.insert(norm.src)
     }
@@ -56,6 +70,19 @@ struct TensorDeclaration: Sendable, Hashable {
   let initial: InitialValue
 }
 
+/// What a recipe does not train.
+struct Freezing: Sendable {
+  var patterns: [NamePattern] = []
+  /// Whether all batch norms but the first are frozen.
+  ///
+  /// **Source:** Wang et al., "Temporal Segment Networks", ECCV 2016, section 3.2 (partial BN).
+  var normsButFirst = false
+
+  init() {}
+
+  init(_ recipe: ModelRecipe) { (patterns, normsButFirst) = (recipe.freeze.list, recipe.partialNorm) }
+}
+
 struct StructureBuilder {
   fileprivate let layout: StateLayout
   fileprivate private(set) var values: [Value] = []
@@ -63,6 +90,12 @@ struct StructureBuilder {
   fileprivate private(set) var head: ClassHead?
   fileprivate private(set) var parameters: [String: TensorDeclaration] = [:]
   fileprivate private(set) var statistics: [String: TensorDeclaration] = [:]
+  /// The names of the tensors and of the statistics of each batch norm.
+  private var norms: [(tensors: [String], statistics: [String])] = []
+  /// By value, as `Structure` has it.
+  fileprivate private(set) var needsGradient: [Bool] = []
+  /// Whether a tensor is trained that no layer has taken yet.
+  private var isTrained = false
   private let parameterPlaces: [String: TensorReference]
   private let statisticPlaces: [String: TensorReference]
 
@@ -70,7 +103,10 @@ struct StructureBuilder {
     func places(_ specs: [TensorSpec]) -> [String: TensorReference] {
       Dictionary(
         uniqueKeysWithValues: specs.enumerated().map { index, spec in
-          (spec.name, TensorReference(index: index, offset: spec.offset, count: spec.count))
+          (
+            spec.name,
+            TensorReference(index: index, offset: spec.offset, count: spec.count, isFrozen: spec.isFrozen)
+          )
         })
     }
     self.layout = layout
@@ -82,16 +118,32 @@ struct StructureBuilder {
 
   mutating func value(frames: Int, height: Int, width: Int, channels: Int) -> Int {
     values.append(Value(frames: frames, height: height, width: width, channels: channels))
+    needsGradient.append(false)
     return values.count - 1
   }
 
   /// Adds a layer of any kind. Its values and tensors must have been declared before.
-  mutating func add(_ layer: some Layer) { layers.append(layer) }
+  mutating func add(_ layer: some Layer) {
+    layers.append(layer)
+    let needs = isTrained || layer.sources.contains { needsGradient[$0] }
+    for result in layer.results { needsGradient[result] = needs }
+    isTrained = false
+  }
+
+  /// What is frozen among the tensors and statistics that were declared.
+  fileprivate func frozen(_ freezing: Freezing) -> Set<String> {
+    var frozen = Set(parameters.keys.filter { name in freezing.patterns.contains { $0.matches(name) } })
+    if freezing.normsButFirst { frozen.formUnion(norms.dropFirst().flatMap(\.tensors)) }
+    for norm in norms where frozen.isSuperset(of: norm.tensors) { frozen.formUnion(norm.statistics) }
+    return frozen
+  }
 
   /// Declares a learnt tensor.
   mutating func parameter(_ name: String, _ shape: [Int], _ initial: InitialValue) -> TensorReference {
     parameters[name] = TensorDeclaration(shape: shape, initial: initial)
-    return parameterPlaces[name] ?? TensorReference(index: 0, offset: 0, count: shape.reduce(1, *))
+    let place = parameterPlaces[name] ?? TensorReference(index: 0, offset: 0, count: shape.reduce(1, *))
+    isTrained = isTrained || !place.isFrozen
+    return place
   }
 
   /// Declares a running statistic.
@@ -121,6 +173,7 @@ struct StructureBuilder {
   ) -> Int {
     let from = shape(of: src)
     let dst = value(frames: from.frames, height: from.height, width: from.width, channels: from.channels)
+    norms.append((["\(name).weight", "\(name).bias"], ["\(name).running_mean", "\(name).running_var"]))
     add(
       BatchNorm(
         name: name, shape: from, residualShape: residual.map { shape(of: $0) }, relu: relu,

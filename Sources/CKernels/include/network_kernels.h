@@ -206,13 +206,32 @@ typedef struct {
   float rate, momentum, weight_decay;
   bool nesterov;
 } tamring_sgd_rule;
-/// g = gradient / clips; d = g + wd * p; v = mu * v + d; p -= rate * (d + mu * v), or rate * v.
-TAMRING_KERNEL(sgd, (const tamring_sgd_rule *rule, int64_t n, const float *gradient, float clips, float *p, float *v))
+/// g = gradient / divisor; d = g + wd * p; v = mu * v + d; p -= rate * (d + mu * v), or rate * v.
+TAMRING_KERNEL(sgd, (const tamring_sgd_rule *rule, int64_t n, const float *gradient, float divisor, float *p, float *v))
 /// The same with gradient = (float)q * scale.
-TAMRING_KERNEL(sgd_reduced, (const tamring_sgd_rule *rule, int64_t n, const int32_t *q, float scale, float clips, float *p,
-                             float *v))
+TAMRING_KERNEL(sgd_reduced, (const tamring_sgd_rule *rule, int64_t n, const int32_t *q, float scale, float divisor,
+                             float *p, float *v))
+typedef struct {
+  /// take = 1 - beta; keep = 1 - the full rate * weight decay.
+  float beta1, take1, beta2, take2, keep;
+  /// The rate / (1 - beta1^t), and sqrt(1 - beta2^t).
+  float rate, root_correction, epsilon;
+} tamring_adamw_rule;
+/// g = gradient / divisor; m = beta1 * m + take1 * g; v = beta2 * v + take2 * g^2;
+/// p = keep * p - rate * m / (sqrt(v) / root_correction + epsilon).
+TAMRING_KERNEL(adamw, (const tamring_adamw_rule *rule, int64_t n, const float *gradient, float divisor, float *p,
+                       float *m, float *v))
+/// The same with gradient = (float)q * scale.
+TAMRING_KERNEL(adamw_reduced, (const tamring_adamw_rule *rule, int64_t n, const int32_t *q, float scale, float divisor,
+                               float *p, float *m, float *v))
 /// running = keep * running + take * value
 TAMRING_KERNEL(blend, (int64_t n, float keep, float take, const float *value, float *running))
+
+// net_mixing.c
+/// a = share * a + (1 - share) * b, and b the same with a and b in each other's place.
+TAMRING_KERNEL(mix, (int64_t n, float share, float *a, float *b))
+/// Swaps n values.
+void tamring_swap(int64_t n, float *a, float *b);
 
 // net_initial.c
 /// Normally distributed numbers around 0 by the polar method, from the stream (key, stream) of the counter-based

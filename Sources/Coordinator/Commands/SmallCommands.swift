@@ -52,6 +52,7 @@ struct EvaluateCommand: ParsableCommand {
   @OptionGroup var cluster: ClusterOptions
   @OptionGroup var recipes: RecipeOptions
   @Option(help: "A checkpoint folder, or a model.safetensors.") var checkpoint: String
+  @Flag(help: "Evaluate the checkpoint's running average of the weights (optimizer.ema).") var average = false
 
   func run() throws {
     let display = ProgressDisplay()
@@ -59,12 +60,7 @@ struct EvaluateCommand: ParsableCommand {
     let recipe = given.recipe
     let slots = try cluster.slots()
     let (socket, endpoint) = try cluster.bind(display)
-    let inside = checkpoint + "/" + CheckpointFiles.modelName
-    let file = FileManager.default.fileExists(atPath: inside) ? inside : checkpoint
-    guard let model = FileManager.default.contents(atPath: file) else {
-      throw SharedError(.ioError, "\(file): cannot be read; give a checkpoint's folder or its model.safetensors")
-    }
-    _ = try SafeTensors(model, origin: file)
+    let (model, file) = try givenModel(checkpoint, average: average)
     let directory = try RunDirectory(given.directory)
     let indexes = try evaluationIndexes(given, directory, display)
     guard !indexes.validation.clips.isEmpty else {

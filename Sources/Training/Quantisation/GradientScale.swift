@@ -48,9 +48,14 @@ public enum GradientScale {
     precondition(range.lowerBound >= 0 && range.upperBound <= sum.count, "range \(range) of \(sum.count)")
     precondition(clips > 0 && fullClips > 0, "\(clips) of \(fullClips) clips")
     guard !range.isEmpty else { return 0 }
-    let squares = unsafe tamring_ring_sum_squares(sum.base + range.lowerBound, range.count)
-    let integers = (squares / Double(range.count)).squareRoot()
+    let integers = (squares(of: sum, range) / Double(range.count)).squareRoot()
     return integers * power(Int(exponent)) * (Double(fullClips) / Double(clips))
+  }
+
+  /// The sum of the squares of integers, in a fixed order.
+  static func squares(of sum: AlignedStorage<Int32>, _ range: Range<Int>) -> Double {
+    precondition(range.lowerBound >= 0 && range.upperBound <= sum.count, "range \(range) of \(sum.count)")
+    return unsafe tamring_ring_sum_squares(sum.base + range.lowerBound, range.count)
   }
 
   /// A tensor's exponent in the next step.

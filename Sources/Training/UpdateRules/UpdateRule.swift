@@ -59,9 +59,14 @@ public struct TensorUpdate {
   /// In the order of the rule's declaration.
   public let slots: [FloatStorage]
   public let gradient: StepGradient
-  /// Of the step, over all lanes.
-  public let clips: Int
+  /// Where the tensor's elements begin in `gradient`.
+  public let gradientOffset: Int
+  /// What the sum is divided by: the step's clips, or the sum of their weights; more if the gradient is clipped.
+  public let divisor: Float
+  /// The tensor's own, its group's factor included.
   public let rate: Float
+  /// The group's factor of the recipe's weight decay.
+  public let decayFactor: Double
   /// From 0.
   public let step: UInt64
 
@@ -72,11 +77,13 @@ public struct TensorUpdate {
     return Float(sign: .plus, exponent: Int(exponent), significand: 1)
   }
 
+  private func place(_ i: Int) -> Int { i - range.lowerBound + gradientOffset }
+
   /// The mean gradient of element `i` of the storages, for rules without a kernel of their own.
   public func meanGradient(_ i: Int) -> Float {
     switch gradient {
-    case .reduced(let sum, let exponents): Float(sum[i]) * scale(exponents) / Float(clips)
-    case .summed(let sum): sum[i] / Float(clips)
+    case .reduced(let sum, let exponents): Float(sum[place(i)]) * scale(exponents) / divisor
+    case .summed(let sum): sum[place(i)] / divisor
     }
   }
 }

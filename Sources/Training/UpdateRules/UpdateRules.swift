@@ -7,18 +7,15 @@ public typealias UpdateRuleRegistry = [String: any UpdateRule.Type]
 public enum UpdateRules {
   /// By name.
   public static let all: UpdateRuleRegistry = [
-    "sgd": SGD.self
+    "adamw": AdamW.self, "sgd": SGD.self,
   ]
 }
 
 extension OptimizerRecipe {
-  /// The name of the recipe's update rule. The one place where the recipe's choice enters, once it has a key for it.
-  public var ruleName: String { "sgd" }
-
   /// The recipe's update rule.
   /// - Throws: `SharedError(.badConfiguration)` naming the rules that there are.
   public func makeRule(of rules: UpdateRuleRegistry = UpdateRules.all) throws -> any UpdateRule {
-    try makeRule(named: ruleName, of: rules)
+    try makeRule(named: kind.rawValue, of: rules)
   }
 
   func makeRule(named name: String, of rules: UpdateRuleRegistry) throws -> any UpdateRule {

@@ -204,6 +204,7 @@ extension FieldWriter {
     put(form.shuffleFrames)
     put(form.seed)
     put(form.scales)
+    for number in [form.cropArea, form.pixels.colour, form.pixels.hue, form.pixels.erasing] { put(number) }
     put(form.scaleUp)
     for number in [form.view.clip, form.view.clips, form.view.crop, form.view.crops] { put(number) }
     put(job.epoch)
@@ -260,7 +261,9 @@ extension FieldReader {
     guard framesPerGroup > 0, frames > 0, frames % framesPerGroup == 0 else { throw .nonsense }
     let form = ClipForm(
       frames: frames, size: size, sampling: sampling, framesPerGroup: framesPerGroup, training: try flag(),
-      flip: try flag(), shuffleFrames: try flag(), seed: try unsigned(), scales: try doubles(), scaleUp: try flag(),
+      flip: try flag(), shuffleFrames: try flag(), seed: try unsigned(), scales: try doubles(),
+      cropArea: try double(), pixels: PixelRule(colour: try double(), hue: try double(), erasing: try double()),
+      scaleUp: try flag(),
       view: ClipView(clip: try int(), clips: try int(), crop: try int(), crops: try int()))
     return ClipJob(request: request, form: form, epoch: try int(), checks: try flag(), total: try optional())
   }

@@ -52,6 +52,8 @@ public final class ClipLoader: Sendable {
       local = try resolve(request, progress)
       if let local { (job.request.path, job.request.range) = (local.path, local.range) }
       try load(job, local, into: storage, at: start, tries: tries)
+      let clip = unsafe UnsafeMutableBufferPointer(rebasing: storage.buffer[start..<start + form.clipElements])
+      unsafe PixelChanges(form, epoch: epoch, clip: request.clip).apply(to: clip, size: form.size)
     } catch var error as VideoError {
       if let local {
         if error.operation == ClipDecoding.checking { local.reject() }

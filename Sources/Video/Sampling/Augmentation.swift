@@ -53,6 +53,10 @@ public enum Augmentation {
   private static func random(_ form: ClipForm, _ width: Int, _ height: Int, epoch: Int, clip: Int) -> CropPlan {
     var generator = Philox(
       seed: form.seed, .augmentation, UInt32(truncatingIfNeeded: epoch), UInt32(truncatingIfNeeded: clip))
+    if form.cropArea > 0 {
+      let rect = anywhere(form.cropArea, width, height, &generator)
+      return CropPlan(rect: rect, flip: generator.below(2) == 1 && form.flip)
+    }
     let shorter = min(width, height)
     let sides = form.scales.map { side($0, of: shorter, result: form.size) }
     // All pairs of scales at most one step apart.
@@ -61,6 +65,25 @@ public enum Augmentation {
     let position = positions[generator.below(positions.count)]
     let flip = generator.below(2) == 1 && form.flip
     return CropPlan(rect: place(sides[pair.0], sides[pair.1], position, width, height), flip: flip)
+  }
+
+  /// A crop of a random part of the picture, from `area` to all, at a random place; its sides are as 3 to 4 at most.
+  ///
+  /// **Source:** Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, section 6, as in
+  /// `torchvision.transforms.RandomResizedCrop`: after ten tries that do not fit, the largest crop around the middle.
+  private static func anywhere(_ area: Double, _ width: Int, _ height: Int, _ generator: inout Philox) -> PixelRect {
+    let proportions = 3.0 / 4...4.0 / 3
+    for _ in 0..<10 {
+      let (w, h) = Proportions.sides(
+        area: Double(width * height) * generator.within(area...1), generator.proportion(proportions))
+      guard (1...width).contains(w), (1...height).contains(h) else { continue }
+      return PixelRect(
+        x: generator.below(width - w + 1), y: generator.below(height - h + 1), width: w, height: h)
+    }
+    let own = min(max(Double(width) / Double(height), proportions.lowerBound), proportions.upperBound)
+    let w = min(width, max(1, Int((Double(height) * own).rounded(.toNearestOrEven))))
+    let h = min(height, max(1, Int((Double(width) / own).rounded(.toNearestOrEven))))
+    return PixelRect(x: (width - w) / 2, y: (height - h) / 2, width: w, height: h)
   }
 
   private static func fixed(_ form: ClipForm, _ width: Int, _ height: Int) -> CropPlan {

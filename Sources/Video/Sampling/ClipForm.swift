@@ -87,6 +87,10 @@ public struct ClipForm: Hashable, Sendable {
   public var seed: UInt64
   /// Training: possible sides of the crop, as fractions of the shorter side, in descending order.
   public var scales: [Double]
+  /// Training: instead of `scales`, the least part of the picture that a crop of any side and place has; 0 for none.
+  public var cropArea: Double
+  /// Training: how the pixels change then.
+  public var pixels: PixelRule
   /// Evaluation: whether the shorter side is scaled to S/0.875, of which S is shown; otherwise to S.
   public var scaleUp: Bool
   public var view: ClipView
@@ -94,7 +98,7 @@ public struct ClipForm: Hashable, Sendable {
   public init(
     frames: Int, size: Int, sampling: FrameSampling = .uniform, framesPerGroup: Int = 1, training: Bool,
     flip: Bool = true, shuffleFrames: Bool = false, seed: UInt64, scales: [Double] = [1, 0.875, 0.75, 0.66],
-    scaleUp: Bool = true, view: ClipView = ClipView()
+    cropArea: Double = 0, pixels: PixelRule = PixelRule(), scaleUp: Bool = true, view: ClipView = ClipView()
   ) {
     precondition(frames % framesPerGroup == 0, "\(frames) frames in groups of \(framesPerGroup)")
     self.frames = frames
@@ -106,6 +110,7 @@ public struct ClipForm: Hashable, Sendable {
     self.shuffleFrames = shuffleFrames
     self.seed = seed
     self.scales = scales
+    (self.cropArea, self.pixels) = (cropArea, pixels)
     self.scaleUp = scaleUp
     self.view = view
   }

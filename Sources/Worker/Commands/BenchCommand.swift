@@ -127,7 +127,8 @@ final class StepBench {
       return input
     }
     // Slots take no memory until something is written to them.
-    slots = StateSlots(network, try recipe.optimizer.makeRule())
+    slots = StateSlots(
+      network, try recipe.optimizer.makeRule(), try UpdateSettings(recipe.optimizer, network.layout))
     slots.initialiseModel(seed: 1)
     // With the published initial values whole blocks are multiplied by zero.
     let parameters = slots.parameters
@@ -135,8 +136,8 @@ final class StepBench {
     accumulator =
       training
       ? GradientAccumulator(
-        tensorCounts: network.layout.parameters.map(\.count),
-        statisticCount: network.layout.statisticCount + LaneStatistics.extra, laneCount: total ?? threads.lanes) : nil
+        tensorCounts: network.layout.gradients.map(\.count),
+        statisticCount: network.layout.statisticCount + LaneStatistics.extra(), laneCount: total ?? threads.lanes) : nil
   }
 
   func step() {
@@ -154,8 +155,8 @@ final class StepBench {
     pool.run { [self] thread in
       do {
         let result = try unsafe lanes[thread].train(
-          parameters: slots.parameters, input: inputs[thread], labels: labels,
-          dropout: DropoutKey(seed: 1, step: number, lane: thread)
+          parameters: slots.parameters, statistics: slots.statistics, input: inputs[thread],
+          targets: labels.map { ClassTarget($0) }, dropout: DropoutKey(seed: 1, step: number, lane: thread)
         ) { tensor, gradient in
           unsafe accumulator.add(
             tensor: tensor, lane: thread, gradient: gradient, in: attempt, sharing: lanes[thread].share)

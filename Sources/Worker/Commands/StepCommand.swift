@@ -10,7 +10,7 @@ struct StepCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "step", abstract: "Runs one training step in isolation: forward, loss, backward, optimizer.")
 
-  @Option(help: "The recipe; only its engine, precision, model and optimizer count.") var recipe: String
+  @Option(help: "The recipe; only its engine, precision, model, optimizer and loss count.") var recipe: String
   @Option(help: "A safetensors file with parameters, running statistics and, if it has them, momentum.NAME.") var state:
     String
   @Option(help: "A safetensors file with input [clips, frames*3, height, width] and labels.") var batch: String
@@ -20,7 +20,7 @@ struct StepCommand: ParsableCommand {
   func run() throws {
     let recipe = try Recipe.read(path: recipe)
     let step = try TrainingStep(
-      model: recipe.model, optimizer: recipe.optimizer, engine: recipe.makeEngine(),
+      model: recipe.model, optimizer: recipe.optimizer, loss: ClassLoss(recipe.loss), engine: recipe.makeEngine(),
       state: try SafeTensors(path: state),
       batch: try SafeTensors(path: batch))
     let result = try step.run(evaluating: true)

@@ -98,7 +98,8 @@ extension WorkerLoop {
     let work = GradientWork(context)
     let feed = ClipFeed(context, threads: recipe.data.decodeThreads, lanes: recipe.batch.lanes)
     let pool = LanePool(
-      context, threads: settings.threads, accumulator: work.accumulator, parameters: state.parameters, feed: feed
+      context, threads: settings.threads, accumulator: work.accumulator, parameters: state.parameters,
+      statistics: state.statistics, feed: feed
     ) { [wakeup] in wakeup.signal() }
     let probe = DataProbe(context) { [wakeup] in wakeup.signal() }
     training = Training(context: context, state: state, work: work, pool: pool, feed: feed, probe: probe)

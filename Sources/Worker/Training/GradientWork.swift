@@ -26,13 +26,14 @@ final class GradientWork {
 
   init(_ context: RunContext) {
     let layout = context.network.layout
+    let statistics = layout.statisticCount + LaneStatistics.extra(isWeighted: context.loss.isWeighted)
     seed = context.recipe.seed
     accumulator = GradientAccumulator(
-      tensorCounts: layout.parameters.map(\.count), statisticCount: layout.statisticCount + LaneStatistics.extra,
+      tensorCounts: layout.gradients.map(\.count), statisticCount: statistics,
       laneCount: context.recipe.batch.lanes, bucketValues: context.recipe.exchange.bucketValues,
       shared: context.recipe.exchange.sharedMemory)
     sums = IntegerVectors(
-      gradientCount: layout.parameterCount, statisticCount: layout.statisticCount + LaneStatistics.extra,
+      gradientCount: layout.gradientCount, statisticCount: statistics,
       shared: context.recipe.exchange.sharedMemory)
   }
 

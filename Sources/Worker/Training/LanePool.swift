@@ -66,6 +66,7 @@ final class LanePool: Sendable {
   private let threads: ComputeThreads
   private let accumulator: GradientAccumulator
   private let parameters: FloatStorage
+  private let statistics: FloatStorage
   private let feed: ClipFeed
   private let wake: @Sendable () -> Void
   private let condition = NSCondition()
@@ -80,13 +81,14 @@ final class LanePool: Sendable {
 
   init(
     _ context: RunContext, threads: ComputeThreads, accumulator: GradientAccumulator, parameters: FloatStorage,
-    feed: ClipFeed, wake: @escaping @Sendable () -> Void
+    statistics: FloatStorage, feed: ClipFeed, wake: @escaping @Sendable () -> Void
   ) {
     self.context = context
     loader = context.makeLoader()
     self.threads = threads
     self.accumulator = accumulator
     self.parameters = parameters
+    self.statistics = statistics
     self.feed = feed
     self.wake = wake
     for number in 0..<threads.lanes {
@@ -203,9 +205,10 @@ final class LanePool: Sendable {
       mark = .now
       return (mark - before).seconds
     }
+    let targets = context.mix(batch, step: job.step, lane: job.lane, share: lane.share)
     let result = try unsafe lane.train(
-      parameters: parameters, input: batch.storage, labels: batch.labels,
-      dropout: DropoutKey(seed: context.recipe.seed, step: job.step, lane: job.lane)
+      parameters: parameters, statistics: statistics, input: batch.storage, targets: targets,
+      loss: context.loss, dropout: DropoutKey(seed: context.recipe.seed, step: job.step, lane: job.lane)
     ) { tensor, gradient in
       // The first gradient is there as soon as the forward pass is done.
       if times.forward == 0 { times.forward = lap() } else { times.backward += lap() }
@@ -216,7 +219,8 @@ final class LanePool: Sendable {
       if completes { wake() }
       times.quantise += lap()
     }
-    let entries = LaneStatistics.entries(result, clips: batch.labels.count, lanes: context.recipe.batch.lanes)
+    let entries = LaneStatistics.entries(
+      result, clips: batch.labels.count, lanes: context.recipe.batch.lanes, isWeighted: context.loss.isWeighted)
     accumulator.addStatistics(entries, at: 0, lane: job.lane)
     times.backward += lap()
     return (times, batch.clips)

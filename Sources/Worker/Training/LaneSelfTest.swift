@@ -30,7 +30,8 @@ enum LaneSelfTest {
     let stream = Digest128Stream()
     do {
       let result = try unsafe lane.train(
-        parameters: parameters, input: input, labels: [0], dropout: DropoutKey(seed: 1, step: 0, lane: 0)
+        parameters: parameters, statistics: context.network.initialStatistics(), input: input,
+        targets: [ClassTarget(0)], dropout: DropoutKey(seed: 1, step: 0, lane: 0)
       ) { _, gradient in unsafe stream.update(UnsafeRawBufferPointer(gradient)) }
       unsafe (result.logits + result.losses).withUnsafeBytes { unsafe stream.update($0) }
     } catch { preconditionFailure("the sink of the self-test throws nothing, yet: \(error)") }

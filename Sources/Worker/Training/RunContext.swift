@@ -24,6 +24,8 @@ final class RunContext: Sendable {
   /// Reads clips that are on the web.
   let remote: RemoteFiles
   let rule: any UpdateRule
+  let settings: UpdateSettings
+  let loss: ClassLoss
   let decoders: DecodingPool
   private let order = Mutex<(epoch: Int, order: EpochOrder)?>(nil)
   private let leftOut = Mutex<Set<ClipExclusion>>([])
@@ -45,6 +47,12 @@ final class RunContext: Sendable {
     self.validation = validation
     network = try Network(recipe.model, engine: recipe.makeEngine())
     rule = try recipe.optimizer.makeRule()
+    settings = try UpdateSettings(recipe.optimizer, network.layout)
+    var counts = [Int](repeating: 0, count: recipe.model.classes)
+    if recipe.loss.classWeights == .balanced {
+      for place in train.clips.indices { counts[train.clips[place].label] += 1 }
+    }
+    loss = try ClassLoss(recipe.loss, counts: counts)
     // Two tries take less than it takes to find that reading does not go on.
     let silence = Duration.seconds(min(20, recipe.faults.hangSeconds / 3))
     decoders = isolatesDecoding ? DecodingPool(DecodingPool.Settings(silence: silence)) : .inThisProcess()
@@ -73,6 +81,14 @@ final class RunContext: Sendable {
   /// The clips of a lane, as positions in the training index, without the excluded ones. May be empty in an
   /// epoch's short last step.
   func clips(step: UInt64, lane: Int) -> [Int] {
+    let leftOut = leftOut.withLock { $0 }
+    return plannedClips(step: step, lane: lane).filter {
+      !leftOut.contains(ClipExclusion(step: step, lane: lane, clip: $0))
+    }
+  }
+
+  /// The clips of a lane, as above, with the excluded ones.
+  func plannedClips(step: UInt64, lane: Int) -> [Int] {
     let epoch = epoch(of: step)
     let known = order.withLock { cached in
       if let cached, cached.epoch == epoch { return cached.order }
@@ -80,10 +96,22 @@ final class RunContext: Sendable {
       cached = (epoch, made)
       return made
     }
-    let leftOut = leftOut.withLock { $0 }
-    return known.clips(step: stepInEpoch(step), lane: lane, in: shards).filter {
-      !leftOut.contains(ClipExclusion(step: step, lane: lane, clip: $0))
-    }
+    return known.clips(step: stepInEpoch(step), lane: lane, in: shards)
+  }
+
+  /// Mixes the clips of a lane, where the recipe wants that.
+  /// - Parameters:
+  ///   - batch: the lane's clips without the excluded ones.
+  ///   - share: a parallel loop, as `Lane.share`.
+  /// - Returns: what each clip then shows.
+  func mix(_ batch: LaneBatch, step: UInt64, lane: Int, share: (Int, (Int) -> Void) -> Void) -> [ClassTarget] {
+    let mixing = ClipMixing(recipe)
+    guard mixing.isWanted else { return batch.labels.map { ClassTarget($0) } }
+    let planned = plannedClips(step: step, lane: lane)
+    let pairs = mixing.pairs(of: planned.count, size: recipe.model.inputSize, seed: recipe.seed, step: step, lane: lane)
+    return ClipMixing.mix(
+      pairs, planned: planned, trained: batch.clips, labels: batch.labels, batch.storage, frames: recipe.model.groups,
+      size: recipe.model.inputSize, share: share)
   }
 
   /// `ClipPairs` of what each lane of a step is to train.
@@ -117,7 +145,10 @@ final class RunContext: Sendable {
       frames: recipe.model.groups, size: recipe.model.inputSize, sampling: sampling,
       framesPerGroup: recipe.data.framesPerGroup, training: training, flip: recipe.data.flip,
       shuffleFrames: recipe.data.shuffleFrames, seed: recipe.seed,
-      scales: recipe.data.multiScale ? [1, 0.875, 0.75, 0.66] : [1], scaleUp: recipe.data.evaluationScaleUp,
+      scales: recipe.data.multiScale ? [1, 0.875, 0.75, 0.66] : [1],
+      cropArea: recipe.data.cropArea,
+      pixels: PixelRule(
+        colour: recipe.data.colourJitter, hue: recipe.data.hueJitter, erasing: recipe.data.erasing), scaleUp: recipe.data.evaluationScaleUp,
       view: view)
   }
 }
