@@ -112,6 +112,7 @@ struct MemoryPlan: Sendable {
   private static func flow(_ structure: Structure, _ blocks: inout [Block]) -> ([Int?], [[GradientRole]]) {
     let head = structure.layers.count
     var gradient = [Int?](repeating: nil, count: structure.values.count)
+    let wanted = learnt(structure)
     var roles = structure.layers.map { $0.sources.map { _ in GradientRole.none } }
     func newBlock(for value: Int, at time: Int) -> Int {
       blocks.append(Block(for: structure.values[value], time, time))
@@ -121,13 +122,14 @@ struct MemoryPlan: Sendable {
     for (i, layer) in structure.layers.enumerated().reversed() {
       let time = 2 * head - i
       var free = layer.results.count == 1 ? gradient[layer.results[0]] : nil
-      for source in layer.inPlaceSources where gradient[source] == nil && source != 0 {
+      for source in layer.inPlaceSources where gradient[source] == nil && wanted[source] {
         guard let block = free, let position = layer.sources.firstIndex(of: source) else { continue }
         gradient[source] = block
         roles[i][position] = .inPlace
         free = nil
       }
-      for (position, source) in layer.sources.enumerated() where source != 0 && roles[i][position] != .inPlace {
+      for (position, source) in layer.sources.enumerated() 
+      where wanted[source] && roles[i][position] != .inPlace {
         roles[i][position] = gradient[source] == nil ? .write : .accumulate
         gradient[source] = gradient[source] ?? newBlock(for: source, at: time)
       }
@@ -136,6 +138,16 @@ struct MemoryPlan: Sendable {
       }
     }
     return (gradient, roles)
+  }
+
+  /// By value: whether it depends on a parameter, so that its gradient is of use.
+  private static func learnt(_ structure: Structure) -> [Bool] {
+    var learnt = [Bool](repeating: false, count: structure.values.count)
+    for layer in structure.layers {
+      let depends = layer.parameterCount > 0 || layer.sources.contains { learnt[$0] }
+      for result in layer.results { learnt[result] = depends }
+    }
+    return learnt
   }
 
   /// First fit, largest block first.
