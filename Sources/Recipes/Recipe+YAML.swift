@@ -175,19 +175,3 @@ extension Recipe {
     return found + model.contradictions
   }
 }
-
-extension ModelRecipe {
-  /// What is wrong with this model, by the rules for recipes in files; each mistake names its key.
-  public var mistakes: [String] {
-    var recipe = Recipe()
-    recipe.model = self
-    let single = Recipe.fields().filter { $0.path.hasPrefix("model.") }.compactMap { field in
-      field.check(recipe).map { "\(field.path) is \(field.write(recipe)), expected \($0)" }
-    }
-    return single.isEmpty ? contradictions : single
-  }
-
-  fileprivate var contradictions: [String] {
-    width % alpha == 0 ? [] : ["model.width must be a multiple of model.alpha"]
-  }
-}

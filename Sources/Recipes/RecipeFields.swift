@@ -158,13 +158,14 @@ extension Recipe {
       choice("model.architecture", \.model.architecture, .blvnetTAM),
       value("model.depth", \.model.depth, 50, .run, "50, 101 or 152") { [50, 101, 152].contains($0) },
       count("model.width", \.model.width, 64, to: 1024),
-      value("model.groups", \.model.groups, 16, .run, "even, from 2 to 1024") {
-        $0 >= 2 && $0 <= 1024 && $0 % 2 == 0
-      },
+      count("model.groups", \.model.groups, 16, to: 1024),
       count("model.input_size", \.model.inputSize, 224, from: 16, to: 4096),
       count("model.alpha", \.model.alpha, 2, to: 64),
       count("model.beta", \.model.beta, 4, to: 64),
       count("model.blending_frames", \.model.blendingFrames, 3, to: 64),
+      count("model.shift_div", \.model.shiftDiv, 8),
+      value("model.temporal_stride", \.model.temporalStride, false),
+      choice("model.temporal_pooling", \.model.temporalPooling, .max),
       fraction("model.dropout", \.model.dropout, 0.5),
       count("model.classes", \.model.classes, 400),
       value("model.partial_bn", \.model.partialNorm, false),

@@ -200,4 +200,47 @@ import Testing
     (model.groups, model.alpha) = (16, 0)
     #expect(model.mistakes == ["model.alpha is 0, expected a whole number from 1 to 64"])
   }
+
+  @Test("impossible combinations of a model's keys are named together")
+  func modelContradictions() throws {
+    func mistakes(_ change: (inout ModelRecipe) -> Void) -> [String] {
+      var model = ModelRecipe()
+      change(&model)
+      return model.mistakes
+    }
+    for architecture in ModelRecipe.Architecture.allCases {
+      #expect(mistakes { $0.architecture = architecture } == [])
+    }
+    // Odd clips are for networks that do not pair frames.
+    #expect(mistakes { $0.groups = 7 } == ["model.groups is 7, expected an even number of frames for blvnet-tam"])
+    #expect(mistakes { ($0.architecture, $0.groups) = (.tsn, 7) } == [])
+    #expect(mistakes { ($0.architecture, $0.groups, $0.temporalStride) = (.i3d, 7, true) } == [])
+    // A shift that shifts nothing, in any block.
+    #expect(mistakes { ($0.architecture, $0.width, $0.shiftDiv) = (.tsm, 2, 64) } == [])
+    #expect(
+      mistakes { ($0.architecture, $0.width, $0.shiftDiv) = (.blvnetTSM, 2, 65) } == [
+        "model.shift_div is 65, so that no channel shifts in any block (the widest has 64 channels); "
+          + "expected at most that many"
+      ])
+    // Frames that do not fit.
+    #expect(
+      mistakes {
+        ($0.architecture, $0.groups, $0.temporalStride, $0.temporalPooling, $0.alpha) = (.tsm, 12, true, .avg, 4)
+      } == [
+        "model.alpha means nothing for tsm, only for blvnet-tam, blvnet, blvnet-tsm; leave it out",
+        "model.groups is 12, expected a multiple of 8 frames with 'model.temporal_stride: true'",
+        "model.groups is 12, expected at least 16 frames with 'model.temporal_pooling: avg'",
+      ])
+    #expect(
+      mistakes { ($0.architecture, $0.temporalPooling) = (.tam, .avg) } == [
+        "model.temporal_pooling means nothing without 'model.temporal_stride: true'; leave it out"
+      ])
+    #expect(
+      mistake("model: {architecture: tsn, shift_div: 4, blending_frames: 5}").contains(
+        "model.blending_frames means nothing for tsn, only for blvnet-tam, blvnet, tam; leave it out; "
+          + "model.shift_div means nothing for tsn"))
+    var model = ModelRecipe()
+    (model.alpha, model.shiftDiv, model.temporalStride, model.architecture) = (4, 4, true, .tsm)
+    #expect(ModelRecipe.Architecture.allCases.allSatisfy { model.relative($0).mistakes == [] })
+  }
 }
