@@ -134,6 +134,9 @@ let package = Package(
       name: "SimulationTests", dependencies: ["CoordinatorCore", "Messaging", "Ring", "Shared", "Wire", "WorkerCore"],
       swiftSettings: plain),
     .testTarget(
+      name: "ToolTests", dependencies: ["TestSupport"],
+      exclude: ["golden.py", "test_torch.py"], swiftSettings: plain),
+    .testTarget(
       name: "ClusterTests", dependencies: ["Recipes", "Shared", "TestSupport", database], swiftSettings: plain),
   ],
   swiftLanguageModes: [.v6]

@@ -1,0 +1,37 @@
+// The tests of tools/, which are Python: each file of this folder is one test here.
+import Foundation
+import TestSupport
+import Testing
+
+/// The Python that runs them: TAMRING_PYTHON, else `python3`.
+enum Python {
+  static let program = ProcessInfo.processInfo.environment["TAMRING_PYTHON"] ?? "python3"
+  static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().path
+
+  /// Whether it can import these modules.
+  static func has(_ modules: String) -> Bool { (try? run("-c", "import \(modules)"))?.status == 0 }
+
+  static let hasGoldenSteps: Bool = {
+    let root =
+      ProcessInfo.processInfo.environment["TAMRING_SHARED"]
+      ?? URL(fileURLWithPath: folder).appendingPathComponent("../../../shared").path
+    return FileManager.default.fileExists(atPath: "\(root)/golden-relatives")
+  }()
+
+  static func run(_ arguments: String...) throws -> Finished {
+    try RunningProcess("/usr/bin/env", [program] + arguments).finish()
+  }
+
+  /// Runs the tests of a file of this folder.
+  static func test(_ name: String) throws {
+    let finished = try run("-B", "\(folder)/\(name).py")
+    #expect(finished.status == 0, "\(finished.output)")
+  }
+}
+
+@Suite(.serialized, .timeLimit(.minutes(3))) struct ToolTests {
+  @Test(
+    "tools/tamring_torch.py meets every golden step: logits, loss, gradients and statistics within 1e-4",
+    .enabled(if: Python.has("torch") && Python.hasGoldenSteps))
+  func torch() throws { try Python.test("test_torch") }
+}
