@@ -130,6 +130,16 @@ extension Recipe {
       ? text : text + "\(Recipe.revisionsKey):\n" + revisions.map { "  - \($0.text)\n" }.joined()
   }
 
+  /// The keys that decide what the network computes for a video, as YAML, with their values at the beginning of the run.
+  public var evaluationYAML: String {
+    let values = valuesAtTheBeginning
+    let data: Set = ["data.sampling", "data.dense_stride", "data.evaluation_scale_up"]
+    return Recipe.document(
+      Recipe.fields().map(\.path).filter { $0.hasPrefix("model.") || data.contains($0) }.map {
+        ($0, values[$0] ?? "")
+      })
+  }
+
   /// A YAML document of keys and values. The keys of a section must be adjacent.
   static func document(_ values: [(path: String, value: String)]) -> String {
     var lines: [String] = []

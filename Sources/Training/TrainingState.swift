@@ -23,8 +23,12 @@ public struct TrainingPlan: Sendable {
   /// Whether a state whose recipe has this digest, of whatever version, is of the same recipe.
   public var matchesRecipe: @Sendable (String) -> Bool
   public var indexDigest: String
+  /// What model files say of their network.
+  public var model: ModelDescription
 
-  public init(_ recipe: Recipe, stepsPerEpoch: Int, indexDigest: String) {
+  /// - Parameter classes: their names.
+  public init(_ recipe: Recipe, stepsPerEpoch: Int, indexDigest: String, classes: [String] = []) {
+    model = ModelDescription(recipe, classes: classes)
     seed = recipe.seed
     schedule = recipe.schedule
     learningRate = recipe.optimizer.learningRate
@@ -57,7 +61,7 @@ public final class TrainingState {
     self.plan = plan
     slots = StateSlots(network, rule)
     averages = FloatStorage(count: network.layout.statisticCount)
-    codec = TrainingStateCodec(slots.all)
+    codec = TrainingStateCodec(slots.all, description: plan.model.metadata)
   }
 
   public var parameters: FloatStorage { slots.parameters }

@@ -8,6 +8,7 @@ extension TrainingState {
     self.init(
       context.network, context.rule,
       TrainingPlan(
-        context.recipe, stepsPerEpoch: context.shards.stepsPerEpoch, indexDigest: context.train.digest.description))
+        context.recipe, stepsPerEpoch: context.shards.stepsPerEpoch, indexDigest: context.train.digest.description,
+        classes: context.train.classes))
   }
 }
