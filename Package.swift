@@ -128,7 +128,9 @@ let package = Package(
       swiftSettings: plain),
     .testTarget(
       name: "WorkerTests",
-      dependencies: ["AllocationCounter", "BLVNet", "Messaging", "Recipes", "Ring", "Shared", "Wire", "Worker"],
+      dependencies: [
+        "AllocationCounter", "BLVNet", "Messaging", "Recipes", "Ring", "Shared", "TestSupport", "Wire", "Worker",
+      ],
       swiftSettings: plain),
     .testTarget(
       name: "SimulationTests", dependencies: ["CoordinatorCore", "Messaging", "Ring", "Shared", "Wire", "WorkerCore"],

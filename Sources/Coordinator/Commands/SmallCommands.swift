@@ -43,7 +43,8 @@ struct EvaluateCommand: ParsableCommand {
 
   @OptionGroup var cluster: ClusterOptions
   @OptionGroup var recipes: RecipeOptions
-  @Option(help: "A checkpoint folder, or a model.safetensors.") var checkpoint: String
+  @Option(help: "A model.safetensors, a checkpoint's folder, or a run directory: its best checkpoint, else its newest.")
+  var checkpoint: String
 
   func run() throws {
     let display = ProgressDisplay()
@@ -51,11 +52,8 @@ struct EvaluateCommand: ParsableCommand {
     let recipe = given.recipe
     let slots = try cluster.slots()
     let (socket, endpoint) = try cluster.bind(display)
-    let inside = checkpoint + "/" + CheckpointFiles.modelName
-    let file = FileManager.default.fileExists(atPath: inside) ? inside : checkpoint
-    guard let model = FileManager.default.contents(atPath: file) else {
-      throw SharedError(.ioError, "\(file): cannot be read; give a checkpoint's folder or its model.safetensors")
-    }
+    let found = try ModelFile(checkpoint)
+    let (file, model) = (found.path, try found.data())
     _ = try SafeTensors(model, origin: file)
     let directory = try RunDirectory(given.directory)
     let indexes = try evaluationIndexes(given, directory, display)
