@@ -57,21 +57,29 @@ public final class TrainingState {
   private let averages: FloatStorage
   private let codec: TrainingStateCodec
 
-  public init(_ network: Network, _ rule: any UpdateRule, _ plan: TrainingPlan) {
+  /// The model that training starts from, if the recipe names one.
+  private let initial: InitialModel?
+
+  public init(_ network: Network, _ rule: any UpdateRule, _ plan: TrainingPlan, initial: InitialModel? = nil) {
     self.plan = plan
+    self.initial = initial
     slots = StateSlots(network, rule)
     averages = FloatStorage(count: network.layout.statisticCount)
     codec = TrainingStateCodec(slots.all, description: plan.model.metadata)
   }
+
+  /// Whether training starts from a model's weights.
+  public var hasInitialModel: Bool { initial != nil }
 
   public var parameters: FloatStorage { slots.parameters }
   public var statistics: FloatStorage { slots.statistics }
   /// Of each tensor's quantisation scale, for the next step.
   public var exponents: [Int32] { slots.exponents.array }
 
-  /// The network's and the rule's initial values.
+  /// The network's and the rule's initial values, and the weights of the initial model.
   public func initialise() {
     slots.initialise(seed: plan.seed)
+    initial?.write(parameters: slots.parameters, statistics: slots.statistics)
     step = 0
     plateau = PlateauState()
     (epochLoss, epochClips) = (0, 0)

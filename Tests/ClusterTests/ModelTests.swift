@@ -1,4 +1,4 @@
-// What becomes of a trained model: prediction and features.
+// What becomes of a trained model: prediction, features, and a run that starts from it.
 import Foundation
 import Shared
 import TestSupport
@@ -74,4 +74,45 @@ import Testing
     #expect(names.count == 10 && names[1].hasPrefix(results.first?.video ?? "?"))
   }
 
+  @Test("a run starts from another's weights: the same bits with 1 and 2 workers and resumed without the file")
+  func initialisation() throws {
+    let cluster = try LocalCluster(clips: 20)
+    let source = try cluster.train("source", hosts: "localhost", ["--steps", "2"])
+    #expect(source.status == 0, "\(source.output)")
+    func begin(_ name: String, _ model: String, hosts: String, _ more: [String] = []) throws -> Finished {
+      let recipe = LocalCluster.recipe.replacing("classes: 6", with: "classes: 7") + "init: \(model)\n"
+      try cluster.folder.write(recipe, to: "small.yaml")
+      return try cluster.train(name, hosts: hosts, more)
+    }
+    let one = try begin("one", "source", hosts: "localhost", ["--steps", "3"])
+    #expect(one.status == 0, "\(one.output)")
+    #expect(one.output.contains("init: taken from the file: "), "\(one.output)")
+    #expect(one.output.contains("init: skipped in the file: 2 (new_fc.*: F32 [6"), "\(one.output)")
+    #expect(one.output.contains("init: beginning anew: 2 (new_fc.*)"), "\(one.output)")
+
+    // Elsewhere under another name, for two workers, stopped after a step and resumed when the file is gone.
+    let model = cluster.folder.path("source/checkpoints/step-00000002/model.safetensors")
+    try FileManager.default.copyItem(atPath: model, toPath: cluster.folder.path("elsewhere.safetensors"))
+    let two = try begin("two", "elsewhere.safetensors", hosts: "localhost slots=2", ["--steps", "1"])
+    #expect(two.status == 0, "\(two.output)")
+    try FileManager.default.removeItem(atPath: cluster.folder.path("elsewhere.safetensors"))
+    try FileManager.default.removeItem(atPath: cluster.folder.path("two/checkpoints/step-00000001"))
+    let resumed = try begin("two", "elsewhere.safetensors", hosts: "localhost slots=2", ["--steps", "3"])
+    #expect(resumed.status == 0, "\(resumed.output)")
+    #expect(try cluster.weights("one") == cluster.weights("two"))
+    #expect(
+      try cluster.query("one", "SELECT recipe_digest FROM runs", as: String.self)
+        == cluster.query("two", "SELECT recipe_digest FROM runs", as: String.self))
+
+    // Other weights are another run; none that match, or no file, is one line before anything starts.
+    let other = try begin("two", "source/checkpoints/step-00000002/../../../one", hosts: "localhost slots=2")
+    #expect(other.status == 78 && other.output.contains("init_sha256 is"), "\(other.output)")
+    let gone = try begin("three", "elsewhere.safetensors", hosts: "localhost")
+    #expect(gone.status == 65 && gone.output.contains("elsewhere.safetensors: there is no such file"), "\(gone.output)")
+    var strange = SafeTensorsWriter()
+    strange.add("weight", .float32, shape: [1], [Float(1)])
+    try strange.bytes().write(to: URL(fileURLWithPath: cluster.folder.path("strange.safetensors")))
+    let nothing = try begin("four", "strange.safetensors", hosts: "localhost")
+    #expect(nothing.status == 65 && nothing.output.contains("none of its 1 tensors, such as 'weight', belongs to"))
+  }
 }

@@ -10,6 +10,8 @@ struct RunDirectory {
 
   var journal: String { path + "/run.db" }
   var recipe: String { path + "/recipe.yaml" }
+  /// The model that the run started from, if its recipe names one.
+  var initialModel: String { path + "/init.safetensors" }
   var checkpoints: String { path + "/checkpoints" }
   var logs: String { path + "/logs" }
   /// Where the run's coordinator listens, so that one that is started again is found by the workers.

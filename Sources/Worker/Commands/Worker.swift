@@ -10,7 +10,7 @@ struct WorkerCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "worker", abstract: "Computes lanes of a training run; other subcommands run one part in isolation.",
     subcommands: [
-      JoinCommand.self, PredictCommand.self, FeaturesCommand.self, StepCommand.self,
+      JoinCommand.self, PredictCommand.self, FeaturesCommand.self, MatchCommand.self, StepCommand.self,
       ProfileCommand.self,
       BenchCommand.self,
     ],
