@@ -18,6 +18,14 @@ enum Python {
     return FileManager.default.fileExists(atPath: "\(root)/golden-relatives")
   }()
 
+  /// The binary that was built with this test bundle.
+  static let worker: String = {
+    let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+    let places = [own] + CommandLine.arguments
+    return places.map { URL(fileURLWithPath: $0).deletingLastPathComponent().appendingPathComponent("worker").path }
+      .first { FileManager.default.isExecutableFile(atPath: $0) } ?? "worker"
+  }()
+
   static func run(_ arguments: String...) throws -> Finished {
     try RunningProcess("/usr/bin/env", [program] + arguments).finish()
   }
@@ -34,4 +42,15 @@ enum Python {
     "tools/tamring_torch.py meets every golden step: logits, loss, gradients and statistics within 1e-4",
     .enabled(if: Python.has("torch") && Python.hasGoldenSteps))
   func torch() throws { try Python.test("test_torch") }
+
+  @Test(
+    "tools/import_weights knows the names of four programs, inflates, leaves heads out, and executes no pickle",
+    .enabled(if: Python.has("numpy")))
+  func importing() throws { try Python.test("test_import") }
+
+  @Test(
+    "tools/import_weights reads what PyTorch writes, in both formats, and its networks are those of tamring_torch",
+    .enabled(if: Python.has("torch")))
+  func importingFromTorch() throws { try Python.test("test_import_torch") }
+
 }
