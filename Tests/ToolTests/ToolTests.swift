@@ -53,4 +53,11 @@ enum Python {
     .enabled(if: Python.has("torch")))
   func importingFromTorch() throws { try Python.test("test_import_torch") }
 
+  @Test(
+    "the graphs of tools/export_onnx agree with the golden steps, worker and tamring_torch within 1e-4",
+    .enabled(if: Python.has("onnx, onnxruntime") && Python.hasGoldenSteps))
+  func onnx() throws {
+    setenv("WORKER", Python.worker, 1)
+    try Python.test("test_onnx")
+  }
 }
