@@ -10,6 +10,7 @@ public struct Recipe: Hashable, Sendable {
   public var precision = Precision.float32
   /// With `bf16`: convert to float32 for the convolutions, so that processors without bf16 instructions can take part.
   public var emulateBF16 = false
+  public var initial = InitialRecipe()
   public var model = ModelRecipe()
   public var optimizer = OptimizerRecipe()
   public var loss = LossRecipe()
@@ -34,6 +35,17 @@ public struct Recipe: Hashable, Sendable {
     case float32
     case bf16
   }
+
+  public init() {}
+}
+
+/// The model that training starts from. Tensors that it lacks, or all if there is none, have the initial values of the
+/// network.
+public struct InitialRecipe: Hashable, Sendable {
+  /// A safetensors file, a checkpoint or a run directory; empty for none.
+  public var path = ""
+  /// SHA-256 of the file's bytes. The coordinator fills it in when a run begins: the bits depend on it, not on the path.
+  public var sha256 = ""
 
   public init() {}
 }

@@ -155,6 +155,10 @@ extension Recipe {
       choice("precision", \.precision, .float32),
       value("emulate_bf16", \.emulateBF16, false),
       value("freeze", \.model.freeze, NamePatterns()),
+      value("init", \.initial.path, "", .nothing),
+      value("init_sha256", \.initial.sha256, "", .run, "of 64 hexadecimal digits, or nothing") { text in
+        text.isEmpty || text.utf8.count == 64 && text.utf8.allSatisfy { Array("0123456789abcdef".utf8).contains($0) }
+      },
       choice("model.architecture", \.model.architecture, .blvnetTAM),
       value("model.depth", \.model.depth, 50, .run, "50, 101 or 152") { [50, 101, 152].contains($0) },
       count("model.width", \.model.width, 64, to: 1024),

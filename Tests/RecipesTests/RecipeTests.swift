@@ -151,6 +151,20 @@ import Testing
     #expect(try Recipe(ofRun: file.path) == expected)
   }
 
+  @Test("the model that training starts from enters the digest by its bytes, never by its path")
+  func initial() throws {
+    let digest = String(repeating: "0a", count: 32)
+    func read(_ text: String) throws -> Recipe { try Recipe(yaml: text, origin: "r") }
+    let recipe = try read("init: /a/b.safetensors\ninit_sha256: \(digest)\n")
+    #expect(try recipe.digest == read("init: /c\ninit_sha256: \(digest)\n").digest)
+    #expect(try recipe.digest != read("").digest)
+    #expect(try recipe.digest != read("init: /c\ninit_sha256: \(String(repeating: "0b", count: 32))\n").digest)
+    #expect(try read("init: /a\n").digest == read("").digest)
+    #expect(try read(recipe.yaml()) == recipe)
+    #expect(mistake("init: a\ninit_sha256: xyz").contains("expected a text of 64 hexadecimal digits, or nothing"))
+    #expect(mistake("init_sha256: \(digest)").contains("'init_sha256' is given without 'init'"))
+  }
+
   @Test("a recipe read over another keeps what it does not name, and says what it names")
   func over() throws {
     var base = Recipe()

@@ -51,7 +51,8 @@ struct EvaluateCommand: ParsableCommand {
 
   @OptionGroup var cluster: ClusterOptions
   @OptionGroup var recipes: RecipeOptions
-  @Option(help: "A checkpoint folder, or a model.safetensors.") var checkpoint: String
+  @Option(help: "A model.safetensors, a checkpoint's folder, or a run directory: its best checkpoint, else its newest.")
+  var checkpoint: String
   @Flag(help: "Evaluate the checkpoint's running average of the weights (optimizer.ema).") var average = false
 
   func run() throws {

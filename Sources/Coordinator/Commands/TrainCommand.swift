@@ -38,11 +38,17 @@ struct TrainCommand: ParsableCommand {
     var plan: RunPlan
     let store: CheckpointStore
     do {
+      let start = try resumes ? nil : StartingModel(given.recipe)
+      let report = try start?.report(logs: directory.logs) ?? []
+      for line in report { display.line(line) }
       let indexes = try resumes ? kept(directory) : prepareIndexes(given, directory, display)
-      let recipe = try resumes ? goOn(journal, directory, given, indexes, display) : given.recipe
+      let recipe = try resumes ? goOn(journal, directory, given, indexes, display) : start?.recipe ?? given.recipe
       plan = self.plan(recipe, indexes)
+      if let start { try directory.write(start.data, to: directory.initialModel) }
+      plan.initialModel = StartingModel.kept(in: directory, recipe)
       store = try CheckpointStore(directory.checkpoints, access: .writing)
       if !resumes { try begin(journal, directory, plan) }
+      for line in report { try journal.record(EventRecord(at: .now, level: .info, source: "coordinator", text: line)) }
     } catch {
       if !resumes {
         try? journal.close()
@@ -147,9 +153,12 @@ struct TrainCommand: ParsableCommand {
     }
     try ResumedRun.requireSameClips(run, directory.path)
     for line in ListChanges.lines(indexes, directory.index, given.recipe) { display.line(line) }
-    let kept = try ResumedRecipe.kept(in: directory, journal, run, given: given.recipe)
+    // Where the run's recipe is lost, the given one has to name its model.
+    let whole = (try? StartingModel(given.recipe)?.recipe) ?? given.recipe
+    let kept = try ResumedRecipe.kept(in: directory, journal, run, given: whole)
     let resumed = try ResumedRecipe(
-      kept, given: try given.over(kept), done: try journal.nextStep(), stepsPerEpoch: run.stepsPerEpoch,
+      kept, given: try StartingModel.resolved(given.over(kept), over: kept), done: try journal.nextStep(),
+      stepsPerEpoch: run.stepsPerEpoch,
       directory: directory.path)
     if !resumed.revisions.isEmpty { try journal.revise(resumed.revisions, identity: Self.newIdentity(), at: .now) }
     for revision in resumed.revisions {

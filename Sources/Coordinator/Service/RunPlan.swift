@@ -13,6 +13,8 @@ struct RunPlan {
   var lastStep: UInt64
   /// The identity of the run.
   var run = ""
+  /// The model that training starts from, if the recipe names one.
+  var initialModel: Data?
   /// Evaluates this model and trains nothing.
   var evaluateOnly: Data?
 
