@@ -72,7 +72,8 @@ import Testing
     let job = ClipJob(request: request, form: form, epoch: 9, checks: true, total: 55)
     let rules = VideoRules(
       pixels: 5, packets: 6, bytes: 7, seconds: 8.5, acceptsTruncated: true,
-      imageNames: try #require(ImageNameTemplate("ü_{:05d}.jpg")))
+      imageNames: ImageNameTemplate("ü_{:05d}.jpg"))
+    #expect(rules.imageNames != nil)
     // A field that is added must cross too.
     #expect(Mirror(reflecting: request).children.count == 10)
     #expect(Mirror(reflecting: form).children.count == 11)
