@@ -128,10 +128,16 @@ let package = Package(
       swiftSettings: plain),
     .testTarget(
       name: "WorkerTests",
-      dependencies: ["AllocationCounter", "BLVNet", "Messaging", "Recipes", "Ring", "Shared", "Wire", "Worker"],
+      dependencies: [
+        "AllocationCounter", "BLVNet", "Messaging", "Recipes", "Ring", "Shared", "TestSupport", "Wire", "Worker",
+      ],
       swiftSettings: plain),
     .testTarget(
       name: "SimulationTests", dependencies: ["CoordinatorCore", "Messaging", "Ring", "Shared", "Wire", "WorkerCore"],
+      swiftSettings: plain),
+    .testTarget(
+      name: "ToolTests", dependencies: ["TestSupport"],
+      exclude: ["golden.py", "test_import.py", "test_import_torch.py", "test_onnx.py", "test_torch.py"],
       swiftSettings: plain),
     .testTarget(
       name: "ClusterTests", dependencies: ["Recipes", "Shared", "TestSupport", database], swiftSettings: plain),

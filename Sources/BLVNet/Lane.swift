@@ -189,6 +189,9 @@ public final class Lane {
     return head.logits.array(0..<clips * network.classes)
   }
 
+  /// [clips, C]: the mean over space and frames of the features, as the classifier saw them in the last pass.
+  public var pooledFeatures: [Float] { head.pooledFeatures(clips: clips) }
+
   private func forward(
     _ parameters: FloatStorage, _ input: FloatStorage, clips: Int, _ pass: Pass, _ dropout: DropoutKey?
   ) {

@@ -16,6 +16,8 @@ public struct Profile: Sendable {
   public let rows: [Row]
   public let parameters: Int
   public let multiplyAdds: Int
+  /// Multiply-adds without the classifier, which published tables leave out.
+  public let convolutionMultiplyAdds: Int
   public let activationBytes: Int
   /// Bytes of the training arena per clip, gradients and reuse included.
   public let trainingBytes: Int
@@ -38,6 +40,7 @@ public struct Profile: Sendable {
     self.rows = rows
     parameters = rows.reduce(0) { $0 + $1.parameters }
     multiplyAdds = rows.reduce(0) { $0 + $1.multiplyAdds }
+    convolutionMultiplyAdds = rows.dropLast().reduce(0) { $0 + $1.multiplyAdds }
     activationBytes = rows.reduce(0) { $0 + $1.activationBytes }
     trainingBytes = network.elementBytes * MemoryPlan(training: structure).count
     evaluationBytes = network.elementBytes * MemoryPlan(evaluating: structure).count

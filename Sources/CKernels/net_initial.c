@@ -1,4 +1,4 @@
-// Normally distributed initial values. Every operation rounds once, in the order written, so that all CPU levels and
+// Normally and uniformly distributed initial values. Every operation rounds once, in the order written, so that all CPU levels and
 // the plain reference in the tests agree to the bit.
 #include "net_common.h"
 #include "network_kernels.h"
@@ -76,3 +76,14 @@ BODY fill_normal_body(uint64_t key, uint32_t stream, int64_t count, double devia
 }
 KERNEL(fill_normal, (uint64_t key, uint32_t stream, int64_t count, double deviation, float *values),
        (key, stream, count, deviation, values))
+
+BODY fill_uniform_body(uint64_t key, uint32_t stream, int64_t count, double bound, float *restrict values) {
+  for (int64_t i = 0; i < count; i += 4) {
+    const tamring_philox_block counter = {{(uint32_t)(i / 4), (uint32_t)((i / 4) >> 32), stream, 0}};
+    const tamring_philox_block block = tamring_philox(counter, key);
+    for (int64_t k = 0; k < smaller(4, count - i); k++)
+      values[i + k] = (float)(bound * (2 * ((double)block.word[k] * 0x1p-32) - 1));
+  }
+}
+KERNEL(fill_uniform, (uint64_t key, uint32_t stream, int64_t count, double bound, float *values),
+       (key, stream, count, bound, values))

@@ -1,16 +1,7 @@
 // Sliding windows over images: im2col and its transpose, average pooling, and the gradient of upsampling.
 #include "net_common.h"
+#include "net_sides.h"
 #include "network_kernels.h"
-
-/// The taps of a window's row or column that lie inside the image.
-typedef struct {
-  int64_t begin, end;
-} taps;
-
-static inline __attribute__((always_inline)) taps inside(int64_t start, int64_t kernel, int64_t size) {
-  const taps result = {start < 0 ? -start : 0, smaller(kernel, size - start)};
-  return result;
-}
 
 // In NHWC, the taps of a window row are contiguous, so a window is `kernel` runs of kernel * channels elements.
 BODY im2col_body(const tamring_window *w, const float *restrict src, int64_t first, int64_t rows,
@@ -126,14 +117,6 @@ BODY average_pool_body(bool bf16, const tamring_window *w, int64_t images, const
 }
 ACTIVATION_KERNEL(average_pool, (bool bf16, const tamring_window *w, int64_t images, const void *src, void *dst),
                   (bf16, w, images, src, dst))
-
-/// The windows along one side that contain a pixel.
-INLINE taps covering(int64_t pixel, const tamring_window *w, int64_t count) {
-  const int64_t below = pixel + w->padding - w->kernel + 1;
-  const taps result = {below > 0 ? (below + w->stride - 1) / w->stride : 0,
-                       smaller(count, (pixel + w->padding) / w->stride + 1)};
-  return result;
-}
 
 BODY average_pool_gradient_body(bool bf16, const tamring_window *w, int64_t images, const void *restrict d_dst,
                                 bool accumulate, void *restrict d_src) {

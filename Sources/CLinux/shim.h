@@ -36,6 +36,8 @@ static inline int openProcess(pid_t process) { return (int)syscall(SYS_pidfd_ope
 static inline void keepFreedMemory(void) {
   mallopt(M_MMAP_THRESHOLD, 4 << 20);
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
+  // Freeing a large block would otherwise merge all small ones, for each clip that is decoded.
+  mallopt(M_MXFAST, 0);
 }
 
 // std::set_new_handler, if a C++ library is loaded: what is called where it gets no memory, instead of an exception.

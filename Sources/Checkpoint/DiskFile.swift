@@ -69,17 +69,8 @@ final class DiskFile {
 
   /// Writes all of `data` at the file's position.
   func write(_ data: Data) throws {
-    try unsafe data.withUnsafeBytes { bytes in
-      var done = 0
-      while done < bytes.count {
-        let written = try systemCall("write", path) {
-          unsafe Foundation.write(descriptor, bytes.baseAddress?.advanced(by: done), bytes.count - done)
-        }
-        // A write of zero bytes without an error would loop for ever.
-        guard written > 0 else { throw CheckpointError("write", path: path, errno: EIO) }
-        done += written
-      }
-    }
+    let code = unsafe data.withUnsafeBytes { unsafe writeAll($0, to: descriptor) }
+    guard code == 0 else { throw CheckpointError("write", path: path, errno: code) }
   }
 
   /// Bytes that are read at a time.
@@ -149,23 +140,10 @@ enum Directory {
 
   /// The names in `path`, sorted.
   static func names(_ path: String) throws -> [String] {
-    var opened: OpaquePointer?
-    repeat { unsafe opened = opendir(path) } while unsafe opened == nil && errno == EINTR
-    guard let stream = unsafe opened else { throw CheckpointError("opendir", path: path, errno: errno) }
-    defer { unsafe closedir(stream) }
     var names: [String] = []
-    while true {
-      errno = 0
-      guard let entry = unsafe readdir(stream) else {
-        if errno == EINTR { continue }
-        break
-      }
-      let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-        unsafe pointer.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
-      }
-      if name != ".", name != ".." { names.append(name) }
-    }
-    if errno != 0 { throw CheckpointError("readdir", path: path, errno: errno) }
+    do throws(DirectoryProblem) {
+      try forEachEntry(ofDirectory: path) { names.append($0.name) }
+    } catch { throw CheckpointError(error.operation, path: path, errno: error.code) }
     return names.sorted()
   }
 

@@ -6,19 +6,27 @@ import Shared
 ///
 /// Files are functions of the state: equal states give equal bytes.
 ///
-/// - `model.safetensors`: the slots of the model (parameters and running statistics) under their tensors' names.
+/// - `model.safetensors`: the slots of the model (parameters and running statistics) under their tensors' names, and what
+///   the model is (`description`) as metadata.
 /// - `trainer.safetensors`: the other slots under their prefixes (`momentum.NAME`, `trainer.scales`), and
 ///   `TrainerState` as metadata, with the XXH3-128 of the model file that belongs to it.
 public struct TrainingStateCodec: Sendable {
   private let slots: [StateSlot]
+  private let description: [String: String]
 
-  /// - Parameter slots: in the order of the state's digest: parameters, what is kept beside each of them, statistics,
-  ///   scales. Encoding reads their memory, decoding writes it.
-  public init(_ slots: [StateSlot]) { self.slots = slots }
+  /// - Parameters:
+  ///   - slots: in the order of the state's digest: parameters, what is kept beside each of them, statistics, scales.
+  ///     Encoding reads their memory, decoding writes it.
+  ///   - description: metadata of the model's file, equal on all ranks. The state's digest leaves it out.
+  public init(_ slots: [StateSlot], description: [String: String] = [:]) {
+    self.slots = slots
+    self.description = description
+  }
 
   /// The files of the state as it is now.
   public func encode(_ state: TrainerState) -> CheckpointFiles {
     var model = SafeTensorsWriter()
+    model.metadata = description
     // Other readers of the format look for this before they hand tensors to PyTorch.
     model.metadata["format"] = "pt"
     add(.model, to: &model)

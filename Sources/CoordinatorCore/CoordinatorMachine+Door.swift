@@ -84,10 +84,18 @@ extension CoordinatorMachine {
 
   private mutating func committed(_ record: CommitRecord, _ worker: WorkerIdentity) {
     if record.step < collector.next { return send(.acknowledged(step: collector.next), to: worker) }
-    // Each worker resends its records in order, so none is missing before the next.
-    guard record.step <= collector.reported, record.generation <= membership.number else {
+    guard record.generation <= membership.number else {
+      return refuse("commit", "\(worker) reports a step of generation \(record.generation)")
+    }
+    // Each worker resends its records in order, so none is missing before the next. A coordinator that was started again
+    // gets new ones first, and those that it lacks within a second.
+    guard record.step <= collector.reported else {
+      let since = recordsAheadSince ?? now
+      recordsAheadSince = since
+      guard now - since >= Self.patienceForRecords else { return }
       return refuse("commit", "\(worker) reports step \(record.step), but step \(collector.reported) comes next")
     }
+    recordsAheadSince = nil
     do { unwritten += try collector.take(record, from: worker.rank) } catch {
       return end(.failed(.badData, "\(error)"), at: .once)
     }

@@ -96,8 +96,8 @@ extension CoordinatorMachine {
     evaluation = nil
     report(
       .evaluation,
-      "validation before step \(job.step): \(total.top1) of \(total.clips) clips are right, "
-        + "\(total.top5) among the first five")
+      "validation before step \(job.step): \(total.top1) of \(total.clips) clips are right"
+        + (settings.classes > 5 ? ", \(total.top5) among the first five" : ""))
     // A generation that is being made for another reason trains on by itself.
     guard case .paused = membership.phase else { return }
     ask { $0.reconfigure("the state before step \(job.step) is evaluated", at: $1) }

@@ -9,6 +9,7 @@ extension CoordinatorMachine {
     status.step = collector.next
     status.lastStep = settings.lastStep
     status.stepsPerEpoch = UInt64(settings.epoch.stepsPerEpoch)
+    status.classes = settings.classes
     status.training = history.training
     status.lastExchange = history.last
     status.exchange = history.exchange

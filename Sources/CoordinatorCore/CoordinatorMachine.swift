@@ -37,6 +37,8 @@ package struct CoordinatorMachine {
     package var dataWait = Duration.seconds(600)
     package var epoch = EpochShape()
     package var validationClips = 0
+    /// Classes of the data.
+    package var classes = Int.max
     /// Between steps, the states before these are evaluated.
     package var evaluateBefore: Set<UInt64> = []
     /// Evaluates a model that is served as the state before step 0, and trains and writes nothing.
@@ -78,6 +80,9 @@ package struct CoordinatorMachine {
   var unwritten: [CommittedStep] = []
   var ending = Ending.none
   var refusals = RefusalCounter()
+  /// Since when records of steps have come whose predecessors are missing, and how long that is nothing to report.
+  var recordsAheadSince: Duration?
+  static let patienceForRecords = Duration.seconds(5)
   /// The newest connections of each worker.
   var connections: [WorkerIdentity: (control: Int, heartbeat: Int)] = [:]
   var history: StepHistory

@@ -146,6 +146,8 @@ package struct RunStatus: Equatable, Sendable {
   package var step: UInt64 = 0
   package var lastStep: UInt64 = 0
   package var stepsPerEpoch: UInt64 = 1
+  /// Classes of the data, or some number above five.
+  package var classes = Int.max
   package var training: Training?
   package var generation: Ring?
   package var workers: [Worker] = []

@@ -52,16 +52,6 @@ public struct CandidateList: RandomAccessCollection, Sendable {
 
   public init() {}
 
-  /// The candidates' numbers in the order of their files' paths, as bytes, and places in shards.
-  public var orderOfFiles: [UInt32] {
-    (0..<UInt32(count)).sorted { first, second in
-      let (a, b) = (Int(first), Int(second))
-      let (path, other) = (path(a), path(b))
-      guard path.elementsEqual(other) else { return path.lexicographicallyPrecedes(other) }
-      return !bytes.isEmpty && (bytes[a]?.lowerBound ?? 0) < (bytes[b]?.lowerBound ?? 0)
-    }
-  }
-
   /// The line of a candidate's row.
   func line(_ number: Int) -> Int { Int(lines[number]) }
 
@@ -113,7 +103,10 @@ public struct CandidateList: RandomAccessCollection, Sendable {
     }
   }
 
-  private func path(_ number: Int) -> ArraySlice<UInt8> { paths[number].isEmpty ? ids[number] : paths[number] }
+  /// Where the file begins in its shard.
+  func start(_ number: Int) -> UInt64 { bytes.isEmpty ? 0 : bytes[number]?.lowerBound ?? 0 }
+
+  func path(_ number: Int) -> ArraySlice<UInt8> { paths[number].isEmpty ? ids[number] : paths[number] }
 
   private func part(_ number: Int) -> ClipPart { parts.isEmpty ? .whole : parts[number] }
 }

@@ -103,17 +103,25 @@ extension ClipEntry {
   init(_ rows: SortedRows, _ number: Int) {
     let bytes = rows.bytes
     let at = rows.facts(number)
-    let rest = rows.rest(number).range
-    let path = rest.lowerBound + Int(bytes.number(at: at + 54, as: UInt16.self))
+    let codec = rows.rest(number).range.lowerBound
+    let file = Self.file(rows, number)
     self.init(
-      id: rows.key(number), path: bytes.text(path..<rest.upperBound),
+      id: rows.key(number), path: bytes.text(file.path),
       label: Int(bytes.number(at: at + 40, as: UInt32.self)),
       bytes: bytes.number(at: at + 16), hash: Digest128(high: bytes.number(at: at), low: bytes.number(at: at + 8)),
-      offset: bytes.number(at: at + 24), first: Int(bytes.number(at: at + 32, as: UInt32.self)),
+      offset: file.offset, first: Int(bytes.number(at: at + 32, as: UInt32.self)),
       frames: Int(bytes.number(at: at + 36, as: UInt32.self)),
       isProved: bytes.number(at: at + 52, as: UInt8.self) & 1 == 1, head: bytes.number(at: at + 53, as: UInt8.self),
       width: Int(bytes.number(at: at + 48, as: UInt16.self)), height: Int(bytes.number(at: at + 50, as: UInt16.self)),
-      frameRate: Float(bitPattern: bytes.number(at: at + 44)), codec: bytes.text(rest.lowerBound..<path))
+      frameRate: Float(bitPattern: bytes.number(at: at + 44)), codec: bytes.text(codec..<file.path.lowerBound))
+  }
+
+  /// Where a row's path is among the bytes, and where its file begins in a shard.
+  static func file(_ rows: SortedRows, _ number: Int) -> (path: Range<Int>, offset: UInt64) {
+    let at = rows.facts(number)
+    let rest = rows.rest(number).range
+    let path = rest.lowerBound + Int(rows.bytes.number(at: at + 54, as: UInt16.self))
+    return (path..<rest.upperBound, rows.bytes.number(at: at + 24))
   }
 
   /// Why a row is no clip; nil if it is one.

@@ -137,7 +137,7 @@ public struct DataSetLists: Sendable {
 
     init(_ data: DataSetDescription, _ source: (any AnnotationSource)?) throws {
       if let remote = data.remote, isWebAddress(data.path), data.trainList == DataSetDescription.builtIn.trainList,
-        let pack = try RemotePack(of: data.path, remote)
+        let pack = try PackManifest(of: data.path, remote)
       {
         guard let shards = pack.list("train", of: data.path, role: .training, remote) else {
           throw DatasetError(.badData, "\(shownPath(data.path)): the pack has no training shards; pack the data again")
@@ -147,6 +147,7 @@ public struct DataSetLists: Sendable {
         validation = pack.list("validation", of: data.path, role: .validation, remote)
         return
       }
+      if !data.trainList.hasPrefix("/") { try data.requireFolder() }
       let path = folderPath(data: data.path, data.trainList)
       let isMissing =
         data.trainList.isEmpty
@@ -154,7 +155,7 @@ public struct DataSetLists: Sendable {
       if isMissing, isWebAddress(path) {
         throw DatasetError(
           .ioError,
-          "\(shownPath(data.path)): is on the web, and there is neither \(RemotePack.name) nor \(data.trainList) in it; "
+          "\(shownPath(data.path)): is on the web, and there is neither \(PackManifest.name) nor \(data.trainList) in it; "
             + "name the shards in data.train_list")
       }
       if source is ClassFolders || (source == nil && isMissing) {
@@ -174,6 +175,12 @@ public struct DataSetLists: Sendable {
 }
 
 extension DataSetDescription {
+  /// - Throws: `DatasetError` where the data folder is not there: then no list in it is to blame.
+  public func requireFolder() throws(DatasetError) {
+    guard !isWebAddress(path), !FileManager.default.fileExists(atPath: path) else { return }
+    throw DatasetError(.ioError, "\(path): there is no such folder; check the recipe's data.path")
+  }
+
   /// Whether the recipe's validation list is there, or is not needed.
   public var hasValidation: Bool {
     validationList.isEmpty || format == ClassFolders().name

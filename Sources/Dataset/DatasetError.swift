@@ -1,8 +1,9 @@
-// The failures of this module: annotation files, data folders and index files that cannot be used.
+// The failures of this module and of `Packing`: annotation files, data folders, index files and packs that cannot be used
+// or made.
 import Foundation
 import Shared
 
-/// An annotation list, a data folder or an index that cannot be used.
+/// An annotation list, a data folder, an index or a pack that cannot be used or made.
 public struct DatasetError: Failure, Equatable {
   public let status: ExitStatus
   public let description: String

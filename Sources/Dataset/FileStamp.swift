@@ -1,6 +1,6 @@
 // What tells, without reading a file, whether it changed.
-import Foundation
 import Glibc
+import Shared
 
 /// The size and times of a file. Those of a folder of images are the sum and the latest of its files'.
 public struct FileStamp: Hashable, Sendable {
@@ -24,19 +24,23 @@ public struct FileStamp: Hashable, Sendable {
       self.init(status)
       return
     }
-    guard let stream = unsafe opendir(path) else { return nil }
-    defer { unsafe closedir(stream) }
-    self.init(status)
-    bytes = 0
-    while let entry = unsafe readdir(stream) {
-      // Only the names decide: a folder's own times change with them.
-      guard unsafe fstatat(dirfd(stream), fileName(entry), &status, 0) == 0 else { continue }
-      guard status.st_mode & S_IFMT == S_IFREG else { continue }
-      let file = FileStamp(status)
-      bytes &+= file.bytes
-      modified = max(modified, file.modified)
-      changed = max(changed, file.changed)
+    // Of the folder itself only the names count: its own times change with them.
+    var sum = FileStamp(status)
+    sum.bytes = 0
+    do throws(DirectoryProblem) {
+      try forEachEntry(ofDirectory: path) { entry in
+        guard unsafe fstatat(entry.directory, entry.name, &status, 0) == 0 else { return }
+        guard status.st_mode & S_IFMT == S_IFREG else { return }
+        let file = FileStamp(status)
+        sum.bytes &+= file.bytes
+        sum.modified = max(sum.modified, file.modified)
+        sum.changed = max(sum.changed, file.changed)
+      }
+    } catch {
+      errno = error.code
+      return nil
     }
+    self = sum
   }
 
   private init(_ status: stat) {
@@ -44,12 +48,5 @@ public struct FileStamp: Hashable, Sendable {
     self.init(
       bytes: UInt64(clamping: status.st_size), modified: nanoseconds(status.st_mtim),
       changed: nanoseconds(status.st_ctim))
-  }
-}
-
-/// The name of a folder's entry.
-private func fileName(_ entry: UnsafeMutablePointer<dirent>) -> String {
-  unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-    unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
   }
 }

@@ -1,5 +1,4 @@
 // A file that is written as a stream, so that what is written need never be in memory at once.
-import Foundation
 import Glibc
 import Shared
 
@@ -83,11 +82,7 @@ final class OutputFile {
   func place(at final: String) throws(DatasetError) {
     try flush()
     guard fsync(descriptor) == 0 else { throw .failed("cannot be written", path) }
-    guard unsafe rename(path, final) == 0 else { throw .failed("cannot be replaced", final) }
-    let folder = (final as NSString).deletingLastPathComponent
-    let opened = unsafe open(folder.isEmpty ? "." : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard opened >= 0 else { return }
-    _ = fsync(opened)
-    close(opened)
+    let code = placeFile(path, at: final)
+    guard code == 0 else { throw .failed("cannot be replaced", final, code: code) }
   }
 }

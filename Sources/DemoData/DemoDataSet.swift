@@ -3,13 +3,10 @@ import Dispatch
 import Foundation
 import Synchronization
 
-/// The demo's data set: short H.264 clips of six classes, in pairs that differ only in the order of their frames.
+/// A demo data set: short H.264 clips of classes that only time tells apart.
 ///
 /// Layout: `DIR/train/CLASS NAME/ID_000000_000002.mp4`, `DIR/validation/...`, `DIR/train.csv`, `DIR/validation.csv`.
 public enum DemoDataSet {
-  /// The names of the classes, in the order of the index.
-  public static var classes: [String] { DemoClass.allCases.map(\.label).sorted() }
-
   /// Writes the data set to `folder`: the same bytes for the same counts and seed. Blocks while it computes on `threads`
   /// threads, so call it from a thread of your own.
   ///
@@ -22,27 +19,23 @@ public enum DemoDataSet {
   /// - Throws: `DemoDataError` if the folder holds other data, cannot be written, or the encoder is missing.
   @discardableResult
   public static func write(
-    to folder: String, training: Int, validation: Int, seed: UInt64,
+    _ set: DemoSet = .motion, to folder: String, training: Int, validation: Int, seed: UInt64,
     threads: Int = ProcessInfo.processInfo.activeProcessorCount,
     progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws -> Bool {
     precondition(training >= 0 && validation >= 0 && threads > 0, "counts of clips and threads cannot be negative")
-    let folder = DemoFolder(path: folder, contents: "training \(training)\nvalidation \(validation)\nseed \(seed)\n")
+    let folder = DemoFolder(
+      path: folder, contents: set.stamp + "training \(training)\nvalidation \(validation)\nseed \(seed)\n")
     guard try folder.begin() else { return false }
-    let train = (0..<training).map { DemoClip(split: .train, number: $0) }
-    let validate = (0..<validation).map { DemoClip(split: .validation, number: $0) }
+    let train = (0..<training).map { set.clip(.train, $0) }
+    let validate = (0..<validation).map { set.clip(.validation, $0) }
     let clips = train + validate
     for path in Set(clips.map(\.folder)) { try folder.makeFolder(path) }
 
     let work = DemoWork(count: clips.count, progress: progress)
     DispatchQueue.concurrentPerform(iterations: threads) { _ in
       while let next = work.next() {
-        work.finish {
-          let frames = clips[next].frames(seed: seed)
-          let bytes = try DemoEncoder().encode(
-            frames, size: DemoClip.size, framesPerSecond: DemoClip.framesPerSecond)
-          try folder.write(bytes, to: clips[next].path)
-        }
+        work.finish { try folder.write(clips[next].encoded(seed: seed), to: clips[next].path) }
       }
     }
     if let failure = work.failure { throw failure }

@@ -28,7 +28,7 @@ public final class BlobFile {
   private static func failed(_ folder: String, _ code: Int32) -> SharedError {
     SharedError(
       .ioError,
-      "\(folder): the run's index cannot be stored there (\(unsafe String(cString: strerror(code)))); free some space, or "
+      "\(folder): what the run begins with cannot be stored there (\(unsafe String(cString: strerror(code)))); free some space, or "
         + "name another folder in TMPDIR")
   }
 }

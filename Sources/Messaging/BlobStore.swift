@@ -35,7 +35,7 @@ public struct BlobStore: Sendable {
 }
 
 /// The bytes of blobs on their way to this process, in memory of their size; indexes, which may be larger than memory,
-/// in files. `BlobTransfer` counts them.
+/// and the initial model, which is kept, in files. `BlobTransfer` counts them.
 public struct IncomingBlobs {
   /// What came with the present message.
   public var payload: Data?
@@ -43,13 +43,13 @@ public struct IncomingBlobs {
   private var files: [String: BlobFile] = [:]
   private let folder: String?
 
-  /// - Parameter folder: where the files of indexes go; nil where none is fetched.
+  /// - Parameter folder: where the files of indexes and of the initial model go; nil where none is fetched.
   public init(indexesIn folder: String? = nil) { self.folder = folder }
 
   /// Appends the present message's payload to a blob; a piece at offset 0 begins it anew.
   /// - Throws: `SharedError(.ioError)` where an index's file cannot be written.
   public mutating func keep(_ piece: BlobPiece) throws {
-    if let folder, piece.name.hasPrefix("index/") {
+    if let folder, piece.name.hasPrefix("index/") || piece.name.hasPrefix("init/") {
       if piece.offset == 0 { files[piece.name] = try BlobFile(in: folder) }
       if let payload, let file = files[piece.name], piece.offset == file.count { try file.append(payload) }
       return
@@ -73,7 +73,7 @@ public struct IncomingBlobs {
     return bytes
   }
 
-  /// Removes the file of an index. It has no name any more; whoever maps it keeps it.
+  /// Removes the file of an index or of the initial model. It has no name any more; whoever maps it keeps it.
   public mutating func takeFile(_ name: String) -> BlobFile? { files.removeValue(forKey: name) }
 
   public mutating func forget(except names: [String] = []) { blobs = blobs.filter { names.contains($0.key) } }

@@ -1,4 +1,5 @@
 // Files that are either whole or absent: written under another name, made durable, then renamed.
+import Dataset
 import Foundation
 import Glibc
 import Shared
@@ -12,8 +13,8 @@ final class DurableFile {
   private(set) var count = 0
   private var hash = SHA256Stream()
 
-  /// - Throws: `PackError` if it cannot be made.
-  init(_ path: String) throws(PackError) {
+  /// - Throws: `DatasetError` if it cannot be made.
+  init(_ path: String) throws(DatasetError) {
     (self.path, partial) = (path, path + ".partial")
     descriptor = unsafe open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else { throw .system("cannot be made", path) }
@@ -21,7 +22,7 @@ final class DurableFile {
 
   deinit { close(descriptor) }
 
-  func write(_ bytes: some ContiguousBytes) throws(PackError) {
+  func write(_ bytes: some ContiguousBytes) throws(DatasetError) {
     let code = unsafe bytes.withUnsafeBytes { bytes in
       unsafe hash.update(bytes)
       count += bytes.count
@@ -32,22 +33,19 @@ final class DurableFile {
 
   /// Makes what was written durable, still under the other name.
   /// - Returns: SHA-256, as `sha256sum` prints it.
-  func end() throws(PackError) -> String {
+  func end() throws(DatasetError) -> String {
     guard fsync(descriptor) == 0 else { throw .system("cannot be written", path) }
     return hash.finish()
   }
 
   /// Gives the file its name.
-  func place() throws(PackError) {
-    guard unsafe rename(partial, path) == 0 else { throw .system("cannot be given its name", path) }
-    let folder = unsafe open((path as NSString).deletingLastPathComponent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard folder >= 0 else { return }
-    _ = fsync(folder)
-    close(folder)
+  func place() throws(DatasetError) {
+    let code = placeFile(partial, at: path)
+    guard code == 0 else { throw .system("cannot be given its name", path, code: code) }
   }
 
   /// Writes a small file.
-  static func write(_ bytes: Data, to path: String) throws(PackError) {
+  static func write(_ bytes: Data, to path: String) throws(DatasetError) {
     let file = try DurableFile(path)
     try file.write(bytes)
     _ = try file.end()
@@ -58,10 +56,10 @@ final class DurableFile {
 extension SHA256Stream {
   /// The size and SHA-256 of a file.
   /// - Parameter each: is given each block and its place.
-  /// - Throws: `PackError` if it cannot be read.
+  /// - Throws: `DatasetError` if it cannot be read.
   static func ofFile(
     _ path: String, each: (UnsafeRawBufferPointer, UInt64) -> Void = { _, _ in }
-  ) throws(PackError) -> (bytes: UInt64, sha256: String) {
+  ) throws(DatasetError) -> (bytes: UInt64, sha256: String) {
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw .system("cannot be opened", path) }
     defer { close(descriptor) }
@@ -78,5 +76,17 @@ extension SHA256Stream {
       unsafe each(read, bytes)
       bytes += UInt64(count)
     }
+  }
+}
+
+extension DatasetError {
+  /// - Parameter problem: "cannot be written" and the like; the system's reason follows.
+  static func system(_ problem: String, _ path: String, code: Int32 = errno) -> DatasetError {
+    let reason = unsafe String(cString: strerror(code))
+    let advice =
+      code == ENOSPC || code == EDQUOT
+      ? "make room, and give the same command again, which goes on where it was"
+      : "see to the disk and the permissions, then give the same command again"
+    return DatasetError(.ioError, "\(path): \(problem) (\(reason)); \(advice)")
   }
 }

@@ -15,8 +15,8 @@ public struct Pack: Sendable {
   static func rejectedName(_ list: String) -> String { "rejected-\(list).tsv" }
 
   /// The pack in `folder`; nil if there is none.
-  /// - Throws: `PackError` if its manifest cannot be read.
-  public init?(in folder: String) throws(PackError) {
+  /// - Throws: `DatasetError` if its manifest cannot be read.
+  public init?(in folder: String) throws(DatasetError) {
     guard let manifest = try PackManifest(in: folder) else { return nil }
     (self.folder, self.manifest) = (folder, manifest)
   }
@@ -28,14 +28,14 @@ public struct Pack: Sendable {
   }
 
   /// Looks at the size of each file.
-  /// - Throws: `PackError` naming one that is missing or has another size.
-  public func checkSizes() throws(PackError) {
+  /// - Throws: `DatasetError` naming one that is missing or has another size.
+  public func checkSizes() throws(DatasetError) {
     for (name, bytes) in manifest.shards.map({ ($0.name, $0.bytes) }) + manifest.files.map({ ($0.name, $0.bytes) }) {
       let path = "\(folder)/\(name)"
       var status = stat()
       guard unsafe stat(path, &status) == 0 else { throw .system("is missing from the pack", path) }
       guard UInt64(exactly: status.st_size) == bytes else {
-        throw PackError(
+        throw DatasetError(
           .badData,
           "\(path): has \(status.st_size) bytes, and the pack's manifest says \(bytes): an incomplete copy? Copy it again, "
             + "or see 'coordinator pack --verify'")

@@ -49,17 +49,17 @@ final class PackFolder {
     var settings: [String: String]
   }
 
-  /// - Throws: `PackError` if another process packs into it, or it cannot be made.
-  init(_ path: String) throws(PackError) {
+  /// - Throws: `DatasetError` if another process packs into it, or it cannot be made.
+  init(_ path: String) throws(DatasetError) {
     self.path = path
     do { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) } catch {
-      throw PackError(.ioError, "\(path): cannot be made; check the permissions and the space left on its disk")
+      throw DatasetError(.ioError, "\(path): cannot be made; check the permissions and the space left on its disk")
     }
     lock = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard lock >= 0 else { throw .system("cannot be opened", path) }
     guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
       close(lock)
-      throw PackError(
+      throw DatasetError(
         .unavailable, "\(path): another process packs into this folder; wait for it, or give another folder")
     }
   }
@@ -68,8 +68,8 @@ final class PackFolder {
 
   /// Begins, or goes on.
   /// - Returns: false if the pack is whole.
-  /// - Throws: `PackError` if the folder holds something else, or what is there was made of other clips or otherwise.
-  func begin(_ settings: [String: String]) throws(PackError) -> Bool {
+  /// - Throws: `DatasetError` if the folder holds something else, or what is there was made of other clips or otherwise.
+  func begin(_ settings: [String: String]) throws(DatasetError) -> Bool {
     if let manifest = try PackManifest(in: path) {
       try refuse(settings, manifest.settings, "is a pack")
       // Killed between the manifest and this.
@@ -79,27 +79,30 @@ final class PackFolder {
     let plan = FileManager.default.contents(atPath: planFile)
     if let plan {
       guard let before = try? JSONDecoder().decode(Plan.self, from: plan) else {
-        throw PackError(.badData, "\(planFile): is damaged; remove \(path), and pack anew")
+        throw DatasetError(.badData, "\(planFile): is damaged; remove \(path), and pack anew")
       }
       try refuse(settings, before.settings, "was begun")
       return true
     }
     let other = ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).filter { $0 != "packing" }.min()
     if let other {
-      throw PackError(.usage, "\(path): holds '\(other)', which is no pack's; give an empty folder, or a new one")
+      throw DatasetError(.usage, "\(path): holds '\(other)', which is no pack's; give an empty folder, or a new one")
     }
     do { try FileManager.default.createDirectory(atPath: state, withIntermediateDirectories: true) } catch {
-      throw PackError(.ioError, "\(state): cannot be made; check the permissions and the space left on its disk")
+      throw DatasetError(.ioError, "\(state): cannot be made; check the permissions and the space left on its disk")
     }
     try DurableFile.write(try encoded(Plan(settings: settings)), to: planFile)
     return true
   }
 
-  private func refuse(_ now: [String: String], _ before: [String: String], _ verb: String) throws(PackError) {
-    guard let difference = PackManifest.difference(now, from: before) else { return }
-    throw PackError(
+  private func refuse(_ now: [String: String], _ before: [String: String], _ verb: String) throws(DatasetError) {
+    let names = Set(now.keys).union(before.keys).sorted().filter { now[$0] != before[$0] }
+    if names.isEmpty { return }
+    let differences = names.map { "\($0) was \(before[$0] ?? "not set"), is now \(now[$0] ?? "not set")" }
+    throw DatasetError(
       .badConfiguration,
-      "\(path): \(verb) with other clips or settings: \(difference); give these again, or another folder")
+      "\(path): \(verb) with other clips or settings: \(differences.joined(separator: "; ")); give these again, or another "
+        + "folder")
   }
 
   // MARK: Shards
@@ -112,11 +115,11 @@ final class PackFolder {
   private func recordFile(_ list: String, _ number: Int) -> String { "\(state)/\(Self.name(list, number)).json" }
 
   /// The n-th finished shard of a list; nil if it is not finished.
-  func record(_ list: String, _ number: Int) throws(PackError) -> ShardRecord? {
+  func record(_ list: String, _ number: Int) throws(DatasetError) -> ShardRecord? {
     let path = recordFile(list, number)
     guard let data = FileManager.default.contents(atPath: path) else { return nil }
     guard let record = try? JSONDecoder().decode(ShardRecord.self, from: data) else {
-      throw PackError(.badData, "\(path): is damaged; remove it, and give the same command again")
+      throw DatasetError(.badData, "\(path): is damaged; remove it, and give the same command again")
     }
     guard let shard = record.shard else { return record }
     var status = stat()
@@ -125,13 +128,15 @@ final class PackFolder {
     return isThere && UInt64(exactly: status.st_size) == shard.bytes ? record : nil
   }
 
-  func write(_ record: ShardRecord, _ list: String, _ number: Int) throws(PackError) {
+  func write(_ record: ShardRecord, _ list: String, _ number: Int) throws(DatasetError) {
     try DurableFile.write(try encoded(record), to: recordFile(list, number))
   }
 
-  func encoded(_ value: some Encodable) throws(PackError) -> Data {
-    do { return try PackManifest.encoder().encode(value) + Data("\n".utf8) } catch {
-      throw PackError(.failed, "\(path): cannot be described: \(error)")
+  func encoded(_ value: some Encodable) throws(DatasetError) -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+    do { return try encoder.encode(value) + Data("\n".utf8) } catch {
+      throw DatasetError(.failed, "\(path): cannot be described: \(error)")
     }
   }
 
@@ -139,7 +144,7 @@ final class PackFolder {
 
   /// Writes the manifest, after which the pack is whole.
   func finish(settings: [String: String], prober: String, shards: [PackManifest.Shard], files: [String])
-    throws(PackError)
+    throws(DatasetError)
   {
     var described: [PackManifest.File] = []
     for name in files {

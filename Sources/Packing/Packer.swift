@@ -57,7 +57,9 @@ public struct Packer: Sendable {
   public var prober: String
   public var threads: Int = ProcessInfo.processInfo.activeProcessorCount
   /// Between tries of a file that cannot be read: a minute in all.
-  var waits: [Double] = [0.5, 1, 2, 4, 8, 16, 30]
+  var waits: [Duration] = [
+    .milliseconds(500), .seconds(1), .seconds(2), .seconds(4), .seconds(8), .seconds(16), .seconds(30),
+  ]
   public var progress: @Sendable (Progress) -> Void = { _ in }
   /// Shows a line to the user.
   public var say: @Sendable (String) -> Void = { _ in }
@@ -83,7 +85,7 @@ public struct Packer: Sendable {
   }
 
   /// Packs what is not packed yet. Blocks, and computes on threads of its own.
-  /// - Throws: `PackError` if the folder holds something else or was begun otherwise, a file cannot be read, or the pack
+  /// - Throws: `DatasetError` if the folder holds something else or was begun otherwise, a file cannot be read, or the pack
   ///   cannot be written.
   public func run() throws -> Outcome {
     let folder = try PackFolder(folder)
@@ -93,7 +95,7 @@ public struct Packer: Sendable {
       return outcome
     }
     guard ClipPacking.canEncode else {
-      throw PackError(.unavailable, "this FFmpeg has no encoder libx264, without which nothing can be packed")
+      throw DatasetError(.unavailable, "this FFmpeg has no encoder libx264, without which nothing can be packed")
     }
     var shards: [PackManifest.Shard] = []
     var files: [String] = []
@@ -177,13 +179,13 @@ public struct Packer: Sendable {
         return .rejected(error.description)
       } catch let error as VideoError {
         guard error.errorNumber != nil, tries < waits.count else {
-          throw PackError(
+          throw DatasetError(
             error.status == .badData ? .ioError : error.status,
             "\(path): \(error.cause); see to the file or the disk, and give the same command again, which goes on where it "
               + "was")
         }
         if tries == 0 { say("\(path): cannot be read at the moment (\(error.cause)); trying again") }
-        Thread.sleep(forTimeInterval: waits[tries])
+        sleepThread(for: waits[tries])
         tries += 1
       }
     }
@@ -199,14 +201,14 @@ public struct Packer: Sendable {
     do {
       try FileManager.default.createDirectory(atPath: "\(folder.path)/index", withIntermediateDirectories: true)
     } catch {
-      throw PackError(.ioError, "\(folder.path)/index: cannot be made; check the permissions and the space left")
+      throw DatasetError(.ioError, "\(folder.path)/index: cannot be made; check the permissions and the space left")
     }
     let writer = try ClipIndexWriter(classes: list.index.classes, folder: folder.state)
     let leftOut = try RejectedListWriter(folder: folder.state)
     try list.rejected.forEach { try leftOut.add($0) }
     for number in 0..<count {
       guard let record = try folder.record(list.name, number) else {
-        throw PackError(
+        throw DatasetError(
           .ioError, "\(folder.path): shard \(number) of \(list.name) is gone; give the same command again")
       }
       each(record)

@@ -31,7 +31,7 @@ final class ShardWriter {
   }
 
   /// - Parameter place: of the clip in the list's order.
-  func add(_ clip: ClipEntry, _ packed: PackedClip, at place: Int) throws(PackError) {
+  func add(_ clip: ClipEntry, _ packed: PackedClip, at place: Int) throws(DatasetError) {
     let members = try members(clip, packed)
     let size = members.reduce(0) { $0 + $1.header.count + $1.bytes.count + TarMembers.padding($1.bytes.count).count }
     if let file, file.count + size + TarMembers.end.count > limits.bytes || record.clips.count >= limits.clips {
@@ -63,7 +63,7 @@ final class ShardWriter {
 
   /// Finishes the shard: makes it durable, notes what is in it, and gives it its name.
   /// - Parameter place: of the first clip in the list's order that does not belong to it.
-  func close(before place: Int) throws(PackError) {
+  func close(before place: Int) throws(DatasetError) {
     guard file != nil || !record.rejected.isEmpty else { return }
     record.end = place
     if let file {
@@ -98,7 +98,7 @@ final class ShardWriter {
   }
 
   /// The video, its class's number, and what it is.
-  private func members(_ clip: ClipEntry, _ packed: PackedClip) throws(PackError) -> [(header: Data, bytes: Data)] {
+  private func members(_ clip: ClipEntry, _ packed: PackedClip) throws(DatasetError) -> [(header: Data, bytes: Data)] {
     let key = TarMembers.key(clip.id)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -106,7 +106,7 @@ final class ShardWriter {
       id: clip.id, label: clip.label, className: classes[clip.label], frames: packed.frames,
       frameRate: packed.frameRate, width: packed.width, height: packed.height)
     guard let json = try? encoder.encode(description) else {
-      throw PackError(.failed, "the clip '\(clip.id)' cannot be described")
+      throw DatasetError(.failed, "the clip '\(clip.id)' cannot be described")
     }
     return [("mp4", packed.bytes), ("cls", Data("\(clip.label)".utf8)), ("json", json)].map { kind, bytes in
       (TarMembers.header("\(key).\(kind)", size: bytes.count), bytes)

@@ -4,12 +4,19 @@
 public struct ModelRecipe: Hashable, Sendable, Codable {
   /// The name of a network; BLVNet's `Models` has the networks.
   public struct Architecture: RawRepresentable, Hashable, Sendable, Codable, CaseIterable {
-    /// bLVNet-TAM, or the same network without temporal modules and their ReLUs.
+    /// bLVNet-TAM; the same network without temporal modules and their ReLUs; and with temporal shifts in their places.
     public static let blvnetTAM = Architecture("blvnet-tam")
     public static let blvnet = Architecture("blvnet")
+    public static let blvnetTSM = Architecture("blvnet-tsm")
+    /// ResNet over single frames; with temporal shifts; with temporal modules.
+    public static let tsn = Architecture("tsn")
+    public static let tsm = Architecture("tsm")
+    public static let tam = Architecture("tam")
+    /// ResNet with three-dimensional kernels.
+    public static let i3d = Architecture("i3d")
 
     /// The names that a recipe may use.
-    public static let allCases = [blvnetTAM, blvnet]
+    public static let allCases = [blvnetTAM, blvnet, blvnetTSM, tsn, tsm, tam, i3d]
 
     public let rawValue: String
 
@@ -22,21 +29,34 @@ public struct ModelRecipe: Hashable, Sendable, Codable {
     }
   }
 
+  /// How three neighbouring frames become one.
+  public enum TemporalPooling: String, Hashable, Sendable, Codable, CaseIterable {
+    case max
+    case avg
+  }
+
   public var architecture = Architecture.blvnetTAM
   /// 50, 101 or 152.
   public var depth = 50
   /// Channels of the stem; every other count scales with it. 64 as published.
   public var width = 64
-  /// Frames of a clip (T): even, at least 2. 16 for "8x2".
+  /// Frames of a clip (T): 16 for "8x2". Even for the big-little networks; a multiple of 8 for a ResNet with temporal
+  /// stride.
   public var groups = 16
   /// Pixels on a side of the square input.
   public var inputSize = 224
-  /// The little branch has 1/alpha of the channels.
+  /// Big-little networks: the little branch has 1/alpha of the channels.
   public var alpha = 2
-  /// The little branch has 1/beta of the blocks.
+  /// Big-little networks: the little branch has 1/beta of the blocks.
   public var beta = 4
-  /// Taps of a temporal module (r).
+  /// `blvnet-tam`, `tam`: taps of a temporal module (r).
   public var blendingFrames = 3
+  /// `blvnet-tsm`, `tsm`: 1/shiftDiv of the channels come from the next frame, and as many from the previous one.
+  public var shiftDiv = 8
+  /// ResNets: whether layers 1 to 3 (`i3d`: 2 to 4) halve the number of frames.
+  public var temporalStride = false
+  /// `tsn`, `tsm`, `tam` with `temporalStride`: how frames are pooled.
+  public var temporalPooling = TemporalPooling.max
   /// The probability that a feature before the classifier is zeroed.
   public var dropout = 0.5
   public var classes = 400

@@ -18,7 +18,7 @@ extension Recipe {
   public func matches(digest text: String) -> Bool { text == digest || text == version1Digest?.description }
 
   /// Each key's value before all revisions, as YAML.
-  private var valuesAtTheBeginning: [String: String] {
+  var valuesAtTheBeginning: [String: String] {
     var values = Dictionary(uniqueKeysWithValues: Recipe.fields().map { ($0.path, $0.write(self)) })
     for revision in revisions.reversed() { values[revision.key] = revision.old }
     // What `auto` recognises decides the index, which has a digest of its own. So recipes that do not name their format

@@ -9,7 +9,8 @@ public struct RecipeFile: Sendable {
   /// The keys in the file; all others have the values of the base.
   public private(set) var named: Set<String> = []
 
-  /// Reads and checks a recipe file. A relative data path is relative to the file's folder.
+  /// Reads and checks a recipe file. Relative paths of the data and of the initial model are relative to
+  /// the file's folder.
   /// - Parameters:
   ///   - base: the values of keys that the file does not name.
   ///   - known: for keys that name an entry of a registry, the entries.
@@ -22,9 +23,13 @@ public struct RecipeFile: Sendable {
       throw SharedError(.badConfiguration, "\(path): is not UTF-8 text; a recipe is a YAML file")
     }
     try self.init(yaml: text, origin: path, over: base, known: known)
+    let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
+    func absolute(_ path: String) -> String { URL(fileURLWithPath: path, relativeTo: folder).standardizedFileURL.path }
     if !recipe.data.path.hasPrefix("/"), !isWebAddress(recipe.data.path) {
-      let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
-      recipe.data.path = URL(fileURLWithPath: recipe.data.path, relativeTo: folder).standardizedFileURL.path
+      recipe.data.path = absolute(recipe.data.path)
+    }
+    if !recipe.initial.path.isEmpty, !recipe.initial.path.hasPrefix("/") {
+      recipe.initial.path = absolute(recipe.initial.path)
     }
   }
 
@@ -130,6 +135,16 @@ extension Recipe {
       ? text : text + "\(Recipe.revisionsKey):\n" + revisions.map { "  - \($0.text)\n" }.joined()
   }
 
+  /// The keys that decide what the network computes for a video, as YAML, with their values at the beginning of the run.
+  public var evaluationYAML: String {
+    let values = valuesAtTheBeginning
+    let data: Set = ["data.sampling", "data.dense_stride", "data.evaluation_scale_up"]
+    return Recipe.document(
+      Recipe.fields().map(\.path).filter { $0.hasPrefix("model.") || data.contains($0) }.map {
+        ($0, values[$0] ?? "")
+      })
+  }
+
   /// A YAML document of keys and values. The keys of a section must be adjacent.
   static func document(_ values: [(path: String, value: String)]) -> String {
     var lines: [String] = []
@@ -172,22 +187,7 @@ extension Recipe {
     if case .list(let weights) = loss.classWeights, weights.count != model.classes {
       found.append("'loss.class_weights' has \(weights.count) numbers for \(model.classes) classes ('model.classes')")
     }
+    if initial.path.isEmpty, !initial.sha256.isEmpty { found.append("'init_sha256' is given without 'init'") }
     return found + model.contradictions
-  }
-}
-
-extension ModelRecipe {
-  /// What is wrong with this model, by the rules for recipes in files; each mistake names its key.
-  public var mistakes: [String] {
-    var recipe = Recipe()
-    recipe.model = self
-    let single = Recipe.fields().filter { $0.path.hasPrefix("model.") }.compactMap { field in
-      field.check(recipe).map { "\(field.path) is \(field.write(recipe)), expected \($0)" }
-    }
-    return single.isEmpty ? contradictions : single
-  }
-
-  fileprivate var contradictions: [String] {
-    width % alpha == 0 ? [] : ["model.width must be a multiple of model.alpha"]
   }
 }

@@ -10,6 +10,7 @@ public struct Recipe: Hashable, Sendable {
   public var precision = Precision.float32
   /// With `bf16`: convert to float32 for the convolutions, so that processors without bf16 instructions can take part.
   public var emulateBF16 = false
+  public var initial = InitialRecipe()
   public var model = ModelRecipe()
   public var optimizer = OptimizerRecipe()
   public var loss = LossRecipe()
@@ -34,6 +35,17 @@ public struct Recipe: Hashable, Sendable {
     case float32
     case bf16
   }
+
+  public init() {}
+}
+
+/// The model that training starts from. Tensors that it lacks, or all if there is none, have the initial values of the
+/// network.
+public struct InitialRecipe: Hashable, Sendable {
+  /// A safetensors file, a checkpoint or a run directory; empty for none.
+  public var path = ""
+  /// SHA-256 of the file's bytes. The coordinator fills it in when a run begins: the bits depend on it, not on the path.
+  public var sha256 = ""
 
   public init() {}
 }
@@ -70,6 +82,8 @@ public struct DataRecipe: Hashable, Sendable {
   /// A file of class names, with or without their numbers. If empty, the classes are the sorted labels of the training
   /// list.
   public var labels = ""
+  /// Which images of a folder are a clip's frames: an `ImageNameTemplate`. Empty: whatever has a number.
+  public var imageNames = ""
   /// Without lists: the part of the clips that is kept for validation, if validation has no folder of its own.
   public var validationFraction = 0.1
   public var sampling = Sampling.uniform

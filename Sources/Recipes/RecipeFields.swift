@@ -1,5 +1,6 @@
 // The table of all keys: path in YAML, property of `Recipe`, limits, and what the key decides. Reading, writing,
 // checking, the digest and resuming all use it.
+import Shared
 
 /// A type that a key of a recipe can have.
 protocol RecipeValue {
@@ -154,16 +155,21 @@ extension Recipe {
       choice("precision", \.precision, .float32),
       value("emulate_bf16", \.emulateBF16, false),
       value("freeze", \.model.freeze, NamePatterns()),
+      value("init", \.initial.path, "", .nothing),
+      value("init_sha256", \.initial.sha256, "", .run, "of 64 hexadecimal digits, or nothing") { text in
+        text.isEmpty || text.utf8.count == 64 && text.utf8.allSatisfy { Array("0123456789abcdef".utf8).contains($0) }
+      },
       choice("model.architecture", \.model.architecture, .blvnetTAM),
       value("model.depth", \.model.depth, 50, .run, "50, 101 or 152") { [50, 101, 152].contains($0) },
       count("model.width", \.model.width, 64, to: 1024),
-      value("model.groups", \.model.groups, 16, .run, "even, from 2 to 1024") {
-        $0 >= 2 && $0 <= 1024 && $0 % 2 == 0
-      },
+      count("model.groups", \.model.groups, 16, to: 1024),
       count("model.input_size", \.model.inputSize, 224, from: 16, to: 4096),
       count("model.alpha", \.model.alpha, 2, to: 64),
       count("model.beta", \.model.beta, 4, to: 64),
       count("model.blending_frames", \.model.blendingFrames, 3, to: 64),
+      count("model.shift_div", \.model.shiftDiv, 8),
+      value("model.temporal_stride", \.model.temporalStride, false),
+      choice("model.temporal_pooling", \.model.temporalPooling, .max),
       fraction("model.dropout", \.model.dropout, 0.5),
       count("model.classes", \.model.classes, 400),
       value("model.partial_bn", \.model.partialNorm, false),
@@ -207,6 +213,9 @@ extension Recipe {
       value("data.train_videos", \.data.trainVideos, "train"),
       value("data.validation_videos", \.data.validationVideos, "validation"),
       value("data.labels", \.data.labels, ""),
+      value("data.image_names", \.data.imageNames, "", .run, "that is \"\", or \(ImageNameTemplate.wanted)") {
+        $0.isEmpty || ImageNameTemplate($0) != nil
+      },
       fraction("data.validation_fraction", \.data.validationFraction, 0.1),
       choice("data.sampling", \.data.sampling, .uniform),
       count("data.dense_stride", \.data.denseStride, 4, to: 10_000),

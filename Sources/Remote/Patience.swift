@@ -1,5 +1,5 @@
 // How often, and after which waits, a request is made again.
-import Glibc
+import Shared
 
 /// The waits between tries of what fails for a passing reason.
 public struct Patience: Sendable {
@@ -41,16 +41,9 @@ public struct Patience: Sendable {
         if gained() >= before &+ Self.worthwhile { tries = 0 }
         before = gained()
         guard error.isPassing, tries < waits.count else { throw error }
-        Self.sleep(max(waits[tries], min(error.retryAfter ?? .zero, longest)))
+        sleepThread(for: max(waits[tries], min(error.retryAfter ?? .zero, longest)))
         tries += 1
       }
     }
-  }
-
-  private static func sleep(_ time: Duration) {
-    let parts = time.components
-    var pause = timespec(tv_sec: Int(parts.seconds), tv_nsec: Int(parts.attoseconds / 1_000_000_000))
-    var rest = timespec()
-    while unsafe nanosleep(&pause, &rest) != 0, errno == EINTR { pause = rest }
   }
 }

@@ -22,6 +22,8 @@ public struct JournalStatus: Hashable, Sendable {
   /// Clips that steps go without.
   public var exclusions: Int
   public var rejectedClips: Int
+  /// Classes of the clips, counted up to six.
+  public var classes: Int
   /// How many commits were reported again, and how many were rolled back.
   public var duplicates: Int
   public var rolledBack: Int
@@ -56,7 +58,9 @@ extension Journal {
         pause: try PauseRecord.filter(sql: "ended_at IS NULL").fetchOne(database),
         lastWarning: try EventRecord.filter(sql: "level <> 'info'").order(sql: "id DESC").fetchOne(database),
         exclusions: try VerdictRecord.fetchCount(database),
-        rejectedClips: try RejectedRecord.fetchCount(database), duplicates: sums?[0] ?? 0, rolledBack: sums?[1] ?? 0,
+        rejectedClips: try RejectedRecord.fetchCount(database),
+        classes: try Int.fetchOne(
+          database, sql: "SELECT count(*) FROM (SELECT DISTINCT label FROM clips LIMIT 6)") ?? 0, duplicates: sums?[0] ?? 0, rolledBack: sums?[1] ?? 0,
         rawBytes: sums?[2] ?? 0, wireBytes: sums?[3] ?? 0, ringSeconds: sums?[4] ?? 0)
     }
   }

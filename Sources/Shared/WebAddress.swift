@@ -2,6 +2,8 @@
 
 /// Whether a path is an address, `http://…` or `https://…`, and no file of this host.
 public func isWebAddress(_ path: some StringProtocol) -> Bool {
+  // Every clip asks, and nearly none is one.
+  guard path.utf8.first == UInt8(ascii: "h") else { return false }
   let head = path.utf8.prefix(8)
   return head.starts(with: "https://".utf8) || head.starts(with: "http://".utf8)
 }

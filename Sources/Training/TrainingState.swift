@@ -25,8 +25,12 @@ public struct TrainingPlan: Sendable {
   /// Whether a state whose recipe has this digest, of whatever version, is of the same recipe.
   public var matchesRecipe: @Sendable (String) -> Bool
   public var indexDigest: String
+  /// What model files say of their network.
+  public var model: ModelDescription
 
-  public init(_ recipe: Recipe, stepsPerEpoch: Int, indexDigest: String) {
+  /// - Parameter classes: their names.
+  public init(_ recipe: Recipe, stepsPerEpoch: Int, indexDigest: String, classes: [String] = []) {
+    model = ModelDescription(recipe, classes: classes)
     seed = recipe.seed
     schedule = recipe.schedule
     learningRate = recipe.optimizer.learningRate
@@ -56,23 +60,32 @@ public final class TrainingState {
   private let averages: FloatStorage
   private let codec: TrainingStateCodec
 
+  /// The model that training starts from, if the recipe names one.
+  private let initial: InitialModel?
+
   public init(
-    _ network: Network, _ rule: any UpdateRule, _ plan: TrainingPlan, settings: UpdateSettings = UpdateSettings()
+    _ network: Network, _ rule: any UpdateRule, _ plan: TrainingPlan, settings: UpdateSettings = UpdateSettings(),
+    initial: InitialModel? = nil
   ) {
     self.plan = plan
+    self.initial = initial
     slots = StateSlots(network, rule, settings)
     averages = FloatStorage(count: network.layout.statisticCount)
-    codec = TrainingStateCodec(slots.all)
+    codec = TrainingStateCodec(slots.all, description: plan.model.metadata)
   }
+
+  /// Whether training starts from a model's weights.
+  public var hasInitialModel: Bool { initial != nil }
 
   public var parameters: FloatStorage { slots.parameters }
   public var statistics: FloatStorage { slots.statistics }
   /// Of each tensor's quantisation scale, for the next step.
   public var exponents: [Int32] { slots.exponents.array }
 
-  /// The network's and the rule's initial values.
+  /// The network's and the rule's initial values, and the weights of the initial model.
   public func initialise() {
     slots.initialise(seed: plan.seed)
+    initial?.write(parameters: slots.parameters, statistics: slots.statistics)
     step = 0
     plateau = PlateauState()
     (epochLoss, epochClips) = (0, 0)

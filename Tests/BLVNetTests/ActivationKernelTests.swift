@@ -266,6 +266,148 @@ import Testing
     }
   }
 
+  @Test("max pooling and subsampling", arguments: [1, 3, 16, 19, 130])
+  func maxima(_ channels: Int) {
+    var window = tamring_window(
+      height: 7, width: 5, channels: Int64(channels), kernel: 3, stride: 2, padding: 1, out_height: 4, out_width: 3)
+    let (small, large) = (3 * 12 * channels, 3 * 35 * channels)
+    let (src, d, dst) = (
+      randomNumbers(large, seed: 1), randomNumbers(small, seed: 2), FloatStorage(count: small)
+    )
+    check("max_pool", [src, d]) {
+      tamring_max_pool($0, &window, 3, $1[0], $1[1])
+    } _: {
+      tamring_max_pool_generic($0, &window, 3, $1[0], $1[1])
+    }
+    for accumulate in [false, true] {
+      check("max_pool_gradient", [src, dst, d, randomNumbers(large, seed: 3)]) {
+        tamring_max_pool($0, &window, 3, $1[0], $1[1])
+        tamring_max_pool_gradient($0, &window, 3, $1[0], $1[1], $1[2], accumulate, $1[3])
+      } _: {
+        tamring_max_pool_generic($0, &window, 3, $1[0], $1[1])
+        tamring_max_pool_gradient_generic($0, &window, 3, $1[0], $1[1], $1[2], accumulate, $1[3])
+      }
+    }
+    window = tamring_window(
+      height: 7, width: 5, channels: Int64(channels), kernel: 1, stride: 2, padding: 0, out_height: 4, out_width: 3)
+    check("subsample", [src, d]) {
+      tamring_subsample($0, &window, $1[0], $1[1])
+    } _: {
+      tamring_subsample_generic($0, &window, $1[0], $1[1])
+    }
+    for accumulate in [false, true] {
+      check("subsample_gradient", [d, src]) {
+        tamring_subsample_gradient($0, &window, $1[0], accumulate, $1[1])
+      } _: {
+        tamring_subsample_gradient_generic($0, &window, $1[0], accumulate, $1[1])
+      }
+    }
+  }
+
+  @Test("of equal maxima the first gets the gradient, and a NaN is a maximum")
+  func ties() {
+    var window = tamring_window(
+      height: 4, width: 4, channels: 1, kernel: 3, stride: 2, padding: 1, out_height: 2, out_width: 2)
+    // Windows cover rows and columns 0..1 and 1..3.
+    let src = FloatStorage([1, 1, 5, 5, 1, 1, 2, 5, 3, 7, 7, 4, 3, 7, 4, 4])
+    let (dst, d, dSrc) = (FloatStorage(count: 4), FloatStorage([1, 2, 4, 8]), FloatStorage(count: 16))
+    tamring_max_pool(false, &window, 1, src.base, dst.base)
+    #expect(dst.array == [1, 5, 7, 7])
+    tamring_max_pool_gradient(false, &window, 1, src.base, dst.base, d.base, false, dSrc.base)
+    #expect(dSrc.array == [1, 0, 2, 0, 0, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0])
+    src[5] = .nan
+    tamring_max_pool(false, &window, 1, src.base, dst.base)
+    #expect(dst.array.allSatisfy { $0.isNaN })
+
+    var shape = tamring_frame_pool_shape(frames: 5, frame_size: 1, begin: 0, end: 1)
+    let (frames, most, g, dFrames) = (
+      FloatStorage([2, 2, 1, 3, 3]), FloatStorage(count: 3), FloatStorage([1, 2, 4]), FloatStorage(count: 5)
+    )
+    tamring_frame_max(false, &shape, 1, frames.base, most.base)
+    #expect(most.array == [2, 3, 3])
+    tamring_frame_max_gradient(false, &shape, 1, frames.base, most.base, g.base, false, dFrames.base)
+    #expect(dFrames.array == [1, 0, 0, 6, 0])
+    frames[1] = .nan
+    tamring_frame_max(false, &shape, 1, frames.base, most.base)
+    #expect(most[0].isNaN && most[1].isNaN && most[2] == 3)
+  }
+
+  @Test("neighbouring frames: shifts, pools and stacks", arguments: [1, 5, 16, 48])
+  func frames(_ channels: Int) {
+    let (frames, pixels, clips) = (4, 33, Int64(2))
+    let size = pixels * channels
+    let count = 2 * frames * size
+    let (src, other) = (randomNumbers(count, seed: 1), randomNumbers(count, seed: 2))
+    let results = [randomNumbers(count, seed: 3), randomNumbers(count, seed: 4)]
+    for (paired, split) in [(false, false), (false, true), (true, true)] {
+      var shape = tamring_shift_shape(
+        frames: Int64(frames), frame_size: Int64(size), channels: Int64(channels), fold: Int64((channels + 2) / 3),
+        begin: 1, end: Int64(pixels), paired: paired, split: split)
+      check("temporal_shift", [src] + results) {
+        tamring_temporal_shift($0, &shape, clips, $1[0], $1[1], $1[2])
+      } _: {
+        tamring_temporal_shift_generic($0, &shape, clips, $1[0], $1[1], $1[2])
+      }
+      for accumulate in [false, true] {
+        check("temporal_shift_gradient", [src] + results) {
+          tamring_temporal_shift_gradient($0, &shape, clips, $1[1], $1[2], accumulate, $1[0])
+        } _: {
+          tamring_temporal_shift_gradient_generic($0, &shape, clips, $1[1], $1[2], accumulate, $1[0])
+        }
+      }
+    }
+    for pooled in [3, 4] {
+      var shape = tamring_frame_pool_shape(
+        frames: Int64(pooled), frame_size: Int64(size), begin: 1, end: Int64(size))
+      check("frame_max", [src, results[0]]) {
+        tamring_frame_max($0, &shape, clips, $1[0], $1[1])
+      } _: {
+        tamring_frame_max_generic($0, &shape, clips, $1[0], $1[1])
+      }
+      check("frame_mean", [src, results[0]]) {
+        tamring_frame_mean($0, &shape, clips, $1[0], $1[1])
+      } _: {
+        tamring_frame_mean_generic($0, &shape, clips, $1[0], $1[1])
+      }
+      for accumulate in [false, true] {
+        check("frame_max_gradient", [src, results[0], results[1], other]) {
+          tamring_frame_max($0, &shape, clips, $1[0], $1[1])
+          tamring_frame_max_gradient($0, &shape, clips, $1[0], $1[1], $1[2], accumulate, $1[3])
+        } _: {
+          tamring_frame_max_generic($0, &shape, clips, $1[0], $1[1])
+          tamring_frame_max_gradient_generic($0, &shape, clips, $1[0], $1[1], $1[2], accumulate, $1[3])
+        }
+        check("frame_mean_gradient", [results[0], other]) {
+          tamring_frame_mean_gradient($0, &shape, clips, $1[0], accumulate, $1[1])
+        } _: {
+          tamring_frame_mean_gradient_generic($0, &shape, clips, $1[0], accumulate, $1[1])
+        }
+      }
+    }
+    let n = Int64(size)
+    let stack = randomNumbers(3 * size, seed: 6)
+    for missing in 0...3 {
+      check("stack_frames", [src, other, results[0], stack]) {
+        tamring_stack_frames(
+          $0, n, missing == 0 ? nil : $1[0], missing == 1 ? nil : $1[1], missing == 2 ? nil : $1[2], $1[3])
+      } _: {
+        tamring_stack_frames_generic(
+          $0, n, missing == 0 ? nil : $1[0], missing == 1 ? nil : $1[1], missing == 2 ? nil : $1[2], $1[3])
+      }
+      for accumulate in [false, true] {
+        check("stack_frames_gradient", [stack, stack, stack, src]) {
+          tamring_stack_frames_gradient(
+            $0, n, missing == 0 ? nil : $1[0], missing == 1 ? nil : $1[1], missing == 2 ? nil : $1[2], accumulate,
+            $1[3])
+        } _: {
+          tamring_stack_frames_gradient_generic(
+            $0, n, missing == 0 ? nil : $1[0], missing == 1 ? nil : $1[1], missing == 2 ? nil : $1[2], accumulate,
+            $1[3])
+        }
+      }
+    }
+  }
+
   @Test("Winograd's transforms", arguments: [1, 2], [false, true])
   func winograd(_ stride: Int64, _ back: Bool) {
     let size: (Int64, Int64) = stride == 1 ? (7, 5) : (13, 9)

@@ -99,8 +99,8 @@ enum TestedBFloat16Engine: CaseIterable {
     .enabled(if: !SharedFiles.goldenFolders.isEmpty, "no golden folders in TAMRING_SHARED or ../shared"),
     arguments: SharedFiles.goldenFolders, TestedBFloat16Engine.available)
   func golden(_ folder: String, _ tested: TestedBFloat16Engine) throws {
-    let peer = try #require(Self.peer[folder])
-    let path = SharedFiles.root.appendingPathComponent("golden/\(folder)").path
+    let peer = try #require(Self.peer[String(folder.drop { $0 != "/" }.dropFirst())])
+    let path = SharedFiles.root.appendingPathComponent(folder).path
     let (model, optimizer) = try goldenRecipe("\(path)/recipe.yaml")
     let step = try TrainingStep(
       model: model, optimizer: optimizer, engine: tested.make(), state: SafeTensors(path: "\(path)/state.safetensors"),

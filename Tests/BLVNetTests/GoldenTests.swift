@@ -1,4 +1,5 @@
-// Whole training steps against PyTorch's numbers (../shared/golden, made by the reference implementation).
+// Whole training steps against PyTorch's numbers (../shared/golden and golden-relatives, made by the reference
+// implementations).
 import Foundation
 import Recipes
 import Shared
@@ -17,17 +18,18 @@ enum SharedFiles {
     return repository.deletingLastPathComponent().appendingPathComponent("shared")
   }()
 
-  static let goldenFolders: [String] = {
-    let folder = root.appendingPathComponent("golden")
+  /// Relative to the root.
+  static let goldenFolders: [String] = ["golden", "golden-relatives"].flatMap { group in
+    let folder = root.appendingPathComponent(group)
     let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
     return names.filter {
       FileManager.default.fileExists(atPath: folder.appendingPathComponent($0 + "/recipe.yaml").path)
     }
-    .sorted()
-  }()
+    .sorted().map { "\(group)/\($0)" }
+  }
 }
 
-/// The few keys of a golden folder's recipe.
+/// The few keys of a golden folder's recipe; it has only those that mean something for its network.
 func goldenRecipe(_ path: String) throws -> (ModelRecipe, OptimizerRecipe) {
   let text = try String(contentsOfFile: path, encoding: .utf8)
   let yaml = try #require(try Yams.load(yaml: text) as? [String: [String: Any]])
@@ -40,9 +42,17 @@ func goldenRecipe(_ path: String) throws -> (ModelRecipe, OptimizerRecipe) {
   model.width = try #require(m["width"] as? Int)
   model.groups = try #require(m["groups"] as? Int)
   model.inputSize = try #require(m["input_size"] as? Int)
-  model.alpha = try #require(m["alpha"] as? Int)
-  model.beta = try #require(m["beta"] as? Int)
-  model.blendingFrames = try #require(m["blending_frames"] as? Int)
+  func number(_ key: String, or standard: Int) throws -> Int {
+    try m[key].map { try #require($0 as? Int, "model.\(key)") } ?? standard
+  }
+  model.alpha = try number("alpha", or: model.alpha)
+  model.beta = try number("beta", or: model.beta)
+  model.blendingFrames = try number("blending_frames", or: model.blendingFrames)
+  model.shiftDiv = try number("shift_div", or: model.shiftDiv)
+  model.temporalStride = m["temporal_stride"] as? Bool ?? false
+  if let pooling = m["temporal_pooling"] as? String {
+    model.temporalPooling = try #require(ModelRecipe.TemporalPooling(rawValue: pooling))
+  }
   model.dropout = try number(m["dropout"])
   model.classes = try #require(m["classes"] as? Int)
   var optimizer = OptimizerRecipe()
@@ -72,7 +82,7 @@ struct Deviation {
     .enabled(if: !SharedFiles.goldenFolders.isEmpty, "no golden folders in TAMRING_SHARED or ../shared"),
     arguments: SharedFiles.goldenFolders, TestedEngine.allCases)
   func golden(_ folder: String, _ engine: TestedEngine) throws {
-    let path = SharedFiles.root.appendingPathComponent("golden/\(folder)").path
+    let path = SharedFiles.root.appendingPathComponent(folder).path
     let (model, optimizer) = try goldenRecipe("\(path)/recipe.yaml")
     let step = try TrainingStep(
       model: model, optimizer: optimizer, engine: engine.make(), state: SafeTensors(path: "\(path)/state.safetensors"),
@@ -89,6 +99,6 @@ struct Deviation {
       all.compare(name, values, try expected.floats(name))
       #expect(one.worst <= 1e-4, "\(folder): \(name) deviates by \(one.worst)")
     }
-    print("golden \(folder), \(engine): largest deviation \(all.worst) in \(all.name)")
+    print("\(folder), \(engine): largest deviation \(all.worst) in \(all.name)")
   }
 }

@@ -53,6 +53,47 @@ struct LayerCase: Sendable, CustomTestStringConvertible {
       let (after, even) = b.temporal("u", sum, frames: 4, taps: taps(3), split: true)
       return b.norm("m", b.convolution("d", after, 5), relu: false, residual: even)
     },
+    LayerCase(testDescription: "temporal shift") { b, x in
+      b.convolution("c", b.shift("s", x, frames: 4, parts: 4, split: false).big, 3)
+    },
+    LayerCase(testDescription: "temporal shift, residual past it") { b, x in
+      let shifted = b.shift("s", x, frames: 4, parts: 2, split: false).big
+      return b.norm("n", b.convolution("c", shifted, 5), relu: true, residual: x)
+    },
+    LayerCase(testDescription: "temporal shifts over pairs, parted") { b, x in
+      let (big, little) = b.shift("s", x, frames: 4, parts: 3, split: true)
+      let sum = b.norm("n", b.convolution("c", big, 5), relu: true, residual: little)
+      let (after, even) = b.shift("t", sum, frames: 4, parts: 3, split: true)
+      return b.norm("m", b.convolution("d", after, 5), relu: false, residual: even)
+    },
+    LayerCase(testDescription: "max pool") { b, x in b.maxPool("p", x) },
+    LayerCase(testDescription: "max pool, source read twice") { b, x in
+      b.norm("n", b.convolution("c", x, 5), relu: true, residual: b.maxPool("p", x))
+    },
+    LayerCase(testDescription: "temporal maximum") { b, x in b.temporalPool("p", x, .max) },
+    LayerCase(testDescription: "temporal mean") { b, x in
+      b.convolution("c", b.temporalPool("p", x, .avg), 3, kernel: 3)
+    },
+    LayerCase(testDescription: "temporal pools in a row, read twice") { b, x in
+      let y = b.temporalPool("p", x, .max)
+      let z = b.norm("n", b.convolution("c", y, 5), relu: true, residual: y)
+      let pooled = b.temporalPool("q", z, .avg)
+      return b.norm("m", b.convolution("d", pooled, 5), relu: false, residual: pooled)
+    },
+    LayerCase(testDescription: "convolution 1x1 of every second pixel") { b, x in
+      b.stridedPointwise("c", x, 3, stride: 2)
+    },
+    LayerCase(testDescription: "convolution 1x1 of every second pixel and frame, source read twice") { b, x in
+      let y = b.temporalConvolution("c", x, 4, kernel: 3, stride: 2, timeStride: 2)
+      return b.norm("n", y, relu: true, residual: b.stridedPointwise("d", x, 4, stride: 2, timeStride: 2))
+    },
+    LayerCase(testDescription: "convolution 3x3x3") { b, x in b.temporalConvolution("c", x, 3, kernel: 3) },
+    LayerCase(testDescription: "convolution 3x3x3, residual past it") { b, x in
+      b.norm("n", b.temporalConvolution("c", x, 5, kernel: 3), relu: true, residual: x)
+    },
+    LayerCase(testDescription: "convolution 3x7x7, stride 2") { b, x in
+      b.temporalConvolution("c", x, 2, kernel: 7, stride: 2)
+    },
     LayerCase(testDescription: "parted frames") { b, x in
       let (big, little) = b.split("s", x)
       return b.norm("n", b.convolution("c", big, 5), relu: false, residual: little)

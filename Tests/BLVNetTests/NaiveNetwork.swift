@@ -79,6 +79,63 @@ struct NaiveNetwork {
           pairs(3).reduce(0) { $0 + src.at(frame, 2 * y + $1.0 - 1, 2 * x + $1.1 - 1, c) / 9 }
         }
       ]
+    case let layer as MaxPool:
+      let src = image(layer.src)
+      return [
+        generate(structure.values[layer.dst], clips) { frame, y, x, c in
+          var most = -Double.infinity
+          for (i, j) in pairs(3) {
+            let (row, column) = (2 * y + i - 1, 2 * x + j - 1)
+            guard row >= 0, row < src.shape.height, column >= 0, column < src.shape.width else { continue }
+            most = max(most, src.at(frame, row, column, c))
+          }
+          return most
+        }
+      ]
+    case let layer as TemporalPool:
+      let (src, result) = (image(layer.src), structure.values[layer.dst])
+      let frames = src.shape.frames
+      return [
+        generate(result, clips) { frame, y, x, c in
+          let (clip, t) = (frame / result.frames, frame % result.frames)
+          let window = (2 * t - 1...2 * t + 1).filter { $0 >= 0 && $0 < frames }
+          let values = window.map { src.at(clip * frames + $0, y, x, c) }
+          return layer.pooling == .max ? values.max() ?? 0 : values.reduce(0, +) / 3
+        }
+      ]
+    case let layer as Subsample:
+      let (src, result) = (image(layer.src), structure.values[layer.dst])
+      return [
+        generate(result, clips) { frame, y, x, c in
+          let from = frame / result.frames * src.shape.frames + frame % result.frames * layer.timeStride
+          return src.at(from, y * layer.stride, x * layer.stride, c)
+        }
+      ]
+    case let layer as FrameStack:
+      let (src, result) = (image(layer.src), structure.values[layer.dst])
+      return [
+        generate(result, clips) { frame, y, x, c in
+          let t = frame % result.frames * layer.stride + c % 3 - 1
+          guard t >= 0, t < src.shape.frames else { return 0 }
+          return src.at(frame / result.frames * src.shape.frames + t, y, x, c / 3)
+        }
+      ]
+    case let layer as TemporalShift:
+      let src = image(layer.src)
+      let (half, frames) = (layer.source.frames != layer.frames, layer.frames)
+      func shifted(_ clip: Int, _ t: Int, _ y: Int, _ x: Int, _ c: Int) -> Double {
+        let from = c < layer.fold ? t + 1 : c < 2 * layer.fold ? t - 1 : t
+        guard from >= 0, from < frames else { return 0 }
+        return src.at(half ? clip * frames / 2 + from / 2 : clip * frames + from, y, x, c)
+      }
+      if layer.little == nil {
+        return [generate(structure.values[layer.big], clips) { shifted($0 / frames, $0 % frames, $1, $2, $3) }]
+      }
+      return [1, 0].map { odd in
+        generate(structure.values[layer.big], clips) { frame, y, x, c in
+          shifted(frame / (frames / 2), frame % (frames / 2) * 2 + odd, y, x, c)
+        }
+      }
     case let layer as FrameSplit:
       let src = image(layer.src)
       return [1, 0].map { odd in

@@ -39,6 +39,65 @@ import Testing
     #expect(hundred.trainingBytes < 2 * hundred.activationBytes && hundred.evaluationBytes < hundred.trainingBytes / 4)
   }
 
+  /// ../shared/relatives.md: counted from the reference classes at 224 x 224 with 400 classes, for 8 frames (bLVNet: 8x2).
+  static let published: [(architecture: ModelRecipe.Architecture, depth: Int, strided: Bool, parameters: Int, adds: Int)] =
+    [
+      (.tsn, 50, false, 24_327_632, 32_697_090_048), (.tsm, 50, false, 24_327_632, 32_697_090_048),
+      (.tsn, 50, true, 24_327_632, 14_135_984_128), (.tsm, 50, true, 24_327_632, 14_135_984_128),
+      (.tam, 50, false, 24_366_992, 32_831_963_136), (.tam, 50, true, 24_366_992, 14_213_054_464),
+      (.i3d, 50, false, 46_980_944, 64_180_322_304), (.i3d, 50, true, 46_980_944, 29_460_135_936),
+      (.tsn, 101, false, 43_319_760, 62_394_859_520), (.tsm, 101, false, 43_319_760, 62_394_859_520),
+      (.tam, 101, false, 43_411_344, 62_611_619_840), (.i3d, 101, false, 86_027_088, 125_322_788_864),
+      (.blvnet, 50, false, 25_465_168, 23_776_198_656), (.blvnetTSM, 50, false, 25_465_168, 23_776_198_656),
+      (.blvnetTAM, 50, false, 25_483_216, 23_848_452_096), (.blvnet, 101, false, 40_622_160, 32_074_104_832),
+      (.blvnetTSM, 101, false, 40_622_160, 32_074_104_832), (.blvnetTAM, 101, false, 40_640_208, 32_146_358_272),
+    ]
+
+  @Test("parameters and multiply-adds of all networks are those counted from the reference implementations, exactly")
+  func counted() throws {
+    for row in Self.published {
+      let isBigLittle = [.blvnet, .blvnetTSM, .blvnetTAM].contains(row.architecture)
+      for multiple in [1, 2, 4] {
+        var recipe = ModelRecipe()
+        (recipe.architecture, recipe.depth, recipe.temporalStride) = (row.architecture, row.depth, row.strided)
+        recipe.groups = multiple * (isBigLittle ? 16 : 8)
+        let profile = Profile(try Network(recipe, engine: OpenBLASEngine()))
+        #expect(profile.parameters == row.parameters, "\(row)")
+        #expect(profile.convolutionMultiplyAdds == multiple * row.adds, "\(row)")
+      }
+    }
+  }
+
+  @Test("the names of a network are those of its relatives, but for what mixes time")
+  func names() throws {
+    func names(_ architecture: ModelRecipe.Architecture) throws -> [String] {
+      try Network(Self.small { $0.architecture = architecture }, engine: .openblas).layout.parameters.map(\.name)
+    }
+    #expect(try names(.blvnetTSM) == names(.blvnet))
+    #expect(try names(.tsm) == names(.tsn) && names(.i3d) == names(.tsn))
+    #expect(try names(.tam).filter { !$0.contains(".tam.") } == names(.tsn))
+    #expect(try names(.tam).contains("layer4.2.tam.prev_se.fc1.weight"))
+    let five = Self.small { ($0.architecture, $0.blendingFrames) = (.tam, 5) }
+    let layout = try Network(five, engine: .openblas).layout
+    #expect(layout.parameters.contains { $0.name == "layer1.0.tam.blending_layers.4.fc1.weight" && $0.shape == [4, 1, 1, 1] })
+    let inflated = try Network(Self.small { $0.architecture = .i3d }, engine: .openblas).layout.parameters
+    #expect(inflated.first { $0.name == "conv1.weight" }?.shape == [4, 3, 3, 7, 7])
+    #expect(inflated.first { $0.name == "layer1.0.conv2.weight" }?.shape == [4, 4, 3, 3, 3])
+    #expect(inflated.first { $0.name == "layer2.0.downsample.0.weight" }?.shape == [32, 16, 1, 1, 1])
+  }
+
+  @Test("deep ResNets shift in every second block, others in all; a block with too few channels does not")
+  func shifts() throws {
+    func shifts(_ depth: Int, _ width: Int) throws -> [String] {
+      let recipe = Self.small { ($0.architecture, $0.depth, $0.width) = (.tsm, depth, width) }
+      return try Network(recipe, engine: .openblas).structure.layers.compactMap { ($0 as? TemporalShift)?.name }
+    }
+    #expect(try shifts(50, 8).count == 16)
+    #expect(try shifts(50, 4).count == 15)
+    let deep = try shifts(101, 8)
+    #expect(deep.count == 2 + 2 + 12 + 2 && deep.contains("layer3.22.shift") && !deep.contains("layer3.21.shift"))
+  }
+
   @Test("without temporal modules the names are the same but for theirs")
   func relative() throws {
     let full = try Network(Self.small(), engine: .openblas).layout
@@ -54,6 +113,7 @@ import Testing
     let network = try Network(
       Self.small {
         ($0.architecture, $0.depth, $0.dropout, $0.groups) = (architecture, depth, 0, 2)
+        $0.shiftDiv = [.tsm, .blvnetTSM].contains(architecture) ? 3 : 8
       }, engine: .openblas)
     let (parameters, input, labels) = random(network, clips: 2)
     let result = try trainOnce(network, parameters, input, labels).result
@@ -61,7 +121,8 @@ import Testing
     let logits = naive.logits(parameters.array.map(Double.init)).flatMap { $0.map(Float.init) }
     var deviation = Deviation()
     deviation.compare("logits", result.logits, logits)
-    #expect(deviation.worst < 1e-4)
+    // A batch norm over 16 values at a time, 150 layers deep, amplifies rounding.
+    #expect(deviation.worst < (depth == 152 ? 1e-3 : 1e-4))
   }
 
   @Test(
@@ -96,7 +157,13 @@ import Testing
     let engines: [String: any ConvolutionEngine] = [
       "onednn": OneDNNEngine(), "openblas": OpenBLASEngine(), "emulated": EmulatedBFloat16Engine(OneDNNEngine()),
     ]
-    let recipe = Self.small { ($0.architecture, $0.width, $0.groups, $0.inputSize) = (architecture, 16, 8, 97) }
+    let recipe = Self.small {
+      ($0.architecture, $0.width) = (architecture, 16)
+      // A ResNet has larger images inside.
+      let isBigLittle = [.blvnet, .blvnetTSM, .blvnetTAM].contains(architecture)
+      ($0.groups, $0.inputSize) = isBigLittle ? (8, 97) : (8, 57)
+      $0.temporalStride = [.tam, .i3d].contains(architecture)
+    }
     let network = try Network(recipe, engine: engines[engine] ?? BFloat16Engine())
     // Images that threads do not share evenly.
     let (parameters, input, labels) = random(network, clips: 3)
@@ -113,7 +180,7 @@ import Testing
     for clips in [1, 3] {
       let alone = try run(clips, 1)
       #expect(alone.allSatisfy { $0.allSatisfy { Float(bitPattern: $0).isFinite } })
-      for threads in [2, 3, 7] { #expect(try run(clips, threads) == alone, "\(clips) clips, \(threads) threads") }
+      for threads in [2, 3] { #expect(try run(clips, threads) == alone, "\(clips) clips, \(threads) threads") }
     }
   }
 
@@ -191,25 +258,37 @@ import Testing
     #expect(places == [[0, 1], [1, 1], [0, 1], [0, 0], [0, 1], [0, 1], [0, 0]])
   }
 
-  @Test("initial values have the published deviations, and depend on seed and tensor alone")
-  func initialValues() throws {
-    let network = try Network(Self.small { $0.width = 16 }, engine: .openblas)
+  @Test(
+    "initial values have the published deviations, and depend on seed and tensor alone",
+    arguments: ModelRecipe.Architecture.allCases)
+  func initialValues(_ architecture: ModelRecipe.Architecture) throws {
+    let network = try Network(Self.small { ($0.architecture, $0.width) = (architecture, 16) }, engine: .openblas)
     let values = network.initialParameters(seed: 1)
     #expect(values.array == network.initialParameters(seed: 1).array)
     #expect(values.array != network.initialParameters(seed: 2).array)
+    let isBigLittle = [.blvnet, .blvnetTSM, .blvnetTAM].contains(architecture)
+    // A's linear layer: uniform in ±1/√512.
+    let uniform: Float? = isBigLittle || architecture == .i3d ? nil : Float(1 / 512.0.squareRoot())
     for tensor in network.layout.parameters {
       let numbers = values.array(tensor.range).map(Double.init)
+      if let uniform, tensor.name.hasPrefix("fc.") {
+        let largest = numbers.reduce(0) { max($0, abs($1)) }
+        #expect(largest <= Double(uniform) && largest > 0.6 * Double(uniform), "\(tensor.name)")
+        let square = numbers.reduce(0) { $0 + $1 * $1 } / Double(numbers.count)
+        if numbers.count > 1000 { #expect(abs(square * 3 / Double(uniform * uniform) - 1) < 0.1) }
+        continue
+      }
       if tensor.shape.count == 1 {
-        let one = tensor.name.hasSuffix(".weight") && !tensor.name.hasSuffix("bn3.weight")
+        let isZero = isBigLittle && tensor.name.hasSuffix("bn3.weight")
+        let one = tensor.name.hasSuffix(".weight") && !isZero
         #expect(numbers.allSatisfy { $0 == (one ? 1 : 0) }, "\(tensor.name)")
         continue
       }
       guard numbers.count >= 1000 else { continue }
       let mean = numbers.reduce(0, +) / Double(numbers.count)
       let deviation = (numbers.reduce(0) { $0 + $1 * $1 } / Double(numbers.count)).squareRoot()
-      let expected =
-        tensor.name == "new_fc.weight"
-        ? 0.001 : (2 / Double(tensor.shape[0] * tensor.shape[2] * tensor.shape[3])).squareRoot()
+      let fanOut = Double(tensor.shape[0] * tensor.shape.dropFirst(2).reduce(1, *))
+      let expected = tensor.name.hasSuffix("fc.weight") ? 0.001 : (2 / fanOut).squareRoot()
       #expect(abs(deviation / expected - 1) < 4 / Double(numbers.count).squareRoot(), "\(tensor.name)")
       #expect(abs(mean) < 5 * expected / Double(numbers.count).squareRoot(), "\(tensor.name)")
     }
@@ -226,6 +305,9 @@ import Testing
       ("input_size", { $0.inputSize = 8 }), ("alpha", { $0.alpha = 0 }), ("beta", { $0.beta = 0 }),
       ("width", { $0.width = 9 }), ("width", { $0.width = 0 }), ("blending_frames", { $0.blendingFrames = 0 }),
       ("dropout", { $0.dropout = 1 }), ("classes", { $0.classes = 0 }),
+      ("shift_div", { ($0.architecture, $0.shiftDiv) = (.tsm, 129) }), ("shift_div", { $0.shiftDiv = 4 }),
+      ("groups", { ($0.architecture, $0.temporalStride, $0.groups) = (.tam, true, 12) }),
+      ("temporal_stride", { $0.temporalStride = true }),
     ]
     for (key, change) in cases {
       let error = #expect(throws: BLVNetError.self) { try Network(Self.small(change), engine: .openblas) }

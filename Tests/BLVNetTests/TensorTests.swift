@@ -36,6 +36,22 @@ import Testing
     return values.map(\.bitPattern)
   }
 
+  private func uniform(_ count: Int, bound: Double, seed: UInt64, stream: UInt32) -> [UInt32] {
+    var random = Philox(seed: seed, .initialValues, stream)
+    return (0..<count).map { _ in Float(bound * (2 * random.unit() - 1)).bitPattern }
+  }
+
+  @Test("uniform values are those of the plain stream, bit for bit", arguments: [1, 2, 3, 5, 403, 100_001])
+  func uniformValues(_ count: Int) {
+    for kernel in [tamring_fill_uniform, tamring_fill_uniform_generic] {
+      let values = FloatStorage(count: count + 1)
+      values[count] = -1
+      kernel(Philox.key(seed: 9, .initialValues), 7, Int64(count), 0.25, values.base)
+      let isEqual = values.array(0..<count).map(\.bitPattern) == uniform(count, bound: 0.25, seed: 9, stream: 7)
+      #expect(isEqual && values[count] == -1)
+    }
+  }
+
   @Test("normal values are those of the plain polar method, bit for bit", arguments: [1, 2, 3, 15, 402, 403, 100_001])
   func normalValues(_ count: Int) {
     for (seed, deviation) in [(UInt64(1), 0.001), (.max, 0.05)] {
@@ -54,9 +70,12 @@ import Testing
     }
   }
 
-  @Test("all cores together fill a network's parameters with the values of each tensor's own stream")
-  func parameters() throws {
+  @Test(
+    "all cores together fill a network's parameters with the values of each tensor's own stream",
+    arguments: [ModelRecipe.Architecture.blvnetTAM, .tam])
+  func parameters(_ architecture: ModelRecipe.Architecture) throws {
     var recipe = ModelRecipe()
+    recipe.architecture = architecture
     (recipe.width, recipe.groups, recipe.inputSize) = (8, 4, 33)
     let network = try Network(recipe, engine: .openblas)
     let values = network.initialParameters(seed: 3)
@@ -66,6 +85,7 @@ import Testing
         case .constant(let value): [UInt32](repeating: value.bitPattern, count: tensor.count)
         case .normal(let deviation):
           normal(tensor.count, deviation: deviation, seed: 3, stream: UInt32(index))
+        case .uniform(let bound): uniform(tensor.count, bound: bound, seed: 3, stream: UInt32(index))
         }
       let isEqual = values.array(tensor.range).map(\.bitPattern) == expected
       #expect(isEqual, "\(tensor.name)")

@@ -44,7 +44,10 @@ import Testing
     while try processorTime(workers[0]) < before + 20 { usleep(10_000) }
     let second = try start(cluster, "orphans", "localhost slots=2")
     #expect(second.wait(for: "all workers went on in generation"))
-    try expectSame(cluster, second.finish(), "orphans")
+    let finished = second.finish()
+    // The steps that were made meanwhile are reported out of order at first, which is nothing to warn of.
+    #expect(!finished.output.contains("refused"), "\(finished.output)")
+    try expectSame(cluster, finished, "orphans")
     #expect(try cluster.query("orphans", "SELECT count(*) FROM members", as: Int.self) == [2])
     #expect(try left(cluster, "orphans").isEmpty)
     #expect(known < 60)

@@ -122,6 +122,13 @@ import Testing
     let typo = try cluster.train("typo", hosts: "localhost", ["--steps", "1"])
     #expect(typo.status == 74)
     #expect(typo.output.contains("data/validatoin.csv: cannot be read; check"), "\(typo.output)")
+    // Nothing was trained, and nothing is left of it.
+    #expect(!FileManager.default.fileExists(atPath: cluster.folder.path("typo")))
+    try write(cluster, [("path: data", "path: daat, validation_list: validation.csv")])
+    let elsewhere = try cluster.train("typo", hosts: "localhost", ["--steps", "1"])
+    #expect(elsewhere.status == 74)
+    #expect(
+      elsewhere.output.contains("/daat: there is no such folder; check the recipe's data.path"), "\(elsewhere.output)")
     // The default may be missing, and one may do without.
     try FileManager.default.removeItem(atPath: cluster.folder.path("data/validation.csv"))
     for (name, words) in [("unnamed", "path: data"), ("none", "path: data, validation_list: ''")] {

@@ -98,9 +98,13 @@ import Testing
     let server = try HTTPServer(cluster.folder.path("shards"), ["--hold-after", "20000"])
     try use(cluster, "path: '\(server.address(""))', \(Self.lists)")
     let killed = try index(cluster, "killed")
-    #expect(server.wait(for: " held"))
     // What has arrived lies in the cache, and is not taken for a shard.
-    while try bytes(in: cluster.folder.path("cache")).max() ?? 0 < 20_000 { usleep(10_000) }
+    let cache = cluster.folder.path("cache")
+    let hasArrived = try killed.wait {
+      try FileManager.default.fileExists(atPath: cache) && bytes(in: cache).max() ?? 0 >= 20_000
+    }
+    try #require(hasArrived, "\(killed.finish().output)")
+    #expect(server.wait(for: " held"))
     killed.signal(SIGKILL)
     killed.wait()
     let both = try [index(cluster, "a"), index(cluster, "b")]
@@ -129,13 +133,15 @@ import Testing
     let largest = try sizes(cluster).largest
     try use(
       cluster, "path: '\(server.address(""))', cache_bytes: \(largest + 1000), \(Self.lists)", epochs: 12)
-    let run = try start(cluster, cluster.training("run", hosts: "localhost slots=2"))
-    #expect(run.wait(for: "epoch 2/"), "\(run.output)")
+    // Held between two steps, so that no training is over before its server is.
+    let held = try start(cluster, cluster.training("run", hosts: "localhost slots=2", ["--steps", "7"])).finish()
+    #expect(held.status == 0, "\(held.output)")
     _ = server.stop()
     // What the cache has goes on being read; it may be every clip that is probed.
     for name in try FileManager.default.contentsOfDirectory(atPath: cluster.folder.path("cache")) {
-      try? FileManager.default.removeItem(atPath: cluster.folder.path("cache/\(name)"))
+      try FileManager.default.removeItem(atPath: cluster.folder.path("cache/\(name)"))
     }
+    let run = try start(cluster, cluster.training("run", hosts: "localhost slots=2"))
     #expect(run.wait(for: "paused before step "), "\(run.output)")
     let again = try HTTPServer(cluster.folder.path("shards"), ["--port", "\(server.port)"])
     #expect(run.wait(for: "training goes on"), "\(run.output)")

@@ -64,7 +64,7 @@ import Wire
     status.lastEvaluation = RunStatus.Evaluation(step: 20, done: 48, clips: 48, result: result)
     #expect(
       status.lines(rolledBack: 2, lastCommit: Date(timeIntervalSince1970: 0)) == [
-        "steps: 23 of 45 (epoch 2 of 5), 2 rolled back",
+        "steps: 23 of 45 (epoch 3 of 5), 2 rolled back",
         "last step: loss 1.235, top-1 25.0 %, at 1970-01-01T00:00:00Z",
         "generation 7: ranks 0 1, since step 20 (start)", "paused for 1 min 15 s: worker 0: gone",
         "workers now: 0 on h, 1 on h",
@@ -72,5 +72,15 @@ import Wire
         "newest checkpoint: runs/r/checkpoints/step-20",
         "validation at step 20: top-1 25.0 %, top-5 50.0 % of 48 clips",
       ])
+    // With five classes, all are among the first five.
+    status.classes = 5
+    #expect(
+      status.lines(rolledBack: 0, lastCommit: nil).last == "validation at step 20: top-1 25.0 % of 48 clips")
+    // At the end of an epoch, and before the first step, as the progress line counts.
+    for (step, words) in [(UInt64(20), "epoch 2 of 5"), (0, "epoch 1 of 5"), (45, "epoch 5 of 5")] {
+      status.step = step
+      #expect(status.lines(rolledBack: 0, lastCommit: nil)[0] == "steps: \(step) of 45 (\(words))")
+      #expect(status.progressLine.hasPrefix(words.replacing(" of ", with: "/")))
+    }
   }
 }

@@ -83,6 +83,21 @@ import Testing
         + "check the recipe's data.path and data.train_list")
   }
 
+  @Test("a data folder that is not there is named before its lists are; class folders named as a list belong in data.path")
+  func wrongFolder() throws {
+    let files = ["c/yoga/": "", "c/yoga/a.mp4": "", "c/run/": "", "c/run/b.mp4": ""]
+    for list in ["train.csv", "other.csv", ""] {
+      #expect(
+        try refusal(files) {
+          ($0.path, $0.trainList, $0.validationList) = ($0.path + "/d", list, "val.csv")
+        } == "ROOT/d: there is no such folder; check the recipe's data.path")
+    }
+    #expect(
+      try refusal(files) { $0.trainList = "c" }
+        == "ROOT/c: is a folder without lists (.txt, .csv) or shards (.tar); if its folders are the classes, name it in "
+        + "data.path, and no list")
+  }
+
   // MARK: Cases of the trials
 
   private func moments(_ data: inout DataSetDescription) {

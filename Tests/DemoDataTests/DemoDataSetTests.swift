@@ -49,7 +49,7 @@ import Testing
       let files = try VideoFolder(scanning: folder)
       let train = try Annotations(contentsOf: "\(folder)/train.csv")
       let classes = try ClassList(labelsOf: train)
-      #expect(classes.names == DemoDataSet.classes)
+      #expect(classes.names == DemoSet.motion.classes)
       for (list, count) in [("train", 13), ("validation", 6)] {
         let annotations = try Annotations(contentsOf: "\(folder)/\(list).csv")
         let candidates = try ClipCandidates(of: annotations, classes: classes, folder: files)

@@ -90,7 +90,7 @@ import Video
     #expect(try three.run().wasWhole)
     three.packing.quantiser = 30
     three.limits.clips = 4
-    let error = #expect(throws: PackError.self) { _ = try three.run() }
+    let error = #expect(throws: DatasetError.self) { _ = try three.run() }
     #expect(error?.status == .badConfiguration)
     #expect(
       error?.description.contains("clips per shard was 3, is now 4; quality was 20, is now 30") == true,
@@ -161,7 +161,7 @@ import Video
   func changed() throws {
     let clips = try Self.some()
     try PackedClips.video(frames: 31).write(to: URL(fileURLWithPath: clips.path("whole.mp4")))
-    let error = #expect(throws: PackError.self) { _ = try clips.packer(to: "pack").run() }
+    let error = #expect(throws: DatasetError.self) { _ = try clips.packer(to: "pack").run() }
     #expect(
       error?.status == .ioError && error?.description.contains("whole.mp4: changed since it was indexed") == true,
       "\(error?.description ?? "")")
@@ -181,7 +181,7 @@ import Video
     try bytes.write(to: URL(fileURLWithPath: path))
     #expect(pack.verify() == ["\(path): its contents have changed", "\(path): the video of clip 'part' has changed"])
     try bytes.dropLast(512).write(to: URL(fileURLWithPath: path))
-    let error = #expect(throws: PackError.self) { try pack.checkSizes() }
+    let error = #expect(throws: DatasetError.self) { try pack.checkSizes() }
     #expect(error?.description.contains("and the pack's manifest says") == true)
   }
 
@@ -211,7 +211,7 @@ import Video
     var packer = try clips.packer(to: "")
     packer.folder = "\(disk.path)/pack"
     try disk.fill(except: 20 << 10)
-    let error = #expect(throws: PackError.self) { _ = try packer.run() }
+    let error = #expect(throws: DatasetError.self) { _ = try packer.run() }
     #expect(
       error?.status == .ioError && error?.description.contains("No space left on device); make room") == true,
       "\(error?.description ?? "")")
@@ -227,10 +227,10 @@ import Video
       (#"{"version":2}"#, "is of version 2"), ("[]", "is no manifest"), (#"{"version":1}"#, "is damaged"),
       (
         #"{"version":1,"settings":{},"prober":"","files":[],"shards":[{"name":"../x.tar","bytes":1,"sha256":"","list":"train","clips":1}]}"#,
-        "outside of the pack"
+        "pack.json: names a file outside of the pack, '../x.tar'"
       ),
     ] {
-      let error = #expect(throws: PackError.self) { _ = try PackManifest(Data(text.utf8), name: "pack.json") }
+      let error = #expect(throws: DatasetError.self) { _ = try PackManifest(Data(text.utf8), name: "pack.json") }
       #expect(error?.description.contains(reason) == true, "\(error?.description ?? "")")
     }
   }

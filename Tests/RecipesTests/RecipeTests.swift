@@ -126,6 +126,20 @@ import Testing
     }
   }
 
+  @Test("a template of names is given in quotes, is checked, and counts in the digest where there is one")
+  func imageNames() throws {
+    for names in ["{:06d}.jpg", "%05d.jpg", "img_{:05d}.jpg"] {
+      let recipe = try Recipe(yaml: "data: {image_names: \"\(names)\"}", origin: "r")
+      #expect(recipe.data.imageNames == names && recipe.videoRules.imageNames?.text == names)
+      #expect(try Recipe(yaml: recipe.yaml(), origin: "again") == recipe)
+      #expect(recipe.digest == "2:\(Digest128(of: Array("data.image_names: \"\(names)\"\n".utf8)))")
+    }
+    #expect(Recipe().videoRules.imageNames == nil)
+    #expect(
+      mistake("data:\n  image_names: img_00001.jpg\n").contains(
+        "line 2: 'data.image_names' is 'img_00001.jpg', expected a text that is \"\", or a file's name with one place"))
+  }
+
   @Test("a run's recipe that lacks a key goes on as before that key existed")
   func lackingKey() throws {
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
@@ -137,6 +151,20 @@ import Testing
     expected.data.format = "kinetics"
     (expected.seed, expected.data.path) = (3, "/d")
     #expect(try Recipe(ofRun: file.path) == expected)
+  }
+
+  @Test("the model that training starts from enters the digest by its bytes, never by its path")
+  func initial() throws {
+    let digest = String(repeating: "0a", count: 32)
+    func read(_ text: String) throws -> Recipe { try Recipe(yaml: text, origin: "r") }
+    let recipe = try read("init: /a/b.safetensors\ninit_sha256: \(digest)\n")
+    #expect(try recipe.digest == read("init: /c\ninit_sha256: \(digest)\n").digest)
+    #expect(try recipe.digest != read("").digest)
+    #expect(try recipe.digest != read("init: /c\ninit_sha256: \(String(repeating: "0b", count: 32))\n").digest)
+    #expect(try read("init: /a\n").digest == read("").digest)
+    #expect(try read(recipe.yaml()) == recipe)
+    #expect(mistake("init: a\ninit_sha256: xyz").contains("expected a text of 64 hexadecimal digits, or nothing"))
+    #expect(mistake("init_sha256: \(digest)").contains("'init_sha256' is given without 'init'"))
   }
 
   @Test("a recipe read over another keeps what it does not name, and says what it names")
@@ -187,5 +215,48 @@ import Testing
     #expect(model.mistakes.count == 1)
     (model.groups, model.alpha) = (16, 0)
     #expect(model.mistakes == ["model.alpha is 0, expected a whole number from 1 to 64"])
+  }
+
+  @Test("impossible combinations of a model's keys are named together")
+  func modelContradictions() throws {
+    func mistakes(_ change: (inout ModelRecipe) -> Void) -> [String] {
+      var model = ModelRecipe()
+      change(&model)
+      return model.mistakes
+    }
+    for architecture in ModelRecipe.Architecture.allCases {
+      #expect(mistakes { $0.architecture = architecture } == [])
+    }
+    // Odd clips are for networks that do not pair frames.
+    #expect(mistakes { $0.groups = 7 } == ["model.groups is 7, expected an even number of frames for blvnet-tam"])
+    #expect(mistakes { ($0.architecture, $0.groups) = (.tsn, 7) } == [])
+    #expect(mistakes { ($0.architecture, $0.groups, $0.temporalStride) = (.i3d, 7, true) } == [])
+    // A shift that shifts nothing, in any block.
+    #expect(mistakes { ($0.architecture, $0.width, $0.shiftDiv) = (.tsm, 2, 64) } == [])
+    #expect(
+      mistakes { ($0.architecture, $0.width, $0.shiftDiv) = (.blvnetTSM, 2, 65) } == [
+        "model.shift_div is 65, so that no channel shifts in any block (the widest has 64 channels); "
+          + "expected at most that many"
+      ])
+    // Frames that do not fit.
+    #expect(
+      mistakes {
+        ($0.architecture, $0.groups, $0.temporalStride, $0.temporalPooling, $0.alpha) = (.tsm, 12, true, .avg, 4)
+      } == [
+        "model.alpha means nothing for tsm, only for blvnet-tam, blvnet, blvnet-tsm; leave it out",
+        "model.groups is 12, expected a multiple of 8 frames with 'model.temporal_stride: true'",
+        "model.groups is 12, expected at least 16 frames with 'model.temporal_pooling: avg'",
+      ])
+    #expect(
+      mistakes { ($0.architecture, $0.temporalPooling) = (.tam, .avg) } == [
+        "model.temporal_pooling means nothing without 'model.temporal_stride: true'; leave it out"
+      ])
+    #expect(
+      mistake("model: {architecture: tsn, shift_div: 4, blending_frames: 5}").contains(
+        "model.blending_frames means nothing for tsn, only for blvnet-tam, blvnet, tam; leave it out; "
+          + "model.shift_div means nothing for tsn"))
+    var model = ModelRecipe()
+    (model.alpha, model.shiftDiv, model.temporalStride, model.architecture) = (4, 4, true, .tsm)
+    #expect(ModelRecipe.Architecture.allCases.allSatisfy { model.relative($0).mistakes == [] })
   }
 }

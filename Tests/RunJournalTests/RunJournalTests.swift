@@ -256,6 +256,7 @@ private let exactlyOnce = """
       #expect(error?.description.contains("another coordinator (pid 7 on here)") == true)
       withExtendedLifetime(lock) {}
     }
+    #expect(try String(contentsOfFile: directory + "/run.lock", encoding: .utf8) == "")
     _ = try RunLock(directory)
     #expect(throws: JournalError.self) { try RunLock(directory + "/none") }
   }

@@ -70,10 +70,27 @@ public final class RunningProcess {
 
   /// Waits for the end, without reading.
   @discardableResult
-  public func wait() -> Int32 {
+  public func wait() -> Int32 { wait(0) ?? 0 }
+
+  /// Waits for what this process brings about on disk, which nothing but asking again tells.
+  /// - Returns: false if the process ended before.
+  public func wait(until holds: () throws -> Bool) rethrows -> Bool {
+    while true {
+      // Asked first: what it did last counts.
+      let hasEnded = wait(WNOHANG) != nil
+      if try holds() { return true }
+      if hasEnded { return false }
+      usleep(10_000)
+    }
+  }
+
+  /// - Returns: the status; nil if it has not ended, and `options` say not to wait for that.
+  private func wait(_ options: Int32) -> Int32? {
     if let status { return status }
     var raw: Int32 = 0
-    while waitpid(pid, &raw, 0) == -1, errno == EINTR {}
+    var found: pid_t
+    repeat { found = waitpid(pid, &raw, options) } while found == -1 && errno == EINTR
+    guard found != 0 else { return nil }
     let ended = raw & 0x7f == 0 ? raw >> 8 & 0xff : 128 + (raw & 0x7f)
     status = ended
     return ended

@@ -70,11 +70,13 @@ import Testing
       shuffleFrames: true, seed: .max, scales: [1, 0.5], scaleUp: false,
       view: ClipView(clip: 1, clips: 2, crop: 3, crops: 5))
     let job = ClipJob(request: request, form: form, epoch: 9, checks: true, total: 55)
-    let rules = VideoRules(pixels: 5, packets: 6, bytes: 7, seconds: 8.5, acceptsTruncated: true)
+    let rules = VideoRules(
+      pixels: 5, packets: 6, bytes: 7, seconds: 8.5, acceptsTruncated: true,
+      imageNames: try #require(ImageNameTemplate("ü_{:05d}.jpg")))
     // A field that is added must cross too.
     #expect(Mirror(reflecting: request).children.count == 10)
     #expect(Mirror(reflecting: form).children.count == 11)
-    #expect(Mirror(reflecting: rules).children.count == 5)
+    #expect(Mirror(reflecting: rules).children.count == 6)
     let memory = MemorySegment.Name(process: 1, descriptor: 2, bytes: 3, nonce: .max)
     for work in [
       DecodingRequest.Work.load(job, memory, offset: 64), .probe(path: "x", range: nil, deep: true),

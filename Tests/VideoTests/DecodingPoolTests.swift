@@ -59,7 +59,7 @@ private let program = RunningProcess.built("SeparateDecoder") ?? "SeparateDecode
   private func load(
     _ request: ClipRequest, _ form: ClipForm, _ decoders: DecodingPool?, epoch: Int = 0, tries: Int = 1
   ) throws -> [Float] {
-    let loader = ClipLoader(decoders: decoders)
+    let loader = ClipLoader(decoders: decoders ?? .inThisProcess())
     let storage = loader.storage(count: form.clipElements)
     try loader.load(request, form, epoch: epoch, into: storage, tries: tries)
     return storage.array(0..<form.clipElements)

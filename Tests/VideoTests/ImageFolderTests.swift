@@ -59,6 +59,53 @@ import Testing
     }
   }
 
+  @Test("a template tells the frames from all else that is in a folder, whatever its name has and whatever ends it")
+  func templates() throws {
+    func chosen(_ template: String, _ names: [String]) throws -> [String] {
+      try ImageNames.sorted(names, in: "f", named: #require(ImageNameTemplate(template))).map(\.name)
+    }
+    let mixed = [
+      ".", "img_00010.jpg", "img_00002.jpg", "img_2.jpg", "img_000003.jpg", "img_100000.jpg", "flow_x_00001.jpg",
+      "IMG_00004.jpg", "img_00005.JPG", "img_00006.jpg.part", "img_0000a.jpg", "img_.jpg", "img_-0001.jpg", "12.jpg",
+      "img_99999999999999999999.jpg",
+    ]
+    for template in ["img_{:05d}.jpg", "img_{:05}.jpg", "img_{0:05d}.jpg", "img_%05d.jpg"] {
+      #expect(try chosen(template, mixed) == ["img_00002.jpg", "img_00010.jpg", "img_100000.jpg"])
+    }
+    for template in ["img_{}.jpg", "img_{:d}.jpg", "img_%d.jpg"] {
+      #expect(try chosen(template, mixed + ["img_0.jpg"]) == ["img_0.jpg", "img_2.jpg", "img_100000.jpg"])
+    }
+    #expect(try chosen("{:02d}", ["07", "8", "100", "09.jpg"]) == ["07", "100"])
+    #expect(try chosen("x_{:05d}.jpg", ["x_00001.jpg", "y_00001.jpg"]) == ["x_00001.jpg"])
+    #expect(try chosen("(a) %[*].{}.é", ["(a) %[*].7.é", "(a) %[*].7.e\u{301}"]) == ["(a) %[*].7.é"])
+    for bad in [
+      "", "img.jpg", "img_{:5d}.jpg", "img_%5d.jpg", "img_{:0d}.jpg", "img_{:05x}.jpg", "{:05d}_{:05d}.jpg", "%d{}",
+      "rgb/{:05d}.jpg", "{1}.jpg", "{:0999d}.jpg", "img_{:05d", "%s.jpg", "{}\n", "{}" + String(repeating: "a", count: 254),
+    ] { #expect(ImageNameTemplate(bad) == nil, "\(bad)") }
+    for (names, words) in [
+      ([], "the folder is empty"), ([".b.jpg", "b.jpg"], "the folder holds 'b.jpg'"),
+      (["b1.jpg", "a1.jpg", "c1.jpg"], "the folder holds 'a1.jpg' and 2 more"),
+    ] {
+      let error = #expect(throws: VideoError.self) { try chosen("img_{:05d}.jpg", names) }
+      #expect(error?.cause == "no image is named as data.image_names says ('img_{:05d}.jpg'); \(words)")
+    }
+  }
+
+  @Test("only the images of the template are frames, are hashed, and need be whole")
+  func template() throws {
+    try withImages([1, 2, 3, 4], { $0 % 2 == 1 ? "rgb-\($0)" : "depth-\($0 - 1)" }) { path in
+      try Data("no image".utf8).write(to: URL(fileURLWithPath: path + "/depth-3"))
+      let rules = VideoRules(imageNames: ImageNameTemplate("rgb-{}"))
+      let clip = try ClipProbe.probe(path, deep: true, rules: rules)
+      #expect(clip.frames == 2 && clip.width == 34 && clip.imageNumbers == [1, 3])
+      var widths: [Int: Int] = [:]
+      try ImageFolder(path: path, rules: rules).decode([0, 1]) { widths[$0] = $1.width }
+      #expect(widths == [0: 34, 1: 38])
+      let images = try [1, 3].map { try Data(contentsOf: URL(fileURLWithPath: path + "/rgb-\($0)")) }
+      #expect(clip.bytes == UInt64(images.reduce(0) { $0 + $1.count }))
+    }
+  }
+
   @Test("a folder is loaded like a file, only its wanted images are opened, and a change of one is seen")
   func load() throws {
     try withImages(Array(1...8), { "img_0000\($0).jpg" }) { path in

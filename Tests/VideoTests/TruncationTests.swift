@@ -1,5 +1,6 @@
 // Files that are cut off are refused alike, whatever their container; or taken as far as they go, if that is asked for.
 import Foundation
+import Shared
 import Testing
 
 @testable import Video

@@ -73,6 +73,9 @@ final class Head {
       logits.base)
   }
 
+  /// [clips, C], of the last forward pass.
+  func pooledFeatures(clips: Int) -> [Float] { pooled.array(0..<clips * shape.channels) }
+
   private func drawShares(_ clips: Int, _ key: DropoutKey?) {
     let count = clips * shape.frames * shape.channels
     let whole = Float(1 / Double(shape.frames * shape.height * shape.width))

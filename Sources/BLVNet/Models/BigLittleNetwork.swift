@@ -1,21 +1,22 @@
-// bLVNet-TAM, with the layers in the order of the forward pass.
+// bLVNet-TAM and its next of kin, with the layers in the order of the forward pass.
 import Recipes
 import Shared
 
-/// bLVNet-TAM, or bLVNet without temporal modules (without every TAM and its ReLU). The names are those of the
-/// reference implementation.
+/// bLVNet-TAM, bLVNet without temporal modules (without every TAM and its ReLU), or bLVNet with a temporal shift in the
+/// place of each. The names are those of the reference implementation, which has no shift. In layer 4 the shift is in the
+/// residual branch alone, as in TSM on ResNet.
 ///
 /// **Source:** Fan, Chen et al., "More Is Less: Learning Efficient Video Representations by Big-Little Network and
 /// Depthwise Temporal Aggregation", NeurIPS 2019, section 3.
 struct BigLittleNetwork: ModelDefinition {
-  let isTemporal: Bool
+  let temporal: TemporalMixing
 
   func check(_ recipe: ModelRecipe) throws {
-    if let mistake = recipe.mistakes.first { throw BLVNetError(.badConfiguration, mistake) }
+    if !recipe.mistakes.isEmpty { throw BLVNetError(.badConfiguration, recipe.mistakes.joined(separator: "; ")) }
   }
 
   func build(_ recipe: ModelRecipe, _ builder: inout StructureBuilder) {
-    var assembly = Assembly(recipe: recipe, isTemporal: isTemporal, builder: builder)
+    var assembly = Assembly(recipe: recipe, temporal: temporal, builder: builder)
     assembly.build()
     builder = assembly.builder
   }
@@ -24,7 +25,7 @@ struct BigLittleNetwork: ModelDefinition {
 /// One pass over the network's parts.
 private struct Assembly {
   let recipe: ModelRecipe
-  let isTemporal: Bool
+  let temporal: TemporalMixing
   var builder: StructureBuilder
 
   /// Blocks of layers 1 to 4.
@@ -56,11 +57,16 @@ private struct Assembly {
     }
     for block in 0..<blocks[3] {
       let name = "\(prefix).layer4.\(block)"
-      var seen = x
-      if isTemporal {
-        seen = builder.temporal("\(name).tam", x, frames: recipe.groups / 2, taps: tapNames, split: false).big
+      let (stride, frames) = (block == 0 ? 2 : 1, recipe.groups / 2)
+      switch temporal {
+      case .none: x = bottleneck(name, x, planes: 32 * width, stride: stride)
+      case .module:
+        let seen = builder.temporal("\(name).tam", x, frames: frames, taps: tapNames, split: false).big
+        x = bottleneck(name, seen, identity: x, planes: 32 * width, stride: stride)
+      case .shift:
+        let shifted = builder.shift("\(name).shift", x, frames: frames, parts: recipe.shiftDiv, split: false).big
+        x = bottleneck(name, x, branch: shifted, planes: 32 * width, stride: stride)
       }
-      x = bottleneck(name, seen, identity: x, planes: 32 * width, stride: block == 0 ? 2 : 1)
     }
     // The published models' state dicts call it baseline_model.fc.
     builder.classifier(
@@ -71,10 +77,11 @@ private struct Assembly {
   /// The frames for the big branch (odd) and for the little one (even). From layer 1 on, each frame of `src` counts for
   /// both frames of its pair.
   private mutating func frames(_ name: String, _ src: Int) -> (big: Int, little: Int) {
-    if isTemporal {
-      return builder.temporal("\(name).tam", src, frames: recipe.groups, taps: tapNames, split: true)
+    switch temporal {
+    case .none: builder.shape(of: src).frames == recipe.groups ? builder.split("\(name).split", src) : (src, src)
+    case .module: builder.temporal("\(name).tam", src, frames: recipe.groups, taps: tapNames, split: true)
+    case .shift: builder.shift("\(name).shift", src, frames: recipe.groups, parts: recipe.shiftDiv, split: true)
     }
-    return builder.shape(of: src).frames == recipe.groups ? builder.split("\(name).split", src) : (src, src)
   }
 
   private mutating func layer0(_ prefix: String, _ src: Int) -> Int {
@@ -108,12 +115,14 @@ private struct Assembly {
     return bottleneck("\(name).fusion.0", sum, planes: planes, stride: stride)
   }
 
-  /// - Parameter identity: the residual if the block does not downsample; `src` by default.
+  /// - Parameters:
+  ///   - branch: what the first convolution reads; `src` by default.
+  ///   - identity: the residual if the block does not downsample; `src` by default.
   private mutating func bottleneck(
-    _ name: String, _ src: Int, identity: Int? = nil, planes: Int, stride: Int, relu: Bool = true
+    _ name: String, _ src: Int, branch: Int? = nil, identity: Int? = nil, planes: Int, stride: Int, relu: Bool = true
   ) -> Int {
     let middle = planes / 4
-    var x = builder.norm("\(name).bn1", builder.convolution("\(name).conv1", src, middle), relu: true)
+    var x = builder.norm("\(name).bn1", builder.convolution("\(name).conv1", branch ?? src, middle), relu: true)
     x = builder.norm(
       "\(name).bn2", builder.convolution("\(name).conv2", x, middle, kernel: 3, stride: stride), relu: true)
     x = builder.convolution("\(name).conv3", x, planes)

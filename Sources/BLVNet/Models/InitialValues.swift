@@ -8,6 +8,8 @@ public enum InitialValue: Sendable, Hashable {
   case constant(Float)
   /// Normally distributed around 0.
   case normal(deviation: Double)
+  /// Uniformly distributed in ±bound.
+  case uniform(bound: Double)
 
   /// Normal with deviation √(2 / fanOut), `fanOut` being the outputs that one input reaches.
   /// **Source:** He et al., "Delving Deep into Rectifiers", ICCV 2015.
@@ -56,6 +58,9 @@ enum InitialValues {
     case .normal(let deviation):
       unsafe tamring_fill_normal(
         Philox.key(seed: seed, .initialValues), stream, Int64(values.count), deviation, values.baseAddress)
+    case .uniform(let bound):
+      unsafe tamring_fill_uniform(
+        Philox.key(seed: seed, .initialValues), stream, Int64(values.count), bound, values.baseAddress)
     }
   }
 }

@@ -12,14 +12,28 @@ protocol ModelDefinition: Sendable {
   func build(_ recipe: ModelRecipe, _ builder: inout StructureBuilder)
 }
 
+/// What mixes time in a block of a two-dimensional network.
+enum TemporalMixing: Sendable {
+  case none
+  /// The temporal aggregation module (TAM).
+  case module
+  /// The temporal shift (TSM).
+  case shift
+}
+
 typealias ModelRegistry = [ModelRecipe.Architecture: any ModelDefinition]
 
 /// The networks that a recipe can name.
 enum Models {
   /// By the recipe's `model.architecture`.
   static let all: ModelRegistry = [
-    .blvnetTAM: BigLittleNetwork(isTemporal: true),
-    .blvnet: BigLittleNetwork(isTemporal: false),
+    .blvnetTAM: BigLittleNetwork(temporal: .module),
+    .blvnet: BigLittleNetwork(temporal: .none),
+    .blvnetTSM: BigLittleNetwork(temporal: .shift),
+    .tsn: ResNet(temporal: .none),
+    .tsm: ResNet(temporal: .shift),
+    .tam: ResNet(temporal: .module),
+    .i3d: InflatedResNet(),
   ]
 }
 

@@ -62,6 +62,17 @@ TAMRING_KERNEL(average_pool, (bool bf16, const tamring_window *window, int64_t i
 /// Writes `d_src`, or adds to it.
 TAMRING_KERNEL(average_pool_gradient, (bool bf16, const tamring_window *window, int64_t images, const void *d_dst,
                                        bool accumulate, void *d_src))
+/// The maximum over the window's taps inside the image, or the first NaN.
+TAMRING_KERNEL(max_pool, (bool bf16, const tamring_window *window, int64_t images, const void *src, void *dst))
+/// The gradient goes to the first of a window's equal maxima, row by row. `dst` is the result. Writes `d_src`, or adds
+/// to it.
+TAMRING_KERNEL(max_pool_gradient, (bool bf16, const tamring_window *window, int64_t images, const void *src,
+                                   const void *dst, const void *d_dst, bool accumulate, void *d_src))
+/// Every stride-th pixel of an image in both directions, for a window of one tap.
+TAMRING_KERNEL(subsample, (bool bf16, const tamring_window *window, const void *src, void *dst))
+/// Writes `d_src`, or adds to it.
+TAMRING_KERNEL(subsample_gradient, (bool bf16, const tamring_window *window, const void *d_dst, bool accumulate,
+                                    void *d_src))
 /// The gradient of nearest-neighbour upsampling from [images, height, width, channels] to out_height x out_width.
 /// Writes `d_src`, or adds to it.
 TAMRING_KERNEL(enlarge_gradient, (bool bf16, const tamring_window *sizes, int64_t images, const void *d_dst,
@@ -187,6 +198,41 @@ TAMRING_KERNEL(temporal_backward,
                 const void *odd, const void *even, void *d_odd, void *d_even, bool accumulate, void *d_src,
                 double *sums))
 
+// net_shift.c
+/// A temporal shift: `frames` results a clip of `frame_size` elements, `paired` and `split` as above. Of each pixel's
+/// channels the first `fold` come from the next frame, the second `fold` from the previous one (0 beyond the clip's
+/// ends), the others from the frame itself. It processes the pixels `begin ..< end` of each frame.
+typedef struct {
+  int64_t frames, frame_size, channels, fold, begin, end;
+  bool paired, split;
+} tamring_shift_shape;
+TAMRING_KERNEL(temporal_shift, (bool bf16, const tamring_shift_shape *shape, int64_t clips, const void *src, void *odd,
+                                void *even))
+/// Writes `d_src`, or adds to it.
+TAMRING_KERNEL(temporal_shift_gradient, (bool bf16, const tamring_shift_shape *shape, int64_t clips, const void *d_odd,
+                                         const void *d_even, bool accumulate, void *d_src))
+
+// net_frames.c
+/// A pool over three frames, stride 2, padding 1: from `frames` to (frames - 1) / 2 + 1 a clip, of `frame_size` elements
+/// each. It processes the elements `begin ..< end` of each frame.
+typedef struct {
+  int64_t frames, frame_size, begin, end;
+} tamring_frame_pool_shape;
+/// The maximum of the frames inside the clip, or the first NaN.
+TAMRING_KERNEL(frame_max, (bool bf16, const tamring_frame_pool_shape *shape, int64_t clips, const void *src, void *dst))
+/// The gradient goes to the first of equal maxima. `dst` is the result. Writes `d_src`, or adds to it.
+TAMRING_KERNEL(frame_max_gradient, (bool bf16, const tamring_frame_pool_shape *shape, int64_t clips, const void *src,
+                                    const void *dst, const void *d_dst, bool accumulate, void *d_src))
+/// A third of the sum; the padding counts as zeros.
+TAMRING_KERNEL(frame_mean, (bool bf16, const tamring_frame_pool_shape *shape, int64_t clips, const void *src, void *dst))
+TAMRING_KERNEL(frame_mean_gradient, (bool bf16, const tamring_frame_pool_shape *shape, int64_t clips,
+                                     const void *d_dst, bool accumulate, void *d_src))
+/// dst[3i + k] = frame k[i]; zero for a null frame.
+TAMRING_KERNEL(stack_frames, (bool bf16, int64_t n, const void *first, const void *second, const void *third, void *dst))
+/// d_src[i] = [d_src[i] +] the sum of stack k[3i + k] over the stacks that are not null, last first.
+TAMRING_KERNEL(stack_frames_gradient, (bool bf16, int64_t n, const void *first, const void *second, const void *third,
+                                       bool accumulate, void *d_src))
+
 // net_convert.c
 /// Converts bf16 to float, exactly.
 TAMRING_KERNEL(from_bf16, (const void *src, int64_t n, float *dst))
@@ -237,3 +283,5 @@ void tamring_swap(int64_t n, float *a, float *b);
 /// Normally distributed numbers around 0 by the polar method, from the stream (key, stream) of the counter-based
 /// generator. Source: Marsaglia and Bray, "A Convenient Method for Generating Normal Variables", SIAM Review 6, 1964.
 TAMRING_KERNEL(fill_normal, (uint64_t key, uint32_t stream, int64_t count, double deviation, float *values))
+/// Uniformly distributed numbers in [-bound, bound), from the same stream.
+TAMRING_KERNEL(fill_uniform, (uint64_t key, uint32_t stream, int64_t count, double bound, float *values))

@@ -21,25 +21,19 @@ struct AverageCommand: ParsableCommand {
   }
 }
 
-/// The model that a command is given: a checkpoint folder's, or a file.
-/// - Parameter average: whether the running average of the weights is wanted; only a folder has it.
+/// The model that a command is given: a file, a checkpoint's, or a run's (see `ModelFile`).
+/// - Parameter average: whether the running average of the weights is wanted; only a checkpoint has it.
 /// - Returns: its bytes, and what to call it.
-func givenModel(_ checkpoint: String, average: Bool) throws -> (Data, file: String) {
-  func contents(_ path: String) throws -> Data {
-    guard let data = FileManager.default.contents(atPath: path) else {
-      throw SharedError(
-        .ioError,
-        "\(path): cannot be read; give a checkpoint's folder" + (average ? "" : " or its model.safetensors"))
-    }
-    return data
-  }
-  let inside = checkpoint + "/" + CheckpointFiles.modelName
-  let file = average || FileManager.default.fileExists(atPath: inside) ? inside : checkpoint
-  var model = try contents(file)
+func givenModel(_ given: String, average: Bool) throws -> (Data, file: String) {
+  let file = try ModelFile(given)
+  var model = try file.data()
   if average {
-    let trainer = try contents(checkpoint + "/" + CheckpointFiles.trainerName)
+    let path = URL(fileURLWithPath: file.path).deletingLastPathComponent().path + "/" + CheckpointFiles.trainerName
+    guard let trainer = FileManager.default.contents(atPath: path) else {
+      throw SharedError(.ioError, "\(path): cannot be read, and would hold the average; give a checkpoint's folder")
+    }
     model = try CheckpointFiles(model: model, trainer: trainer).averagedModel()
   }
-  _ = try SafeTensors(model, origin: file)
-  return (model, file)
+  _ = try SafeTensors(model, origin: file.path)
+  return (model, file.path)
 }

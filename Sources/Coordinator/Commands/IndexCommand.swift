@@ -25,10 +25,16 @@ struct IndexCommand: ParsableCommand {
     guard !directory.holdsRun else {
       throw SharedError(.usage, "\(directory.path): holds a run, whose index must not change; give another --run-dir")
     }
-    if given.needsValidation { try IndexBuilder.requireValidation(given.recipe) }
     let lock = try RunLock(directory.path)
     defer { withExtendedLifetime(lock) {} }
-    let indexes = try index(given.recipe, directory.index, display, deep: deep)
+    let indexes: Indexes
+    do {
+      if given.needsValidation { try IndexBuilder.requireValidation(given.recipe) }
+      indexes = try index(given.recipe, directory.index, display, deep: deep)
+    } catch {
+      directory.removeUnbegun()
+      throw error
+    }
     for (list, clips, rejected) in [
       ("train", indexes.train.clips.count, indexes.rejectedTrain),
       ("validation", indexes.validation.clips.count, indexes.rejectedValidation),

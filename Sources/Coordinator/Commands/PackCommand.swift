@@ -66,7 +66,7 @@ struct PackCommand: ParsableCommand {
           videos: recipe.data.validationVideos),
       ], packing: ClipPacking(shortSide: shortSide, quantiser: quality, copies: copy == .fitting),
       limits: ShardLimits(bytes: shardBytes, clips: clipsPerShard ?? .max), seed: recipe.seed,
-      rules: VideoRules(recipe), prober: ProbedVideo.prober)
+      rules: recipe.videoRules, prober: ProbedVideo.prober)
     packer.threads = threads ?? packer.threads
     packer.progress = progress.show
     packer.say = progress.line

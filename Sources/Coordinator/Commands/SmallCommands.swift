@@ -10,15 +10,20 @@ import Shared
 struct DemoDataCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "demo-data",
-    abstract: "Writes a small data set of video files whose classes differ only in the order of frames.")
+    abstract: "Writes a small data set of video files whose classes differ only in time.")
 
   @Argument(help: "The folder to write to.") var folder: String
-  @Option(help: "How many training clips.") var train = 1440
-  @Option(help: "How many validation clips.") var validation = 240
+  @Option(
+    help: """
+      motion: 6 classes of motion, 2 seconds, learned in minutes; long: 18 classes of two or three events, 4 seconds, that \
+      differ in the events' order and the time between them.
+      """) var set = DemoSet.motion
+  @Option(help: "How many training clips. Default: 1440 (motion), 2880 (long).") var train: Int?
+  @Option(help: "How many validation clips. Default: 240 (motion), 360 (long).") var validation: Int?
   @Option(help: "The seed; the same seed gives the same bytes.") var seed: UInt64 = 1
 
   func validate() throws {
-    guard (1...1_000_000).contains(train), (0...1_000_000).contains(validation) else {
+    guard (1...1_000_000).contains(train ?? 1), (0...1_000_000).contains(validation ?? 0) else {
       throw ValidationError("--train must be from 1 to 1000000, --validation from 0 to 1000000")
     }
   }
@@ -26,16 +31,19 @@ struct DemoDataCommand: ParsableCommand {
   func run() throws {
     let display = ProgressDisplay()
     let progress = SharedProgress(display)
-    let written = try DemoDataSet.write(to: folder, training: train, validation: validation, seed: seed) {
+    let (train, validation) = (train ?? set.usualCounts.training, validation ?? set.usualCounts.validation)
+    let written = try DemoDataSet.write(set, to: folder, training: train, validation: validation, seed: seed) {
       done, total in
       progress.show("writing  \(done)/\(total) clips")
     }
     display.clear()
     display.line(
       written
-        ? "\(train + validation) clips of \(DemoDataSet.classes.count) classes in \(folder)" : "\(folder) is complete")
+        ? "\(train + validation) clips of \(set.classes.count) classes in \(folder)" : "\(folder) is complete")
   }
 }
+
+extension DemoSet: ExpressibleByArgument {}
 
 struct EvaluateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -43,7 +51,8 @@ struct EvaluateCommand: ParsableCommand {
 
   @OptionGroup var cluster: ClusterOptions
   @OptionGroup var recipes: RecipeOptions
-  @Option(help: "A checkpoint folder, or a model.safetensors.") var checkpoint: String
+  @Option(help: "A model.safetensors, a checkpoint's folder, or a run directory: its best checkpoint, else its newest.")
+  var checkpoint: String
   @Flag(help: "Evaluate the checkpoint's running average of the weights (optimizer.ema).") var average = false
 
   func run() throws {
@@ -67,6 +76,6 @@ struct EvaluateCommand: ParsableCommand {
       throw SharedError(.failed, "the evaluation ended without a result")
     }
     for reason in result.failed { display.line("warning: validation clip left out: \(reason)") }
-    display.line("validation: \(result.text)")
+    display.line("validation: \(result.text(classes: indexes.train.classes.count))")
   }
 }

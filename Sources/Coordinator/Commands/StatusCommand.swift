@@ -27,7 +27,7 @@ extension RunStatus {
   ///   - lastCommit: when the last step was committed.
   func lines(rolledBack: Int, lastCommit: Date?) -> [String] {
     var lines = [
-      "steps: \(step) of \(lastStep) (epoch \(step / stepsPerEpoch) of \(epochs))"
+      "steps: \(step) of \(lastStep) (epoch \(epoch + 1) of \(epochs))"
         + (rolledBack > 0 ? ", \(rolledBack) rolled back" : "")
     ]
     if let training, let lastCommit {
@@ -50,7 +50,9 @@ extension RunStatus {
           + ", \(fixed(exchange.ringSeconds, 1)) s in the ring")
     }
     if let path = checkpoint?.path { lines.append("newest checkpoint: \(path)") }
-    if let last = lastEvaluation { lines.append("validation at step \(last.step): \(last.result.text)") }
+    if let last = lastEvaluation {
+      lines.append("validation at step \(last.step): \(last.result.text(classes: classes))")
+    }
     return lines
   }
 }

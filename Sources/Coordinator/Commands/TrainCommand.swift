@@ -35,16 +35,32 @@ struct TrainCommand: ParsableCommand {
     defer { withExtendedLifetime(lock) {} }
     let journal = try Journal(directory.journal, directory.holdsRun ? .resume : .create)
     let resumes = try journal.run() != nil
-    let indexes = try resumes ? kept(directory) : prepareIndexes(given, directory, display)
-    let recipe = try resumes ? goOn(journal, directory, given, indexes, display) : given.recipe
-    var plan = self.plan(recipe, indexes)
-    let store = try CheckpointStore(directory.checkpoints, access: .writing)
-    if !resumes { try begin(journal, directory, plan) }
+    var plan: RunPlan
+    let store: CheckpointStore
+    do {
+      let start = try resumes ? nil : StartingModel(given.recipe)
+      let report = try start?.report(logs: directory.logs) ?? []
+      for line in report { display.line(line) }
+      let indexes = try resumes ? kept(directory) : prepareIndexes(given, directory, display)
+      let recipe = try resumes ? goOn(journal, directory, given, indexes, display) : start?.recipe ?? given.recipe
+      plan = self.plan(recipe, indexes)
+      if let start { try directory.write(start.data, to: directory.initialModel) }
+      plan.initialModel = StartingModel.kept(in: directory, recipe)
+      store = try CheckpointStore(directory.checkpoints, access: .writing)
+      if !resumes { try begin(journal, directory, plan) }
+      for line in report { try journal.record(EventRecord(at: .now, level: .info, source: "coordinator", text: line)) }
+    } catch {
+      if !resumes {
+        try? journal.close()
+        directory.removeUnbegun()
+      }
+      throw error
+    }
     plan.run = try journal.identity(orElse: Self.newIdentity())
     let found = try resumes ? ResumedRun(journal, store, plan, say: display.line) : nil
     try directory.write(Data(endpoint.description.utf8), to: directory.endpoint)
     display.line(summary(plan, directory))
-    let fleet = try cluster.fleet(slots, recipe, logs: directory.logs, coordinator: endpoint)
+    let fleet = try cluster.fleet(slots, plan.recipe, logs: directory.logs, coordinator: endpoint)
     if cluster.launch == "none" { display.line("waiting for \(fleet.slots.count) workers at \(endpoint)") }
     let loop = try CoordinatorLoop(
       plan, socket: socket, fleet: fleet, display: display, journal: journal, store: store,
@@ -60,7 +76,7 @@ struct TrainCommand: ParsableCommand {
     let result = try outcome.result(checkpoint: place, journal: journal.path)
     if let result {
       for reason in result.failed { display.line("warning: validation clip left out: \(reason)") }
-      display.line("validation: \(result.text)")
+      display.line("validation: \(result.text(classes: plan.indexes.train.classes.count))")
     }
     display.line("done in \(clock(Double(elapsed.components.seconds))); checkpoint: \(place)")
     try journal.close()
@@ -137,9 +153,12 @@ struct TrainCommand: ParsableCommand {
     }
     try ResumedRun.requireSameClips(run, directory.path)
     for line in ListChanges.lines(indexes, directory.index, given.recipe) { display.line(line) }
-    let kept = try ResumedRecipe.kept(in: directory, journal, run, given: given.recipe)
+    // Where the run's recipe is lost, the given one has to name its model.
+    let whole = (try? StartingModel(given.recipe)?.recipe) ?? given.recipe
+    let kept = try ResumedRecipe.kept(in: directory, journal, run, given: whole)
     let resumed = try ResumedRecipe(
-      kept, given: try given.over(kept), done: try journal.nextStep(), stepsPerEpoch: run.stepsPerEpoch,
+      kept, given: try StartingModel.resolved(given.over(kept), over: kept), done: try journal.nextStep(),
+      stepsPerEpoch: run.stepsPerEpoch,
       directory: directory.path)
     if !resumed.revisions.isEmpty { try journal.revise(resumed.revisions, identity: Self.newIdentity(), at: .now) }
     for revision in resumed.revisions {

@@ -46,16 +46,17 @@ final class CoordinatorLoop {
     self.wakeup = wakeup
     checkpoints = store.map { CheckpointKeeper($0, newest: checkpoint) { wakeup.signal() } }
     signals = try SignalSource([SIGINT, SIGTERM, SIGCHLD], unlessIgnored: [SIGHUP])
-    let indexes = [
+    var welcomed = [
       blobs.put("index/train", plan.indexes.train.encoded, digest: plan.indexes.train.digest),
       blobs.put("index/validation", plan.indexes.validation.encoded, digest: plan.indexes.validation.digest),
     ]
+    if let model = plan.initialModel { welcomed.append(blobs.put("init/model", model)) }
     if let model = plan.evaluateOnly {
       blobs.put(StateBlobs.model(0), model)
       blobs.put(StateBlobs.trainer(0), Data())
     }
     machine = CoordinatorMachine(
-      plan.settings(fleet.slots, startsWorkers: fleet.startsWorkers, indexes: indexes), past: past)
+      plan.settings(fleet.slots, startsWorkers: fleet.startsWorkers, indexes: welcomed), past: past)
   }
 
   /// Works until the plan is carried out, the run cannot go on, or a person stops it.

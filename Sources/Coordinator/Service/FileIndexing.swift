@@ -25,9 +25,7 @@ final class FileIndexing: @unchecked Sendable {
       .milliseconds(500), .seconds(1), .seconds(2), .seconds(4), .seconds(8), .seconds(16), .seconds(30),
     ]
     /// Probes a file, or the part of a shard.
-    var probe: @Sendable (_ path: String, _ range: Range<UInt64>?, _ deep: Bool) throws -> ProbedVideo = {
-      try ProbedVideo($0, range: $1, deep: $2, rules: VideoRules())
-    }
+    var probe: @Sendable (_ path: String, _ range: Range<UInt64>?, _ deep: Bool) throws -> ProbedVideo
     /// What tells whether a file changed; nil if it cannot be asked, and `errno` says why.
     var stamp: @Sendable (_ path: String) -> FileStamp? = { FileStamp(of: $0) }
     /// Reads all of a file.
@@ -276,9 +274,7 @@ final class FileIndexing: @unchecked Sendable {
       return true
     }
     if isNews { settings.say("\(shownPath(path)): cannot be read at the moment (\(Self.text(code))); trying again") }
-    let time = settings.waits[tries].components
-    var pause = timespec(tv_sec: Int(time.seconds), tv_nsec: Int(time.attoseconds / 1_000_000_000))
-    unsafe nanosleep(&pause, nil)
+    sleepThread(for: settings.waits[tries])
     tries += 1
   }
 

@@ -19,24 +19,28 @@ struct IndexBuilder {
   /// Told how far each list is.
   let progress: @Sendable (_ list: String, FileIndexing.Progress) -> Void
 
-  /// - Parameter decoders: the processes that probe files; nil to probe in this one.
+  /// - Parameter decoders: probe the files.
   init(
-    recipe: Recipe, folder: IndexFolder, decoders: DecodingPool? = nil,
+    recipe: Recipe, folder: IndexFolder, decoders: DecodingPool = .inThisProcess(),
     progress: @escaping @Sendable (_ list: String, FileIndexing.Progress) -> Void
   ) {
     self.recipe = recipe
     self.folder = folder
     self.progress = progress
     remote = RemoteFiles(recipe)
-    settings = FileIndexing.Settings()
-    let rules = VideoRules(recipe)
-    settings.probe = { try ProbedVideo($0, range: $1, deep: $2, rules: rules, decoders: decoders) }
+    let rules = recipe.videoRules
+    settings = FileIndexing.Settings(probe: {
+      try ProbedVideo($0, range: $1, deep: $2, rules: rules, decoders: decoders)
+    })
   }
 
-  /// - Throws: `SharedError(.ioError)` where the recipe's validation list is not there.
+  /// - Throws: `SharedError(.ioError)` where the recipe's validation list is not there; `DatasetError` where all of its
+  ///   data is not.
   static func requireValidation(_ recipe: Recipe) throws {
     let list = folderPath(data: recipe.data.path, recipe.data.validationList)
-    guard DataSetDescription(recipe).hasValidation else {
+    let description = DataSetDescription(recipe)
+    guard description.hasValidation else {
+      try description.requireFolder()
       throw SharedError(
         .ioError,
         "\(shownPath(list)): cannot be read; check the recipe's data.validation_list, which may be \"\" to do without one"

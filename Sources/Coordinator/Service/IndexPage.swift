@@ -36,10 +36,10 @@ struct IndexPage {
 
   /// Takes the pictures, on all cores.
   /// - Parameters:
-  ///   - decoders: the processes that decode the clips; nil to decode in this one.
+  ///   - decoders: decode the clips.
   ///   - progress: gets how many clips are done, of how many.
   init(
-    _ report: IndexReport, _ indexes: Indexes, _ recipe: Recipe, decoders: DecodingPool? = nil,
+    _ report: IndexReport, _ indexes: Indexes, _ recipe: Recipe, decoders: DecodingPool = .inThisProcess(),
     _ progress: @escaping @Sendable (Int, Int) -> Void
   ) {
     self.report = report
@@ -55,8 +55,8 @@ struct IndexPage {
     let taken = Mutex<[Int: Sheet]>([:])
     DispatchQueue.concurrentPerform(iterations: chosen.count) { number in
       let sheet = Self.take(
-        chosen[number], clipPath(data: data.path, videos: data.trainVideos, path: chosen[number].path), remote, decoders
-      )
+        chosen[number], clipPath(data: data.path, videos: data.trainVideos, path: chosen[number].path), remote, decoders,
+        recipe.videoRules)
       let done = taken.withLock { taken in
         taken[number] = sheet
         return taken.count
@@ -89,16 +89,13 @@ struct IndexPage {
   private static func gcd(_ a: Int, _ b: Int) -> Int { b == 0 ? a : gcd(b, a % b) }
 
   private static func take(
-    _ clip: ClipEntry, _ path: String, _ remote: RemoteFiles, _ decoders: DecodingPool?
+    _ clip: ClipEntry, _ path: String, _ remote: RemoteFiles, _ decoders: DecodingPool, _ rules: VideoRules
   ) -> Sheet {
     do {
       let pictures = try remote.with(path) { path in
-        try decoders?.pictures(
+        try decoders.pictures(
           path, range: clip.bytesInShard, isProved: clip.isProved, first: clip.first, frames: clip.frames,
-          count: frames, height: height)
-          ?? ClipPictures(
-            path, range: clip.bytesInShard, isProved: clip.isProved, first: clip.first, frames: clip.frames,
-            count: frames, height: height)
+          count: frames, height: height, rules: rules)
       }
       return Sheet(clip: clip, pictures: pictures.jpegs, rotation: pictures.rotation)
     } catch { return Sheet(clip: clip, problem: "\(error)") }

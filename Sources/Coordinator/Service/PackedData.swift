@@ -10,7 +10,7 @@ import Video
 struct PackedData {
   private let recipe: Recipe
   /// What the manifest could not be read for is an error of `build`, not of the question whether it is a pack.
-  private let found: Result<Pack, PackError>
+  private let found: Result<Pack, DatasetError>
 
   /// - Returns: nil if the data is no pack, or the recipe names lists of its own.
   init?(_ recipe: Recipe) {
@@ -21,14 +21,14 @@ struct PackedData {
         || (data.trainList == Recipe().data.trainList && !FileManager.default.fileExists(atPath: list))
     else { return nil }
     self.recipe = recipe
-    do throws(PackError) {
+    do throws(DatasetError) {
       guard let pack = try Pack(in: data.path) else { return nil }
       found = .success(pack)
     } catch { found = .failure(error) }
   }
 
   /// The indexes of the pack, with the paths of this recipe.
-  /// - Throws: `PackError` if a shard is missing or has another size, or, with `deep`, other contents; `SharedError` if
+  /// - Throws: `DatasetError` if a shard is missing or has another size, or, with `deep`, other contents; `SharedError` if
   ///   the classes do not fit the model, or a clip is not as it was packed.
   func indexes(_ builder: IndexBuilder) throws -> Indexes {
     let pack = try found.get()
@@ -61,33 +61,26 @@ struct PackedData {
               : "it was probed by another version of FFmpeg or of Tamring, so its clips are probed again"))
     )
     builder.folder.begin()
-    let (index, rejected) = try make(train, "train", builder, probes: settings.deep || !isKnown)
+    let (index, rejected) = try make(pack, train, "train", builder, probes: settings.deep || !isKnown)
     let (validation, rejectedValidation) = try make(
-      pack.index("validation"), "validation", builder, probes: settings.deep || !isKnown)
+      pack, pack.index("validation"), "validation", builder, probes: settings.deep || !isKnown)
     try builder.folder.finish(recipe)
     return Indexes(
       train: index, validation: validation, rejectedTrain: rejected, rejectedValidation: rejectedValidation)
   }
 
   private func make(
-    _ packed: ClipIndex, _ list: String, _ builder: IndexBuilder, probes: Bool
+    _ pack: Pack, _ packed: ClipIndex, _ list: String, _ builder: IndexBuilder, probes: Bool
   ) throws -> (ClipIndex, RejectedList) {
     let data = recipe.data
     let videos = list == "train" ? data.trainVideos : data.validationVideos
-    var paths: [String: String] = [:]
-    func path(_ shard: String) -> String {
-      if let known = paths[shard] { return known }
-      let path = indexedPath("\(data.path)/\(shard)", data: data.path, root: folderPath(data: data.path, videos))
-      paths[shard] = path
-      return path
-    }
+    let root = folderPath(data: data.path, videos)
+    let indexed: @Sendable (String) -> String = { indexedPath("\(data.path)/\($0)", data: data.path, root: root) }
+    let paths = Dictionary(pack.manifest.shards.map { ($0.name, indexed($0.name)) }) { first, _ in first }
+    let path: @Sendable (String) -> String = { paths[$0] ?? indexed($0) }
     if probes {
-      var rows: [IndexRow] = []
-      packed.forEach { _, clip in
-        rows.append(
-          IndexRow(id: clip.id, path: path(clip.path), label: clip.label, part: .whole, range: clip.bytesInShard))
-      }
-      let made = try builder.index(IndexRows(rows), rejected: [], classes: packed.classes, list, videos: videos) {
+      let rows = IndexRows(packed.clips, path: path)
+      let made = try builder.index(rows, rejected: [], classes: packed.classes, list, videos: videos) {
         [progress = builder.progress] in progress(list, $0)
       }
       try made.0.forEach { _, clip in
@@ -99,7 +92,7 @@ struct PackedData {
       return made
     }
     let folder = builder.folder
-    let rules = VideoRules(recipe)
+    let rules = recipe.videoRules
     let writer = try ClipIndexWriter(classes: packed.classes, folder: folder.path)
     let rejected = try RejectedListWriter(folder: folder.path)
     try packed.forEach { _, clip in

@@ -42,12 +42,23 @@ struct IndexRows: Sendable {
     order = candidates.orderOfFiles
   }
 
+  /// The clips of an index, to be probed again.
+  /// - Parameter path: where the file of a clip is, relative to the videos folder.
+  init(_ clips: ClipEntries, path: @escaping @Sendable (String) -> String) {
+    row = { number in
+      let clip = clips[number]
+      return IndexRow(id: clip.id, path: path(clip.path), label: clip.label, part: .whole, range: clip.bytesInShard)
+    }
+    order = clips.orderOfFiles
+  }
+
+  /// A few rows.
   init(_ rows: [IndexRow]) {
     row = { rows[$0] }
     order = (0..<UInt32(rows.count)).sorted {
       let (a, b) = (rows[Int($0)], rows[Int($1)])
-      guard a.path.utf8.elementsEqual(b.path.utf8) else { return a.path.utf8.lexicographicallyPrecedes(b.path.utf8) }
-      return (a.range?.lowerBound ?? 0) < (b.range?.lowerBound ?? 0)
+      return isEarlierFile(
+        a.path.utf8, a.range?.lowerBound ?? 0, than: b.path.utf8, b.range?.lowerBound ?? 0)
     }
   }
 }
@@ -73,12 +84,9 @@ struct ProbedVideo: Sendable {
 }
 
 extension ProbedVideo {
-  /// - Parameter decoders: the processes that probe; nil to probe in this one.
   /// - Throws: `VideoError` if the file cannot be used.
-  init(_ path: String, range: Range<UInt64>?, deep: Bool, rules: VideoRules, decoders: DecodingPool? = nil) throws {
-    let probed =
-      try decoders?.probe(path, range: range, deep: deep, rules: rules)
-      ?? ClipProbe.probe(path, range: range, deep: deep, rules: rules)
+  init(_ path: String, range: Range<UInt64>?, deep: Bool, rules: VideoRules, decoders: DecodingPool) throws {
+    let probed = try decoders.probe(path, range: range, deep: deep, rules: rules)
     self.init(
       frames: probed.frames, width: probed.width, height: probed.height, duration: probed.duration,
       frameRate: probed.frameRate, codec: probed.codec, bytes: probed.bytes, hash: probed.hash,
@@ -87,20 +95,13 @@ extension ProbedVideo {
   }
 
   /// What besides a file decides what probing it finds. Where it changes, every file is probed again.
-  static func rules(_ recipe: Recipe) -> String { "\(VideoRules(recipe))\n\(prober)" }
+  static func rules(_ recipe: Recipe) -> String {
+    // Without a template, as before there were any, so that older indexes are still known.
+    "\(recipe.videoRules)".replacingOccurrences(of: ", imageNames: nil", with: "") + "\n\(prober)"
+  }
 
   /// The same without the recipe's limits.
   static var prober: String {
     (["prober 3"] + VideoFingerprint.entries.map { "\($0.key) \($0.value)" }.sorted()).joined(separator: "\n")
-  }
-}
-
-extension VideoRules {
-  /// The limits within which a recipe's clips are read.
-  init(_ recipe: Recipe) {
-    let data = recipe.data
-    self.init(
-      pixels: data.clipPixels, packets: data.clipPackets, bytes: UInt64(clamping: data.clipBytes),
-      seconds: data.clipSeconds, acceptsTruncated: data.acceptTruncated)
   }
 }

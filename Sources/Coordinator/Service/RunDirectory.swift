@@ -10,6 +10,8 @@ struct RunDirectory {
 
   var journal: String { path + "/run.db" }
   var recipe: String { path + "/recipe.yaml" }
+  /// The model that the run started from, if its recipe names one.
+  var initialModel: String { path + "/init.safetensors" }
   var checkpoints: String { path + "/checkpoints" }
   var logs: String { path + "/logs" }
   /// Where the run's coordinator listens, so that one that is started again is found by the workers.
@@ -32,6 +34,14 @@ struct RunDirectory {
       }
     }
     index = try IndexFolder(path + "/index")
+  }
+
+  /// Removes what was made for a run that was not begun, by whoever holds its lock. What indexing has found stays, since it
+  /// need not be found again; so does what others have put here.
+  func removeUnbegun() {
+    for file in [journal, journal + "-wal", journal + "-shm", path + "/run.lock", initialModel] { unsafe unlink(file) }
+    // Folders that hold something are not removed.
+    for folder in [checkpoints, logs, index.path, path] { unsafe rmdir(folder) }
   }
 
   func write(_ data: Data, to path: String) throws {

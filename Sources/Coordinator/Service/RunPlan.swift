@@ -13,6 +13,8 @@ struct RunPlan {
   var lastStep: UInt64
   /// The identity of the run.
   var run = ""
+  /// The model that training starts from, if the recipe names one.
+  var initialModel: Data?
   /// Evaluates this model and trains nothing.
   var evaluateOnly: Data?
 
@@ -47,6 +49,7 @@ struct RunPlan {
     settings.epoch.batch = recipe.batch.clips
     settings.epoch.maximumLost = recipe.data.maximumLost
     settings.validationClips = indexes.validation.clips.count
+    settings.classes = indexes.train.classes.count
     settings.evaluatesOnly = evaluateOnly != nil
     return settings
   }

@@ -49,6 +49,7 @@ extension RunStatus {
       Checkpoint(step: try number($0.step, "checkpoints.step"), path: $0.path, age: age($0.createdAt))
     }
     exclusions = journal.exclusions
+    classes = journal.classes
     lastEvaluation = try journal.lastEvaluation.map { last in
       var result = EvaluationResult()
       (result.clips, result.top1, result.top5) = (last.clips, last.top1, last.top5)

@@ -32,7 +32,11 @@ extension RunEvent {
 }
 
 extension EvaluationResult {
-  var text: String { "top-1 \(percent(top1, clips)), top-5 \(percent(top5, clips)) of \(clips) clips" }
+  /// - Parameter classes: of the data. With five or fewer, every clip's class is among the first five.
+  func text(classes: Int) -> String {
+    let five = classes > 5 ? ", top-5 \(percent(top5, clips))" : ""
+    return "top-1 \(percent(top1, clips))\(five) of \(clips) clips"
+  }
 }
 
 func fixed(_ value: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", value) }

@@ -75,6 +75,12 @@ enum FileNames {
 
 func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
 
+/// Whether a file of this name is a video, by its extension.
+public func isVideo(_ path: String) -> Bool { FileNames.isVideo(path) }
+
+/// Whether a file of this name is an image.
+public func isImage(_ path: String) -> Bool { FileNames.isImage(path) }
+
 /// Whether `text` is a whole number, such as `-1`.
 func isNumber(_ text: some StringProtocol) -> Bool {
   let digits = text.utf8.first == UInt8(ascii: "-") ? text.utf8.dropFirst() : text.utf8[...]

@@ -1,4 +1,4 @@
-// Reads one folder. `readdir` tells each entry's kind, so a million clips need no million calls of `stat`.
+// Reads one folder. The folder tells each entry's kind, so a million clips need no million calls of `stat`.
 import Foundation
 import Shared
 
@@ -30,28 +30,27 @@ struct DiskReader: FolderReader {
     // Servers do not list folders.
     if isWebAddress(folder) { return entries }
     var status = stat()
-    guard unsafe stat(folder, &status) == 0, let stream = unsafe opendir(folder) else {
+    guard unsafe stat(folder, &status) == 0 else {
       entries.problem = unsafe String(cString: strerror(errno))
       return entries
     }
-    defer { unsafe closedir(stream) }
-    entries.identity = [UInt64(status.st_dev), UInt64(status.st_ino)]
-    while true {
-      // Only errno distinguishes the end from an error.
-      errno = 0
-      guard let entry = unsafe readdir(stream) else { break }
-      let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-        unsafe String(validating: bytes.prefix { $0 != 0 }, as: UTF8.self)
+    let identity = [UInt64(status.st_dev), UInt64(status.st_ino)]
+    do throws(DirectoryProblem) {
+      try forEachEntry(ofDirectory: folder) { entry in
+        guard entry.isText else { return }
+        var isFolder = entry.kind == DT_DIR
+        if entry.kind == DT_LNK || entry.kind == DT_UNKNOWN {
+          guard unsafe stat("\(folder)/\(entry.name)", &status) == 0 else { return }
+          isFolder = status.st_mode & S_IFMT == S_IFDIR
+        }
+        entries.add(entry.name.utf8, isFolder: isFolder)
       }
-      guard let name, name != ".", name != ".." else { continue }
-      var isFolder = unsafe Int(entry.pointee.d_type) == DT_DIR
-      if unsafe Int(entry.pointee.d_type) == DT_LNK || Int(entry.pointee.d_type) == DT_UNKNOWN {
-        guard unsafe stat("\(folder)/\(name)", &status) == 0 else { continue }
-        isFolder = status.st_mode & S_IFMT == S_IFDIR
-      }
-      entries.add(name.utf8, isFolder: isFolder)
+      entries.identity = identity
+    } catch {
+      let isOpen = error.operation == "readdir"
+      if isOpen { entries.identity = identity }
+      entries.problem = isOpen ? "reading it failed: \(error.reason)" : error.reason
     }
-    if errno != 0 { entries.problem = "reading it failed: \(unsafe String(cString: strerror(errno)))" }
     return entries
   }
 }

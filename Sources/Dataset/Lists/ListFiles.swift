@@ -47,9 +47,10 @@ extension ListFile {
     }
     let compressed = names.filter(FileNames.isCompressedArchive)
     if !compressed.isEmpty { return compressed.map { "\(folder)/\($0)" } }
-    throw DatasetError(
-      .ioError, "\(folder): is a folder without lists (.txt, .csv) or shards (.tar); check the recipe's annotation path"
-    )
+    let advice =
+      entries.areFolders.contains(true)
+      ? "if its folders are the classes, name it in data.path, and no list" : "check the recipe's annotation path"
+    throw DatasetError(.ioError, "\(folder): is a folder without lists (.txt, .csv) or shards (.tar); \(advice)")
   }
 
   /// The files that the pattern in the last component of `path` matches.

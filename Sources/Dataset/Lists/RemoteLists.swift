@@ -61,47 +61,27 @@ extension ListFile {
   }
 }
 
-/// What `pack.json`, in the folder that `coordinator pack` wrote, says of the shards.
-struct RemotePack: Decodable {
-  struct Shard: Decodable {
-    let name: String
-    let bytes: UInt64
-    let sha256: String?
-    /// `train` or `validation`.
-    let list: String?
-  }
-
-  static let name = "pack.json"
-  let version: Int
-  let shards: [Shard]
-
-  /// The manifest of the pack at an address.
+extension PackManifest {
+  /// The manifest of the pack at an address. Its shards must then be what it says.
   ///
   /// - Returns: nil if there is none.
   /// - Throws: `RemoteError`; `DatasetError` if it cannot be understood.
   init?(of folder: String, _ remote: RemoteFiles) throws {
     let address = folderPath(data: folder, Self.name)
-    do {
-      self = try JSONDecoder().decode(Self.self, from: remote.document(address, limit: 1 << 28))
-    } catch let error as RemoteError {
+    let data: Data
+    do throws(RemoteError) { data = try remote.document(address, limit: 1 << 28) } catch {
       guard error.kind == .missing else { throw error }
       return nil
-    } catch {
-      throw DatasetError(.badData, "\(shownPath(address)): is no list of a pack's shards; copy the whole pack again")
     }
-    guard version == 1 else {
-      throw DatasetError(
-        .badData, "\(shownPath(address)): version \(version) of a pack, expected 1; use the program that wrote it")
-    }
+    try self.init(data, name: shownPath(address))
     for shard in shards {
-      remote.expect(
-        ExpectedFile(bytes: shard.bytes, sha256: shard.sha256 ?? ""), at: folderPath(data: folder, shard.name))
+      remote.expect(ExpectedFile(bytes: shard.bytes, sha256: shard.sha256), at: folderPath(data: folder, shard.name))
     }
   }
 
   /// The shards of one list; nil if there is none.
   func list(_ list: String, of folder: String, role: AnnotationList.Role, _ remote: RemoteFiles) -> AnnotationList? {
-    let files = shards.filter { ($0.list ?? "train") == list }.map { shard in
+    let files = shards.filter { $0.list == list }.map { shard in
       let address = folderPath(data: folder, shard.name)
       return ListFile(name: shownPath(address), contents: .remote(address))
     }

@@ -1,6 +1,7 @@
 // One video decoder: packets in, frames out, on the calling thread only.
 import CDecoderLog
 import CFFmpeg
+import Shared
 
 /// Owns one `AVCodecContext` and the frame that it fills. It belongs to one thread.
 @safe

@@ -1,5 +1,6 @@
 // Opens a video file and reads the packets of its video stream. It decodes nothing.
 import CFFmpeg
+import Shared
 
 /// Owns one `AVFormatContext`. It belongs to one thread.
 @safe

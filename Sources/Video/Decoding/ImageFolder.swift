@@ -16,12 +16,13 @@ final class ImageFolder: ClipFrames {
   private let progress: DecodeProgress?
 
   /// Lists the folder. It opens no image yet.
+  /// - Parameter rules: say which of its files are frames, and what they may cost.
   /// - Throws: `VideoError` if it cannot be listed, has no images, or two with one number.
   init(path: String, rules: VideoRules = VideoRules(), progress: DecodeProgress? = nil) throws(VideoError) {
     (self.path, self.rules, self.progress) = (path, rules, progress)
     budget = ProcessorBudget(seconds: rules.seconds)
     _ = FFmpegGateway.silenced
-    images = try ImageNames.sorted(try ImageFolder.names(path), in: path)
+    images = try ImageNames.sorted(try ImageFolder.names(path), in: path, named: rules.imageNames)
     guard images.count <= rules.packets else {
       throw VideoError(
         path: path, operation: "read its images",
@@ -36,20 +37,16 @@ final class ImageFolder: ClipFrames {
   }
 
   private static func names(_ path: String) throws(VideoError) -> [String] {
-    guard let folder = unsafe FileWait.during({ unsafe opendir(path) }) else {
-      throw ClipFile.failure(path, "open", errno)
-    }
-    defer { unsafe closedir(folder) }
     var names: [String] = []
-    while true {
-      errno = 0
-      guard let entry = unsafe readdir(folder) else { break }
-      let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { tuple in
-        unsafe tuple.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
-      }
-      names.append(name)
+    let problem: DirectoryProblem? = FileWait.during {
+      do throws(DirectoryProblem) {
+        try forEachEntry(ofDirectory: path) { names.append($0.name) }
+        return nil
+      } catch { return error }
     }
-    if errno != 0 { throw ClipFile.failure(path, "read", errno) }
+    if let problem {
+      throw ClipFile.failure(path, problem.operation == "opendir" ? "open" : "read", problem.code)
+    }
     return names
   }
 

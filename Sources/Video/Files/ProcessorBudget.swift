@@ -8,25 +8,37 @@ import Glibc
 final class ProcessorBudget {
   let seconds: Double
   private let end: Double
+  /// The time is not up before this. No thread computes for longer than passes on the wall, whose clock costs less.
+  private var nextLook: Double
   /// Whether the time was up when it was last looked at.
   private(set) var isSpent = false
 
   init(seconds: Double) {
     self.seconds = seconds
-    end = ProcessorBudget.now + seconds
+    end = ProcessorBudget.computed + seconds
+    nextLook = ProcessorBudget.wall + seconds
   }
 
   /// Looks at the clock.
   /// - Returns: whether there is time left.
   func goesOn() -> Bool {
-    if !isSpent, ProcessorBudget.now > end { isSpent = true }
+    guard !isSpent else { return false }
+    let wall = ProcessorBudget.wall
+    if wall >= nextLook {
+      let left = end - ProcessorBudget.computed
+      isSpent = left < 0
+      nextLook = wall + left
+    }
     return !isSpent
   }
 
   /// Seconds that this thread has computed.
-  private static var now: Double {
+  private static var computed: Double { seconds(CLOCK_THREAD_CPUTIME_ID) }
+  private static var wall: Double { seconds(CLOCK_MONOTONIC) }
+
+  private static func seconds(_ clock: clockid_t) -> Double {
     var time = timespec()
-    unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    unsafe clock_gettime(clock, &time)
     return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
   }
 }

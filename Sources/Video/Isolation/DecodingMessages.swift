@@ -55,6 +55,7 @@ extension DecodingRequest {
     fields.put(rules.bytes)
     fields.put(rules.seconds)
     fields.put(rules.acceptsTruncated)
+    fields.put(rules.imageNames?.text ?? "")
     fields.put(dropped.map { Int(truncatingIfNeeded: $0) })
     switch work {
     case .load(let job, let memory, let offset):
@@ -88,6 +89,9 @@ extension DecodingRequest {
     rules.bytes = try fields.unsigned()
     rules.seconds = try fields.double()
     rules.acceptsTruncated = try fields.flag()
+    let names = try fields.text()
+    rules.imageNames = ImageNameTemplate(names)
+    guard names.isEmpty || rules.imageNames != nil else { throw .nonsense }
     dropped = try fields.ints().map { UInt64(bitPattern: Int64($0)) }
     switch try fields.int() {
     case 0:

@@ -1,11 +1,12 @@
-// The processes that decode for this one: each thread that needs one borrows one.
+// What decodes and probes: processes that do it for this one, of which each thread that needs one borrows one; or this
+// process itself.
 import Glibc
 import Shared
 import Synchronization
 
 /// Has clips decoded and files probed in other processes, so that a decoder that crashes or hangs on a file costs that
 /// file a second try in a new process, and nothing else. Any number of threads may share one pool; it has as many
-/// processes as threads used it at once.
+/// processes as threads used it at once, or none at all (`inThisProcess`).
 public final class DecodingPool: Sendable {
   public struct Settings: Sendable {
     /// The absolute path of a program that calls `DecodingService.runIfAsked` first, and arguments.
@@ -22,15 +23,29 @@ public final class DecodingPool: Sendable {
     }
   }
 
-  private let settings: Settings
+  /// Nil to decode on the threads that ask.
+  private let settings: Settings?
   private let idle = Mutex<[DecodingProcess]>([])
+  /// Where long files can be entered, where this process decodes itself.
+  private let tables = EntryTables()
 
-  public init(_ settings: Settings = Settings()) { self.settings = settings }
+  public convenience init(_ settings: Settings = Settings()) { self.init(settings: settings) }
 
-  /// As `ClipProbe.probe`, in another process.
+  private init(settings: Settings?) { self.settings = settings }
+
+  /// Decodes on the threads that ask, where a decoder that crashes ends this process.
+  public static func inThisProcess() -> DecodingPool { DecodingPool(settings: nil) }
+
+  /// Storage that clips can be loaded into without being copied.
+  func storage(count: Int) -> FloatStorage {
+    settings == nil ? FloatStorage(count: count) : FloatStorage.shared(count: count)
+  }
+
+  /// As `ClipProbe.probe`.
   public func probe(
     _ path: String, range: Range<UInt64>? = nil, deep: Bool, rules: VideoRules = VideoRules()
   ) throws -> ProbedClip {
+    if settings == nil { return try ClipProbe.probe(path, range: range, deep: deep, rules: rules) }
     let request = DecodingRequest(work: .probe(path: path, range: range, deep: deep), rules: rules)
     guard case .probed(let clip) = try answer(to: request) else {
       throw DecoderEnd.nonsense.error(path, isRepeated: false)
@@ -38,14 +53,18 @@ public final class DecodingPool: Sendable {
     return clip
   }
 
-  /// As `ClipPictures`, in another process.
+  /// As `ClipPictures`.
   public func pictures(
     _ path: String, range: Range<UInt64>? = nil, isProved: Bool = false, first: Int, frames: Int, count: Int,
-    height: Int
+    height: Int, rules: VideoRules = VideoRules()
   ) throws -> ClipPictures {
+    if settings == nil {
+      return try ClipPictures(
+        path, range: range, isProved: isProved, first: first, frames: frames, count: count, height: height, rules: rules)
+    }
     let work = DecodingRequest.Work.pictures(
       path: path, range: range, isProved: isProved, first: first, frames: frames, count: count, height: height)
-    guard case .pictures(let pictures) = try answer(to: DecodingRequest(work: work, rules: VideoRules())) else {
+    guard case .pictures(let pictures) = try answer(to: DecodingRequest(work: work, rules: rules)) else {
       throw DecoderEnd.nonsense.error(path, isRepeated: false)
     }
     return pictures
@@ -59,6 +78,7 @@ public final class DecodingPool: Sendable {
     _ job: ClipJob, _ rules: VideoRules, tries: Int, _ progress: DecodeProgress, into storage: FloatStorage,
     at start: Int
   ) throws -> Int? {
+    if settings == nil { return try loadHere(job, rules, tries: tries, progress, into: storage, at: start) }
     guard let memory = storage.segment else {
       let copy = FloatStorage.shared(count: job.form.clipElements)
       guard copy.segment != nil else { throw DecoderEnd.notStarted(ENOMEM).error(job.request.path, isRepeated: false) }
@@ -73,6 +93,18 @@ public final class DecodingPool: Sendable {
     case .noMemory: throw DecoderEnd.notStarted(ENOMEM).error(job.request.path, isRepeated: false)
     default: throw DecoderEnd.nonsense.error(job.request.path, isRepeated: false)
     }
+  }
+
+  private func loadHere(
+    _ job: ClipJob, _ rules: VideoRules, tries: Int, _ progress: DecodeProgress, into storage: FloatStorage,
+    at start: Int
+  ) throws -> Int? {
+    let decoding = ClipDecoding(rules, progress, tables)
+    let dst = unsafe UnsafeMutableBufferPointer(rebasing: storage.buffer[start..<start + job.form.clipElements])
+    for _ in 1..<max(1, tries) {
+      do { return unsafe try decoding.load(job, into: dst) } catch {}
+    }
+    return unsafe try decoding.load(job, into: dst)
   }
 
   /// - Throws: the `VideoError` of the last try.
@@ -110,6 +142,7 @@ public final class DecodingPool: Sendable {
   }
 
   private func start() throws(DecoderEnd) -> DecodingProcess {
-    try DecodingProcess(settings.command, silence: settings.silence / .seconds(1), started: settings.started)
+    guard let settings else { preconditionFailure("this process decodes itself") }
+    return try DecodingProcess(settings.command, silence: settings.silence / .seconds(1), started: settings.started)
   }
 }

@@ -92,7 +92,8 @@ public enum DecodingService {
       case .pictures(let path, let range, let isProved, let first, let frames, let count, let height):
         return .pictures(
           try ClipPictures(
-            path, range: range, isProved: isProved, first: first, frames: frames, count: count, height: height))
+            path, range: range, isProved: isProved, first: first, frames: frames, count: count, height: height,
+            rules: request.rules))
       }
     } catch let error as VideoError {
       return .failed(error)

@@ -1,6 +1,7 @@
 // Some frames of a clip as small JPEG pictures, for people to look at. Training uses nothing of this.
 import CFFmpeg
 import Foundation
+import Shared
 
 /// Frames that are spread evenly over a clip.
 public struct ClipPictures: Sendable {
@@ -17,11 +18,11 @@ public struct ClipPictures: Sendable {
   /// - Throws: `VideoError` if the frames cannot be decoded.
   public init(
     _ path: String, range: Range<UInt64>? = nil, isProved: Bool = false, first: Int, frames: Int, count: Int,
-    height: Int
+    height: Int, rules: VideoRules = VideoRules()
   ) throws {
     let source: any ClipFrames =
       try range == nil && ImageFolder.isFolder(path)
-      ? ImageFolder(path: path) : VideoFile(path: path, range: range, isProved: isProved)
+      ? ImageFolder(path: path, rules: rules) : VideoFile(path: path, range: range, rules: rules, isProved: isProved)
     rotation = source.orientation.degrees
     let clip = try first..<max(first, min(source.frameCount(), first + frames))
     let places = (0..<min(count, clip.count)).map {

@@ -13,19 +13,15 @@ public final class ClipLoader: Sendable {
   }
   private let known = Mutex(Known())
   private let rules: VideoRules
-  private let decoders: DecodingPool?
+  private let decoders: DecodingPool
   private let resolve: ClipResolver
-  /// Where long files can be entered, where this process decodes itself.
-  private let tables = EntryTables()
   /// Grows while any clip is being loaded.
   public let progress = DecodeProgress()
 
   /// - Parameters:
-  ///   - decoders: the processes that decode; nil to decode on the calling thread, where a decoder that crashes ends the
-  ///     process.
   ///   - resolve: gets the files that are not on this host.
   public init(
-    rules: VideoRules = VideoRules(), decoders: DecodingPool? = nil,
+    rules: VideoRules = VideoRules(), decoders: DecodingPool = .inThisProcess(),
     resolve: @escaping ClipResolver = { _, _ in nil }
   ) {
     self.rules = rules
@@ -33,13 +29,8 @@ public final class ClipLoader: Sendable {
     self.resolve = resolve
   }
 
-  /// Storage that clips can be loaded into without being copied.
-  static func storage(count: Int, for decoders: DecodingPool?) -> FloatStorage {
-    decoders == nil ? FloatStorage(count: count) : FloatStorage.shared(count: count)
-  }
-
   /// Storage that this loader writes without a copy.
-  public func storage(count: Int) -> FloatStorage { Self.storage(count: count, for: decoders) }
+  public func storage(count: Int) -> FloatStorage { decoders.storage(count: count) }
 
   /// Loads one clip. The result depends only on the file, `form`, `epoch` and the request.
   /// - Parameters:
@@ -83,27 +74,17 @@ public final class ClipLoader: Sendable {
       job.checks = job.request.expectedBytes > 0 && before.map { !known.checked.contains($0.key) } ?? true
       job.total = before.flatMap { known.counts[$0.key] }
     }
-    var total = try decode(job, into: storage, at: start, tries: tries)
+    var total = try decoders.load(job, rules, tries: tries, progress, into: storage, at: start)
     if !job.checks, job.request.expectedBytes > 0, version() != before {
       // What was read may not be what was checked.
       (job.checks, job.total) = (true, nil)
-      total = try decode(job, into: storage, at: start, tries: tries)
+      total = try decoders.load(job, rules, tries: tries, progress, into: storage, at: start)
     }
     guard let before, version() == before else { return }
     known.withLock { known in
       if job.checks { known.checked.insert(before.key) }
       if let total { known.counts[before.key] = total }
     }
-  }
-
-  private func decode(_ job: ClipJob, into storage: FloatStorage, at start: Int, tries: Int) throws -> Int? {
-    if let decoders { return try decoders.load(job, rules, tries: tries, progress, into: storage, at: start) }
-    let dst = unsafe UnsafeMutableBufferPointer(
-      rebasing: storage.buffer[start..<start + job.form.clipElements])
-    for _ in 1..<max(1, tries) {
-      do { return unsafe try ClipDecoding(rules, progress, tables).load(job, into: dst) } catch {}
-    }
-    return unsafe try ClipDecoding(rules, progress, tables).load(job, into: dst)
   }
 }
 

@@ -9,7 +9,11 @@ import Video
 struct WorkerCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "worker", abstract: "Computes lanes of a training run; other subcommands run one part in isolation.",
-    subcommands: [JoinCommand.self, StepCommand.self, ProfileCommand.self, BenchCommand.self],
+    subcommands: [
+      JoinCommand.self, PredictCommand.self, FeaturesCommand.self, MatchCommand.self, StepCommand.self,
+      ProfileCommand.self,
+      BenchCommand.self,
+    ],
     defaultSubcommand: JoinCommand.self)
 
   /// Reports a failure in one line, and exits with its code.

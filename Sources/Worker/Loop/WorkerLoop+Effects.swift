@@ -37,7 +37,14 @@ extension WorkerLoop {
     case .keepState(let step): return training.map { .obtained(step: step, weights: $0.state.digest) }
     case .initialise:
       forgetSums()
-      guard let state = training?.state else { return nil }
+      guard let training else { return nil }
+      let state = training.state
+      guard state.hasInitialModel || training.context.recipe.initial.sha256.isEmpty else {
+        throw SharedError(
+          .badData,
+          "the run has to begin again from step 0, and its init.safetensors is gone or damaged: restore that file in the "
+            + "run directory")
+      }
       state.initialise()
       return .obtained(step: 0, weights: state.digest)
     case .load(let step, let model, let trainer): return try load(step, model, trainer)
@@ -86,7 +93,7 @@ extension WorkerLoop {
     let validation: ClipIndex
     do {
       train = try index(indexes.first)
-      validation = try index(indexes.last)
+      validation = try index(indexes.dropFirst().first)
     } catch let error as DatasetError
       where error.status == .badData
     { return .damaged(reason: "an index was damaged on its way: \(error)") }
@@ -94,7 +101,10 @@ extension WorkerLoop {
     let context = try RunContext(
       recipe: recipe, train: train, validation: validation, lastStep: welcome.lastStep, dataPath: settings.dataPath,
       cache: settings.cache, isolatesDecoding: true)
-    let state = TrainingState(context)
+    let state: TrainingState
+    do { state = TrainingState(context, initial: try initialModel(indexes.dropFirst(2).first, context)) } catch let
+      error as SharedError where error.status == .unavailable
+    { return .damaged(reason: "\(error)") }
     let work = GradientWork(context)
     let feed = ClipFeed(context, threads: recipe.data.decodeThreads, lanes: recipe.batch.lanes)
     let pool = LanePool(
@@ -118,6 +128,22 @@ extension WorkerLoop {
     let index = try ClipIndex(descriptor: file.descriptor, name: blob.name)
     guard index.digest == blob.digest else { throw DatasetError(.badData, "\(blob.name): its digest is another") }
     return index
+  }
+
+  /// The model that training starts from, which the coordinator alone needs as a file.
+  /// - Throws: `SharedError(.unavailable)` if its bytes are not those that the recipe names.
+  private func initialModel(_ blob: BlobDescription?, _ context: RunContext) throws -> InitialModel? {
+    guard let blob else { return nil }
+    let mapped = incoming.takeFile(blob.name).flatMap {
+      // The mapping outlives the descriptor.
+      try? Data(contentsOf: URL(fileURLWithPath: "/proc/self/fd/\($0.descriptor)"), options: .alwaysMapped)
+    }
+    guard let data = mapped, sha256Hex(data) == context.recipe.initial.sha256 else {
+      throw SharedError(.unavailable, "the initial model was damaged on its way")
+    }
+    let initial = try InitialModel(SafeTensors(data, origin: blob.name), for: context.network, origin: blob.name)
+    for line in initial.report { log.info("init: \(line)") }
+    return initial
   }
 
   // MARK: The state

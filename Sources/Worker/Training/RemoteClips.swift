@@ -1,4 +1,5 @@
 // Clips on the web: the one place where a worker's paths become files of this host.
+import Recipes
 import Remote
 import Shared
 import Video
@@ -8,7 +9,7 @@ extension RunContext {
   /// checked.
   func makeLoader() -> ClipLoader {
     let remote = remote
-    return ClipLoader(rules: videoRules, decoders: decoders) { request, progress in
+    return ClipLoader(rules: recipe.videoRules, decoders: decoders) { request, progress in
       guard isWebAddress(request.path) else { return nil }
       let path = shownPath(request.path)
       do throws(RemoteError) {

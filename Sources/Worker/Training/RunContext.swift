@@ -26,8 +26,7 @@ final class RunContext: Sendable {
   let rule: any UpdateRule
   let settings: UpdateSettings
   let loss: ClassLoss
-  /// The processes that decode; nil to decode in this one.
-  let decoders: DecodingPool?
+  let decoders: DecodingPool
   private let orders: EpochOrders
   private let order = Mutex<(epoch: Int, order: EpochOrder)?>(nil)
   private let leftOut = Mutex<Set<ClipExclusion>>([])
@@ -57,19 +56,10 @@ final class RunContext: Sendable {
     loss = try ClassLoss(recipe.loss, counts: counts)
     // Two tries take less than it takes to find that reading does not go on.
     let silence = Duration.seconds(min(20, recipe.faults.hangSeconds / 3))
-    decoders = isolatesDecoding ? DecodingPool(DecodingPool.Settings(silence: silence)) : nil
+    decoders = isolatesDecoding ? DecodingPool(DecodingPool.Settings(silence: silence)) : .inThisProcess()
     orders = try EpochOrders(seed: recipe.seed, train, balanced: recipe.data.balanced)
     shards = StepShards(
       count: self.train.clips.count, lanes: recipe.batch.lanes, clipsPerLane: recipe.batch.clipsPerLane)
-  }
-
-  /// The limits within which clips are read.
-  var videoRules: VideoRules {
-    let data = recipe.data
-    return VideoRules(
-      pixels: data.clipPixels, packets: data.clipPackets, bytes: UInt64(clamping: data.clipBytes),
-      seconds: data.clipSeconds,
-      acceptsTruncated: data.acceptTruncated)
   }
 
   func epoch(of step: UInt64) -> Int { Int(step) / shards.stepsPerEpoch }

@@ -4,11 +4,12 @@ import Shared
 import Training
 
 extension TrainingState {
-  convenience init(_ context: RunContext) {
+  convenience init(_ context: RunContext, initial: InitialModel?) {
     self.init(
       context.network, context.rule,
       TrainingPlan(
-        context.recipe, stepsPerEpoch: context.shards.stepsPerEpoch, indexDigest: context.train.digest.description),
-      settings: context.settings)
+        context.recipe, stepsPerEpoch: context.shards.stepsPerEpoch, indexDigest: context.train.digest.description,
+        classes: context.train.classes),
+      settings: context.settings, initial: initial)
   }
 }

@@ -1,0 +1,76 @@
+// What training takes from a model file.
+import Foundation
+import Recipes
+import Shared
+import Testing
+
+@testable import BLVNet
+@testable import Training
+
+@Suite struct InitialModelTests {
+  private func file(_ tensors: [String: ([Int], [Float])]) throws -> SafeTensors {
+    var writer = SafeTensorsWriter()
+    for (name, (shape, values)) in tensors { writer.add(name, .float32, shape: shape, values) }
+    return try SafeTensors(writer.bytes(), origin: "f")
+  }
+
+  @Test("what has the name and the shape is taken, a head of other classes is not, and the rest begins anew")
+  func matches() throws {
+    let network = try toyNetwork()
+    let stem = (0..<135).map { Float($0) / 100 }
+    let initial = try InitialModel(
+      file([
+        "stem.weight": ([5, 3, 3, 3], stem), "stem_norm.running_var": ([5], [1, 2, 3, 4, 5]),
+        "top.weight": ([4, 5], [Float](repeating: 1, count: 20)), "other": ([1], [1]),
+        "stem_norm.num_batches_tracked": ([1], [1]),
+      ]), for: network, origin: "f")
+    #expect(initial.taken == ["stem.weight", "stem_norm.running_var"])
+    #expect(initial.skipped.map(\.name) == ["other", "top.weight"])
+    #expect(
+      initial.missing == ["stem_norm.bias", "stem_norm.weight", "top.bias", "top.weight", "stem_norm.running_mean"])
+    #expect(
+      initial.report == [
+        "taken from the file: 2 (stem.*, stem_norm.running_var)",
+        "skipped in the file: 2 (other: not of this network; top.*: F32 [4, 5], here F32 [3, 5])",
+        "beginning anew: 5 (stem_norm.bias, stem_norm.running_mean, stem_norm.weight, top.*)",
+      ])
+
+    func state(_ initial: InitialModel?) -> TrainingState {
+      let plan = TrainingPlan(Recipe(), stepsPerEpoch: 3, indexDigest: "index")
+      let state = TrainingState(network, SGD(OptimizerRecipe()), plan, initial: initial)
+      state.initialise()
+      return state
+    }
+    let (begun, plain) = (state(initial), state(nil))
+    #expect(begun.digest != plain.digest)
+    for tensor in network.layout.parameters {
+      let expected = tensor.name == "stem.weight" ? stem : plain.parameters.array(tensor.range)
+      #expect(begun.parameters.array(tensor.range) == expected, "\(tensor.name)")
+    }
+    #expect(begun.statistics.array(0..<10) == [0, 0, 0, 0, 0, 1, 2, 3, 4, 5])
+    #expect(state(initial).digest == begun.digest)
+  }
+
+  @Test("a file of which nothing matches, or with numbers that no network has, is refused in one line")
+  func refusals() throws {
+    let network = try toyNetwork()
+    func refusal(_ tensors: [String: ([Int], [Float])]) throws -> String {
+      let file = try file(tensors)
+      return #expect(throws: SharedError.self) { try InitialModel(file, for: network, origin: "f") }?.description ?? ""
+    }
+    #expect(
+      try refusal(["a": ([1], [1])]).hasPrefix("f: none of its 1 tensors, such as 'a', belongs to toy of depth 50"))
+    #expect(try refusal([:]).hasPrefix("f: none of its 0 tensors belongs to toy"))
+    #expect(try refusal(["top.bias": ([3], [1, .nan, 1])]).contains("'top.bias' holds a number that no network has"))
+    #expect(try refusal(["stem_norm.running_var": ([5], [1, 1, 1, 1, -1])]).contains("'stem_norm.running_var' holds"))
+  }
+
+  @Test("names fold to the branches that are whole, and every name is said")
+  func folding() {
+    let all = ["a.b.c", "a.b.d", "a.e", "f.g", "h"]
+    #expect(folded(["a.b.c", "a.b.d", "h"], among: all) == ["a.b.*", "h"])
+    #expect(folded(all, among: all) == ["all"])
+    #expect(folded(["a.b.c", "f.g"], among: all) == ["a.b.c", "f.*"])
+    #expect(folded([], among: all) == [])
+  }
+}
