@@ -69,7 +69,7 @@ import Testing
       run(fixture) { ($0.weightDecay, $0.clipNorm) = (0.01, 1000) }
     )
     expect(fixture.clipped, fixture, rate: 0.1, clipped)
-    expect(fixture.not_clipped, fixture, rate: 0.1, free)
+    expect(fixture.notClipped, fixture, rate: 0.1, free)
     let ranges = clipped.layout.gradients
     for (gradient, norm) in zip(fixture.gradients, fixture.clipped.norms) {
       let found = GradientNorm.norm(.summed(FloatStorage(gradient)), ranges)
@@ -147,8 +147,8 @@ import Testing
       run(fixture) { ($0.weightDecay, $0.groups) = (0.1, groups) },
       run(fixture) { ($0.kind, $0.weightDecay, $0.groups) = (.adamw, 0.1, groups) }
     )
-    expect(fixture.sgd_groups, fixture, rate: 0.02, sgd)
-    expect(fixture.adamw_groups, fixture, rate: 0.02, adamw)
+    expect(fixture.sgdGroups, fixture, rate: 0.02, sgd)
+    expect(fixture.adamwGroups, fixture, rate: 0.02, adamw)
     let error = #expect(throws: SharedError.self) {
       try run(fixture) { $0.groups = .init([Group(pattern: NamePattern("stem.wait"))]) }
     }
@@ -179,7 +179,7 @@ import Testing
     let loss = ClassLoss(smoothing: 0.1, weights: fixture.weights)
     let expected = try #require(fixture.cases.first { !$0.mixed && $0.smoothing > 0 && $0.weighted })
     let weight = fixture.labels.reduce(0.0) { $0 + loss.weight(of: ClassTarget($1)) }
-    #expect(abs(expected.losses.reduce(0, +) / weight - fixture.weighted_mean) < 1e-6)
+    #expect(abs(expected.losses.reduce(0, +) / weight - fixture.weightedMean) < 1e-6)
   }
 
   @Test("balanced weights are the mean count by the class's own")
