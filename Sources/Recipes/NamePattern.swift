@@ -45,7 +45,11 @@ public struct NamePatterns: Hashable, Sendable, Codable, RecipeValue {
   /// - Parameter texts: patterns; those that begin with `!` are exceptions.
   public init(_ texts: [String] = []) {
     for text in texts {
-      if text.hasPrefix("!") { exceptions.append(NamePattern(String(text.dropFirst()))) } else { list.append(.init(text)) }
+      if text.hasPrefix("!") {
+        exceptions.append(NamePattern(String(text.dropFirst())))
+      } else {
+        list.append(.init(text))
+      }
     }
   }
 
@@ -59,7 +63,9 @@ public struct NamePatterns: Hashable, Sendable, Codable, RecipeValue {
 
   init?(yaml: String) {
     let items = listItems(yaml)
-    guard items.allSatisfy({ NamePattern(yaml: $0.hasPrefix("!") ? $0.dropFirst() : $0[...]) != nil }) else { return nil }
+    guard items.allSatisfy({ NamePattern(yaml: $0.hasPrefix("!") ? $0.dropFirst() : $0[...]) != nil }) else {
+      return nil
+    }
     self.init(items)
   }
 

@@ -79,7 +79,8 @@ public struct JournalAudit: Sendable {
   ///   - eachClip: gets the training clips, by number, one by one: there may be more than fit into memory.
   /// - Throws: `JournalError`, bad data if there is no run or one of another layout.
   public init(
-    _ directory: String, balanced: Bool = false, atSnapshot: () throws -> Void = {}, eachClip: (Clip) throws -> Void = { _ in }
+    _ directory: String, balanced: Bool = false, atSnapshot: () throws -> Void = {},
+    eachClip: (Clip) throws -> Void = { _ in }
   ) throws {
     self.directory = directory
     isBalanced = balanced

@@ -62,7 +62,8 @@ import Testing
     func matches(_ pattern: String, _ name: String) -> Bool { NamePattern(pattern).matches(name) }
     #expect(matches("a.b", "a.b") && !matches("a.b", "a.bc") && !matches("a.b", "xa.b"))
     #expect(matches("*", "") && matches("*.bias", "a.b.bias") && !matches("*.bias", "a.biases"))
-    #expect(matches("layer*.conv*.weight", "layer1.0.conv2.weight") && !matches("layer*.conv*.weight", "layer1.bn.weight"))
+    #expect(
+      matches("layer*.conv*.weight", "layer1.0.conv2.weight") && !matches("layer*.conv*.weight", "layer1.bn.weight"))
     let names = NamePatterns(["a.*", "!*.c"])
     #expect(names.contains("a.b") && !names.contains("a.c") && !names.contains("b.b"))
     #expect(matches("a*b*c", "abbc") && matches("a**c", "ac") && !matches("a*b", "a"))

@@ -207,7 +207,11 @@ import Testing
   func frozen() throws {
     let norm = "stem_norm"
     for patterns in [["stem.weight"], ["stem.*"], ["\(norm).*"], ["top.*"], ["stem*"], ["*", "!top.*"], ["*.bias"]] {
-      let training = try training { $0.freeze = NamePatterns(patterns) } _: { $0.kind = .sgd }
+      let training = try training {
+        $0.freeze = NamePatterns(patterns)
+      } _: {
+        $0.kind = .sgd
+      }
       training.state.initialise()
       let before = training.state.parameters.array
       let statistics = training.state.statistics.array

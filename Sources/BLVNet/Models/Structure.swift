@@ -317,7 +317,8 @@ struct StructureBuilder {
     let uniform = InitialValue.uniform(bound: 1 / Double(shape.channels).squareRoot())
     head = ClassHead(
       name: name, alternative: alternative, features: features, shape: shape, classes: classes, dropout: dropout,
-      weight: parameter("\(name).weight", [classes, shape.channels], deviation.map { .normal(deviation: $0) } ?? uniform),
+      weight: parameter(
+        "\(name).weight", [classes, shape.channels], deviation.map { .normal(deviation: $0) } ?? uniform),
       bias: parameter("\(name).bias", [classes], deviation == nil ? uniform : .constant(0)))
   }
 }

@@ -151,7 +151,8 @@ final class RunContext: Sendable {
       scales: recipe.data.multiScale ? [1, 0.875, 0.75, 0.66] : [1],
       cropArea: recipe.data.cropArea,
       pixels: PixelRule(
-        colour: recipe.data.colourJitter, hue: recipe.data.hueJitter, erasing: recipe.data.erasing), scaleUp: recipe.data.evaluationScaleUp,
+        colour: recipe.data.colourJitter, hue: recipe.data.hueJitter, erasing: recipe.data.erasing),
+      scaleUp: recipe.data.evaluationScaleUp,
       view: view)
   }
 }
