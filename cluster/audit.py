@@ -288,11 +288,13 @@ class Audit:
     def ledger(self):
         """Each clip once an epoch, apart from those that a verdict leaves out of a step."""
         per_epoch, clips = self.per_epoch, self.clips
+        # A balanced run draws by class: then a number is occurrence * clips + clip.
+        balanced = self.is_balanced()
         left_out = collections.defaultdict(set)
         for row in self.database.execute("SELECT * FROM verdicts ORDER BY step, clip"):
             left_out[row["step"]].add(row["clip"])
             if not (0 <= row["step"] < self.total and row["epoch"] == row["step"] // per_epoch
-                    and 0 <= row["clip"] < clips):
+                    and (balanced or 0 <= row["clip"] < clips)):
                 self.journal(f"the verdict about clip {row['clip']} in step {row['step']} of epoch {row['epoch']} is "
                              "about no step or clip of the run")
         sizes = [row["clips"] + len(left_out.get(row["step"], ()))
@@ -330,14 +332,26 @@ class Audit:
                 self.journal(f"epoch {epoch}: clips of step {step} were consumed, which is not committed")
             if twice := [clip for clip in times if times[clip] > 1]:
                 self.journal(f"epoch {epoch}: {named(twice, 'clip')} consumed more than once")
-            if strange := [clip for clip in times if not 0 <= clip < clips]:
+            if strange := [clip for clip in times if not (balanced or 0 <= clip < clips)]:
                 self.journal(f"epoch {epoch}: {named(strange, 'clip')} consumed, but not of the index")
             if both := [clip for clip in times if clip in out_of_epoch]:
                 self.journal(f"epoch {epoch}: {named(both, 'clip')} consumed, but left out by a verdict")
             if len(epochs[epoch]) == per_epoch:
                 self.whole_epochs += 1
-                if missing := set(range(clips)) - set(times) - out_of_epoch:
+                draws = set(times) | out_of_epoch
+                if balanced and len(draws) != clips:
+                    self.journal(f"epoch {epoch} is over with {len(draws)} draws, expected {clips}")
+                if early := {draw for draw in draws if balanced and draw >= clips and draw - clips not in draws}:
+                    self.journal(f"epoch {epoch}: {named(early, 'draw')} without the occurrence before")
+                if missing := set() if balanced else set(range(clips)) - draws:
                     self.journal(f"epoch {epoch} is over without {named(missing, 'clip')}")
+
+    def is_balanced(self):
+        try:
+            with open(f"{self.directory}/recipe.yaml", encoding="utf-8") as file:
+                return any(line.strip() == "balanced: true" for line in file)
+        except (OSError, ValueError):
+            return False  # what says that it cannot be read is the check of the rates
 
     def rates(self):
         """Each step went by the learning rate that recipe and revisions give.

@@ -95,6 +95,8 @@ public struct DataRecipe: Hashable, Sendable {
   public var flip = true
   /// Whether training crops have several scales; otherwise the centre is used.
   public var multiScale = true
+  /// Whether an epoch draws as many clips of each class, instead of each clip once.
+  public var balanced = false
   /// Instead of `multiScale`: the least part of the picture that a crop of any side and place has; 0 for none.
   public var cropArea = 0.0
   /// How much brightness, contrast and saturation change at most, and hue, in turns; 0 for nothing.

@@ -222,6 +222,7 @@ extension Recipe {
       count("data.frames_per_group", \.data.framesPerGroup, 1, to: 1024),
       value("data.flip", \.data.flip, true),
       value("data.multi_scale", \.data.multiScale, true),
+      value("data.balanced", \.data.balanced, false),
       value("data.crop_area", \.data.cropArea, 0, .run, "from 0 to 1") { $0 >= 0 && $0 <= 1 },
       fraction("data.colour_jitter", \.data.colourJitter, 0),
       value("data.hue_jitter", \.data.hueJitter, 0, .run, "from 0 to 0.5") { $0 >= 0 && $0 <= 0.5 },

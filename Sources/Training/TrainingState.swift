@@ -86,6 +86,7 @@ public final class TrainingState {
   public func initialise() {
     slots.initialise(seed: plan.seed)
     initial?.write(parameters: slots.parameters, statistics: slots.statistics)
+    slots.beginAverage()
     step = 0
     plateau = PlateauState()
     (epochLoss, epochClips) = (0, 0)

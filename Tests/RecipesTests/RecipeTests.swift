@@ -20,7 +20,7 @@ import Testing
     recipe.schedule.milestones = [3, 9]
     recipe.optimizer.learningRate = 0.05
     recipe.optimizer.groups = .init([.init(pattern: NamePattern("*.bias"), rate: 2, decay: 0)])
-    recipe.model.freeze = NamePatterns(["baseline_model.layer1.*", "*.bn1.*"])
+    recipe.model.freeze = NamePatterns(["baseline_model.layer1.*", "*.bn1.*", "!*.layer1.0.*"])
     recipe.loss.classWeights = .list([Double](repeating: 0.5, count: 400))
     #expect(try Recipe(yaml: recipe.yaml(), origin: "again") == recipe)
   }
@@ -62,7 +62,10 @@ import Testing
     func matches(_ pattern: String, _ name: String) -> Bool { NamePattern(pattern).matches(name) }
     #expect(matches("a.b", "a.b") && !matches("a.b", "a.bc") && !matches("a.b", "xa.b"))
     #expect(matches("*", "") && matches("*.bias", "a.b.bias") && !matches("*.bias", "a.biases"))
-    #expect(matches("layer*.conv*.weight", "layer1.0.conv2.weight") && !matches("layer*.conv*.weight", "layer1.bn.weight"))
+    #expect(
+      matches("layer*.conv*.weight", "layer1.0.conv2.weight") && !matches("layer*.conv*.weight", "layer1.bn.weight"))
+    let names = NamePatterns(["a.*", "!*.c"])
+    #expect(names.contains("a.b") && !names.contains("a.c") && !names.contains("b.b"))
     #expect(matches("a*b*c", "abbc") && matches("a**c", "ac") && !matches("a*b", "a"))
   }
 

@@ -52,7 +52,8 @@ public struct StateLayout: Sendable, Hashable {
     return tensors.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map { name, tensor in
       let count = tensor.shape.reduce(1, *)
       defer { offset += count }
-      return TensorSpec(name: name, shape: tensor.shape, offset: offset, count: count, initial: tensor.initial,
+      return TensorSpec(
+        name: name, shape: tensor.shape, offset: offset, count: count, initial: tensor.initial,
         isFrozen: frozen.contains(name))
     }
   }

@@ -72,7 +72,7 @@ struct TensorDeclaration: Sendable, Hashable {
 
 /// What a recipe does not train.
 struct Freezing: Sendable {
-  var patterns: [NamePattern] = []
+  var names = NamePatterns()
   /// Whether all batch norms but the first are frozen.
   ///
   /// **Source:** Wang et al., "Temporal Segment Networks", ECCV 2016, section 3.2 (partial BN).
@@ -80,7 +80,7 @@ struct Freezing: Sendable {
 
   init() {}
 
-  init(_ recipe: ModelRecipe) { (patterns, normsButFirst) = (recipe.freeze.list, recipe.partialNorm) }
+  init(_ recipe: ModelRecipe) { (names, normsButFirst) = (recipe.freeze, recipe.partialNorm) }
 }
 
 struct StructureBuilder {
@@ -132,7 +132,7 @@ struct StructureBuilder {
 
   /// What is frozen among the tensors and statistics that were declared.
   fileprivate func frozen(_ freezing: Freezing) -> Set<String> {
-    var frozen = Set(parameters.keys.filter { name in freezing.patterns.contains { $0.matches(name) } })
+    var frozen = Set(parameters.keys.filter { freezing.names.contains($0) })
     if freezing.normsButFirst { frozen.formUnion(norms.dropFirst().flatMap(\.tensors)) }
     for norm in norms where frozen.isSuperset(of: norm.tensors) { frozen.formUnion(norm.statistics) }
     return frozen
@@ -317,7 +317,8 @@ struct StructureBuilder {
     let uniform = InitialValue.uniform(bound: 1 / Double(shape.channels).squareRoot())
     head = ClassHead(
       name: name, alternative: alternative, features: features, shape: shape, classes: classes, dropout: dropout,
-      weight: parameter("\(name).weight", [classes, shape.channels], deviation.map { .normal(deviation: $0) } ?? uniform),
+      weight: parameter(
+        "\(name).weight", [classes, shape.channels], deviation.map { .normal(deviation: $0) } ?? uniform),
       bias: parameter("\(name).bias", [classes], deviation == nil ? uniform : .constant(0)))
   }
 }

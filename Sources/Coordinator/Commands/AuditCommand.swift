@@ -42,8 +42,10 @@ struct RunAudit {
     let store = CheckpointAudit("\(directory)/checkpoints")
     var onDisk: Set<Int> = []
     var index = IndexComparison(directory)
+    let recipe = try? Recipe(ofRun: "\(directory)/recipe.yaml")
     let journal = try JournalAudit(
-      directory, atSnapshot: { onDisk = store.steps() }, eachClip: { index.take($0) })
+      directory, balanced: recipe?.data.balanced ?? false, atSnapshot: { onDisk = store.steps() },
+      eachClip: { index.take($0) })
     self.directory = directory
     self.store = store
     self.onDisk = onDisk

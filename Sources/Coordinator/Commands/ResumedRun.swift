@@ -100,7 +100,8 @@ struct ResumedRun {
   ) throws -> Generation? {
     guard let made = try? JSONDecoder().decode(Generation.self, from: Data(row.plan.utf8)) else { return nil }
     let limits = MessageLimits(
-      lanes: plan.recipe.batch.lanes, clips: plan.indexes.train.clips.count,
+      lanes: plan.recipe.batch.lanes,
+      clips: plan.recipe.data.balanced ? Int(Int32.max) : plan.indexes.train.clips.count,
       validationClips: plan.indexes.validation.clips.count, lastStep: .max)
     let isRow = Int(exactly: made.number) == row.number && Int(exactly: made.startStep) == row.startStep
     if let problem = made.problem(in: limits) ?? (isRow ? nil : "its plan is of another generation") {

@@ -41,7 +41,7 @@ final class CoordinatorLoop {
     self.socket = socket
     self.fleet = fleet
     self.display = display
-    self.journal = journal.map { JournalWriter($0, plan) }
+    self.journal = try journal.map { try JournalWriter($0, plan) }
     let wakeup = try Wakeup()
     self.wakeup = wakeup
     checkpoints = store.map { CheckpointKeeper($0, newest: checkpoint) { wakeup.signal() } }

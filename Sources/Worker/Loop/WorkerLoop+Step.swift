@@ -139,7 +139,9 @@ extension WorkerLoop {
     let name =
       first.tensor == NonFiniteGradient.statistics
       ? "the loss or a statistic" : layout.parameters[Int(first.tensor)].name
-    let clips = context.clips(step: step, lane: Int(first.lane)).map { context.train.clips[$0].id }
+    let clips = context.clips(step: step, lane: Int(first.lane)).map {
+      context.train.clips[$0 % context.train.clips.count].id
+    }
     return
       "step \(step): the gradient of \(name) is not finite in lane \(first.lane) (clips \(clips.joined(separator: " "))"
       + (found.count > 1 ? ", and \(found.count - 1) more tensors)" : ")")

@@ -209,7 +209,8 @@ extension RunContext {
   var rules: RunRules {
     var rules = RunRules { [self] in isCheckpoint($0) }
     rules.limits = MessageLimits(
-      lanes: recipe.batch.lanes, clips: train.clips.count, validationClips: validation.clips.count,
+      lanes: recipe.batch.lanes, clips: recipe.data.balanced ? Int(Int32.max) : train.clips.count,
+      validationClips: validation.clips.count,
       lastStep: MessageLimits.count)
     rules.skipsNonFinite = recipe.exchange.nonFinite == .skip
     rules.orphanAfter = .seconds(recipe.faults.orphanSeconds)
