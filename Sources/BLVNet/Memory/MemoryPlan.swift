@@ -128,7 +128,7 @@ struct MemoryPlan: Sendable {
         roles[i][position] = .inPlace
         free = nil
       }
-      for (position, source) in layer.sources.enumerated() 
+      for (position, source) in layer.sources.enumerated()
       where wanted[source] && roles[i][position] != .inPlace {
         roles[i][position] = gradient[source] == nil ? .write : .accumulate
         gradient[source] = gradient[source] ?? newBlock(for: source, at: time)
