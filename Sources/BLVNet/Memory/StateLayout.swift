@@ -3,7 +3,7 @@
 /// A named tensor within a flat block, in the reference implementation's layout.
 public struct TensorSpec: Sendable, Hashable {
   public let name: String
-  /// Convolutions are [outputs, inputs, height, width].
+  /// Convolutions are [outputs, inputs, height, width], or [outputs, inputs, time, height, width].
   public let shape: [Int]
   /// The offset in the block, in elements.
   public let offset: Int
