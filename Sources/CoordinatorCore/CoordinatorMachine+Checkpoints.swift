@@ -81,7 +81,29 @@ extension CoordinatorMachine {
       handover = nil
       send(.checkpointTaken(step: step), to: done.from)
     }
-    effects.append(.pruneCheckpoints)
+    markBest()
+    pruneCheckpoints()
+    goOnWhenValidated()
+  }
+
+  /// The best model is never pruned.
+  mutating func pruneCheckpoints() {
+    effects.append(.pruneCheckpoints(sparing: membership.evaluations.best.map { [$0.step] } ?? []))
+  }
+
+  /// Has the best model marked on the disk, unless it is. Its checkpoint is there: it was written before training went
+  /// on from it.
+  mutating func markBest() {
+    guard let best = membership.evaluations.best, best.step <= membership.checkpoint ?? 0, markedBest != best.step
+    else { return }
+    markedBest = best.step
+    effects.append(.markBest(step: best.step, best.figures))
+  }
+
+  mutating func bestNotMarked(_ step: UInt64, _ reason: String) {
+    // Tried again after the next checkpoint.
+    if markedBest == step { markedBest = nil }
+    report(.checkpoint, "checkpoints/best is not the checkpoint of step \(step): \(reason)", level: .warning)
   }
 
   /// Whether the run waits for the checkpoint.

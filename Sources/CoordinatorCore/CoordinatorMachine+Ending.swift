@@ -1,5 +1,6 @@
 // What comes after training: the last checkpoint, the evaluation, dismissing everybody; and how a run ends early.
 import Shared
+import Wire
 
 extension CoordinatorMachine {
   /// When an end takes effect.
@@ -41,19 +42,28 @@ extension CoordinatorMachine {
     unwritten += collector.release(below: .max)
     writeDown()
     guard membership.checkpoint == next || settings.evaluatesOnly else { return }
-    if ending != .none || settings.validationClips == 0 { return startDisbanding() }
+    let isEvaluated = membership.evaluations.isDone(next) && !settings.evaluatesOnly
+    if ending != .none || settings.validationClips == 0 || isEvaluated { return startDisbanding() }
     beginEvaluation()
+    // What follows from a result that was journaled just now, or of an evaluation alone.
     if let evaluation, evaluation.step == next, evaluation.isDone { startDisbanding() }
   }
 
   // MARK: Dismissing everybody
 
   private mutating func startDisbanding() {
-    let outcome = if case .wanted(let wanted) = ending { wanted } else { Outcome.done(evaluation?.total) }
+    let outcome = if case .wanted(let wanted) = ending { wanted } else { Outcome.done(finalResult) }
     processes.stopStarting()
     ending = .disbanding(outcome, until: now + .seconds(10), repeated: now)
     dismissAll()
     finishIfAlone()
+  }
+
+  /// Of the final state; a coordinator that was started again has it from the journal.
+  private var finalResult: EvaluationResult? {
+    if let evaluation, evaluation.isDone { return evaluation.total }
+    guard case .stopped(let next) = membership.phase else { return nil }
+    return membership.evaluations.history[next]?.result
   }
 
   private mutating func dismissAll() {

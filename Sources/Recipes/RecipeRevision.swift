@@ -61,10 +61,12 @@ extension Recipe {
   public func differences(from old: Recipe) -> [RecipeDifference] {
     Recipe.fields().compactMap { field in
       let (before, now) = (field.write(old), field.write(self))
+      let isFixed = old.schedule.followsValidation && Recipe.measures.contains(field.path)
       return before == now
         ? nil
         : RecipeDifference(
-          key: field.path, old: before, new: now, isAllowed: field.scope.mayChange, isRevision: field.scope.isRevised)
+          key: field.path, old: before, new: now, isAllowed: field.scope.mayChange && !isFixed,
+          isRevision: field.scope.isRevised && !isFixed)
     }
   }
 

@@ -12,6 +12,7 @@ public enum RandomPurpose: UInt32, Sendable {
   case frameShuffle = 7
   case demoData = 8
   case selfTest = 9
+  case validationSample = 32
 }
 
 /// A stream of random numbers that is a pure function of (seed, purpose, a, b).

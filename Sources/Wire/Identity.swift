@@ -52,12 +52,15 @@ public struct Generation: Hashable, Sendable, Codable {
   public var computesAnew: Bool
   /// Workers of this and older generations may hold states that were rolled back before this one began.
   public var rolledBack: UInt32
+  /// How often validations have reduced the learning rate; nil where it does not follow them.
+  public var reductions: Int?
 
   public init(
     number: UInt32, startStep: UInt64, endStep: UInt64? = nil, members: [Member], directivesDone: UInt64 = 0,
     stops: Bool = false, pauses: Bool = false, exclusions: [ClipExclusion] = [], computesAnew: Bool = false,
-    rolledBack: UInt32 = 0
+    rolledBack: UInt32 = 0, reductions: Int? = nil
   ) {
+    self.reductions = reductions
     self.exclusions = exclusions
     self.computesAnew = computesAnew
     self.rolledBack = rolledBack
@@ -73,7 +76,7 @@ public struct Generation: Hashable, Sendable, Codable {
   private enum CodingKeys: String, CodingKey {
     case number, startStep, endStep, members, directivesDone, stops, pauses
     case exclusions = "verdicts"
-    case computesAnew, rolledBack
+    case computesAnew, rolledBack, reductions
   }
 
   /// Journals hold generations of older versions, which had neither pauses nor ends.
@@ -89,6 +92,7 @@ public struct Generation: Hashable, Sendable, Codable {
     exclusions = try values.decode([ClipExclusion].self, forKey: .exclusions)
     computesAnew = try values.decode(Bool.self, forKey: .computesAnew)
     rolledBack = try values.decode(UInt32.self, forKey: .rolledBack)
+    reductions = try values.decodeIfPresent(Int.self, forKey: .reductions)
   }
 }
 

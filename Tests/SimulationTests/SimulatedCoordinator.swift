@@ -45,6 +45,7 @@ final class SimulatedCoordinator {
     settings.epoch.batch = world.training.lanes * world.training.clipsPerLane
     settings.validationClips = world.training.validationClips
     settings.evaluateBefore = world.training.evaluateBefore
+    settings.validationSample = world.training.validationSample
     machine = CoordinatorMachine(settings, past: life == 1 ? Membership.Past() : try world.disk.past(at: world.now))
   }
 
@@ -138,9 +139,13 @@ final class SimulatedCoordinator {
       let time = world.random.between(1, 60).milliseconds
       world.schedule(
         .wroteCheckpoint(step: step, outcome), node: World.coordinatorNode, life: life, at: world.now + time)
-    case .pruneCheckpoints:
+    case .pruneCheckpoints(let spared):
       fetched = [:]
-      world.disk.prune(keep: 2)
+      world.disk.prune(keep: 2, sparing: spared)
+    case .markBest(let step, let figures):
+      world.check(best: step, figures)
+      world.disk.mark(best: step)
+      return .bestMarked(step: step)
     case .readCheckpoint(let step):
       world.schedule(
         .readCheckpoint(step: step), node: World.coordinatorNode, life: life,

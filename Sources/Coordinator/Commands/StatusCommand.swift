@@ -51,6 +51,7 @@ extension RunStatus {
     }
     if let path = checkpoint?.path { lines.append("newest checkpoint: \(path)") }
     if let last = lastEvaluation { lines.append("validation at step \(last.step): \(last.result.text)") }
+    if let best { lines.append("best model: step \(best.step), \(best.result.text)") }
     return lines
   }
 }

@@ -37,6 +37,7 @@ struct TrainCommand: ParsableCommand {
     let resumes = try journal.run() != nil
     let indexes = try resumes ? kept(directory) : prepareIndexes(given, directory, display)
     let recipe = try resumes ? goOn(journal, directory, given, indexes, display) : given.recipe
+    try requireValidation(recipe, indexes)
     var plan = self.plan(recipe, indexes)
     let store = try CheckpointStore(directory.checkpoints, access: .writing)
     if !resumes { try begin(journal, directory, plan) }
@@ -71,6 +72,16 @@ struct TrainCommand: ParsableCommand {
     let all = UInt64(recipe.schedule.epochs * plan.shards.stepsPerEpoch)
     plan.lastStep = min(all, steps ?? all)
     return plan
+  }
+
+  /// What follows the validations needs clips to validate with.
+  private func requireValidation(_ recipe: Recipe, _ indexes: Indexes) throws {
+    guard indexes.validation.clips.isEmpty, recipe.schedule.followsValidation || recipe.validation.stopAfter > 0 else {
+      return
+    }
+    let key = recipe.schedule.followsValidation ? "schedule.plateau_on: validation" : "validation.stop_after"
+    throw SharedError(
+      .badConfiguration, "'\(key)' needs validation clips, and there are none; see data.validation_list")
   }
 
   private func summary(_ plan: RunPlan, _ directory: RunDirectory) -> String {

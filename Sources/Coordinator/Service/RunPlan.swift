@@ -16,6 +16,9 @@ struct RunPlan {
   /// Evaluates this model and trains nothing.
   var evaluateOnly: Data?
 
+  /// Whether an evaluation alone gives each clip's scores: those of more classes do not fit into a message.
+  var givesScores: Bool { recipe.model.classes <= 200_000 }
+
   var shards: StepShards {
     StepShards(
       count: indexes.train.clips.count, lanes: recipe.batch.lanes, clipsPerLane: recipe.batch.clipsPerLane)
@@ -47,7 +50,20 @@ struct RunPlan {
     settings.epoch.batch = recipe.batch.clips
     settings.epoch.maximumLost = recipe.data.maximumLost
     settings.validationClips = indexes.validation.clips.count
+    settings.validationSample = validationSample(
+      of: settings.validationClips, wanted: recipe.validation.clips, seed: recipe.seed)
+    settings.evaluateBefore = validationPoints(settings.allSteps)
+    settings.evaluationRules.stopAfter = recipe.validation.stopAfter
+    settings.evaluationRules.patience = recipe.schedule.followsValidation ? recipe.schedule.patience : nil
     settings.evaluatesOnly = evaluateOnly != nil
+    settings.scoredClasses = evaluateOnly == nil || !givesScores ? nil : recipe.model.classes
     return settings
+  }
+
+  /// The steps before which the state is evaluated: the ends of every so many epochs, but for the last.
+  private func validationPoints(_ allSteps: UInt64) -> Set<UInt64> {
+    let (every, overflow) = recipe.validation.everyEpochs.multipliedReportingOverflow(by: shards.stepsPerEpoch)
+    guard every > 0, !overflow, evaluateOnly == nil else { return [] }
+    return Set(stride(from: UInt64(every), to: allSteps, by: every))
   }
 }

@@ -9,13 +9,16 @@ extension RunStatus {
   var progressLine: String {
     if let evaluation { return "validation  \(evaluation.result.clips)/\(evaluation.clips) clips" }
     let pace = training?.clipsPerSecond ?? 0
+    let validated = [("validated", lastEvaluation), ("best", best)].compactMap { name, evaluation in
+      evaluation.map { "\(name) \(percent($0.result.top1, $0.result.clips))" }
+    }
     let fields = [
       "epoch \(epoch + 1)/\(epochs)", "step \(step)/\(lastStep)", "loss \(fixed(training?.loss ?? 0, 3))",
       "top-1 \(percent(training?.top1 ?? 0, training?.clips ?? 0))",
       "\(pace > 0 ? fixed(pace, 1) : "-") clips/s", "left \(secondsLeft.map(clock) ?? "-")", "workers \(members.count)",
       lastExchange?.text ?? "wire -",
     ]
-    return fields.joined(separator: "  ")
+    return (fields + validated).joined(separator: "  ")
   }
 }
 
@@ -32,7 +35,10 @@ extension RunEvent {
 }
 
 extension EvaluationResult {
-  var text: String { "top-1 \(percent(top1, clips)), top-5 \(percent(top5, clips)) of \(clips) clips" }
+  var text: String {
+    "top-1 \(percent(top1, clips)), top-5 \(percent(top5, clips)) of \(clips) clips"
+      + (loss > 0 ? ", loss \(fixed(meanLoss, 6))" : "")
+  }
 }
 
 func fixed(_ value: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", value) }

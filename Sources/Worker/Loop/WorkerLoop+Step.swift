@@ -43,6 +43,7 @@ extension WorkerLoop {
     let exchange = training.context.recipe.exchange
     // Lanes that were decoded ahead may have the clips that are now left out.
     if training.context.leaveOut(generation.exclusions) { training.feed.want([], lanes: []) }
+    training.state.validationReductions = generation.reductions ?? 0
     try peers.open(generation, position: position)
     var ringSettings = RingSettings()
     ringSettings.bucketValues = exchange.bucketValues

@@ -255,12 +255,10 @@ final class LanePool: Sendable {
         result.failed.append("\(error)")
         continue
       }
-      let label = context.validationRequest(clip).label
-      let rank = sum.indices.count { sum[$0] > sum[label] || (sum[$0] == sum[label] && $0 < label) }
+      let scores = sum.map { $0 / Float(views.count) }
+      result.add(clip: scores, label: context.validationRequest(clip).label)
+      if task.wantsScores { result.scores.append(ClipScores(clip: clip, values: scores)) }
       steps.add(1, ordering: .relaxed)
-      result.clips += 1
-      result.top1 += rank == 0 ? 1 : 0
-      result.top5 += rank < 5 ? 1 : 0
     }
     return result
   }
@@ -279,6 +277,22 @@ final class LanePool: Sendable {
         ClipView(clip: clip, clips: data.evaluationClips, crop: crop, crops: data.evaluationCrops)
       }
     }
+  }
+}
+
+extension EvaluationResult {
+  /// Adds a clip that could be decoded.
+  /// - Parameter scores: the logits, means over its views. Where one is not a number, no class is ranked.
+  mutating func add(clip scores: [Float], label: Int) {
+    let place = rank(of: label, in: scores)
+    let loss = crossEntropy(of: label, in: scores) * 0x1p32
+    var sums = EvaluationResult()
+    sums.clips = 1
+    sums.top1 = place == 0 ? 1 : 0
+    sums.top5 = place.map { $0 < 5 } ?? false ? 1 : 0
+    let isFinite = loss < Double(Self.largestLoss)
+    sums.loss = isFinite ? max(0, Int64(loss.rounded(.toNearestOrEven))) : Self.largestLoss
+    add(sums)
   }
 }
 
