@@ -15,10 +15,12 @@ extension CoordinatorMachine {
     case .stopped(let next):
       // The checkpoint comes first: the evaluation can be repeated from there.
       guard ending == .none, membership.checkpoint == next || settings.evaluatesOnly else { return nil }
+      if let passed = membership.evaluations.ready(before: next) { return passed }
       return membership.evaluations.isDone(next) ? nil : next
     case .paused(let next):
-      return ending == .none && membership.awaitsValidation(before: next) && membership.evaluations.isDue(next)
-        ? next : nil
+      guard ending == .none else { return nil }
+      if let passed = membership.evaluations.ready(before: next) { return passed }
+      return membership.awaitsValidation(before: next) && membership.evaluations.isDue(next) ? next : nil
     case .recovering, .gathering, .halting, .preparing, .running: return nil
     }
   }
@@ -31,9 +33,11 @@ extension CoordinatorMachine {
     if !isEvaluating(step) {
       evaluation = EvaluationJob(
         step: step, state: state, clips: settings.evaluatedClips, clipsPerTask: clipsPerTask,
-        scoredClasses: settings.scoredClasses, deadline: settings.hangAfter, at: now)
+        scoredClasses: settings.scoredClasses, isPassed: isPassed(step), deadline: settings.hangAfter, at: now)
     }
     guard evaluation?.isDone == false else { return }
+    // The workers fetch its model from here.
+    if isPassed(step), servedCheckpoint != step { return read(step) }
     fenceStrangers(step, state)
     for worker in membership.all where worker.dataLost != nil { evaluation?.lost(worker.identity) }
     let evaluators = evaluators(step, state)
@@ -46,6 +50,14 @@ extension CoordinatorMachine {
     }
     endHungEvaluators()
     effects.append(.showEvaluation(status(at: now)))
+  }
+
+  /// Whether the run has gone on from this state without its evaluation.
+  private func isPassed(_ step: UInt64) -> Bool {
+    switch membership.phase {
+    case .stopped(let next), .paused(let next): step < next
+    case .recovering, .gathering, .halting, .preparing, .running: false
+    }
   }
 
   /// Begins as soon as an evaluation is possible, not only at the next tick.
@@ -100,9 +112,10 @@ extension CoordinatorMachine {
     effects.append(.showEvaluation(status(at: now)))
     if !settings.evaluatesOnly { finish(job.step, ValidationFigures(total, of: job.state)) }
     report(job, total)
-    if case .stopped = membership.phase { return }
+    if case .stopped(job.step) = membership.phase { return }
     evaluation = nil
     goOnWhenValidated()
+    beginEvaluation()
   }
 
   /// The result is in the journal.

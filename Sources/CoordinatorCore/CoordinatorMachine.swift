@@ -72,6 +72,10 @@ package struct CoordinatorMachine {
   var evaluated: (step: UInt64, result: EvaluationResult)?
   /// The step whose checkpoint is marked as the best, or is being marked.
   var markedBest: UInt64?
+  /// Since when the run is over but for the evaluation of passed states whose checkpoints have not come.
+  var withoutCheckpoints: Duration?
+  /// Steps whose validation was reported as left out.
+  var leftOut: Set<UInt64> = []
   /// The newest state that each worker is known to hold.
   var heldStates: [WorkerIdentity: (step: UInt64, digest: Digest128)] = [:]
   /// Since when no worker can read the data of the evaluation.
@@ -123,7 +127,8 @@ package struct CoordinatorMachine {
       wanted, past: past,
       evaluations: EvaluationPlan(
         isPlanned ? settings.evaluateBefore.filter { $0 > 0 } : [], settings.evaluationRules,
-        done: ValidationHistory(past.evaluated), best: past.best))
+        done: ValidationHistory(past.evaluated), best: past.best, stored: past.stored))
+    stateDigests = past.passedStates
     evaluated = past.evaluated.max { $0.key < $1.key }.map { ($0.key, $0.value.result) }
     history = StepHistory(stepsPerEpoch: UInt64(settings.epoch.stepsPerEpoch))
     collector = CommitCollector(next: past.next, written: past.held)
@@ -181,6 +186,7 @@ package struct CoordinatorMachine {
     case .bestNotMarked(let step, let reason): bestNotMarked(step, reason)
     case .checkpointLost(let step, let reason, let newest):
       readingCheckpoint = nil
+      mark { $0.evaluations.lostCheckpoint(step) }
       report(.checkpoint, "the checkpoint of step \(step) cannot be used any more: \(reason)", level: .error)
       perform(membership.checkpointLost(newest: newest, at: now))
     }

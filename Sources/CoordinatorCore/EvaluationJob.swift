@@ -29,6 +29,8 @@ package struct EvaluationJob {
   private let clipsPerTask: Int
   /// Whether each clip's scores are wanted, one for each of so many classes.
   private let scoredClasses: Int?
+  /// Whether the state is one that the run has passed.
+  private let isPassed: Bool
   private let tasks: Int
   /// After so long, a task that was not answered is given to another worker as well.
   private let deadline: Duration
@@ -44,8 +46,9 @@ package struct EvaluationJob {
 
   init(
     step: UInt64, state: Digest128?, clips positions: [Int], clipsPerTask: Int, scoredClasses: Int? = nil,
-    deadline: Duration, at now: Duration = .zero
+    isPassed: Bool = false, deadline: Duration, at now: Duration = .zero
   ) {
+    self.isPassed = isPassed
     self.step = step
     self.state = state
     self.positions = positions
@@ -90,7 +93,8 @@ package struct EvaluationJob {
     let start = number * clipsPerTask
     return EvaluationTask(
       EvaluationTask.ID(step: step, state: state, number: number),
-      clips: Array(positions[start..<min(clips, start + clipsPerTask)]), wantsScores: scoredClasses != nil)
+      clips: Array(positions[start..<min(clips, start + clipsPerTask)]), wantsScores: scoredClasses != nil,
+      isPassed: isPassed)
   }
 
   private mutating func takeNext(except own: [Int], at now: Duration) -> Int? {

@@ -19,6 +19,8 @@ package struct EvaluationPlan {
   private(set) package var history: ValidationHistory
   /// Results of states that were rolled back. Training mostly comes to the same states again.
   private var rolledBack: [UInt64: ValidationFigures] = [:]
+  /// Of the states that were passed without being evaluated: those of which there is a checkpoint.
+  private(set) var stored: Set<UInt64>
   /// The best model of which there is a checkpoint.
   private(set) package var best: (step: UInt64, figures: ValidationFigures)?
 
@@ -26,14 +28,16 @@ package struct EvaluationPlan {
   ///   - steps: those whose state is wanted.
   ///   - done: the results that the journal has.
   ///   - best: the step of the best model that is kept.
+  ///   - stored: the steps of the checkpoints that are there.
   package init(
     _ steps: Set<UInt64> = [], _ rules: Rules = Rules(), done: ValidationHistory = ValidationHistory(),
-    best: UInt64? = nil
+    best: UInt64? = nil, stored: Set<UInt64> = []
   ) {
     points = steps
     due = steps.sorted()
     self.rules = rules
     history = done
+    self.stored = stored.filter { steps.contains($0) && done[$0] == nil }
     self.best = best.flatMap { step in done[step].map { (step, $0) } }
   }
 
@@ -49,15 +53,32 @@ package struct EvaluationPlan {
   }
 
   mutating func finished(_ step: UInt64, _ figures: ValidationFigures) {
+    stored.remove(step)
     history.add(step, figures)
     if figures.clips > 0, best.map({ figures.isBetter(than: $0.figures) }) ?? true { best = (step, figures) }
   }
 
   /// The steps from `step` on are computed again, perhaps to other states.
   mutating func rolledBack(to step: UInt64) {
+    stored = stored.filter { $0 <= step }
     rolledBack.merge(history.remove(after: step)) { $1 }
     if let kept = best, kept.step > step { best = history.best }
   }
+
+  // MARK: States that were passed while no coordinator was heard
+
+  /// Those before `step` that wait to be evaluated, with or without a checkpoint.
+  func passed(before step: UInt64) -> [UInt64] { due.filter { $0 < step && !isDone($0) } }
+
+  /// The first state before `step` that can be evaluated from its checkpoint.
+  func ready(before step: UInt64) -> UInt64? { passed(before: step).first { stored.contains($0) } }
+
+  /// Whether the state before `step` is to be evaluated, and there is no checkpoint of it.
+  func lacks(_ step: UInt64) -> Bool { isDue(step) && !stored.contains(step) }
+
+  mutating func wroteCheckpoint(_ step: UInt64) { if isDue(step) { stored.insert(step) } }
+
+  mutating func lostCheckpoint(_ step: UInt64) { stored.remove(step) }
 
   /// The result of just this state, if it was evaluated before it was rolled back.
   func known(before step: UInt64, _ state: Digest128?) -> ValidationFigures? {

@@ -124,11 +124,12 @@ extension Membership {
     if isEnough { wantsStop = true }
     let goesOn = !wantsStop && step < settings.lastStep
     let isBlind = goesOn && all.allSatisfy { $0.dataLost != nil }
-    let pauses = isBlind || (goesOn && awaitsValidation(before: step))
+    let pauses = isBlind || (goesOn && awaitsEvaluation(before: step))
     let made = Generation(
       number: number, startStep: step,
       endStep: goesOn && !pauses ? evaluations.next(after: step, below: settings.lastStep) : nil,
-      members: members, directivesDone: directives.sequence, stops: wantsStop, pauses: pauses,
+      endBinds: evaluations.decides, members: members, directivesDone: directives.sequence, stops: wantsStop,
+      pauses: pauses,
       exclusions: clips.from(step), computesAnew: corruption.recomputes, rolledBack: position.rolledBack,
       reductions: evaluations.reductions(at: step))
     generation = made

@@ -29,6 +29,9 @@ extension Membership {
     package var evaluated: [UInt64: ValidationFigures] = [:]
     /// The step of the best of these of which there is a checkpoint.
     package var best: UInt64?
+    /// The steps of all checkpoints, and the digests of the states that were to be evaluated and were not.
+    package var stored: Set<UInt64> = []
+    package var passedStates: [UInt64: Digest128] = [:]
 
     package init(checkpoint: UInt64? = nil) { self.checkpoint = checkpoint }
 

@@ -114,6 +114,16 @@ package struct Membership {
       && (!evaluations.isDone(step) || checkpoint ?? 0 < step)
   }
 
+  /// Whether a state is to be evaluated before step `step` is trained: the one before it, or one that was passed.
+  func awaitsEvaluation(before step: UInt64) -> Bool {
+    awaitsValidation(before: step) || evaluations.ready(before: step) != nil
+  }
+
+  /// States that were passed can be evaluated: the members wait for that at the next boundary.
+  mutating func evaluatePassed() -> [Action] {
+    isRunning && evaluations.ready(before: position.committed) != nil ? issue(.reconfigure) : []
+  }
+
   // MARK: Events
 
   mutating func heartbeat(_ identity: WorkerIdentity, _ progress: Progress, at now: Duration) -> [Action] {
@@ -197,6 +207,11 @@ package struct Membership {
     guard record.step >= position.committed else { return [] }
     position.commit(record)
     clips.committed()
+    // The members have passed the step before which they should have waited, since one of them did not hear this
+    // coordinator. Another generation knows the next such step.
+    if isRunning, let end = generation?.endStep, record.step >= end {
+      return moveLanes(after: record.step) + issue(.reconfigure)
+    }
     return moveLanes(after: record.step)
   }
 

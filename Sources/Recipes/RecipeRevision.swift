@@ -80,6 +80,16 @@ extension Recipe {
     }
   }
 
+  /// The first step that may be one before which the state is evaluated: those before it went by other rules.
+  public var firstValidation: Int {
+    max(1, revisions.last { $0.key == "validation.every_epochs" }?.step ?? 1)
+  }
+
+  /// Whether the state after so many epochs, which is the one before `step`, is evaluated while training goes on.
+  public func isValidated(afterEpochs epochs: Int, step: Int) -> Bool {
+    validation.everyEpochs > 0 && epochs > 0 && epochs % validation.everyEpochs == 0 && step >= firstValidation
+  }
+
   /// This recipe with `revisions` applied; it may contain some of them already.
   /// - Throws: `SharedError(.badData)` if a revision names an unknown key or an impossible value.
   public func revised(by revisions: [RecipeRevision]) throws -> Recipe {

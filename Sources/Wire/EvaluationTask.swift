@@ -22,8 +22,11 @@ public struct EvaluationTask: Hashable, Sendable, Codable {
   public var clips: [Int]
   /// Whether the result is to have each clip's scores.
   public var wantsScores: Bool
+  /// Whether the state is one that the run has passed: its model is fetched from the coordinator, which has the checkpoint.
+  public var isPassed: Bool
 
-  public init(_ id: ID, clips: [Int], wantsScores: Bool = false) {
+  public init(_ id: ID, clips: [Int], wantsScores: Bool = false, isPassed: Bool = false) {
+    self.isPassed = isPassed
     self.id = id
     self.clips = clips
     self.wantsScores = wantsScores

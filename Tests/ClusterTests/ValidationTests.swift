@@ -49,6 +49,7 @@ import Testing
 
     // A worker dies while the state before step 6 is evaluated, the coordinator during the one before step 12.
     let process = try RunningProcess(coordinator, cluster.training("two", hosts: "localhost slots=2"))
+    #expect(process.wait(for: "run directory"))
     try waitForValidation(cluster, "two", before: 6)
     let pids = try cluster.query("two", "SELECT pid FROM members WHERE rank = 1 AND left_at IS NULL", as: Int.self)
     for pid in pids { kill(pid_t(pid), SIGKILL) }
@@ -143,5 +144,47 @@ import Testing
     try cluster.folder.write(recipe.replacingOccurrences(of: "clips: 24", with: "clips: 20"), to: "small.yaml")
     let changed = try cluster.train("two", hosts: "localhost")
     #expect(changed.status == 78 && changed.output.contains("validation.clips is 20, was 24"), "\(changed.output)")
+  }
+
+  @Test("without a coordinator the workers train on past a validation, which is made up for when it is back")
+  func passed() throws {
+    let cluster = try LocalCluster(clips: 47, validation: 24)
+    var recipe = LocalCluster.recipe
+    for (from, to) in [
+      ("epochs: 12", "epochs: 36"), ("every_epochs: 0", "every_epochs: 12"), ("every_steps: 7", "every_steps: 1000"),
+    ] { recipe = recipe.replacingOccurrences(of: from, with: to) }
+    try cluster.folder.write(recipe, to: "small.yaml")
+    let whole = try cluster.train("whole", hosts: "localhost")
+    #expect(whole.status == 0, "\(whole.output)")
+    let first = try RunningProcess(
+      LocalCluster.program("coordinator"), cluster.training("run", hosts: "localhost slots=2"))
+    #expect(first.wait(for: "run directory"))
+    func steps() throws -> Int { try cluster.query("run", "SELECT count(*) FROM steps", as: Int.self)[0] }
+    while try steps() < 5 { usleep(2000) }
+    let worker = try cluster.query("run", "SELECT pid FROM members WHERE rank = 0", as: Int.self)[0]
+    let (early, earlySteps) = (try processorTime(worker), try steps())
+    while try steps() < earlySteps + 20 { usleep(2000) }
+    first.signal(SIGKILL)
+    _ = first.finish()
+    // What shows that a worker steps is its processor time: 60 steps until the validation, and 30 more.
+    let (late, lateSteps) = (try processorTime(worker), try steps())
+    let wanted = late + (late - early) * (90 - lateSteps) / (lateSteps - earlySteps)
+    while try processorTime(worker) < wanted, kill(pid_t(worker), 0) == 0 { usleep(5000) }
+    let second = try cluster.train("run", hosts: "localhost slots=2")
+    #expect(second.status == 0, "\(second.output)")
+    #expect(second.output.contains("all workers went on in generation"), "\(second.output)")
+    #expect(try figures(cluster, "run") == figures(cluster, "whole"))
+    #expect(try cluster.weights("run") == cluster.weights("whole") && best(cluster, "run") == best(cluster, "whole"))
+    let order = try cluster.query(
+      "run", "SELECT at > (SELECT committed_at FROM steps WHERE step = 62) FROM evaluations WHERE step = 60", as: Bool.self)
+    #expect(order == [true], "the workers did not pass the validation before step 60")
+    for audit in try cluster.audits("run") { #expect(audit.status == 0, "\(audit.output)") }
+  }
+
+  /// Ticks of processor time that a process has used.
+  private func processorTime(_ pid: Int) throws -> Int {
+    let text = (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)) ?? ""
+    let fields = text.split(separator: ")").last?.split(separator: " ") ?? []
+    return fields.count > 12 ? (Int(fields[11]) ?? 0) + (Int(fields[12]) ?? 0) : 0
   }
 }

@@ -46,7 +46,8 @@ final class SimulatedCoordinator {
     settings.validationClips = world.training.validationClips
     settings.evaluateBefore = world.training.evaluateBefore
     settings.validationSample = world.training.validationSample
-    machine = CoordinatorMachine(settings, past: life == 1 ? Membership.Past() : try world.disk.past(at: world.now))
+    settings.evaluationRules.patience = world.training.followsValidation ? 1 : nil
+    machine = CoordinatorMachine(settings, past: life == 1 ? Membership.Past() : try world.disk.past(at: world.now, world.training))
   }
 
   func lead() {

@@ -24,6 +24,8 @@ struct SimulatedDisk {
   private(set) var directives: [Directive] = []
   private(set) var exclusions: [ClipExclusion] = []
   private(set) var checkpoints: [UInt64: TrainingValue] = [:]
+  /// The steps of all checkpoints that were ever there.
+  private(set) var everWritten: Set<UInt64> = []
   /// The step of the checkpoint that is marked as the best.
   private(set) var best: UInt64?
   private(set) var evaluations: [(step: UInt64, state: Digest128?, result: EvaluationResult)] = []
@@ -110,7 +112,10 @@ struct SimulatedDisk {
 
   mutating func everybodyLeft() { present = [] }
 
-  mutating func write(_ state: TrainingValue) { checkpoints[state.step] = state }
+  mutating func write(_ state: TrainingValue) {
+    checkpoints[state.step] = state
+    everWritten.insert(state.step)
+  }
 
   mutating func prune(keep count: Int, sparing spared: [UInt64]) {
     for old in checkpoints.keys.sorted().dropLast(count) where !spared.contains(old) { checkpoints[old] = nil }
@@ -120,7 +125,7 @@ struct SimulatedDisk {
   mutating func mark(best step: UInt64) { best = step }
 
   /// What a coordinator finds that is started again; see `ResumedRun`.
-  func past(at now: Nanoseconds) throws -> Membership.Past {
+  func past(at now: Nanoseconds, _ training: Training) throws -> Membership.Past {
     let step = newestCheckpoint ?? 0
     try requireSteps(step, witness: "the checkpoint")
     guard nextStep >= step else { throw Violation(text: "the journal lacks steps below the checkpoint of \(step)") }
@@ -140,6 +145,10 @@ struct SimulatedDisk {
     past.evaluated = liveEvaluations
     let kept = past.evaluated.filter { checkpoints[$0.key] != nil }
     past.best = ValidationHistory(kept).best?.step
+    past.stored = Set(checkpoints.keys)
+    for step in training.evaluateBefore where step < nextStep && past.evaluated[step] == nil {
+      past.passedStates[step] = state(before: step)
+    }
     past.setRolledBack(newest: rows.filter(\.isRolledBack).map(\.record.generation).max() ?? 0)
     return past
   }

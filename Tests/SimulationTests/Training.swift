@@ -30,6 +30,8 @@ struct Training {
   let validationSample: [Int]
   /// The states before these steps are evaluated while training goes on.
   let evaluateBefore: Set<UInt64>
+  /// Whether training must know a result before it goes on.
+  let followsValidation: Bool
   /// Of each epoch, which clip comes when.
   private let order: [[Int]]
 
@@ -47,6 +49,7 @@ struct Training {
     let choice = SplitMix64.hash(seed, 4)
     let evaluates = members == nil && choice % 3 == 0
     validationClips = evaluates ? 1 + Int(choice >> 8) % 40 : 0
+    followsValidation = choice >> 44 & 3 == 0
     let isSample = choice >> 40 & 1 == 1
     validationSample = (0..<validationClips).filter { !isSample || $0 % 3 != 1 }
     evaluateBefore = evaluates ? Set((1..<lastStep).filter { choice >> (20 + $0) & 1 == 1 }) : []

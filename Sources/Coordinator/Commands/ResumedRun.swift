@@ -93,6 +93,10 @@ struct ResumedRun {
       past.evaluated[try number(row.step, "evaluations.step")] = ValidationFigures(row)
     }
     past.best = best(past.evaluated, store, say)
+    past.stored = Set(try journal.checkpoints().map { try number($0.step, "checkpoints.step") })
+    for step in plan.validationPoints where step < past.next && past.evaluated[step] == nil {
+      past.passedStates[step] = try journal.stateDigest(before: Int(step))
+    }
     past.setRolledBack(newest: try number(journal.rolledBackGeneration(), "steps.generation"))
     return past
   }

@@ -24,14 +24,19 @@ struct RunPlan {
       count: indexes.train.clips.count, lanes: recipe.batch.lanes, clipsPerLane: recipe.batch.clipsPerLane)
   }
 
+  /// The run's whole length.
+  private var allSteps: UInt64 {
+    let (steps, overflow) = recipe.schedule.epochs.multipliedReportingOverflow(by: shards.stepsPerEpoch)
+    return overflow ? .max : UInt64(steps)
+  }
+
   func settings(_ slots: [Slot], startsWorkers: Bool, indexes blobs: [BlobDescription] = [])
     -> CoordinatorMachine.Settings
   {
     let faults = recipe.faults
     var settings = CoordinatorMachine.Settings(
       ranks: slots.map(\.rank), lanes: recipe.batch.lanes, lastStep: lastStep)
-    let epochs = recipe.schedule.epochs.multipliedReportingOverflow(by: shards.stepsPerEpoch)
-    settings.allSteps = epochs.overflow ? .max : UInt64(epochs.partialValue)
+    settings.allSteps = allSteps
     settings.run = run
     settings.recipe = recipe.yaml()
     settings.indexes = blobs
@@ -52,7 +57,7 @@ struct RunPlan {
     settings.validationClips = indexes.validation.clips.count
     settings.validationSample = validationSample(
       of: settings.validationClips, wanted: recipe.validation.clips, seed: recipe.seed)
-    settings.evaluateBefore = validationPoints(settings.allSteps)
+    settings.evaluateBefore = validationPoints
     settings.evaluationRules.stopAfter = recipe.validation.stopAfter
     settings.evaluationRules.patience = recipe.schedule.followsValidation ? recipe.schedule.patience : nil
     settings.evaluatesOnly = evaluateOnly != nil
@@ -61,9 +66,9 @@ struct RunPlan {
   }
 
   /// The steps before which the state is evaluated: the ends of every so many epochs, but for the last.
-  private func validationPoints(_ allSteps: UInt64) -> Set<UInt64> {
+  var validationPoints: Set<UInt64> {
     let (every, overflow) = recipe.validation.everyEpochs.multipliedReportingOverflow(by: shards.stepsPerEpoch)
     guard every > 0, !overflow, evaluateOnly == nil else { return [] }
-    return Set(stride(from: UInt64(every), to: allSteps, by: every))
+    return Set(stride(from: UInt64(every), to: allSteps, by: every).filter { $0 >= recipe.firstValidation })
   }
 }

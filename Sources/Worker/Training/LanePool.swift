@@ -53,7 +53,7 @@ enum LaneEvent: Sendable {
 final class LanePool: Sendable {
   private enum Job: Sendable {
     case lane(LaneTask)
-    case evaluation(EvaluationTask, parameters: FloatStorage, statistics: FloatStorage)
+    case evaluation(EvaluationTask, EvaluatedModel)
     case selfTest
   }
 
@@ -122,9 +122,7 @@ final class LanePool: Sendable {
 
   func submitSelfTest() { enqueue(.selfTest) }
 
-  func submit(_ task: EvaluationTask, statistics: FloatStorage) {
-    enqueue(.evaluation(task, parameters: parameters, statistics: statistics))
-  }
+  func submit(_ task: EvaluationTask, _ model: EvaluatedModel) { enqueue(.evaluation(task, model)) }
 
   /// Cancels everything that is queued or runs; returns when no thread touches weights or sums any more.
   func cancelAll() {
@@ -176,8 +174,8 @@ final class LanePool: Sendable {
       } catch is Cancelled { return } catch {
         event = .failed(job, text: "\(error)", clip: (error as? VideoError)?.clip)
       }
-    case .evaluation(let task, let parameters, let statistics):
-      guard let result = evaluate(task, on: lane, parameters, statistics) else { return }
+    case .evaluation(let task, let model):
+      guard let result = evaluate(task, on: lane, model) else { return }
       event = .evaluated(task.id, result)
     case .selfTest:
       let (test, dataLost) = LaneSelfTest.run(context, on: lane, loader)
@@ -227,7 +225,7 @@ final class LanePool: Sendable {
   /// The next views are decoded while the present one is computed.
   /// - Returns: nil if the task was cancelled.
   private func evaluate(
-    _ task: EvaluationTask, on lane: Lane, _ parameters: FloatStorage, _ statistics: FloatStorage
+    _ task: EvaluationTask, on lane: Lane, _ model: EvaluatedModel
   ) -> EvaluationResult? {
     let round = currentRound
     let views = self.views()
@@ -248,7 +246,8 @@ final class LanePool: Sendable {
           }
           guard let batch = try taken.get() else { return nil }
           defer { feed.recycle(batch) }
-          let logits = lane.evaluate(parameters: parameters, statistics: statistics, input: batch.storage, clips: 1)
+          let logits = lane.evaluate(
+            parameters: model.parameters, statistics: model.statistics, input: batch.storage, clips: 1)
           for i in sum.indices { sum[i] += logits[i] }
         }
       } catch {
