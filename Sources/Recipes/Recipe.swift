@@ -17,6 +17,7 @@ public struct Recipe: Hashable, Sendable {
   public var schedule = ScheduleRecipe()
   public var batch = BatchRecipe()
   public var data = DataRecipe()
+  public var validation = ValidationRecipe()
   public var exchange = ExchangeRecipe()
   public var checkpoint = CheckpointRecipe()
   public var faults = FaultRecipe()
@@ -129,6 +130,18 @@ public struct DataRecipe: Hashable, Sendable {
   public var evaluationCrops = 1
   /// Whether evaluation scales the shorter side to S/0.875 before it crops S×S, or to S.
   public var evaluationScaleUp = true
+
+  public init() {}
+}
+
+/// The evaluations of the validation clips while training goes on.
+public struct ValidationRecipe: Hashable, Sendable {
+  /// Epochs from one to the next; 0 for only one, at the end of training.
+  public var everyEpochs = 1
+  /// How many of the validation clips are evaluated, drawn by the seed; 0 for all.
+  public var clips = 0
+  /// Training ends after so many in a row that found no better model; 0 for never.
+  public var stopAfter = 0
 
   public init() {}
 }

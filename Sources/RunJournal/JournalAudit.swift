@@ -70,6 +70,17 @@ public struct JournalAudit: Sendable {
   /// Those that make sense.
   var epochRevisions: [EpochRevision] = []
 
+  /// The results of the validations: of live states, in the order of the steps.
+  var validations: [Validation] = []
+
+  /// A row of `evaluations`.
+  struct Validation {
+    var step: Int
+    var clips: Int
+    var top1: Int
+    var loss: Int?
+  }
+
   static let restore = "restore run.db from a copy, or start a new run directory"
 
   /// - Parameters:
@@ -95,6 +106,7 @@ public struct JournalAudit: Sendable {
         isReadable = true
         try auditRevisions(database)
         try auditSteps(database)
+        validations = try Self.validations(database)
         try auditGenerations(database)
         try auditMembers(database)
         try auditClips(database, eachClip)

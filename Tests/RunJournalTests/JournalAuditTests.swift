@@ -178,6 +178,36 @@ private struct AuditedRun {
     #expect(try problems(half) { _ in }.count == 1)
   }
 
+  @Test("the rate of a plateau that follows the validations is worked out from their rows, of live states only")
+  func validatedRates() throws {
+    let run = try AuditedRun()
+    // As if an epoch had one step. The second result is a better one by its loss, the fourth and the fifth are not.
+    let results = [(2, 5, 90), (3, 5, 80), (4, 5, 70), (5, 4, 60)]
+    var statements = results.map { step, top1, loss in
+      "INSERT INTO evaluations (step, clips, top1, top5, at, state_digest, loss_sum) "
+        + "VALUES (\(step), 9, \(top1), 9, '', 'w\(step)', \(loss))"
+    }
+    // Of a state that was rolled back, and a second one of a state.
+    for other in ["'x', 1", "'w4', 99"] {
+      statements.append(
+        "INSERT INTO evaluations (step, clips, top1, top5, at, state_digest, loss_sum) VALUES (4, 9, 1, 9, '', \(other))"
+      )
+    }
+    statements.append("UPDATE runs SET steps_per_epoch = 3")
+    let rates = [0.4, 0.4, 0.4, 0.4, 0.4, 0.4]
+    for (step, rate) in rates.enumerated() {
+      statements.append("UPDATE steps SET learning_rate = \(Double(Float(rate))) WHERE step = \(step)")
+    }
+    #expect(try run.problems(after: statements, rechained: true) == [])
+    var recipe = Recipe()
+    (recipe.optimizer.learningRate, recipe.schedule.epochs, recipe.schedule.gamma) = (0.4, 2, 0.5)
+    (recipe.schedule.kind, recipe.schedule.plateauOn, recipe.schedule.patience) = (.plateau, .validation, 0)
+    // Only the result before step 3 is one of an epoch's end.
+    #expect(try JournalAudit(run.folder.path("")).rateProblems(recipe) == [])
+    let audit = try JournalAudit(run.folder.path(""))
+    #expect(audit.validations.map(\.step) == [3, 4, 5] && audit.validations.map(\.top1) == [5, 5, 4])
+  }
+
   @Test(
     "with a chain that fits, each check of its own finds what it is for",
     arguments: [

@@ -43,6 +43,7 @@ extension WorkerLoop {
     let exchange = training.context.recipe.exchange
     // Lanes that were decoded ahead may have the clips that are now left out.
     if training.context.leaveOut(generation.exclusions) { training.feed.want([], lanes: []) }
+    training.state.validationReductions = generation.reductions ?? 0
     try peers.open(generation, position: position)
     var ringSettings = RingSettings()
     ringSettings.bucketValues = exchange.bucketValues
@@ -90,13 +91,13 @@ extension WorkerLoop {
     return .lanesSummed(step: step, attempt: attempt)
   }
 
-  func vote(_ directive: UInt64) throws {
+  func vote(_ heard: Heard) throws {
     guard let training else { return }
     clock.reduced = .now
     ring?.offer(
       training.work.ballot(
         rank: settings.identity.rank, weights: training.state.digest,
-        expected: training.context.clipDigests(step: training.state.step), directive: directive,
+        expected: training.context.clipDigests(step: training.state.step), directive: heard.code,
         threads: ring?.threads ?? 1))
     try pump()
   }

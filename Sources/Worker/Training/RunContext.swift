@@ -71,6 +71,12 @@ final class RunContext: Sendable {
     return Int(step) % every == 0
   }
 
+  /// Whether the state before `step` is evaluated while training goes on.
+  func isValidated(_ step: UInt64) -> Bool {
+    !validation.clips.isEmpty && stepInEpoch(step) == 0
+      && recipe.isValidated(afterEpochs: epoch(of: step), step: Int(step))
+  }
+
   /// Replaces the excluded clips.
   /// - Returns: whether they changed.
   func leaveOut(_ exclusions: [ClipExclusion]) -> Bool {
