@@ -63,7 +63,8 @@ extension Journal {
         exclusions: try VerdictRecord.fetchCount(database),
         rejectedClips: try RejectedRecord.fetchCount(database),
         classes: try Int.fetchOne(
-          database, sql: "SELECT count(*) FROM (SELECT DISTINCT label FROM clips LIMIT 6)") ?? 0, duplicates: sums?[0] ?? 0, rolledBack: sums?[1] ?? 0,
+          database, sql: "SELECT count(*) FROM (SELECT DISTINCT label FROM clips LIMIT 6)") ?? 0,
+        duplicates: sums?[0] ?? 0, rolledBack: sums?[1] ?? 0,
         rawBytes: sums?[2] ?? 0, wireBytes: sums?[3] ?? 0, ringSeconds: sums?[4] ?? 0)
     }
   }

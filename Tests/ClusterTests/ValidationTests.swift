@@ -176,7 +176,8 @@ import Testing
     #expect(try figures(cluster, "run") == figures(cluster, "whole"))
     #expect(try cluster.weights("run") == cluster.weights("whole") && best(cluster, "run") == best(cluster, "whole"))
     let order = try cluster.query(
-      "run", "SELECT at > (SELECT committed_at FROM steps WHERE step = 62) FROM evaluations WHERE step = 60", as: Bool.self)
+      "run", "SELECT at > (SELECT committed_at FROM steps WHERE step = 62) FROM evaluations WHERE step = 60",
+      as: Bool.self)
     #expect(order == [true], "the workers did not pass the validation before step 60")
     for audit in try cluster.audits("run") { #expect(audit.status == 0, "\(audit.output)") }
   }

@@ -21,7 +21,8 @@ import Wire
     // 4 of 8 are as many as 5 of 10; losses of 15 over 8 clips are lower than 19 over 10.
     #expect(figures(4, 15, clips: 8).isBetter(than: figures(5, 19)))
     #expect(!figures(4, 16, clips: 8).isBetter(than: figures(5, 20)))
-    #expect(figures(0, 0).isBetter(than: figures(0, 0, clips: 0)) && !figures(0, 0, clips: 0).isBetter(than: figures(0, 0)))
+    #expect(
+      figures(0, 0).isBetter(than: figures(0, 0, clips: 0)) && !figures(0, 0, clips: 0).isBetter(than: figures(0, 0)))
     // Nothing overflows.
     let most = figures(Int(Int32.max), .max, clips: Int(Int32.max))
     #expect(!most.isBetter(than: most) && figures(Int(Int32.max), .max - 1, clips: Int(Int32.max)).isBetter(than: most))

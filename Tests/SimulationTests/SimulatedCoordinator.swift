@@ -47,7 +47,8 @@ final class SimulatedCoordinator {
     settings.evaluateBefore = world.training.evaluateBefore
     settings.validationSample = world.training.validationSample
     settings.evaluationRules.patience = world.training.followsValidation ? 1 : nil
-    machine = CoordinatorMachine(settings, past: life == 1 ? Membership.Past() : try world.disk.past(at: world.now, world.training))
+    machine = CoordinatorMachine(
+      settings, past: life == 1 ? Membership.Past() : try world.disk.past(at: world.now, world.training))
   }
 
   func lead() {

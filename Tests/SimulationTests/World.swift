@@ -159,7 +159,8 @@ final class World {
         ("faults", faults), ("states rolled back", rolledBack), ("restarts of the coordinator", coordinatorRestarts),
         ("exclusions", exclusions), ("lanes used again", reusedLanes), ("steps rolled forward", rolledForward),
         ("workers adopted", adopted), ("corruptions", corruptions), ("reconnections", reconnections),
-        ("pauses", pauses), ("failed checkpoints", failedCheckpoints), ("evaluations", evaluations), ("evaluations of passed states", passedStates),
+        ("pauses", pauses), ("failed checkpoints", failedCheckpoints), ("evaluations", evaluations),
+        ("evaluations of passed states", passedStates),
       ].filter { $0.1 == 0 }.map(\.0)
     }
 

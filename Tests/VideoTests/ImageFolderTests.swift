@@ -82,7 +82,8 @@ import Testing
     #expect(try chosen("(a) %[*].{}.é", ["(a) %[*].7.é", "(a) %[*].7.e\u{301}"]) == ["(a) %[*].7.é"])
     for bad in [
       "", "img.jpg", "img_{:5d}.jpg", "img_%5d.jpg", "img_{:0d}.jpg", "img_{:05x}.jpg", "{:05d}_{:05d}.jpg", "%d{}",
-      "rgb/{:05d}.jpg", "{1}.jpg", "{:0999d}.jpg", "img_{:05d", "%s.jpg", "{}\n", "{}" + String(repeating: "a", count: 254),
+      "rgb/{:05d}.jpg", "{1}.jpg", "{:0999d}.jpg", "img_{:05d", "%s.jpg", "{}\n",
+      "{}" + String(repeating: "a", count: 254),
     ] { #expect(ImageNameTemplate(bad) == nil, "\(bad)") }
     for (names, words) in [
       ([], "the folder is empty"), ([".b.jpg", "b.jpg"], "the folder holds 'b.jpg'"),

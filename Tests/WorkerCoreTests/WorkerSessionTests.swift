@@ -48,7 +48,8 @@ import Wire
     #expect(session.phase == .computing && session.lanes == [0, 1])
     #expect(session.computed(step: 0, attempt: 0) == [.reduce])
     #expect(session.reduced() == [.vote(directive: 0)])
-    #expect(session.agreed(Heard(directive: 0, coordinator: true), skipping: false) == [.apply(step: 0, skipping: false)])
+    #expect(
+      session.agreed(Heard(directive: 0, coordinator: true), skipping: false) == [.apply(step: 0, skipping: false)])
     #expect(
       session.applied(record(0)) == [.send(.committed(record(0))), .compute(step: 1, attempt: 0, lanes: [0, 1])])
     #expect(session.records.count == 1)

@@ -1,4 +1,5 @@
 // A network as a list of layers over numbered values, and the builder with which a definition (`Models`) makes it.
+import Recipes
 import Shared
 
 /// A block of activations: `frames` images per clip, NHWC.
