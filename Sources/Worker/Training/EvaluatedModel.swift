@@ -16,7 +16,7 @@ struct EvaluatedModel: Sendable {
   /// Reads a model into memory of its own.
   /// - Throws: `CheckpointError` or `SharedError` where it is not a model of the run's network.
   init(_ context: RunContext, _ model: Data, origin: String) throws {
-    let state = TrainingState(context)
+    let state = TrainingState(context, initial: nil)
     try state.loadModel(model, origin: origin, step: 0)
     self.init(parameters: state.parameters, statistics: state.statistics)
   }
