@@ -85,7 +85,10 @@ public final class TrainingState {
   /// The network's and the rule's initial values, and the weights of the initial model.
   public func initialise() {
     slots.initialise(seed: plan.seed)
-    initial?.write(parameters: slots.parameters, statistics: slots.statistics)
+    if let initial {
+      initial.write(parameters: slots.parameters, statistics: slots.statistics)
+      slots.beginAverage()
+    }
     step = 0
     plateau = PlateauState()
     (epochLoss, epochClips) = (0, 0)
