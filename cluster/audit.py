@@ -11,7 +11,7 @@ sys.dont_write_bytecode = True  # an audit leaves nothing behind, not even besid
 from state_digest import BadState, Hash, state_digest
 
 RESTORE = "restore run.db from a copy, or start a new run directory"
-LAYOUT = 7
+LAYOUT = 8
 CHAINED = """step epoch generation attempt digest weights_digest loss top1 top5 clips learning_rate gradient_bits
   clips_digest state_digest pairs_digest""".split()
 KINDS = {"INTEGER": "integer", "INT": "integer", "REAL": "real", "TEXT": "text"}
@@ -21,9 +21,9 @@ TABLES = {
     "generations": "number start_step", "steps": " ".join(["id", *CHAINED, "chain", "rolled_back"]),
     "verdicts": "step clip epoch", "consumed": "epoch clip step lane", "clips": "clip id path bytes hash",
     "checkpoints": "id step manifest_sha256 bytes removed_at reason", "events": "text",
-    "revisions": "seq step key old new",
+    "revisions": "seq step key old new", "evaluations": "id step clips top1 loss_sum state_digest",
 }
-OPTIONAL = {"ended_at", "left_at", "pairs_digest", "reason", "removed_at"}
+OPTIONAL = {"ended_at", "left_at", "loss_sum", "pairs_digest", "reason", "removed_at"}
 COUNTS = set("attempt clip clips epoch generation gradient_bits lane lanes number pid top1 top5".split())
 FILES = ["model.safetensors", "trainer.safetensors"]
 
@@ -70,6 +70,8 @@ def bounds(table, column):
         return 1, (1 << 31) - 1
     if (table, column) == ("steps", "attempt"):
         return 0, 255
+    if (table, column) == ("evaluations", "loss_sum"):
+        return 0, (1 << 63) - 1
     if column in ("rolled_back", "verified"):
         return 0, 1
     if column in ("rank", "reporter", "threads"):
@@ -161,7 +163,9 @@ class Audit:
                 if kind == "integer":
                     first, last = bounds(table, name)
                     expected = f"whole numbers from {first} to {last}"
-                    wrong = f"{kept} <> 'integer' OR \"{name}\" NOT BETWEEN {first} AND {last}"
+                    wrong = f"({kept} <> 'integer' OR \"{name}\" NOT BETWEEN {first} AND {last})"
+                    if name in OPTIONAL:
+                        wrong += f" AND {kept} <> 'null'"
                 elif kind == "real":
                     expected, wrong = "finite numbers", f"{kept} <> 'real' OR abs(\"{name}\") > 1e308"
                 if count := self.database.execute(f'SELECT count(*) FROM "{table}" WHERE {wrong}').fetchone()[0]:
@@ -288,11 +292,13 @@ class Audit:
     def ledger(self):
         """Each clip once an epoch, apart from those that a verdict leaves out of a step."""
         per_epoch, clips = self.per_epoch, self.clips
+        # A balanced run draws by class: then a number is occurrence * clips + clip.
+        balanced = self.is_balanced()
         left_out = collections.defaultdict(set)
         for row in self.database.execute("SELECT * FROM verdicts ORDER BY step, clip"):
             left_out[row["step"]].add(row["clip"])
             if not (0 <= row["step"] < self.total and row["epoch"] == row["step"] // per_epoch
-                    and 0 <= row["clip"] < clips):
+                    and (balanced or 0 <= row["clip"] < clips)):
                 self.journal(f"the verdict about clip {row['clip']} in step {row['step']} of epoch {row['epoch']} is "
                              "about no step or clip of the run")
         sizes = [row["clips"] + len(left_out.get(row["step"], ()))
@@ -330,24 +336,46 @@ class Audit:
                 self.journal(f"epoch {epoch}: clips of step {step} were consumed, which is not committed")
             if twice := [clip for clip in times if times[clip] > 1]:
                 self.journal(f"epoch {epoch}: {named(twice, 'clip')} consumed more than once")
-            if strange := [clip for clip in times if not 0 <= clip < clips]:
+            if strange := [clip for clip in times if not (balanced or 0 <= clip < clips)]:
                 self.journal(f"epoch {epoch}: {named(strange, 'clip')} consumed, but not of the index")
             if both := [clip for clip in times if clip in out_of_epoch]:
                 self.journal(f"epoch {epoch}: {named(both, 'clip')} consumed, but left out by a verdict")
             if len(epochs[epoch]) == per_epoch:
                 self.whole_epochs += 1
-                if missing := set(range(clips)) - set(times) - out_of_epoch:
+                draws = set(times) | out_of_epoch
+                if balanced and len(draws) != clips:
+                    self.journal(f"epoch {epoch} is over with {len(draws)} draws, expected {clips}")
+                if early := {draw for draw in draws if balanced and draw >= clips and draw - clips not in draws}:
+                    self.journal(f"epoch {epoch}: {named(early, 'draw')} without the occurrence before")
+                if missing := set() if balanced else set(range(clips)) - draws:
                     self.journal(f"epoch {epoch} is over without {named(missing, 'clip')}")
+
+    def is_balanced(self):
+        try:
+            with open(f"{self.directory}/recipe.yaml", encoding="utf-8") as file:
+                return any(line.strip() == "balanced: true" for line in file)
+        except (OSError, ValueError):
+            return False  # what says that it cannot be read is the check of the rates
+
+    def validations(self):
+        """Of each state that a live step led to, the first result: step, clips, top-1, loss."""
+        states = {row["step"] + 1: row["state_digest"] for row in self.live if row["state_digest"]}
+        found = {}
+        for row in self.database.execute("SELECT * FROM evaluations ORDER BY step, id"):
+            if states.get(row["step"]) == row["state_digest"]:
+                found.setdefault(row["step"], (row["step"], row["clips"], row["top1"], row["loss_sum"]))
+        return list(found.values())
 
     def rates(self):
         """Each step went by the learning rate that recipe and revisions give.
 
         A plateau goes by the sums of the losses, in units of 2^-32. A row has the mean over the step's clips, from
-        which the sum follows exactly below 2^51; where it is more, the rates after that epoch are not looked at.
+        which the sum follows exactly below 2^51; where it is more, the rates after that epoch are not looked at. Or it
+        goes by the results of the validations.
         """
         try:
             with open(f"{self.directory}/recipe.yaml", encoding="utf-8") as file:
-                schedule = Schedule(file, self.epochs, self.per_epoch, self.revised)
+                schedule = Schedule(file, self.epochs, self.per_epoch, self.revised, self.validations())
         except (OSError, ValueError, KeyError):
             return self.file("recipe.yaml", "cannot be read", "restore it from a copy")
         wrong = []
@@ -392,7 +420,10 @@ class Audit:
         self.checkpoint_count = 0
         known = {f"step-{row['step']:08}": row for row in rows}
         live = {name: row for name, row in known.items() if row["removed_at"] is None}
-        present = [name for name in live if name in self.on_disk]
+        # The best one stays, however old it is.
+        link = f"{self.directory}/checkpoints/best"
+        best = os.readlink(link) if os.path.islink(link) else None
+        present = [name for name in live if name in self.on_disk and name != best]
         states = {row["step"] + 1: row["state_digest"] for row in self.live if row["state_digest"]}
         for name, row in sorted(live.items(), key=lambda item: item[1]["step"]):
             self.checkpoint_count += 1
@@ -459,7 +490,7 @@ class Audit:
 class Schedule:
     """The learning rates that a recipe gives, step after step."""
 
-    def __init__(self, lines, epochs, per_epoch, revised):
+    def __init__(self, lines, epochs, per_epoch, revised, validations):
         section = {}
         name = ""
         for line in lines:
@@ -477,6 +508,10 @@ class Schedule:
         # The plateau's: sums of the present epoch, None where they are not known; what came of those before.
         self.loss, self.clips = 0, 0
         self.best, self.waited, self.reductions = None, 0, 0
+        # Or the validations that it follows, those to come.
+        every = int(section.get("validation.every_epochs", "0")) * per_epoch
+        self.follows = section.get("schedule.plateau_on") == "validation"
+        self.validations = [row for row in validations if every and row[0] % every == 0]
 
     def rate(self, step):
         epoch = step // self.per_epoch
@@ -486,6 +521,10 @@ class Schedule:
             rate = self.base * self.gamma ** (epoch // self.every)
         elif self.kind == "multi-step":
             rate = self.base * self.gamma ** sum(milestone <= epoch for milestone in self.milestones)
+        elif self.follows:
+            while self.validations and self.validations[0][0] <= step:
+                self.judge(self.validations.pop(0))
+            rate = self.base * self.gamma ** self.reductions
         elif self.loss is None:
             return None
         else:
@@ -510,7 +549,7 @@ class Schedule:
 
     def take(self, row):
         """A step is over, and with it perhaps an epoch."""
-        if self.kind != "plateau" or self.loss is None:
+        if self.kind != "plateau" or self.follows or self.loss is None:
             return
         # A step that was skipped leaves the state as it was, and does not count.
         if row["state_digest"] in ("", None) or row["state_digest"] != row["weights_digest"]:
@@ -524,13 +563,29 @@ class Schedule:
             return
         if self.clips:
             mean = self.loss * 2.0 ** -32 / self.clips
-            if self.best is None or mean < self.best * (1 - 1e-4):
-                self.best, self.waited = mean, 0
-            elif self.waited == self.patience:
-                self.reductions, self.waited = self.reductions + 1, 0
-            else:
-                self.waited += 1
+            self.wait(mean, self.best is None or mean < self.best * (1 - 1e-4))
         self.loss, self.clips = 0, 0
+
+    def judge(self, row):
+        """A validation is over: better is a higher top-1 accuracy, or an equal one and a lower mean loss."""
+        self.wait(row, self.best is None or self.is_better(row, self.best))
+
+    @staticmethod
+    def is_better(row, other):
+        (_, clips, top1, loss), (_, other_clips, other_top1, other_loss) = row, other
+        if not clips or not other_clips:
+            return clips > other_clips
+        if top1 * other_clips != other_top1 * clips:
+            return top1 * other_clips > other_top1 * clips
+        return None not in (loss, other_loss) and loss * other_clips < other_loss * clips
+
+    def wait(self, value, better):
+        if better:
+            self.best, self.waited = value, 0
+        elif self.waited == self.patience:
+            self.reductions, self.waited = self.reductions + 1, 0
+        else:
+            self.waited += 1
 
 
 def main():

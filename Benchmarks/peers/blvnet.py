@@ -56,6 +56,29 @@ class TAM(nn.Module):
         return self.at(x, frames, 0, 1, repeat)
 
 
+class Mixing(nn.Module):
+    """What bLVNet's relatives have in a TAM's place: nothing, or a shift of 1/parts of the channels each way."""
+
+    def __init__(self, parts):
+        super().__init__()
+        self.parts = parts
+
+    def forward(self, x, frames, repeat, split):
+        if self.parts is None and repeat == 2:
+            return x, x
+        x = x.unflatten(0, (-1, frames // repeat))
+        if repeat == 2:
+            x = x.repeat_interleave(2, 1)
+        if self.parts is not None:
+            fold = x.shape[2] // self.parts
+            out = torch.zeros_like(x)
+            out[:, :-1, :fold] = x[:, 1:, :fold]
+            out[:, 1:, fold : 2 * fold] = x[:, :-1, fold : 2 * fold]
+            out[:, :, 2 * fold :] = x[:, :, 2 * fold :]
+            x = out
+        return (x[:, 1::2].flatten(0, 1), x[:, ::2].flatten(0, 1)) if split else x.flatten(0, 1)
+
+
 class Bottleneck(nn.Module):
     def __init__(self, inputs, planes, stride, relu=True, taps=None):
         super().__init__()
@@ -75,7 +98,9 @@ class Bottleneck(nn.Module):
         seen = self.tam(x, frames, 1, False) if hasattr(self, "tam") else x
         y = F.relu(self.bn1(self.conv1(seen)), inplace=True)
         y = F.relu(self.bn2(self.conv2(y)), inplace=True)
-        y = self.bn3(self.conv3(y)) + (self.downsample(seen) if self.downsample else x)
+        # A shift is in the residual branch alone.
+        passed = x if isinstance(getattr(self, "tam", None), Mixing) else seen
+        y = self.bn3(self.conv3(y)) + (self.downsample(passed) if self.downsample else x)
         return F.relu(y, inplace=True) if self.relu else y
 
 
@@ -115,6 +140,12 @@ class Backbone(nn.Module):
         self.layer4 = nn.ModuleList(
             Bottleneck((16 if i == 0 else 32) * width, 32 * width, 2 if i == 0 else 1, taps=taps)
             for i in range(blocks[3]))
+
+    def replace_mixing(self, parts):
+        """Leaves every TAM out, or puts a temporal shift of 1/parts of the channels in its place."""
+        for module in self.modules():
+            if isinstance(getattr(module, "tam", None), TAM):
+                module.tam = Mixing(parts)
 
     def forward(self, x, frames):
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Shows that blvnet.py is the network: a golden step's loss, logits and gradients, and what it deviates by.
+"""Shows that blvnet.py and relatives.py are the networks: a golden step's loss, logits and gradients, and what it deviates by.
 
   Benchmarks/peers/check_blvnet.py GOLDEN-FOLDER...
   Benchmarks/peers/check_blvnet.py --bf16 GOLDEN-FOLDER...   how far bf16 autocast is from float32
@@ -11,7 +11,7 @@ import sys
 
 import torch
 
-from blvnet import BLVNetTAM
+from relatives import build
 
 
 def tensors(path):
@@ -31,7 +31,7 @@ def scalar(text):
             return kind(text)
         except ValueError:
             pass
-    return text
+    return {"true": True, "false": False}.get(text, text)
 
 
 def model_section(path):
@@ -53,7 +53,7 @@ def distance(ours, theirs):
 
 bf16 = "--bf16" in sys.argv
 for folder in map(pathlib.Path, [name for name in sys.argv[1:] if name != "--bf16"]):
-    model = BLVNetTAM(**model_section(folder / "recipe.yaml"))
+    model = build(**model_section(folder / "recipe.yaml"))
     state = dict(tensors(folder / "state.safetensors"))
     missing = set(model.state_dict()) - set(state)
     assert all("num_batches" in name for name in missing), sorted(missing)[:5]
@@ -61,6 +61,8 @@ for folder in map(pathlib.Path, [name for name in sys.argv[1:] if name != "--bf1
     batch = dict(tensors(folder / "batch.safetensors"))
     expected = dict(tensors(folder / "expected.safetensors"))
     x = batch["input"].unflatten(1, (-1, 3)).flatten(0, 1)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        evaluated = distance(model.eval()(x), expected["eval_logits"])
     model.train()
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         logits = model(x)
@@ -70,7 +72,8 @@ for folder in map(pathlib.Path, [name for name in sys.argv[1:] if name != "--bf1
         pairs = [(p.grad.float().flatten(), expected["grad." + n].flatten())
                  for n, p in model.named_parameters() if p.grad is not None]
         ours, theirs = (torch.cat(part) for part in zip(*pairs))
-        print(f"{folder.name}: logits {distance(logits.detach(), expected['logits']):.2e}, loss "
+        wrong = [n for n, p in model.named_parameters() if not 0.5 < p.grad.norm() / expected["grad." + n].norm() < 2]
+        print(f"{folder.name}: evaluation {evaluated:.2e}, gradients twice too large or small {wrong}, logits {distance(logits.detach(), expected['logits']):.2e}, loss "
               f"{distance(loss.detach(), expected['loss']):.2e}, cosine of the gradients "
               f"{torch.nn.functional.cosine_similarity(ours, theirs, dim=0).item():.3f}")
         continue

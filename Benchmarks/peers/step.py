@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times training steps (or evaluations) of bLVNet-TAM in PyTorch, one line of JSON each, like `worker bench step`.
+"""Times training steps (or evaluations) of a network in PyTorch, one line of JSON each, like `worker bench step`.
 
 Reads a line from standard input before each step, so that a caller can let two programs take turns.
 """
@@ -11,7 +11,7 @@ import time
 
 import torch
 
-from blvnet import BLVNetTAM
+from relatives import build
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--model", type=json.loads, default={})
@@ -28,14 +28,15 @@ torch.manual_seed(1)
 torch.set_num_threads(options.threads)
 # What our lanes do, too: subnormal numbers are slow, and mean nothing here.
 torch.set_flush_denormal(True)
-model = BLVNetTAM(**options.model)
+model = build(**options.model)
 for parameter in model.parameters():
     if not parameter.any():
         torch.nn.init.constant_(parameter, 0.125)
 images = torch.randn(options.clips * model.groups, 3, options.size, options.size)
 if options.channels_last:
-    model, images = model.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
-labels = torch.arange(options.clips) % model.new_fc.out_features
+    volumes = torch.channels_last_3d if options.model.get("architecture") == "i3d" else torch.channels_last
+    model, images = model.to(memory_format=volumes), images.to(memory_format=torch.channels_last)
+labels = torch.arange(options.clips) % options.model.get("classes", 400)
 optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, nesterov=True, weight_decay=5e-4)
 model.train(not options.evaluate)
 

@@ -24,7 +24,8 @@ public final class Network: Sendable {
   convenience init(_ model: ModelRecipe, engine: any ConvolutionEngine, of models: ModelRegistry) throws {
     let definition = try models.definition(of: model)
     self.init(model, Structure(freezing: Freezing(model)) { definition.build(model, &$0) }, engine: engine)
-    for pattern in model.freeze.list where !layout.parameters.contains(where: { pattern.matches($0.name) }) {
+    for pattern in model.freeze.list + model.freeze.exceptions
+    where !layout.parameters.contains(where: { pattern.matches($0.name) }) {
       throw BLVNetError(
         .badConfiguration,
         "freeze: '\(pattern.text)' matches no tensor of the network, such as '\(layout.parameters.last?.name ?? "")'")

@@ -2,21 +2,21 @@
 // (phases) of half the size, over which the kernel is 4x4 at stride 1. net_winograd.c does the rest.
 #include "net_winograd.h"
 
-enum { TAPS = 4, KERNEL = 7 };
+enum { TAPS = 4, KERNEL = 7, MOST_CHANNELS = 48 };
 
 /// The tap of the 7x7 kernel that corresponds to a tap of a phase's kernel, or -1.
 INLINE int64_t whole_tap(int64_t tap, int64_t phase) { return 2 * tap + phase - 1; }
 
 void tamring_stem_phases(const tamring_window *w, const float *restrict src, float *restrict phases) {
-  const int64_t c = w->channels;
+  const int64_t c = w->channels, wide = tamring_stem_channels(c);
   for (int64_t y = 0; y < w->out_height; y++)
-    for (int64_t x = 0; x < w->out_width; x++, phases += LANES) {
-      float pixel[LANES] = {0};
+    for (int64_t x = 0; x < w->out_width; x++, phases += wide) {
+      float pixel[MOST_CHANNELS] = {0};
       for (int64_t p = 0; p < 2 && 2 * y + p < w->height; p++)
         for (int64_t q = 0; q < 2 && 2 * x + q < w->width; q++)
           for (int64_t k = 0; k < c; k++)
             pixel[(2 * p + q) * c + k] = src[((2 * y + p) * w->width + 2 * x + q) * c + k];
-      memcpy(phases, pixel, sizeof pixel);
+      memcpy(phases, pixel, (size_t)wide * sizeof(float));
     }
 }
 
@@ -42,7 +42,7 @@ INLINE void transform_tap_gradients(const float16v u[6], float16v g[TAPS]) {
 }
 
 BODY stem_weights_body(int64_t outputs, int64_t channels, const float *restrict weights, float *restrict transformed) {
-  const int64_t plane = outputs * LANES + GAP;
+  const int64_t wide = tamring_stem_channels(channels), plane = outputs * wide + GAP;
   for (int64_t o = 0; o < outputs; o += LANES)
     for (int64_t k = 0; k < 4 * channels; k++) {
       const int64_t phase = k / channels, channel = k % channels;
@@ -61,7 +61,7 @@ BODY stem_weights_body(int64_t outputs, int64_t channels, const float *restrict 
       for (int y = 0; y < 6; y++) {
         float16v u[6];
         transform_taps(half[y], u);
-        for (int x = 0; x < 6; x++) *(float16u *)(transformed + (y * 6 + x) * plane + (o + k) * LANES) = u[x];
+        for (int x = 0; x < 6; x++) *(float16u *)(transformed + (y * 6 + x) * plane + o * wide + k * LANES) = u[x];
       }
     }
 }
@@ -69,14 +69,15 @@ KERNEL(stem_weights, (int64_t outputs, int64_t channels, const float *weights, f
        (outputs, channels, weights, transformed))
 
 BODY stem_weight_gradients_body(int64_t outputs, int64_t channels, const float *restrict transformed, float *restrict gradients) {
-  const int64_t plane = outputs * LANES + GAP;
+  const int64_t plane = outputs * tamring_stem_channels(channels) + GAP;
   for (int64_t o = 0; o < outputs; o += LANES)
     for (int64_t k = 0; k < 4 * channels; k++) {
       const int64_t phase = k / channels, channel = k % channels;
+      const int64_t place = (k / LANES * outputs + o + k % LANES) * LANES;
       float16v half[TAPS][6], g[TAPS][TAPS];
       for (int x = 0; x < 6; x++) {
         float16v u[6], taps[TAPS];
-        for (int y = 0; y < 6; y++) u[y] = *(const float16u *)(transformed + (y * 6 + x) * plane + (o + k) * LANES);
+        for (int y = 0; y < 6; y++) u[y] = *(const float16u *)(transformed + (y * 6 + x) * plane + place);
         transform_tap_gradients(u, taps);
         for (int y = 0; y < TAPS; y++) half[y][x] = taps[y];
       }

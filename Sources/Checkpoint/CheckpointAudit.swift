@@ -32,6 +32,12 @@ public struct CheckpointAudit: Sendable {
       })
   }
 
+  /// The step of the one that `best` links to.
+  public func best() -> Int? {
+    guard let name = try? FileManager.default.destinationOfSymbolicLink(atPath: "\(directory)/best") else { return nil }
+    return steps().first { self.name($0) == name }
+  }
+
   /// `step-NNNNNNNN`.
   public func name(_ step: Int) -> String {
     "step-" + String(repeating: "0", count: max(0, 8 - String(step).count)) + String(step)

@@ -135,12 +135,13 @@ public final class CheckpointStore: Sendable {
     try CheckpointWriter(store: self, step: step).write(files)
   }
 
-  /// Removes all checkpoints older than the newest `count` valid ones, and returns their steps.
+  /// Removes all checkpoints older than the newest `count` valid ones, but for those of `spared` steps, and returns
+  /// their steps.
   ///
   /// Damaged ones among the newest do not count and are left for inspection.
   /// - Throws: `CheckpointError` if one cannot be removed.
   @discardableResult
-  public func prune(keep count: Int) throws -> [Int] {
+  public func prune(keep count: Int, sparing spared: Set<Int> = []) throws -> [Int] {
     precondition(count >= 1, "pruning to \(count) checkpoints")
     let steps = try list()
     var valid = 0
@@ -150,7 +151,7 @@ public final class CheckpointStore: Sendable {
       oldestKept = step
     }
     guard valid == count else { return [] }
-    let old = steps.filter { $0 < oldestKept }
+    let old = steps.filter { $0 < oldestKept && !spared.contains($0) }
     // After a power cut the names of those that are kept must be there if the others are gone.
     if !old.isEmpty { try Directory.sync(directory) }
     for step in old { try remove(step) }

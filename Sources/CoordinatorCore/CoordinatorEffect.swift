@@ -14,8 +14,10 @@ package enum CoordinatorEffect {
   /// Write the fetched blobs as the checkpoint of `step`, off the loop.
   /// - Parameter state: the digest that the journal has for this state; nil where it has none.
   case writeCheckpoint(step: UInt64, model: BlobDescription, trainer: BlobDescription, state: Digest128?)
-  /// Remove the checkpoints that the recipe does not keep.
-  case pruneCheckpoints
+  /// Remove the checkpoints that the recipe does not keep, but for these.
+  case pruneCheckpoints(sparing: [UInt64])
+  /// Let `checkpoints/best` be the checkpoint of `step`, with its figures beside it, off the loop.
+  case markBest(step: UInt64, ValidationFigures)
   /// Read the checkpoint of `step`, so that workers can fetch it, off the loop.
   case readCheckpoint(step: UInt64)
   /// Start the worker of a rank.

@@ -36,6 +36,9 @@ package enum CoordinatorEvent {
   case checkpointFailed(step: UInt64, reason: String)
   /// A worker's copy is damaged, or not the state that the journal has.
   case checkpointRefused(step: UInt64, reason: String)
+  /// `checkpoints/best` is the checkpoint of `step`; or what hindered that.
+  case bestMarked(step: UInt64)
+  case bestNotMarked(step: UInt64, reason: String)
   /// Workers can fetch the checkpoint now.
   case checkpointRead(step: UInt64)
   /// A checkpoint that was valid cannot be read any more; `newest` is the newest that can.

@@ -3,13 +3,24 @@ import Shared
 import Wire
 
 extension CoordinatorMachine {
-  /// A worker holds a copy. Only the newest one is fetched.
+  /// A worker holds a copy. Only the newest one is fetched, and each whose state is to be evaluated.
   mutating func checkpointReady(_ step: UInt64, _ blobs: [BlobDescription], from worker: WorkerIdentity) {
-    if let known = membership.checkpoint, known >= step { return send(.checkpointTaken(step: step), to: worker) }
-    guard blobs.count == 2, handover.map({ $0.step < step && !$0.isBeingWritten }) ?? true else { return }
+    let isDue = membership.evaluations.lacks(step)
+    if let known = membership.checkpoint, known >= step, !isDue {
+      return send(.checkpointTaken(step: step), to: worker)
+    }
+    guard blobs.count == 2, isPreferred(step, isDue) else { return }
     dropHandover()
     handover = CheckpointHandover(step: step, from: worker, model: blobs[0].name, trainer: blobs[1].name, at: now)
     askForPieces()
+  }
+
+  /// Whether a copy takes the place of the one that is being fetched: those to be evaluated first, the oldest first.
+  private func isPreferred(_ step: UInt64, _ isDue: Bool) -> Bool {
+    guard let handover else { return true }
+    if handover.isBeingWritten || handover.step == step { return false }
+    if membership.evaluations.lacks(handover.step) { return isDue && step < handover.step }
+    return isDue || handover.step < step
   }
 
   mutating func dropHandover() {
@@ -74,14 +85,39 @@ extension CoordinatorMachine {
     checkpointProblem = nil
     mark {
       $0.position.wroteCheckpoint(step)
+      $0.evaluations.wroteCheckpoint(step)
       $0.position.pendingCheckpoint = nil
     }
-    stateDigests = stateDigests.filter { $0.key >= step }
+    stateDigests = stateDigests.filter { $0.key >= step || membership.evaluations.isDue($0.key) }
     if let done = handover, done.step == step {
       handover = nil
       send(.checkpointTaken(step: step), to: done.from)
     }
-    effects.append(.pruneCheckpoints)
+    markBest()
+    pruneCheckpoints()
+    goOnWhenValidated()
+    ask { membership, _ in membership.evaluatePassed() }
+  }
+
+  /// The best model is never pruned.
+  mutating func pruneCheckpoints() {
+    let plan = membership.evaluations
+    effects.append(.pruneCheckpoints(sparing: plan.stored.union(plan.best.map { [$0.step] } ?? []).sorted()))
+  }
+
+  /// Has the best model marked on the disk, unless it is. Its checkpoint is there: it was written before training went
+  /// on from it.
+  mutating func markBest() {
+    guard let best = membership.evaluations.best, best.step <= membership.checkpoint ?? 0, markedBest != best.step
+    else { return }
+    markedBest = best.step
+    effects.append(.markBest(step: best.step, best.figures))
+  }
+
+  mutating func bestNotMarked(_ step: UInt64, _ reason: String) {
+    // Tried again after the next checkpoint.
+    if markedBest == step { markedBest = nil }
+    report(.checkpoint, "checkpoints/best is not the checkpoint of step \(step): \(reason)", level: .warning)
   }
 
   /// Whether the run waits for the checkpoint.

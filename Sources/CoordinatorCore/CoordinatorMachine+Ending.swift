@@ -1,5 +1,6 @@
 // What comes after training: the last checkpoint, the evaluation, dismissing everybody; and how a run ends early.
 import Shared
+import Wire
 
 extension CoordinatorMachine {
   /// When an end takes effect.
@@ -41,19 +42,52 @@ extension CoordinatorMachine {
     unwritten += collector.release(below: .max)
     writeDown()
     guard membership.checkpoint == next || settings.evaluatesOnly else { return }
-    if ending != .none || settings.validationClips == 0 { return startDisbanding() }
+    if ending == .none, awaitsCheckpoints(before: next) { return }
+    let isEvaluated =
+      membership.evaluations.isDone(next) && membership.evaluations.ready(before: next) == nil
+      && !settings.evaluatesOnly
+    if ending != .none || settings.validationClips == 0 || isEvaluated { return startDisbanding() }
     beginEvaluation()
+    // What follows from a result that was journaled just now, or of an evaluation alone.
     if let evaluation, evaluation.step == next, evaluation.isDone { startDisbanding() }
+  }
+
+  /// Copies of passed states that are to be evaluated may still be with the workers, which offer them each second.
+  private mutating func awaitsCheckpoints(before next: UInt64) -> Bool {
+    let passed = membership.evaluations.passed(before: next)
+    if let handover, passed.contains(handover.step) { withoutCheckpoints = nil }
+    let lacking = passed.filter { membership.evaluations.lacks($0) }
+    guard !lacking.isEmpty else { return false }
+    guard let since = withoutCheckpoints else {
+      withoutCheckpoints = now
+      return true
+    }
+    guard now - since > .seconds(3) else { return true }
+    for step in lacking where !leftOut.contains(step) {
+      leftOut.insert(step)
+      report(
+        .evaluation,
+        "the validation before step \(step) is left out: its state was passed while no coordinator was heard, and is lost",
+        level: .warning)
+    }
+    return false
   }
 
   // MARK: Dismissing everybody
 
   private mutating func startDisbanding() {
-    let outcome = if case .wanted(let wanted) = ending { wanted } else { Outcome.done(evaluation?.total) }
+    let outcome = if case .wanted(let wanted) = ending { wanted } else { Outcome.done(finalResult) }
     processes.stopStarting()
     ending = .disbanding(outcome, until: now + .seconds(10), repeated: now)
     dismissAll()
     finishIfAlone()
+  }
+
+  /// Of the final state; a coordinator that was started again has it from the journal.
+  private var finalResult: EvaluationResult? {
+    if let evaluation, evaluation.isDone { return evaluation.total }
+    guard case .stopped(let next) = membership.phase else { return nil }
+    return membership.evaluations.history[next]?.result
   }
 
   private mutating func dismissAll() {

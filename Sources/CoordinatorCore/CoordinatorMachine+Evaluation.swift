@@ -5,7 +5,8 @@ import Shared
 import Wire
 
 extension CoordinatorMachine {
-  private static let clipsPerTask = 8
+  /// The scores of a task must fit into a message.
+  private var clipsPerTask: Int { max(1, min(8, 200_000 / max(1, settings.scoredClasses ?? 0))) }
 
   /// The step whose state all members hold and that is to be evaluated now.
   var evaluatedStep: UInt64? {
@@ -13,8 +14,13 @@ extension CoordinatorMachine {
     switch membership.phase {
     case .stopped(let next):
       // The checkpoint comes first: the evaluation can be repeated from there.
-      return ending == .none && (membership.checkpoint == next || settings.evaluatesOnly) ? next : nil
-    case .paused(let next): return ending == .none && membership.evaluations.isDue(next) ? next : nil
+      guard ending == .none, membership.checkpoint == next || settings.evaluatesOnly else { return nil }
+      if let passed = membership.evaluations.ready(before: next) { return passed }
+      return membership.evaluations.isDone(next) ? nil : next
+    case .paused(let next):
+      guard ending == .none else { return nil }
+      if let passed = membership.evaluations.ready(before: next) { return passed }
+      return membership.awaitsValidation(before: next) && membership.evaluations.isDue(next) ? next : nil
     case .recovering, .gathering, .halting, .preparing, .running: return nil
     }
   }
@@ -23,12 +29,15 @@ extension CoordinatorMachine {
   mutating func evaluate() {
     guard let step = evaluatedStep else { return }
     let state = stateDigests[step]
+    if let known = membership.evaluations.known(before: step, state) { return finish(step, known) }
     if !isEvaluating(step) {
       evaluation = EvaluationJob(
-        step: step, state: state, clips: settings.validationClips, clipsPerTask: Self.clipsPerTask,
-        deadline: settings.hangAfter)
+        step: step, state: state, clips: settings.evaluatedClips, clipsPerTask: clipsPerTask,
+        scoredClasses: settings.scoredClasses, isPassed: isPassed(step), deadline: settings.hangAfter, at: now)
     }
     guard evaluation?.isDone == false else { return }
+    // The workers fetch its model from here.
+    if isPassed(step), servedCheckpoint != step { return read(step) }
     fenceStrangers(step, state)
     for worker in membership.all where worker.dataLost != nil { evaluation?.lost(worker.identity) }
     let evaluators = evaluators(step, state)
@@ -41,6 +50,14 @@ extension CoordinatorMachine {
     }
     endHungEvaluators()
     effects.append(.showEvaluation(status(at: now)))
+  }
+
+  /// Whether the run has gone on from this state without its evaluation.
+  private func isPassed(_ step: UInt64) -> Bool {
+    switch membership.phase {
+    case .stopped(let next), .paused(let next): step < next
+    case .recovering, .gathering, .halting, .preparing, .running: false
+    }
   }
 
   /// Begins as soon as an evaluation is possible, not only at the next tick.
@@ -89,18 +106,42 @@ extension CoordinatorMachine {
     guard let job = evaluation else { return }
     let total = job.total
     evaluated = (job.step, total)
-    if !settings.evaluatesOnly { effects.append(.journal(.evaluation(step: job.step, state: job.state, total))) }
+    if !settings.evaluatesOnly {
+      effects.append(.journal(.evaluation(step: job.step, state: job.state, total)))
+    }
     effects.append(.showEvaluation(status(at: now)))
-    if case .stopped = membership.phase { return }
-    mark { $0.evaluations.finished(job.step) }
+    if !settings.evaluatesOnly { finish(job.step, ValidationFigures(total, of: job.state)) }
+    report(job, total)
+    if case .stopped(job.step) = membership.phase { return }
     evaluation = nil
+    goOnWhenValidated()
+    beginEvaluation()
+  }
+
+  /// The result is in the journal.
+  private mutating func finish(_ step: UInt64, _ figures: ValidationFigures) {
+    mark { $0.evaluations.finished(step, figures) }
+    markBest()
+    // The best one until now may go. What is being fetched must stay.
+    if handover == nil { pruneCheckpoints() }
+  }
+
+  private mutating func report(_ job: EvaluationJob, _ total: EvaluationResult) {
+    let seconds = (now - job.begun) / .seconds(1)
+    let pace = "\(decimal(seconds, 1)) s, \(decimal(seconds / Double(max(1, job.clips)), 4)) s a clip"
+    let isBest = membership.evaluations.best?.step == job.step
     report(
       .evaluation,
-      "validation before step \(job.step): \(total.top1) of \(total.clips) clips are right"
-        + (settings.classes > 5 ? ", \(total.top5) among the first five" : ""))
-    // A generation that is being made for another reason trains on by itself.
-    guard case .paused = membership.phase else { return }
-    ask { $0.reconfigure("the state before step \(job.step) is evaluated", at: $1) }
+      (settings.evaluatesOnly ? "" : "validation before step \(job.step): ")
+        + "\(total.top1) of \(total.clips) clips are right"
+        + (settings.classes > 5 ? ", \(total.top5) among the first five" : "") + ", loss "
+        + "\(decimal(total.meanLoss, 6)) (\(pace))" + (isBest ? "; the best so far" : ""))
+  }
+
+  /// Between two steps training goes on when the result is in the journal and the checkpoint on the disk.
+  mutating func goOnWhenValidated() {
+    guard case .paused(let next) = membership.phase, ending == .none else { return }
+    ask { $0.wait(before: next, at: $1) }
   }
 
   /// A worker that has tasks and makes no progress is fenced; its tasks go to others.
@@ -132,4 +173,13 @@ extension CoordinatorMachine {
         "no worker could read its data to evaluate (\(lost.0): \(lost.1)); the checkpoint is whole: mount the "
           + "data again and start the same command"), at: .once)
   }
+}
+
+/// A number from 0 up in decimals, as the cores import no library that could write it.
+func decimal(_ value: Double, _ digits: Int) -> String {
+  var unit: UInt64 = 1
+  for _ in 0..<digits { unit *= 10 }
+  guard let scaled = UInt64(exactly: (max(0, value) * Double(unit)).rounded()) else { return "\(value)" }
+  let fraction = String(scaled % unit)
+  return "\(scaled / unit)." + String(repeating: "0", count: max(0, digits - fraction.count)) + fraction
 }

@@ -38,7 +38,11 @@ extension CoordinatorMachine {
         step: evaluation.step, done: evaluation.done, clips: evaluation.clips, result: evaluation.counts)
     }
     status.lastEvaluation = evaluated.map { step, result in
-      RunStatus.Evaluation(step: step, done: settings.validationClips, clips: settings.validationClips, result: result)
+      let clips = settings.evaluatedClips.count
+      return RunStatus.Evaluation(step: step, done: clips, clips: clips, result: result)
+    }
+    status.best = membership.evaluations.best.map { step, figures in
+      RunStatus.Evaluation(step: step, done: figures.clips, clips: figures.clips, result: figures.result)
     }
     status.lastWarning = lastWarning.map { event, time in
       RunStatus.Warning(level: event.level, text: event.text, age: seconds(since: time, now))

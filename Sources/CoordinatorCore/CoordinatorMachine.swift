@@ -36,13 +36,21 @@ package struct CoordinatorMachine {
     package var hangAfter = Duration.seconds(60)
     package var dataWait = Duration.seconds(600)
     package var epoch = EpochShape()
+    /// Of the index, and which of them are evaluated: all if nil.
     package var validationClips = 0
     /// Classes of the data.
     package var classes = Int.max
+    package var validationSample: [Int]?
     /// Between steps, the states before these are evaluated.
     package var evaluateBefore: Set<UInt64> = []
+    package var evaluationRules = EvaluationPlan.Rules()
     /// Evaluates a model that is served as the state before step 0, and trains and writes nothing.
     package var evaluatesOnly = false
+    /// If it is to give each clip's scores: of so many classes.
+    package var scoredClasses: Int?
+
+    /// The positions of the clips that are evaluated.
+    var evaluatedClips: [Int] { validationSample ?? Array(0..<validationClips) }
 
     /// What every message is bounded by.
     var limits: MessageLimits {
@@ -64,6 +72,12 @@ package struct CoordinatorMachine {
   var evaluation: EvaluationJob?
   /// The last evaluation that was finished.
   var evaluated: (step: UInt64, result: EvaluationResult)?
+  /// The step whose checkpoint is marked as the best, or is being marked.
+  var markedBest: UInt64?
+  /// Since when the run is over but for the evaluation of passed states whose checkpoints have not come.
+  var withoutCheckpoints: Duration?
+  /// Steps whose validation was reported as left out.
+  var leftOut: Set<UInt64> = []
   /// The newest state that each worker is known to hold.
   var heldStates: [WorkerIdentity: (step: UInt64, digest: Digest128)] = [:]
   /// Since when no worker can read the data of the evaluation.
@@ -113,11 +127,14 @@ package struct CoordinatorMachine {
     wanted.run = settings.run
     wanted.dataWait = settings.dataWait
     wanted.epoch = settings.epoch
-    membership = Membership(wanted, past: past)
-    if settings.validationClips > 0, !settings.evaluatesOnly {
-      membership.evaluations = EvaluationPlan(
-        settings.evaluateBefore.filter { $0 > 0 && $0 < settings.lastStep }, done: past.evaluated)
-    }
+    let isPlanned = settings.validationClips > 0 && !settings.evaluatesOnly
+    membership = Membership(
+      wanted, past: past,
+      evaluations: EvaluationPlan(
+        isPlanned ? settings.evaluateBefore.filter { $0 > 0 } : [], settings.evaluationRules,
+        done: ValidationHistory(past.evaluated), best: past.best, stored: past.stored))
+    stateDigests = past.passedStates
+    evaluated = past.evaluated.max { $0.key < $1.key }.map { ($0.key, $0.value.result) }
     history = StepHistory(stepsPerEpoch: UInt64(settings.epoch.stepsPerEpoch))
     collector = CommitCollector(next: past.next, written: past.held)
     if let generation = past.generation { _ = collector.begin(generation) }
@@ -170,8 +187,11 @@ package struct CoordinatorMachine {
     case .checkpointFailed(let step, let reason): checkpointFailed(step, reason)
     case .checkpointRefused(let step, let reason): checkpointRefused(step, reason)
     case .checkpointRead(let step): checkpointRead(step)
+    case .bestMarked: break
+    case .bestNotMarked(let step, let reason): bestNotMarked(step, reason)
     case .checkpointLost(let step, let reason, let newest):
       readingCheckpoint = nil
+      mark { $0.evaluations.lostCheckpoint(step) }
       report(.checkpoint, "the checkpoint of step \(step) cannot be used any more: \(reason)", level: .error)
       perform(membership.checkpointLost(newest: newest, at: now))
     }
@@ -179,6 +199,8 @@ package struct CoordinatorMachine {
   }
 
   private mutating func start(_ vanished: [WorkerIdentity]) {
+    // The last coordinator may have ended between the journal and the link.
+    markBest()
     guard case .recovering = membership.phase else {
       for rank in settings.ranks { launch(rank) }
       return

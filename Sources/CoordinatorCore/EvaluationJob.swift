@@ -22,9 +22,15 @@ package struct EvaluationJob {
   package let step: UInt64
   /// The digest of that state; nil where no journal has it.
   package let state: Digest128?
-  /// Clips in all.
-  package let clips: Int
+  /// When it began.
+  package let begun: Duration
+  /// Positions in the validation index.
+  private let positions: [Int]
   private let clipsPerTask: Int
+  /// Whether each clip's scores are wanted, one for each of so many classes.
+  private let scoredClasses: Int?
+  /// Whether the state is one that the run has passed.
+  private let isPassed: Bool
   private let tasks: Int
   /// After so long, a task that was not answered is given to another worker as well.
   private let deadline: Duration
@@ -38,24 +44,35 @@ package struct EvaluationJob {
   /// Exact sums of the tasks that are done, without the reasons of failures.
   private var sum = EvaluationResult()
 
-  init(step: UInt64, state: Digest128?, clips: Int, clipsPerTask: Int, deadline: Duration) {
+  init(
+    step: UInt64, state: Digest128?, clips positions: [Int], clipsPerTask: Int, scoredClasses: Int? = nil,
+    isPassed: Bool = false, deadline: Duration, at now: Duration = .zero
+  ) {
+    self.isPassed = isPassed
     self.step = step
     self.state = state
-    self.clips = clips
+    self.positions = positions
     self.clipsPerTask = clipsPerTask
+    self.scoredClasses = scoredClasses
     self.deadline = deadline
-    tasks = clips / clipsPerTask + (clips % clipsPerTask == 0 ? 0 : 1)
+    begun = now
+    tasks = positions.count / clipsPerTask + (positions.count % clipsPerTask == 0 ? 0 : 1)
   }
+
+  /// Clips in all.
+  package var clips: Int { positions.count }
 
   var isDone: Bool { results.count == tasks }
 
   /// The counts so far.
   package var counts: EvaluationResult { sum }
 
-  /// The result, with the reasons of all failures in the order of the clips.
+  /// The result, with the reasons of all failures, and the scores, in the order of the clips.
   var total: EvaluationResult {
     var total = sum
-    total.failed = results.sorted { $0.key < $1.key }.flatMap(\.value.failed)
+    let results = results.sorted { $0.key < $1.key }
+    total.failed = results.flatMap(\.value.failed)
+    total.scores = results.flatMap(\.value.scores)
     return total
   }
 
@@ -76,7 +93,8 @@ package struct EvaluationJob {
     let start = number * clipsPerTask
     return EvaluationTask(
       EvaluationTask.ID(step: step, state: state, number: number),
-      clips: Array(start..<min(clips, start + clipsPerTask)))
+      clips: Array(positions[start..<min(clips, start + clipsPerTask)]), wantsScores: scoredClasses != nil,
+      isPassed: isPassed)
   }
 
   private mutating func takeNext(except own: [Int], at now: Duration) -> Int? {
@@ -97,22 +115,25 @@ package struct EvaluationJob {
     guard id.step == step, id.state == state, results[id.number] == nil,
       assigned[worker]?.contains(where: { $0.number == id.number }) == true
     else { return .ignored }
-    let given = task(id.number).clips.count
+    let clips = task(id.number).clips
+    let given = clips.count
     guard result.clips >= 0, result.clips <= given, result.clips + result.failed.count == given else {
       return .refused("\(result.clips) clips and \(result.failed.count) failures, of \(given) clips")
     }
     guard 0 <= result.top1, result.top1 <= result.top5, result.top5 <= result.clips else {
       return .refused("top-1 \(result.top1) and top-5 \(result.top5), of \(result.clips) clips")
     }
+    let scored = result.scores.map(\.clip)
+    guard scored.count == (scoredClasses == nil ? 0 : result.clips), scored == clips.filter(scored.contains),
+      result.scores.allSatisfy({ $0.values.count == scoredClasses })
+    else { return .refused("scores of \(scored.count) clips, of \(result.clips)") }
     for holder in assigned.keys {
       assigned[holder]?.removeAll { $0.number == id.number }
       if assigned[holder]?.isEmpty == true { assigned[holder] = nil }
     }
     results[id.number] = result
     done += given
-    sum.clips += result.clips
-    sum.top1 += result.top1
-    sum.top5 += result.top5
+    sum.add(result)
     return .counted
   }
 

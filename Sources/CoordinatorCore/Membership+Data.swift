@@ -64,7 +64,10 @@ extension Membership {
 
   /// What a pause asks for as time goes by.
   mutating func wait(before next: UInt64, at now: Duration) -> [Action] {
-    if evaluations.isDue(next), members.contains(where: { $0.dataLost == nil }) { return [] }
+    if pause == nil, members.contains(where: { $0.dataLost == nil }) {
+      // Done when the result is in the journal, and the checkpoint on the disk.
+      return awaitsEvaluation(before: next) ? [] : reconfigure("what was due before step \(next) is evaluated", at: now)
+    }
     // The coordinator may have been restarted meanwhile.
     if let reader = members.first(where: { $0.hasReportedData && $0.dataLost == nil }) {
       return reconfigure("\(reader.identity) can read its data", at: now)

@@ -116,6 +116,7 @@ extension Membership {
       phase = generation.pauses ? .paused(next: generation.startStep) : .running(reports: reports)
       actions.append(.report(RunEvent(.generation, "all workers went on in generation \(number)")))
       if all.contains(where: { $0.isReady && !isMember($0.identity) }) { actions += issue(.reconfigure) }
+      actions += evaluatePassed()
     } else if all.contains(where: \.isReady) {
       actions += reconfigure("the coordinator was started again, and not all workers are there", at: now)
     } else {

@@ -120,19 +120,28 @@ extension Membership {
       Member(identity: all[place].identity, endpoint: all[place].hello.endpoint, lanes: shares.lanes[place])
     }
     position.begin(generation: number, at: step, state: states.first)
+    let isEnough = !wantsStop && evaluations.endsTraining(at: step) && !awaitsValidation(before: step)
+    if isEnough { wantsStop = true }
     let goesOn = !wantsStop && step < settings.lastStep
     let isBlind = goesOn && all.allSatisfy { $0.dataLost != nil }
-    let pauses = isBlind || (goesOn && evaluations.isDue(step))
+    let pauses = isBlind || (goesOn && awaitsEvaluation(before: step))
     let made = Generation(
-      number: number, startStep: step, endStep: goesOn && !pauses ? evaluations.next(after: step) : nil,
-      members: members, directivesDone: directives.sequence, stops: wantsStop, pauses: pauses,
-      exclusions: clips.from(step), computesAnew: corruption.recomputes, rolledBack: position.rolledBack)
+      number: number, startStep: step,
+      endStep: goesOn && !pauses ? evaluations.next(after: step, below: settings.lastStep) : nil,
+      endBinds: evaluations.decides, members: members, directivesDone: directives.sequence, stops: wantsStop,
+      pauses: pauses,
+      exclusions: clips.from(step), computesAnew: corruption.recomputes, rolledBack: position.rolledBack,
+      reductions: evaluations.reductions(at: step))
     generation = made
     phase = pauses ? .paused(next: step) : .running(reports: [:])
     corruption.begin()
     for worker in all { workers[worker.identity.rank]?.isStale = false }
     detector.expectProgress(of: all.map(\.identity.rank), at: now)
     var actions: [Action] = isBlind ? startPause(at: now) : endPause()
+    if isEnough {
+      let text = "training ends before step \(step): the last validations found no better model"
+      actions.append(.report(RunEvent(.stop, text)))
+    }
     actions += [.begin(made, state: states.first, reason: preparation.reason)]
     actions += all.map { .send($0.identity, .begin(made)) }
     if pauses { return actions }

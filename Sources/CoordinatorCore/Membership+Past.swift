@@ -25,8 +25,13 @@ extension Membership {
     package var rolledBack: UInt32 = 0
     /// How long the run has been waiting for data, if it is.
     package var pausedFor: Duration?
-    /// Steps before which the state was evaluated, as it still is.
-    package var evaluated: Set<UInt64> = []
+    /// The results of the evaluations of states that the live steps lead to, by the step before which the state was.
+    package var evaluated: [UInt64: ValidationFigures] = [:]
+    /// The step of the best of these of which there is a checkpoint.
+    package var best: UInt64?
+    /// The steps of all checkpoints, and the digests of the states that were to be evaluated and were not.
+    package var stored: Set<UInt64> = []
+    package var passedStates: [UInt64: Digest128] = [:]
 
     package init(checkpoint: UInt64? = nil) { self.checkpoint = checkpoint }
 

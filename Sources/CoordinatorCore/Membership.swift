@@ -54,16 +54,17 @@ package struct Membership {
   var clips: ClipExclusions
   var corruption = CorruptionRecovery()
   var pause: DataPause?
-  private(set) var wantsStop = false
+  var wantsStop = false
   /// The states that are evaluated between two steps.
-  var evaluations = EvaluationPlan()
+  package internal(set) var evaluations: EvaluationPlan
   /// Since when workers are gathered.
   var gatheringSince: Duration?
   /// When unanswered messages were last sent again.
   var resent: Duration = .zero
 
-  init(_ settings: Settings, past: Past = Past()) {
+  init(_ settings: Settings, past: Past = Past(), evaluations: EvaluationPlan = EvaluationPlan()) {
     self.settings = settings
+    self.evaluations = evaluations
     phase =
       past.present.isEmpty ? .gathering : .recovering(until: settings.evictAfter + settings.repeatAfter, reports: [:])
     generation = past.generation
@@ -105,6 +106,22 @@ package struct Membership {
     detector.remove(rank)
     balance.remove(rank)
     phase.remove(rank)
+  }
+
+  /// Whether the state before `step` is to be evaluated, and kept as a checkpoint, before training goes on.
+  func awaitsValidation(before step: UInt64) -> Bool {
+    step < settings.lastStep && evaluations.isPlanned(step)
+      && (!evaluations.isDone(step) || checkpoint ?? 0 < step)
+  }
+
+  /// Whether a state is to be evaluated before step `step` is trained: the one before it, or one that was passed.
+  func awaitsEvaluation(before step: UInt64) -> Bool {
+    awaitsValidation(before: step) || evaluations.ready(before: step) != nil
+  }
+
+  /// States that were passed can be evaluated: the members wait for that at the next boundary.
+  mutating func evaluatePassed() -> [Action] {
+    isRunning && evaluations.ready(before: position.committed) != nil ? issue(.reconfigure) : []
   }
 
   // MARK: Events
@@ -190,6 +207,11 @@ package struct Membership {
     guard record.step >= position.committed else { return [] }
     position.commit(record)
     clips.committed()
+    // The members have passed the step before which they should have waited, since one of them did not hear this
+    // coordinator. Another generation knows the next such step.
+    if isRunning, let end = generation?.endStep, record.step >= end {
+      return moveLanes(after: record.step) + issue(.reconfigure)
+    }
     return moveLanes(after: record.step)
   }
 

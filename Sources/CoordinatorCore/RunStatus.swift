@@ -160,6 +160,8 @@ package struct RunStatus: Equatable, Sendable {
   /// The one that goes on, and the last that was finished.
   package var evaluation: Evaluation?
   package var lastEvaluation: Evaluation?
+  /// Of the best model so far.
+  package var best: Evaluation?
   package var lastWarning: Warning?
 
   package init(run: String) { self.run = run }

@@ -28,7 +28,7 @@ struct LongScene {
       let half = period / 2
       let place = (frame + phase) % period
       let arc = LongScene.arc((place % half) * 4096 / half)
-      return (place < half ? arc : -arc) * reach >> 12
+      return ((place < half ? arc : -arc) * reach) >> 12
     }
   }
 
@@ -84,7 +84,7 @@ struct LongScene {
   }
 
   /// From 0 up to 4096 and down again while `progress` goes from 0 to 4096.
-  private static func arc(_ progress: Int) -> Int { progress * (4096 - progress) >> 10 }
+  private static func arc(_ progress: Int) -> Int { (progress * (4096 - progress)) >> 10 }
 
   /// How far an event has gone at `frame`: 0 before and after it, 4096 at its height.
   private func height(of event: LongEvent, at frame: Int) -> Int {
@@ -100,9 +100,9 @@ struct LongScene {
     let view = (
       x: camera.x.offset(at: frame) + shakes[frame].x, y: camera.y.offset(at: frame) + shakes[frame].y
     )
-    let glow = height(of: .flash, at: frame) * 110 >> 12
-    let top = disc.y - (height(of: .hop, at: frame) * (16 * 16) >> 12)
-    let radius = disc.radius + (disc.radius * height(of: .swell, at: frame) * 3 >> 14)
+    let glow = (height(of: .flash, at: frame) * 110) >> 12
+    let top = disc.y - ((height(of: .hop, at: frame) * 16 * 16) >> 12)
+    let radius = disc.radius + ((disc.radius * height(of: .swell, at: frame) * 3) >> 14)
     let lit = light.offset(at: frame)
     var picture = DemoFrame(
       luma: [UInt8](repeating: 0, count: size * size), blue: [UInt8](repeating: 0, count: size * size / 4),

@@ -110,6 +110,14 @@ public struct ScheduleRecipe: Hashable, Sendable, Codable {
     case plateau
   }
 
+  /// What a plateau is a plateau of.
+  public enum Measure: String, Hashable, Sendable, Codable, CaseIterable {
+    /// The epoch's mean training loss.
+    case loss
+    /// The validations: the top-1 accuracy, then the loss.
+    case validation
+  }
+
   public var kind = Kind.cosine
   public var epochs = 50
   /// Epochs over which the rate rises linearly, step by step; a fraction is allowed.
@@ -120,8 +128,12 @@ public struct ScheduleRecipe: Hashable, Sendable, Codable {
   public var milestones: [Int] = []
   /// `step`, `multi-step`, `plateau`: the factor of a reduction.
   public var gamma = 0.1
-  /// `plateau`: epochs without a better training loss before a reduction.
+  /// `plateau`: epochs without a better training loss, or validations without a better model, before a reduction.
   public var patience = 10
+  public var plateauOn = Measure.loss
+
+  /// Whether the rate depends on validations.
+  public var followsValidation: Bool { kind == .plateau && plateauOn == .validation }
 
   public init() {}
 }

@@ -37,21 +37,39 @@ public struct NamePattern: Hashable, Sendable, Codable {
   }
 }
 
-/// A list of patterns, as YAML has it.
+/// Names that match a pattern and none of the exceptions.
 public struct NamePatterns: Hashable, Sendable, Codable, RecipeValue {
-  public var list: [NamePattern]
+  public var list: [NamePattern] = []
+  public var exceptions: [NamePattern] = []
 
-  public init(_ list: [String] = []) { self.list = list.map { NamePattern($0) } }
+  /// - Parameter texts: patterns; those that begin with `!` are exceptions.
+  public init(_ texts: [String] = []) {
+    for text in texts {
+      if text.hasPrefix("!") {
+        exceptions.append(NamePattern(String(text.dropFirst())))
+      } else {
+        list.append(.init(text))
+      }
+    }
+  }
 
-  static var wanted: String { "a list of names, with * for any characters, such as [\"baseline_model.layer1.*\"]" }
+  public func contains(_ name: String) -> Bool {
+    list.contains { $0.matches(name) } && !exceptions.contains { $0.matches(name) }
+  }
+
+  static var wanted: String {
+    "a list of names, with * for any characters and ! for exceptions, such as [\"*\", \"!*.layer4.*\"]"
+  }
 
   init?(yaml: String) {
     let items = listItems(yaml)
-    list = items.compactMap { NamePattern(yaml: $0) }
-    guard list.count == items.count else { return nil }
+    guard items.allSatisfy({ NamePattern(yaml: $0.hasPrefix("!") ? $0.dropFirst() : $0[...]) != nil }) else {
+      return nil
+    }
+    self.init(items)
   }
 
-  var yaml: String { listText(list.map(\.text)) }
+  var yaml: String { listText(list.map(\.text) + exceptions.map { "!" + $0.text }) }
 }
 
 extension OptimizerRecipe {

@@ -9,13 +9,24 @@ extension Recipe {
   /// So a new key does not change the digest of a recipe that does not use it.
   public var digest: String {
     let values = valuesAtTheBeginning
-    let lines = Recipe.fields().filter { $0.scope.decidesBits && values[$0.path] != $0.introduced }
+    let lines = Recipe.fields().filter { decidesBits($0) && values[$0.path] != $0.introduced }
       .map { "\($0.path): \(values[$0.path] ?? "")\n" }.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     return "2:\(Digest128(of: Array(lines.joined().utf8)))"
   }
 
   /// Whether `text` is a digest of this recipe, of this version or an older one.
   public func matches(digest text: String) -> Bool { text == digest || text == version1Digest?.description }
+
+  /// The keys that decide what a validation measures.
+  static let measures: Set<String> = [
+    "validation.every_epochs", "validation.clips", "data.evaluation_clips", "data.evaluation_crops",
+    "data.evaluation_scale_up",
+  ]
+
+  /// Whether a key decides bits in a run of this recipe. What is measured does where the learning rate follows it.
+  func decidesBits(_ field: RecipeField) -> Bool {
+    field.scope.decidesBits || (schedule.followsValidation && Recipe.measures.contains(field.path))
+  }
 
   /// Each key's value before all revisions, as YAML.
   var valuesAtTheBeginning: [String: String] {

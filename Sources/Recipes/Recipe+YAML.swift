@@ -174,6 +174,13 @@ extension Recipe {
     if schedule.kind == .multiStep, schedule.milestones.isEmpty {
       found.append("'schedule.milestones' is empty, but 'schedule.kind' is multi-step")
     }
+    if schedule.plateauOn == .validation, schedule.kind != .plateau {
+      found.append("'schedule.plateau_on: validation' is for 'schedule.kind: plateau' only")
+    }
+    if validation.everyEpochs == 0, schedule.followsValidation || validation.stopAfter > 0 {
+      let key = schedule.followsValidation ? "schedule.plateau_on: validation" : "validation.stop_after"
+      found.append("'\(key)' needs 'validation.every_epochs' of at least 1")
+    }
     if precision == .bf16, engine != .onednn {
       found.append("'precision: bf16' needs 'engine: onednn', which alone multiplies bf16")
     }

@@ -17,6 +17,7 @@ public struct Recipe: Hashable, Sendable {
   public var schedule = ScheduleRecipe()
   public var batch = BatchRecipe()
   public var data = DataRecipe()
+  public var validation = ValidationRecipe()
   public var exchange = ExchangeRecipe()
   public var checkpoint = CheckpointRecipe()
   public var faults = FaultRecipe()
@@ -95,6 +96,8 @@ public struct DataRecipe: Hashable, Sendable {
   public var flip = true
   /// Whether training crops have several scales; otherwise the centre is used.
   public var multiScale = true
+  /// Whether an epoch draws as many clips of each class, instead of each clip once.
+  public var balanced = false
   /// Instead of `multiScale`: the least part of the picture that a crop of any side and place has; 0 for none.
   public var cropArea = 0.0
   /// How much brightness, contrast and saturation change at most, and hue, in turns; 0 for nothing.
@@ -127,6 +130,18 @@ public struct DataRecipe: Hashable, Sendable {
   public var evaluationCrops = 1
   /// Whether evaluation scales the shorter side to S/0.875 before it crops S×S, or to S.
   public var evaluationScaleUp = true
+
+  public init() {}
+}
+
+/// The evaluations of the validation clips while training goes on.
+public struct ValidationRecipe: Hashable, Sendable {
+  /// Epochs from one to the next; 0 for only one, at the end of training.
+  public var everyEpochs = 1
+  /// How many of the validation clips are evaluated, drawn by the seed; 0 for all.
+  public var clips = 0
+  /// Training ends after so many in a row that found no better model; 0 for never.
+  public var stopAfter = 0
 
   public init() {}
 }

@@ -204,6 +204,7 @@ extension Recipe {
       },
       value("schedule.gamma", \.schedule.gamma, 0.1, .run, "above 0 and at most 1") { $0 > 0 && $0 <= 1 },
       count("schedule.patience", \.schedule.patience, 10, from: 0),
+      choice("schedule.plateau_on", \.schedule.plateauOn, .loss),
       count("batch.lanes", \.batch.lanes, 8, to: 4096),
       count("batch.clips_per_lane", \.batch.clipsPerLane, 4, to: 4096),
       name("data.format", \.data.format, "kinetics"),
@@ -222,6 +223,7 @@ extension Recipe {
       count("data.frames_per_group", \.data.framesPerGroup, 1, to: 1024),
       value("data.flip", \.data.flip, true),
       value("data.multi_scale", \.data.multiScale, true),
+      value("data.balanced", \.data.balanced, false),
       value("data.crop_area", \.data.cropArea, 0, .run, "from 0 to 1") { $0 >= 0 && $0 <= 1 },
       fraction("data.colour_jitter", \.data.colourJitter, 0),
       value("data.hue_jitter", \.data.hueJitter, 0, .run, "from 0 to 0.5") { $0 >= 0 && $0 <= 0.5 },
@@ -242,6 +244,10 @@ extension Recipe {
         [1, 3, 5, 10].contains($0)
       },
       value("data.evaluation_scale_up", \.data.evaluationScaleUp, true, .measurement),
+      // Where a plateau follows the validations, what they measure is a key of the run: `Recipe.measures`.
+      count("validation.every_epochs", \.validation.everyEpochs, 0, .measurement, from: 0),
+      count("validation.clips", \.validation.clips, 0, .measurement, from: 0, to: 1_000_000_000),
+      count("validation.stop_after", \.validation.stopAfter, 0, .measurement, from: 0),
       count("exchange.gradient_bits", \.exchange.gradientBits, 10, from: 2, to: 20),
       count("exchange.chunk_values", \.exchange.chunkValues, 65_536, .nothing, from: 64, to: 65_536),
       count("exchange.bucket_values", \.exchange.bucketValues, 1_048_576, .nothing, from: 65_536, to: 268_435_456),

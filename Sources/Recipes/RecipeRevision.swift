@@ -61,10 +61,12 @@ extension Recipe {
   public func differences(from old: Recipe) -> [RecipeDifference] {
     Recipe.fields().compactMap { field in
       let (before, now) = (field.write(old), field.write(self))
+      let isFixed = old.schedule.followsValidation && Recipe.measures.contains(field.path)
       return before == now
         ? nil
         : RecipeDifference(
-          key: field.path, old: before, new: now, isAllowed: field.scope.mayChange, isRevision: field.scope.isRevised)
+          key: field.path, old: before, new: now, isAllowed: field.scope.mayChange && !isFixed,
+          isRevision: field.scope.isRevised && !isFixed)
     }
   }
 
@@ -76,6 +78,16 @@ extension Recipe {
       else { return nil }
       return EpochRevision(step: revision.step, old: old, new: new)
     }
+  }
+
+  /// The first step that may be one before which the state is evaluated: those before it went by other rules.
+  public var firstValidation: Int {
+    max(1, revisions.last { $0.key == "validation.every_epochs" }?.step ?? 1)
+  }
+
+  /// Whether the state after so many epochs, which is the one before `step`, is evaluated while training goes on.
+  public func isValidated(afterEpochs epochs: Int, step: Int) -> Bool {
+    validation.everyEpochs > 0 && epochs > 0 && epochs % validation.everyEpochs == 0 && step >= firstValidation
   }
 
   /// This recipe with `revisions` applied; it may contain some of them already.

@@ -5,7 +5,9 @@ import GRDB
 /// The values that a column may have. Code that reads a row relies on these bounds to convert its numbers without a trap.
 enum ColumnBounds {
   /// Columns that may be empty.
-  private static let optional: Set<String> = ["ended_at", "left_at", "pairs_digest", "reason", "removed_at"]
+  private static let optional: Set<String> = [
+    "ended_at", "left_at", "loss_sum", "pairs_digest", "reason", "removed_at",
+  ]
   private static let kinds = ["INTEGER": "integer", "INT": "integer", "REAL": "real", "TEXT": "text"]
   private static let counts = Set(
     "attempt clip clips epoch generation gradient_bits lane lanes number pid top1 top5".split(separator: " "))
@@ -15,6 +17,7 @@ enum ColumnBounds {
     switch (table, column) {
     case ("runs", "clips"), ("runs", "steps_per_epoch"), ("runs", "epochs"): 1...Int(Int32.max)
     case ("steps", "attempt"): 0...Int(UInt8.max)
+    case ("evaluations", "loss_sum"): 0...Int.max
     case (_, "rolled_back"), (_, "verified"): 0...1
     case (_, "rank"), (_, "reporter"), (_, "threads"): 0...Int(UInt16.max)
     case _ where counts.contains(column[...]): 0...Int(Int32.max)
@@ -31,8 +34,9 @@ enum ColumnBounds {
       let type = "typeof(\"\(name)\")"
       return switch kind {
       case "integer":
-        "\(type) <> 'integer' OR \"\(name)\" NOT BETWEEN \(range(table, name).lowerBound) "
-          + "AND \(range(table, name).upperBound)"
+        (optional.contains(name) ? "\(type) <> 'null' AND (" : "(")
+          + "\(type) <> 'integer' OR \"\(name)\" NOT BETWEEN \(range(table, name).lowerBound) "
+          + "AND \(range(table, name).upperBound))"
       case "real": "\(type) <> 'real' OR abs(\"\(name)\") > 1e308"
       default: "\(type) NOT IN ('\(kind)', '\(optional.contains(name) ? "null" : kind)')"
       }

@@ -15,6 +15,8 @@ public struct JournalStatus: Hashable, Sendable {
   /// The newest checkpoint that has not been removed.
   public var newestCheckpoint: CheckpointRecord?
   public var lastEvaluation: EvaluationRecord?
+  /// Of the states that the live steps lead to, in the order of the steps.
+  public var evaluations: [EvaluationRecord]
   /// The pause that lasts, if there is one.
   public var pause: PauseRecord?
   /// The newest event of level warning or above.
@@ -55,12 +57,14 @@ extension Journal {
         newestCheckpoint: try CheckpointRecord.filter(sql: "removed_at IS NULL").order(sql: "step DESC")
           .fetchOne(database),
         lastEvaluation: try EvaluationRecord.order(sql: "id DESC").fetchOne(database),
+        evaluations: try Self.liveEvaluations(database),
         pause: try PauseRecord.filter(sql: "ended_at IS NULL").fetchOne(database),
         lastWarning: try EventRecord.filter(sql: "level <> 'info'").order(sql: "id DESC").fetchOne(database),
         exclusions: try VerdictRecord.fetchCount(database),
         rejectedClips: try RejectedRecord.fetchCount(database),
         classes: try Int.fetchOne(
-          database, sql: "SELECT count(*) FROM (SELECT DISTINCT label FROM clips LIMIT 6)") ?? 0, duplicates: sums?[0] ?? 0, rolledBack: sums?[1] ?? 0,
+          database, sql: "SELECT count(*) FROM (SELECT DISTINCT label FROM clips LIMIT 6)") ?? 0,
+        duplicates: sums?[0] ?? 0, rolledBack: sums?[1] ?? 0,
         rawBytes: sums?[2] ?? 0, wireBytes: sums?[3] ?? 0, ringSeconds: sums?[4] ?? 0)
     }
   }

@@ -192,17 +192,22 @@ public final class Journal: Sendable {
     try read("reading the evaluations") { try EvaluationRecord.order(sql: "id").fetchAll($0) }
   }
 
-  /// Steps whose state was evaluated as the live steps led to it.
-  public func evaluatedSteps() throws -> [Int] {
-    try read("reading the evaluations") { database in
-      try Int.fetchAll(
-        database,
-        sql: """
-          SELECT DISTINCT evaluations.step FROM evaluations JOIN steps
+  /// The evaluations of states that the live steps lead to, in the order of their steps; of each step the first.
+  public func liveEvaluations() throws -> [EvaluationRecord] {
+    try read("reading the evaluations") { try Self.liveEvaluations($0) }
+  }
+
+  static func liveEvaluations(_ database: Database) throws -> [EvaluationRecord] {
+    try EvaluationRecord.fetchAll(
+      database,
+      sql: """
+        SELECT * FROM evaluations WHERE id IN (
+          SELECT min(evaluations.id) FROM evaluations JOIN steps
             ON steps.step = evaluations.step - 1 AND steps.rolled_back = 0
             AND steps.state_digest = evaluations.state_digest AND steps.state_digest <> ''
-          """)
-    }
+          GROUP BY evaluations.step)
+        ORDER BY step
+        """)
   }
 
   public func record(_ directive: DirectiveRecord) throws {

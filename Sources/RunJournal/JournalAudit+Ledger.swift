@@ -41,13 +41,16 @@ extension JournalAudit {
     for row in try Row.fetchAll(database, sql: "SELECT step, clip, epoch FROM verdicts ORDER BY step, clip") {
       let (step, clip, epoch): (Int, Int, Int) = (row["step"], row["clip"], row["epoch"])
       leftOut[step, default: []].insert(clip)
-      if !(0...lastStep).contains(step) || epoch != step / stepsPerEpoch || !(0..<clipCount).contains(clip) {
+      if !(0...lastStep).contains(step) || epoch != step / stepsPerEpoch || !isOfIndex(clip) {
         report(
           "the verdict about clip \(clip) in step \(step) of epoch \(epoch) is about no step or clip of the run")
       }
     }
     return leftOut
   }
+
+  /// Whether the index has the clip, or a balanced run may draw it.
+  private func isOfIndex(_ clip: Int) -> Bool { clip >= 0 && (isBalanced || clip < clipCount) }
 
   /// The clip count of most steps that do not end an epoch.
   private func clipsOfFullStep(_ leftOut: [Int: Set<Int>]) -> Int {
@@ -102,13 +105,21 @@ extension JournalAudit {
     let out = leftOut.reduce(into: Set<Int>()) { if $1.key / stepsPerEpoch == epoch { $0.formUnion($1.value) } }
     let twice = times.filter { $0.value > 1 }.keys
     if !twice.isEmpty { report("epoch \(epoch): \(named(twice, "clip")) consumed more than once") }
-    let strange = times.keys.filter { !(0..<clipCount).contains($0) }
+    let strange = times.keys.filter { !isOfIndex($0) }
     if !strange.isEmpty { report("epoch \(epoch): \(named(strange, "clip")) consumed, but not of the index") }
     let both = times.keys.filter(out.contains)
     if !both.isEmpty { report("epoch \(epoch): \(named(both, "clip")) consumed, but left out by a verdict") }
     guard isOver else { return }
     wholeEpochs += 1
+    if isBalanced { return auditDraws(ofEpoch: epoch, out.union(times.keys)) }
     let missing = (0..<clipCount).filter { times[$0] == nil && !out.contains($0) }
     if !missing.isEmpty { report("epoch \(epoch) is over without \(named(missing, "clip"))") }
+  }
+
+  /// A balanced epoch has as many draws as the index has clips, and no later occurrence of a clip without the earlier.
+  private mutating func auditDraws(ofEpoch epoch: Int, _ draws: Set<Int>) {
+    if draws.count != clipCount { report("epoch \(epoch) is over with \(draws.count) draws, expected \(clipCount)") }
+    let early = draws.filter { $0 >= clipCount && !draws.contains($0 - clipCount) }
+    if !early.isEmpty { report("epoch \(epoch): \(named(early, "draw")) without the occurrence before") }
   }
 }

@@ -29,12 +29,30 @@ extension JournalAudit {
     lastStep = before * stepsPerEpoch - 1
   }
 
+  /// Of each state that a live step led to, the first result.
+  static func validations(_ database: Database) throws -> [Validation] {
+    let rows = try Row.fetchAll(
+      database,
+      sql: """
+        SELECT e.step, e.clips, e.top1, e.loss_sum FROM evaluations e
+          JOIN steps s ON s.step = e.step - 1 AND s.rolled_back = 0 AND s.state_digest = e.state_digest
+        WHERE e.state_digest <> '' ORDER BY e.step, e.id
+        """)
+    var found: [Validation] = []
+    for row in rows where found.last?.step != row["step"] as Int {
+      found.append(Validation(step: row["step"], clips: row["clips"], top1: row["top1"], loss: row["loss_sum"]))
+    }
+    return found
+  }
+
   /// Compares the steps' learning rates with those of a recipe and the journal's revisions. Returns at most one line.
   ///
   /// A plateau depends on sums of losses, in units of 2^-32. A row has the mean over the step's clips, from which the sum
-  /// follows exactly below 2^51. If a sum is larger, the rates after that epoch are not checked.
+  /// follows exactly below 2^51. If a sum is larger, the rates after that epoch are not checked. Or it depends on the
+  /// results of the validations.
   public func rateProblems(_ recipe: Recipe) -> [String] {
-    var expected = ExpectedRates(recipe, epochRevisions, epochs: epochs, stepsPerEpoch: stepsPerEpoch)
+    var expected = ExpectedRates(
+      recipe, epochRevisions, epochs: epochs, stepsPerEpoch: stepsPerEpoch, validations)
     var wrong: [(step: Int, found: Double, expected: Double)] = []
     for row in live {
       guard let rate = expected.rate(of: row) else { break }
@@ -64,15 +82,23 @@ private struct ExpectedRates {
   private var loss: Int64? = 0
   private var clips = 0
   private var best: Double?
+  /// For a plateau of the validations: those to come, and the best until now.
+  private var validations: [JournalAudit.Validation]
+  private var bestModel: JournalAudit.Validation?
   private var waited = 0
   private var reductions = 0
 
-  init(_ recipe: Recipe, _ revisions: [EpochRevision], epochs: Int, stepsPerEpoch: Int) {
+  init(
+    _ recipe: Recipe, _ revisions: [EpochRevision], epochs: Int, stepsPerEpoch: Int,
+    _ validations: [JournalAudit.Validation]
+  ) {
+    let (every, overflow) = recipe.validation.everyEpochs.multipliedReportingOverflow(by: stepsPerEpoch)
+    self.validations = every > 0 && !overflow ? validations.filter { $0.step % every == 0 }.reversed() : []
     (self.recipe, self.revisions, self.epochs, self.stepsPerEpoch) = (recipe, revisions, epochs, stepsPerEpoch)
   }
 
   /// The rate of a step; nil if it can no longer be computed.
-  func rate(of row: JournalAudit.Step) -> Double? {
+  mutating func rate(of row: JournalAudit.Step) -> Double? {
     let schedule = recipe.schedule
     let epoch = row.step / stepsPerEpoch
     var rate = recipe.optimizer.learningRate
@@ -80,6 +106,14 @@ private struct ExpectedRates {
     case .cosine, .cosineStep: rate = cosine(rate, at: row.step)
     case .step: rate *= pow(schedule.gamma, Double(epoch / schedule.stepEpochs))
     case .multiStep: rate *= pow(schedule.gamma, Double(schedule.milestones.count { $0 <= epoch }))
+    case .plateau where schedule.followsValidation:
+      while let next = validations.last, next.step <= row.step {
+        validations.removeLast()
+        let isBetter = bestModel.map { Self.isBetter(next, than: $0) } ?? true
+        if isBetter { bestModel = next }
+        wait(isBetter: isBetter)
+      }
+      rate *= pow(schedule.gamma, Double(reductions))
     case .plateau:
       if loss == nil { return nil }
       rate *= pow(schedule.gamma, Double(reductions))
@@ -105,7 +139,7 @@ private struct ExpectedRates {
 
   /// Takes in a step, which may end an epoch.
   mutating func take(_ row: JournalAudit.Step) {
-    guard recipe.schedule.kind == .plateau, let sum = loss else { return }
+    guard recipe.schedule.kind == .plateau, !recipe.schedule.followsValidation, let sum = loss else { return }
     // A skipped step leaves the state unchanged, and does not count.
     if row.state.isEmpty || row.state != row.weights, row.clips > 0 {
       let units = (row.loss * Double(row.clips) * 0x1p32).rounded()
@@ -118,8 +152,23 @@ private struct ExpectedRates {
   }
 
   private mutating func endEpoch(_ mean: Double) {
-    if best.map({ mean < $0 * (1 - 1e-4) }) ?? true {
-      (best, waited) = (mean, 0)
+    let isBetter = best.map { mean < $0 * (1 - 1e-4) } ?? true
+    if isBetter { best = mean }
+    wait(isBetter: isBetter)
+  }
+
+  /// A higher top-1 accuracy, or an equal one and a lower mean loss. The products of counts fit.
+  private static func isBetter(_ a: JournalAudit.Validation, than b: JournalAudit.Validation) -> Bool {
+    if a.clips == 0 || b.clips == 0 { return a.clips > 0 && b.clips == 0 }
+    if a.top1 &* b.clips != b.top1 &* a.clips { return a.top1 &* b.clips > b.top1 &* a.clips }
+    guard let loss = a.loss, let other = b.loss else { return false }
+    let (left, right) = (loss.multipliedFullWidth(by: b.clips), other.multipliedFullWidth(by: a.clips))
+    return (left.high, left.low) < (right.high, right.low)
+  }
+
+  private mutating func wait(isBetter: Bool) {
+    if isBetter {
+      waited = 0
     } else if waited == recipe.schedule.patience {
       (reductions, waited) = (reductions + 1, 0)
     } else {

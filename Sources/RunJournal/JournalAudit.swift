@@ -61,6 +61,8 @@ public struct JournalAudit: Sendable {
   public internal(set) var isReadable = false
   var live: [Step] = []
   var clipCount = 0
+  /// Whether the run draws clips by class: then a ledger's number is `occurrence · clipCount + clip`.
+  let isBalanced: Bool
   var stepsPerEpoch = 1
   var lastStep = 0
   /// As the run began.
@@ -68,17 +70,31 @@ public struct JournalAudit: Sendable {
   /// Those that make sense.
   var epochRevisions: [EpochRevision] = []
 
+  /// The results of the validations: of live states, in the order of the steps.
+  var validations: [Validation] = []
+
+  /// A row of `evaluations`.
+  struct Validation {
+    var step: Int
+    var clips: Int
+    var top1: Int
+    var loss: Int?
+  }
+
   static let restore = "restore run.db from a copy, or start a new run directory"
 
   /// - Parameters:
   ///   - directory: the run directory.
+  ///   - balanced: whether the run's recipe says `data.balanced`.
   ///   - atSnapshot: called when the snapshot of the journal is taken. Others may write to the journal meanwhile.
   ///   - eachClip: gets the training clips, by number, one by one: there may be more than fit into memory.
   /// - Throws: `JournalError`, bad data if there is no run or one of another layout.
   public init(
-    _ directory: String, atSnapshot: () throws -> Void = {}, eachClip: (Clip) throws -> Void = { _ in }
+    _ directory: String, balanced: Bool = false, atSnapshot: () throws -> Void = {},
+    eachClip: (Clip) throws -> Void = { _ in }
   ) throws {
     self.directory = directory
+    isBalanced = balanced
     let path = "\(directory)/run.db"
     guard FileManager.default.fileExists(atPath: path) else {
       throw JournalError(.badData, directory, "holds no run: there is no run.db; give a run directory")
@@ -90,6 +106,7 @@ public struct JournalAudit: Sendable {
         isReadable = true
         try auditRevisions(database)
         try auditSteps(database)
+        validations = try Self.validations(database)
         try auditGenerations(database)
         try auditMembers(database)
         try auditClips(database, eachClip)

@@ -211,8 +211,13 @@ public struct EvaluationRecord: JournalRecord {
   public var at: Date
   /// XXH3-128 of the state; empty in rows of older versions.
   public var stateDigest: String
+  /// The clips' cross-entropies, in units of 2^-32; nil in rows of older versions.
+  public var lossSum: Int?
 
-  public init(step: Int, clips: Int, top1: Int, top5: Int, at: Date, stateDigest: String = "") {
+  public init(
+    step: Int, clips: Int, top1: Int, top5: Int, at: Date, stateDigest: String = "", lossSum: Int? = nil
+  ) {
+    self.lossSum = lossSum
     self.step = step
     self.clips = clips
     self.top1 = top1

@@ -28,7 +28,7 @@ public final class RunLock: Sendable {
 
   /// Leaves no process id behind. One that is killed does; nobody holds the lock then.
   deinit {
-    ftruncate(descriptor, 0)
+    _ = ftruncate(descriptor, 0)
     close(descriptor)
   }
 

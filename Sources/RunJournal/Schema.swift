@@ -132,5 +132,10 @@ enum Schema {
       sql: """
         ALTER TABLE evaluations ADD COLUMN state_digest TEXT NOT NULL DEFAULT '';
         """),
+    Migration(
+      name: "validation losses",
+      sql: """
+        ALTER TABLE evaluations ADD COLUMN loss_sum INTEGER;
+        """),
   ]
 }

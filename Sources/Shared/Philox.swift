@@ -14,6 +14,8 @@ public enum RandomPurpose: UInt32, Sendable {
   case selfTest = 9
   case clipMixing = 20
   case pixelChanges = 21
+  case balancedDraws = 22
+  case validationSample = 32
 }
 
 /// A stream of random numbers that is a pure function of (seed, purpose, a, b).

@@ -50,7 +50,9 @@ public final class StateSlots {
       + zip(rule.slots, ruleSlots).map { slot, values in
         StateSlot(slot.name, .trainer, prefix: slot.prefix, tensors: tensors, .floats(values))
       }
-      + (average.map { [StateSlot("ema", .trainer, prefix: CheckpointFiles.averagePrefix, tensors: tensors, .floats($0))] } ?? [])
+      + (average.map {
+        [StateSlot("ema", .trainer, prefix: CheckpointFiles.averagePrefix, tensors: tensors, .floats($0))]
+      } ?? [])
       + [
         StateSlot("statistics", .model, tensors: layout.statistics.map(NamedTensor.init), .floats(statistics)),
         StateSlot(scales: exponents),
@@ -141,7 +143,8 @@ public final class StateSlots {
     _ sum: AlignedStorage<Int32>, quantised: [Int32], clips: Int, fullClips: Int, gradientBits: Int,
     divisor: Double? = nil, rate: Float, step: UInt64, finished: (TensorSpec) -> Void = { _ in }
   ) {
-    update(.reduced(sum, exponents: quantised), divisor: divisor ?? Double(clips), rate: rate, step: step) { index, tensor in
+    update(.reduced(sum, exponents: quantised), divisor: divisor ?? Double(clips), rate: rate, step: step) {
+      index, tensor in
       finished(tensor)
       guard !tensor.isFrozen else { return }
       exponents[index] = GradientScale.exponent(

@@ -54,6 +54,8 @@ public final class TrainingState {
   /// Of all slots, before `step`.
   public private(set) var digest = Digest128(high: 0, low: 0)
   private var plateau = PlateauState()
+  /// How often validations have reduced the rate, where it follows them. No part of the state: each generation says it.
+  public var validationReductions = 0
   /// Fixed-point loss and clips of the present epoch so far.
   private var epochLoss: Int64 = 0
   private var epochClips: Int64 = 0
@@ -85,10 +87,8 @@ public final class TrainingState {
   /// The network's and the rule's initial values, and the weights of the initial model.
   public func initialise() {
     slots.initialise(seed: plan.seed)
-    if let initial {
-      initial.write(parameters: slots.parameters, statistics: slots.statistics)
-      slots.beginAverage()
-    }
+    initial?.write(parameters: slots.parameters, statistics: slots.statistics)
+    slots.beginAverage()
     step = 0
     plateau = PlateauState()
     (epochLoss, epochClips) = (0, 0)
@@ -101,7 +101,8 @@ public final class TrainingState {
   /// The rate of step `step`.
   public var rate: Float {
     LearningRate(plan.schedule, base: plan.learningRate, revisions: plan.revisions).rate(
-      epoch: epoch, stepInEpoch: stepInEpoch, stepsPerEpoch: plan.stepsPerEpoch, reductions: plateau.reductions)
+      epoch: epoch, stepInEpoch: stepInEpoch, stepsPerEpoch: plan.stepsPerEpoch,
+      reductions: plan.schedule.followsValidation ? validationReductions : plateau.reductions)
   }
 
   /// Applies the reduced sum of step `step`, or nothing but the count where it is skipped.
@@ -130,7 +131,7 @@ public final class TrainingState {
   }
 
   private func endEpoch() {
-    if epochClips > 0 {
+    if epochClips > 0, !plan.schedule.followsValidation {
       let loss = FixedPoint.decode(epochLoss) / Double(epochClips)
       plateau.endEpoch(loss: loss, patience: plan.schedule.patience)
     }

@@ -20,10 +20,16 @@ public struct EvaluationTask: Hashable, Sendable, Codable {
   public var id: ID
   /// Positions in the validation index.
   public var clips: [Int]
+  /// Whether the result is to have each clip's scores.
+  public var wantsScores: Bool
+  /// Whether the state is one that the run has passed: its model is fetched from the coordinator, which has the checkpoint.
+  public var isPassed: Bool
 
-  public init(_ id: ID, clips: [Int]) {
+  public init(_ id: ID, clips: [Int], wantsScores: Bool = false, isPassed: Bool = false) {
+    self.isPassed = isPassed
     self.id = id
     self.clips = clips
+    self.wantsScores = wantsScores
   }
 }
 
@@ -32,8 +38,40 @@ public struct EvaluationResult: Hashable, Sendable, Codable {
   public var clips = 0
   public var top1 = 0
   public var top5 = 0
+  /// The clips' cross-entropies, in units of 2^-32: an integer, so that no order of adding changes it.
+  public var loss: Int64 = 0
   /// Clips that could not be decoded, with the reason.
   public var failed: [String] = []
+  /// Of each clip that could be decoded, in the order of the task, where they are wanted.
+  public var scores: [ClipScores] = []
 
   public init() {}
+
+  /// The most that one clip adds to `loss`. A network that has diverged comes to this.
+  public static let largestLoss: Int64 = 1024 << 32
+
+  /// The mean cross-entropy, in nats; 0 without clips.
+  public var meanLoss: Double { clips == 0 ? 0 : Double(loss) * 0x1p-32 / Double(clips) }
+
+  /// Adds the sums of other clips. `failed` and `scores` stay.
+  public mutating func add(_ other: EvaluationResult) {
+    clips += other.clips
+    top1 += other.top1
+    top5 += other.top5
+    let (sum, overflow) = loss.addingReportingOverflow(other.loss)
+    loss = overflow ? .max : sum
+  }
+}
+
+/// What the network says of a clip.
+public struct ClipScores: Hashable, Sendable, Codable {
+  /// Its position in the validation index.
+  public var clip: Int
+  /// The logits of the classes, means over the clip's views.
+  public var values: [Float]
+
+  public init(clip: Int, values: [Float]) {
+    self.clip = clip
+    self.values = values
+  }
 }

@@ -37,6 +37,8 @@ public struct Generation: Hashable, Sendable, Codable {
   /// The first step that it does not compute: its members report before it, and wait for the next generation. Nil if
   /// they may train to the end.
   public var endStep: UInt64?
+  /// Whether its members wait before `endStep` in any case. If not, they train on where one of them hears no coordinator.
+  public var endBinds: Bool
   /// In ring order.
   public var members: [Member]
   /// Directives up to this sequence number were carried out before the generation began.
@@ -52,12 +54,17 @@ public struct Generation: Hashable, Sendable, Codable {
   public var computesAnew: Bool
   /// Workers of this and older generations may hold states that were rolled back before this one began.
   public var rolledBack: UInt32
+  /// How often validations have reduced the learning rate; nil where it does not follow them.
+  public var reductions: Int?
 
   public init(
-    number: UInt32, startStep: UInt64, endStep: UInt64? = nil, members: [Member], directivesDone: UInt64 = 0,
+    number: UInt32, startStep: UInt64, endStep: UInt64? = nil, endBinds: Bool = true, members: [Member],
+    directivesDone: UInt64 = 0,
     stops: Bool = false, pauses: Bool = false, exclusions: [ClipExclusion] = [], computesAnew: Bool = false,
-    rolledBack: UInt32 = 0
+    rolledBack: UInt32 = 0, reductions: Int? = nil
   ) {
+    self.reductions = reductions
+    self.endBinds = endBinds
     self.exclusions = exclusions
     self.computesAnew = computesAnew
     self.rolledBack = rolledBack
@@ -71,9 +78,9 @@ public struct Generation: Hashable, Sendable, Codable {
   }
 
   private enum CodingKeys: String, CodingKey {
-    case number, startStep, endStep, members, directivesDone, stops, pauses
+    case number, startStep, endStep, endBinds, members, directivesDone, stops, pauses
     case exclusions = "verdicts"
-    case computesAnew, rolledBack
+    case computesAnew, rolledBack, reductions
   }
 
   /// Journals hold generations of older versions, which had neither pauses nor ends.
@@ -82,6 +89,7 @@ public struct Generation: Hashable, Sendable, Codable {
     number = try values.decode(UInt32.self, forKey: .number)
     startStep = try values.decode(UInt64.self, forKey: .startStep)
     endStep = try values.decodeIfPresent(UInt64.self, forKey: .endStep)
+    endBinds = try values.decodeIfPresent(Bool.self, forKey: .endBinds) ?? true
     members = try values.decode([Member].self, forKey: .members)
     directivesDone = try values.decode(UInt64.self, forKey: .directivesDone)
     stops = try values.decode(Bool.self, forKey: .stops)
@@ -89,6 +97,7 @@ public struct Generation: Hashable, Sendable, Codable {
     exclusions = try values.decode([ClipExclusion].self, forKey: .exclusions)
     computesAnew = try values.decode(Bool.self, forKey: .computesAnew)
     rolledBack = try values.decode(UInt32.self, forKey: .rolledBack)
+    reductions = try values.decodeIfPresent(Int.self, forKey: .reductions)
   }
 }
 

@@ -148,11 +148,20 @@ extension EvaluationTask.ID {
 }
 
 extension EvaluationResult {
+  /// Each clip adds from 0 to `largestLoss`.
+  fileprivate var hasPossibleLoss: Bool {
+    let (whole, rest) = loss.quotientAndRemainder(dividingBy: Self.largestLoss)
+    return loss >= 0 && (whole < clips || (whole == clips && rest == 0))
+  }
+
   fileprivate func problem(in limits: MessageLimits) -> String? {
     first(
       limits.amount(clips, atMost: limits.validationClips, "validation clips"),
       limits.amount(top1, atMost: clips, "clips of the right class"),
       limits.amount(top5, atMost: clips, "clips of the right class"),
+      hasPossibleLoss ? nil : "a loss of \(loss) over \(clips) clips",
+      limits.amount(scores.count, atMost: clips, "clips with scores"),
+      limits.list(scores.map(\.clip), below: limits.validationClips, "validation clip"),
       limits.amount(failed.count, atMost: limits.validationClips &- clips, "clips that failed"),
       failed.firstProblem { limits.text($0, "reason") })
   }
@@ -207,6 +216,7 @@ extension Generation {
       limits.step(startStep), limits.step(endStep ?? 0),
       endStep.map { $0 > startStep } ?? true ? nil : "a generation that ends before it starts",
       number < 1 << 31 ? nil : "generation \(number)",
+      limits.amount(reductions ?? 0, atMost: 1_000_000, "reductions of the rate"),
       rolledBack <= number ? nil : "generation \(number) that rolls back generation \(rolledBack)",
       limits.count(directivesDone, "directive"), limits.amount(members.count, atMost: limits.ranks, "members"),
       ranks.count == members.count ? nil : "a rank twice",

@@ -9,6 +9,8 @@ struct StateFetch {
     case indexes
     /// The state before a step.
     case state(UInt64)
+    /// The model of the state before a step that the run has passed.
+    case passed(UInt64)
   }
 
   let purpose: Purpose
@@ -23,4 +25,6 @@ struct StateFetch {
     self.peer = peer
     blobs = BlobTransfers([StateBlobs.model(step), StateBlobs.trainer(step)])
   }
+
+  init(passed step: UInt64) { (purpose, peer, blobs) = (.passed(step), nil, BlobTransfers([StateBlobs.model(step)])) }
 }

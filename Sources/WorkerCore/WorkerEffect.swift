@@ -47,11 +47,15 @@ package enum WorkerEffect {
   case probe(clip: Int?)
   /// All lanes are summed: start the rest of the reduction.
   case reduce
-  /// Offer the ballot, with the newest directive that this rank agrees to.
-  case vote(directive: UInt64)
+  /// Offer the ballot, with what this rank has heard of the coordinator.
+  case vote(Heard)
   /// Apply the reduced sum, or nothing where the step is skipped; answered by `applied`.
   case apply(step: UInt64, skipping: Bool)
   case evaluate(EvaluationTask)
+  /// Make room for the fetched model of a state that the run has passed, beside the present one; answered by
+  /// `passedLoaded` or `damaged`. And give the room back.
+  case loadPassed(step: UInt64, model: BlobDescription)
+  case forgetPassed
 
   case log(LogLevel, String)
   /// The worker ends.

@@ -52,6 +52,8 @@ package enum WorkerEvent {
   case ballots([Ballot], clips: [Digest128], describe: ([NonFiniteGradient]) -> String)
   case applied(CommitRecord)
   case evaluated(EvaluationTask.ID, EvaluationResult)
+  /// The model of a passed state can be evaluated.
+  case passedLoaded(step: UInt64)
 }
 
 /// The recipe's rules for a worker.
@@ -59,6 +61,8 @@ package struct RunRules: Sendable {
   package var skipsNonFinite = false
   /// Whether the state before a step is kept as a checkpoint.
   package var isCheckpoint: @Sendable (UInt64) -> Bool
+  /// Whether the state before a step is to be evaluated: then its copy is kept until the coordinator has it.
+  package var isValidated: @Sendable (UInt64) -> Bool = { _ in false }
   /// Without a coordinator for so long, a worker whose standard input is closed ends.
   package var orphanAfter = Duration.seconds(60)
   /// Without an acknowledgement for so long, the link to the right neighbour counts as broken.

@@ -56,6 +56,8 @@ extension WorkerMachine {
       effects.append(.doneAsking)
       withdrawAll()
       effects.append(.load(step: step, model: blobs[0], trainer: blobs[1]))
+    case .passed(let step):
+      if let model = blobs.first { effects.append(.loadPassed(step: step, model: model)) }
     }
   }
 
@@ -79,7 +81,7 @@ extension WorkerMachine {
     effects.append(.serve(request, peer: peer))
   }
 
-  /// - Parameter isAwaited: whether the run waits for just this checkpoint, to end or to pause.
+  /// - Parameter isAwaited: whether just this checkpoint is wanted: the run waits for it, or its state is evaluated.
   mutating func publishCheckpoint(_ step: UInt64, isAwaited: Bool) {
     // Do not pile up more copies while the coordinator has not taken the last but one.
     guard pendingCheckpoints.count < 2 || isAwaited, pendingCheckpoints[step] == nil else { return }

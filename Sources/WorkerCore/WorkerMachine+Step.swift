@@ -67,15 +67,15 @@ extension WorkerMachine {
   mutating func decide(_ ballots: [Ballot], _ clips: [Digest128], _ describe: ([NonFiniteGradient]) -> String) {
     guard session.phase == .voting, let step = session.next, let rules else { return }
     switch Verdict.of(ballots, clips: clips) {
-    case .commit(let directive): ask { $0.agreed(directive: directive, skipping: false) }
+    case .commit(let least): ask { $0.agreed(Heard(code: least), skipping: false) }
     case .repeatStep(let entries):
       raised = entries
       effects.append(.log(.info, "step \(step): \(entries.count) scales were too small, once more"))
       ask { $0.repeatStep() }
     case .nonFinite(let found) where rules.skipsNonFinite:
       effects.append(.log(.warning, "step \(step) is skipped: \(describe(found))"))
-      let directive = ballots.map(\.directive).min() ?? 0
-      ask { $0.agreed(directive: directive, skipping: true) }
+      let least = ballots.map(\.directive).min() ?? 0
+      ask { $0.agreed(Heard(code: least), skipping: true) }
     case .nonFinite(let found): fail(.nonFiniteGradient, step, describe(found))
     case .corrupt(let suspects, let reason):
       let ranks = suspects.map { Int(ballots[$0].rank) }

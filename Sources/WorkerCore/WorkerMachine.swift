@@ -16,7 +16,7 @@ struct Evaluation {
 /// One worker process.
 package struct WorkerMachine {
   package let identity: WorkerIdentity
-  internal(set) package var session: WorkerSession
+  package internal(set) var session: WorkerSession
   var rules: RunRules?
   var welcome: Welcome?
   var fetch: StateFetch?
@@ -27,6 +27,8 @@ package struct WorkerMachine {
   var waitingPeers: [(request: BlobRequest, peer: Int)] = []
   /// The evaluation tasks of the present state.
   var evaluations: [EvaluationTask.ID: Evaluation] = [:]
+  /// The state that the run has passed and that is evaluated: it is fetched, or here.
+  var passed: (step: UInt64, isLoaded: Bool)?
   /// Exponents of the next attempt.
   var raised: [RaisedExponent] = []
   /// Why none of this worker's data can be read, while that is so.
@@ -100,7 +102,7 @@ package struct WorkerMachine {
       self.rules = rules
       self.dataLost = dataLost
       link.limit = rules.reconnectAfter
-      ask { $0.indexed(selfTest: selfTest, isCheckpoint: rules.isCheckpoint) }
+      ask { $0.indexed(selfTest: selfTest, isCheckpoint: rules.isCheckpoint, isValidated: rules.isValidated) }
     case .damaged(let reason):
       effects.append(.log(.warning, "\(reason); fetching it again"))
       fetch?.blobs.restart()
@@ -115,6 +117,7 @@ package struct WorkerMachine {
     case .reduced: ask { $0.reduced() }
     case .ballots(let ballots, let clips, let describe): decide(ballots, clips, describe)
     case .applied(let record): ask { $0.applied(record) }
+    case .passedLoaded(let step): if passed?.step == step { passed = (step, true) }
     case .evaluated(let task, let result):
       // It was cancelled meanwhile, or is done.
       guard let known = evaluations[task], known.result == nil else { return }
@@ -215,6 +218,7 @@ package struct WorkerMachine {
         effects.append(.closeRing)
         // A state that was wanted for a generation that will not be.
         if fetch?.purpose != .indexes { fetch = nil }
+        if passed?.isLoaded == false { passed = nil }
       case .discardSums: effects.append(.discardSums)
       case .compute(let step, let attempt, let lanes):
         suspects = []
@@ -225,12 +229,16 @@ package struct WorkerMachine {
       case .vote(let directive):
         // Do not vote for a directive that stops all ranks while disconnected from the coordinator.
         let isDirected = now - link.lastHeard < rules?.pulseWithin ?? .zero
-        effects.append(.vote(directive: isDirected ? directive : session.directivesDone))
+        let heard = Heard(directive: isDirected ? directive : session.directivesDone, coordinator: isDirected)
+        effects.append(.vote(heard))
       case .apply(let step, let skipping): effects.append(.apply(step: step, skipping: skipping))
       case .obtain(let source, _, let step): obtain(source, step)
       case .publishCheckpoint(let step, let isAwaited): publishCheckpoint(step, isAwaited: isAwaited)
       case .takenCheckpoint(let step):
-        pendingCheckpoints = pendingCheckpoints.filter { $0.key > step }
+        // One that is to be evaluated is needed by itself.
+        pendingCheckpoints = pendingCheckpoints.filter {
+          $0.key > step || ($0.key < step && rules?.isValidated($0.key) ?? false)
+        }
         withdraw()
       case .evaluate(let task): evaluate(task)
       case .leave(let reason, let clean): leave(reason, clean: clean)
@@ -244,13 +252,23 @@ package struct WorkerMachine {
       if let result = known.result { effects.append(.send(.evaluated(task.id, result))) }
       return
     }
+    // The task comes again.
+    if task.isPassed, passed?.step != task.id.step || passed?.isLoaded != true { return fetchPassed(task.id.step) }
     evaluations[task.id] = Evaluation(task: task)
     effects.append(.evaluate(task))
+  }
+
+  private mutating func fetchPassed(_ step: UInt64) {
+    guard passed?.step != step else { return }
+    passed = (step, false)
+    start(StateFetch(passed: step))
   }
 
   /// The state is about to change, and with it every result.
   mutating func forgetEvaluations() {
     evaluations = [:]
+    if passed != nil { effects.append(.forgetPassed) }
+    passed = nil
     doubtful = []
   }
 }

@@ -1,5 +1,6 @@
 // A worker's part in the protocol, as a pure state machine: an event goes in, a list of actions comes out.
 // `WorkerMachine` performs them.
+import Ring
 import Shared
 import Wire
 
@@ -84,6 +85,10 @@ package struct WorkerSession {
   private var lastStep: UInt64 = .max
   /// Whether the state before a step is to be kept as a checkpoint.
   private var isCheckpoint: @Sendable (UInt64) -> Bool = { _ in false }
+  /// Whether it is to be evaluated.
+  private var isValidated: @Sendable (UInt64) -> Bool = { _ in false }
+  /// States that were to be evaluated, and that this generation has passed.
+  private var passedStates = 0
 
   init(identity: WorkerIdentity) { self.identity = identity }
 
@@ -145,6 +150,10 @@ package struct WorkerSession {
       return [.takenCheckpoint(step: step)]
     case .evaluate(let task):
       // A task of another state has come late.
+      if task.isPassed {
+        guard case .atBoundary = phase, let next, task.id.step < next else { return [] }
+        return [.evaluate(task)]
+      }
       guard task.id.step == next, task.id.state == nil || task.id.state == state else { return [] }
       switch phase {
       case .atBoundary, .prepared: return [.evaluate(task)]
@@ -175,8 +184,10 @@ package struct WorkerSession {
 
   /// The indexes are here, and the self-test was run.
   mutating func indexed(
-    selfTest: SelfTest? = nil, isCheckpoint: @escaping @Sendable (UInt64) -> Bool
+    selfTest: SelfTest? = nil, isCheckpoint: @escaping @Sendable (UInt64) -> Bool,
+    isValidated: @escaping @Sendable (UInt64) -> Bool = { _ in false }
   ) -> [Action] {
+    self.isValidated = isValidated
     ready = true
     self.selfTest = selfTest
     self.isCheckpoint = isCheckpoint
@@ -223,13 +234,14 @@ package struct WorkerSession {
     return [.vote(directive: directiveHeld)]
   }
 
-  /// All ranks voted for the sum; `directive` is the newest that all hold.
-  mutating func agreed(directive: UInt64, skipping: Bool) -> [Action] {
+  /// All ranks voted for the sum.
+  /// - Parameter heard: the newest directive that all hold, and whether all hear the coordinator.
+  mutating func agreed(_ heard: Heard, skipping: Bool) -> [Action] {
     guard phase == .voting, let next else { return [] }
-    agreedDirective = directive
+    agreed = heard
     return [.apply(step: next, skipping: skipping)]
   }
-  private var agreedDirective: UInt64 = 0
+  private var agreed = Heard(directive: 0, coordinator: false)
 
   /// The scales of the step were too small: once more with larger ones.
   mutating func repeatStep() -> [Action] {
@@ -306,6 +318,7 @@ package struct WorkerSession {
     directives = []
     directivesDone = made.directivesDone
     attempt = 0
+    passedStates = 0
     if made.stops || made.startStep >= lastStep { return waitAtBoundary(stopped: true) }
     if made.pauses { return waitAtBoundary(stopped: false, keepsState: true) }
     return [.openRing(made)] + (made.computesAnew || isShorter ? [.discardSums] : []) + [compute(made.startStep)]
@@ -322,22 +335,34 @@ package struct WorkerSession {
 
   private mutating func boundary() -> [Action] {
     guard let next, let generation else { return [] }
-    let effective = directives.filter { $0.sequence <= agreedDirective }
-    directives.removeAll { $0.sequence <= agreedDirective }
-    directivesDone = max(directivesDone, agreedDirective)
+    let effective = directives.filter { $0.sequence <= agreed.directive }
+    directives.removeAll { $0.sequence <= agreed.directive }
+    directivesDone = max(directivesDone, agreed.directive)
     if next >= lastStep || effective.contains(where: { $0.kind == .stop }) {
       return waitAtBoundary(stopped: true)
     }
     var actions: [Action] = []
-    if isCheckpoint(next), generation.members.first?.identity == identity {
-      actions.append(.publishCheckpoint(step: next, isAwaited: false))
+    let isValidated = isValidated(next)
+    if isCheckpoint(next) || isValidated, generation.members.first?.identity == identity {
+      actions.append(.publishCheckpoint(step: next, isAwaited: isValidated))
     }
-    if next == generation.endStep || effective.contains(where: { $0.kind == .reconfigure }) {
+    if waits(before: next, generation, isValidated) || effective.contains(where: { $0.kind == .reconfigure }) {
       return actions + waitAtBoundary(stopped: false)
     }
+    if isValidated { passedStates += 1 }
     attempt = 0
     return actions + [compute(next)]
   }
+
+  /// Whether all wait here for an evaluation. While one of them hears no coordinator they train on, and the first keeps
+  /// a copy of the state; only so many copies, since each is as large as a checkpoint.
+  private func waits(before next: UInt64, _ generation: Generation, _ isValidated: Bool) -> Bool {
+    if next == generation.endStep, generation.endBinds || agreed.coordinator { return true }
+    return isValidated && passedStates == Self.statesAhead
+  }
+
+  /// States that are to be evaluated and that the members pass without a coordinator.
+  private static let statesAhead = 4
 
   /// Waits at a boundary.
   /// - Parameter keepsState: a checkpoint is wanted, though the run is not over.

@@ -184,7 +184,8 @@ import Testing
       tamring_sgd_reduced_generic(&rule, Int64(count), q.base, 0x1p-24, 3, $0[0].base, $0[1].base)
     }
     var adamw = tamring_adamw_rule(
-      beta1: 0.9, take1: 0.1, beta2: 0.999, take2: 0.001, keep: 0.9999, rate: 0.01, root_correction: 0.05, epsilon: 1e-8)
+      beta1: 0.9, take1: 0.1, beta2: 0.999, take2: 0.001, keep: 0.9999, rate: 0.01, root_correction: 0.05, epsilon: 1e-8
+    )
     let moments = state + [FloatStorage(randomNumbers(count, seed: 4).array.map { $0 * $0 })]
     expectEqualBits("adamw", moments) {
       tamring_adamw(&adamw, Int64(count), gradient.base, 3, $0[0].base, $0[1].base, $0[2].base)

@@ -40,18 +40,19 @@ import Testing
   }
 
   /// ../shared/relatives.md: counted from the reference classes at 224 x 224 with 400 classes, for 8 frames (bLVNet: 8x2).
-  static let published: [(architecture: ModelRecipe.Architecture, depth: Int, strided: Bool, parameters: Int, adds: Int)] =
-    [
-      (.tsn, 50, false, 24_327_632, 32_697_090_048), (.tsm, 50, false, 24_327_632, 32_697_090_048),
-      (.tsn, 50, true, 24_327_632, 14_135_984_128), (.tsm, 50, true, 24_327_632, 14_135_984_128),
-      (.tam, 50, false, 24_366_992, 32_831_963_136), (.tam, 50, true, 24_366_992, 14_213_054_464),
-      (.i3d, 50, false, 46_980_944, 64_180_322_304), (.i3d, 50, true, 46_980_944, 29_460_135_936),
-      (.tsn, 101, false, 43_319_760, 62_394_859_520), (.tsm, 101, false, 43_319_760, 62_394_859_520),
-      (.tam, 101, false, 43_411_344, 62_611_619_840), (.i3d, 101, false, 86_027_088, 125_322_788_864),
-      (.blvnet, 50, false, 25_465_168, 23_776_198_656), (.blvnetTSM, 50, false, 25_465_168, 23_776_198_656),
-      (.blvnetTAM, 50, false, 25_483_216, 23_848_452_096), (.blvnet, 101, false, 40_622_160, 32_074_104_832),
-      (.blvnetTSM, 101, false, 40_622_160, 32_074_104_832), (.blvnetTAM, 101, false, 40_640_208, 32_146_358_272),
-    ]
+  static let published:
+    [(architecture: ModelRecipe.Architecture, depth: Int, strided: Bool, parameters: Int, adds: Int)] =
+      [
+        (.tsn, 50, false, 24_327_632, 32_697_090_048), (.tsm, 50, false, 24_327_632, 32_697_090_048),
+        (.tsn, 50, true, 24_327_632, 14_135_984_128), (.tsm, 50, true, 24_327_632, 14_135_984_128),
+        (.tam, 50, false, 24_366_992, 32_831_963_136), (.tam, 50, true, 24_366_992, 14_213_054_464),
+        (.i3d, 50, false, 46_980_944, 64_180_322_304), (.i3d, 50, true, 46_980_944, 29_460_135_936),
+        (.tsn, 101, false, 43_319_760, 62_394_859_520), (.tsm, 101, false, 43_319_760, 62_394_859_520),
+        (.tam, 101, false, 43_411_344, 62_611_619_840), (.i3d, 101, false, 86_027_088, 125_322_788_864),
+        (.blvnet, 50, false, 25_465_168, 23_776_198_656), (.blvnetTSM, 50, false, 25_465_168, 23_776_198_656),
+        (.blvnetTAM, 50, false, 25_483_216, 23_848_452_096), (.blvnet, 101, false, 40_622_160, 32_074_104_832),
+        (.blvnetTSM, 101, false, 40_622_160, 32_074_104_832), (.blvnetTAM, 101, false, 40_640_208, 32_146_358_272),
+      ]
 
   @Test("parameters and multiply-adds of all networks are those counted from the reference implementations, exactly")
   func counted() throws {
@@ -79,7 +80,8 @@ import Testing
     #expect(try names(.tam).contains("layer4.2.tam.prev_se.fc1.weight"))
     let five = Self.small { ($0.architecture, $0.blendingFrames) = (.tam, 5) }
     let layout = try Network(five, engine: .openblas).layout
-    #expect(layout.parameters.contains { $0.name == "layer1.0.tam.blending_layers.4.fc1.weight" && $0.shape == [4, 1, 1, 1] })
+    #expect(
+      layout.parameters.contains { $0.name == "layer1.0.tam.blending_layers.4.fc1.weight" && $0.shape == [4, 1, 1, 1] })
     let inflated = try Network(Self.small { $0.architecture = .i3d }, engine: .openblas).layout.parameters
     #expect(inflated.first { $0.name == "conv1.weight" }?.shape == [4, 3, 3, 7, 7])
     #expect(inflated.first { $0.name == "layer1.0.conv2.weight" }?.shape == [4, 4, 3, 3, 3])

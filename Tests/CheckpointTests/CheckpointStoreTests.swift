@@ -121,6 +121,31 @@ func files(_ byte: UInt8, step: Int, size: Int = 3000) -> CheckpointFiles {
     #expect(try Directory.names(store.directory) == ["step-00000001"])
   }
 
+  @Test("the best checkpoint is a link that is replaced at once, with its description, and is not pruned")
+  func best() throws {
+    for step in 1...4 { try store.write(step, files(UInt8(step), step: step)) }
+    #expect(store.best() == nil)
+    for step in [1, 2] {
+      try store.markBest(step, description: Data("\(step)".utf8))
+      #expect(store.best() == step)
+      #expect(try Data(contentsOf: URL(fileURLWithPath: "\(store.directory)/best.json")) == Data("\(step)".utf8))
+      let model = try Data(contentsOf: URL(fileURLWithPath: "\(store.directory)/best/model.safetensors"))
+      #expect(model == files(UInt8(step), step: step).model)
+    }
+    #expect(try store.prune(keep: 1, sparing: [2]) == [1, 3] && store.list() == [2, 4])
+    #expect(try Directory.names(store.directory) == ["best", "best.json", "step-00000002", "step-00000004"])
+    #expect(CheckpointAudit(store.directory).best() == 2)
+    // What is not there cannot be marked, and the mark stays.
+    #expect(throws: CheckpointError.self) { try store.markBest(3, description: Data()) }
+    #expect(store.best() == 2)
+    // An interrupted marking leaves nothing behind.
+    try FileManager.default.createSymbolicLink(
+      atPath: "\(store.directory)/.tmp-best", withDestinationPath: "step-00000004")
+    let again = try CheckpointStore(store.directory, access: .writing)
+    try again.markBest(4, description: Data())
+    #expect(again.best() == 4)
+  }
+
   @Test("pruning keeps the newest valid ones, counts no damaged one, and never removes the last good one")
   func prune() throws {
     for step in 1...5 { try store.write(step, files(UInt8(step), step: step)) }

@@ -15,17 +15,19 @@ final class LocalCluster {
     schedule: {epochs: 12, warmup_epochs: 1}
     batch: {lanes: 5, clips_per_lane: 2}
     data: {path: data, flip: false}
+    validation: {every_epochs: 0}
     checkpoint: {every_steps: 7, keep: 2}
     faults: {evict_seconds: 3}
 
     """
 
   /// - Parameter clips: of the training list; 47 leave the last step of an epoch with a lane half full and one empty.
-  init(clips: Int = 47) throws {
+  init(clips: Int = 47, validation: Int = 9) throws {
     folder = try TemporaryFolder()
     try folder.write(Self.recipe, to: "small.yaml")
     let made = try run(
-      Self.program("coordinator"), ["demo-data", folder.path("data"), "--train", "\(clips)", "--validation", "9"])
+      Self.program("coordinator"),
+      ["demo-data", folder.path("data"), "--train", "\(clips)", "--validation", "\(validation)"])
     guard made.status == 0 else { throw SharedError(.failed, made.output) }
   }
 
@@ -59,8 +61,8 @@ final class LocalCluster {
 
   /// SHA-256 of the newest checkpoint's files, model first.
   func weights(_ name: String) throws -> [String] {
-    let folders = try FileManager.default.contentsOfDirectory(atPath: folder.path("\(name)/checkpoints")).sorted()
-    let last = folders.last ?? "none"
+    let folders = try FileManager.default.contentsOfDirectory(atPath: folder.path("\(name)/checkpoints"))
+    let last = folders.filter { $0.hasPrefix("step-") }.max() ?? "none"
     return try ["model.safetensors", "trainer.safetensors"].map { file in
       let path = folder.path("\(name)/checkpoints/\(last)/\(file)")
       return "\(last) " + sha256Hex(try Data(contentsOf: URL(fileURLWithPath: path)))

@@ -87,7 +87,7 @@ import Testing
     let one = try begin("one", "source", hosts: "localhost", ["--steps", "3"])
     #expect(one.status == 0, "\(one.output)")
     #expect(one.output.contains("init: taken from the file: "), "\(one.output)")
-    #expect(one.output.contains("init: skipped in the file: 2 (new_fc.bias: F32 [6], here"), "\(one.output)")
+    #expect(one.output.contains("init: skipped in the file: 2 (new_fc.bias: F32 [6], here F32 [7]; "), "\(one.output)")
     #expect(one.output.contains("init: beginning anew: 2 (new_fc.*)"), "\(one.output)")
 
     // Elsewhere under another name, for two workers, stopped after a step and resumed when the file is gone.

@@ -29,7 +29,7 @@ struct RecipeVariant: Sendable, CustomTestStringConvertible {
       lines: [
         "model": "{depth: 50, width: 8, groups: 4, input_size: 32, classes: 6, partial_bn: true}",
         "schedule": "{epochs: 4}",
-        "data": "{path: data, crop_area: 0.3, colour_jitter: 0.4, hue_jitter: 0.1, erasing: 0.5}",
+        "data": "{path: data, crop_area: 0.3, colour_jitter: 0.4, hue_jitter: 0.1, erasing: 0.5, balanced: true}",
       ]),
   ]
 

@@ -9,7 +9,7 @@ import Wire
   private let state = Digest128(high: 7, low: 7)
 
   private func job(clips: Int) -> EvaluationJob {
-    EvaluationJob(step: 5, state: state, clips: clips, clipsPerTask: 4, deadline: .seconds(10))
+    EvaluationJob(step: 5, state: state, clips: Array(0..<clips), clipsPerTask: 4, deadline: .seconds(10))
   }
 
   private func result(_ task: EvaluationTask, top1: Int = 0, top5: Int = 0) -> EvaluationResult {

@@ -73,14 +73,20 @@ import Wire
     #expect(run.status.evaluation?.done == 0)
     for task in tasks {
       var result = EvaluationResult()
-      (result.clips, result.top5) = (task.clips.count, 1)
+      (result.clips, result.top5, result.loss) = (task.clips.count, 1, 7)
       run.say(.evaluated(task.id, result))
     }
     let written = run.journaled.compactMap {
       if case .evaluation(let step, let state, let total) = $0 { (step, state, total) } else { nil }
     }
     #expect(written.map(\.0) == [2] && written.map(\.1) == [MachineDriver.state(2)] && written.map(\.2.top5) == [2])
+    #expect(written.map(\.2.loss) == [14])
     #expect(run.status.lastEvaluation?.step == 2)
+    // The checkpoint is not on the disk yet.
+    run.happen(.tick)
+    #expect(run.begun?.number == 2 && run.status.phase == .paused(seconds: 0, reason: "") && run.marked.isEmpty)
+    run.happen(.checkpointWritten(step: 2))
+    #expect(run.marked == [2] && run.status.best?.step == 2)
     run.stand(3, next: 2)
     run.prepare(3, step: 2)
     #expect(run.begun?.number == 3 && run.begun?.pauses == false && run.begun?.endStep == nil)
@@ -127,6 +133,11 @@ struct MachineDriver {
   }
 
   var journaled: [JournalEntry] { effects.compactMap { if case .journal(let entry) = $0 { entry } else { nil } } }
+
+  /// Steps whose checkpoints were to be marked as the best.
+  var marked: [UInt64] { effects.compactMap { if case .markBest(let step, _) = $0 { step } else { nil } } }
+
+  mutating func happen(_ event: CoordinatorEvent) { effects += machine.step(event, at: now) }
 
   mutating func say(_ message: WorkerMessage, drains: Bool = true) {
     let sender = Sender(worker: Self.worker, channel: .control(0))

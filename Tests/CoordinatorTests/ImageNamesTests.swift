@@ -16,7 +16,8 @@ import Testing
     let pixels = Array(repeating: [UInt8](repeating: colour, count: 6) + [0, 0], count: 2).flatMap { $0 }
     let header = number(40, 4) + number(2, 4) + number(2, 4) + number(1, 2) + number(24, 2) + number(0, 24)
     let size = UInt32(14 + header.count + pixels.count)
-    return Data(Array("BM".utf8) + number(size, 4) + number(0, 4) + number(UInt32(14 + header.count), 4) + header + pixels)
+    return Data(
+      Array("BM".utf8) + number(size, 4) + number(0, 4) + number(UInt32(14 + header.count), 4) + header + pixels)
   }
 
   @Test("a template says which pictures are frames, in this process and in decoders", arguments: [false, true])
@@ -47,7 +48,10 @@ import Testing
 
     // What is known of the folders under one template counts for nothing under another.
     for (names, taken, reason) in [
-      ("", "b", "'ir_00001.bmp' and 'rgb_00001.bmp' have the same number; data.image_names can say which are the frames"),
+      (
+        "", "b",
+        "'ir_00001.bmp' and 'rgb_00001.bmp' have the same number; data.image_names can say which are the frames"
+      ),
       ("rgb_{:05d}.bmp", "a", "('rgb_{:05d}.bmp'); the folder holds 'img_1.bmp' and 2 more"),
       ("img_{}.bmp", "b", "('img_{}.bmp'); the folder holds 'ir_00001.bmp' and 5 more"),
     ] {

@@ -52,7 +52,8 @@ import Testing
     #expect(try ClipIndex(classes: ["y"], clips: clips).digest != index.digest)
   }
 
-  @Test("the order of files is that of their paths' bytes, and of their places in a shard, from a list as from an index")
+  @Test(
+    "the order of files is that of their paths' bytes, and of their places in a shard, from a list as from an index")
   func orderOfFiles() throws {
     let files: [(path: String, offset: UInt64)] = [
       ("b.tar", 1024), ("a.tar", 512), ("e\u{301}", 0), ("B", 0), ("b.tar", 512), ("é", 0), ("a", 0), ("b.tar", 66048),
@@ -69,7 +70,8 @@ import Testing
     let order = index.orderOfFiles.map { index[Int($0)] }
     #expect(order.prefix(7).map { shown($0.path, $0.offset) } == expected)
     // To Swift, the last two are equal.
-    #expect(order.suffix(2).map { Array($0.path.utf8) } == [Array("e\u{301}".utf8), Array("é".utf8)].sorted { $0[0] < $1[0] })
+    #expect(
+      order.suffix(2).map { Array($0.path.utf8) } == [Array("e\u{301}".utf8), Array("é".utf8)].sorted { $0[0] < $1[0] })
     var list = CandidateList()
     for clip in clips {
       list.append(ClipCandidate(id: clip.id, path: clip.path, labels: [0], bytes: clip.bytesInShard), line: 1)

@@ -83,7 +83,8 @@ import Testing
         + "check the recipe's data.path and data.train_list")
   }
 
-  @Test("a data folder that is not there is named before its lists are; class folders named as a list belong in data.path")
+  @Test(
+    "a data folder that is not there is named before its lists are; class folders named as a list belong in data.path")
   func wrongFolder() throws {
     let files = ["c/yoga/": "", "c/yoga/a.mp4": "", "c/run/": "", "c/run/b.mp4": ""]
     for list in ["train.csv", "other.csv", ""] {

@@ -39,10 +39,12 @@ import Testing
     let rest = (0..<LongClip.frameCount).first { frame in
       one.events.allSatisfy { !($0.start..<$0.start + LongScene.duration).contains(frame) }
     }
-    #expect(one.frame(rest!, from: &a) == other.frame(rest!, from: &b))
+    let isSameAtRest = one.frame(rest!, from: &a) == other.frame(rest!, from: &b)
+    #expect(isSameAtRest)
     (a, b) = (Philox(seed: 1, .demoData, 9, 9), Philox(seed: 1, .demoData, 9, 9))
     let middle = one.events[0].start + LongScene.duration / 2
-    #expect(one.frame(middle, from: &a) != other.frame(middle, from: &b))
+    let isSameInAnEvent = one.frame(middle, from: &a) == other.frame(middle, from: &b)
+    #expect(!isSameInAnEvent)
   }
 
   @Test("the pictures are what they were when this test was written, on any CPU")
@@ -55,6 +57,6 @@ import Testing
         stream.update(frame.red)
       }
     }
-    #expect(stream.finish().description == "?")
+    #expect(stream.finish().description == "8e3a3c4c913ef3dfab9710eade5a97d9")
   }
 }

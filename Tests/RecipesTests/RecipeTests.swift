@@ -20,7 +20,7 @@ import Testing
     recipe.schedule.milestones = [3, 9]
     recipe.optimizer.learningRate = 0.05
     recipe.optimizer.groups = .init([.init(pattern: NamePattern("*.bias"), rate: 2, decay: 0)])
-    recipe.model.freeze = NamePatterns(["baseline_model.layer1.*", "*.bn1.*"])
+    recipe.model.freeze = NamePatterns(["baseline_model.layer1.*", "*.bn1.*", "!*.layer1.0.*"])
     recipe.loss.classWeights = .list([Double](repeating: 0.5, count: 400))
     #expect(try Recipe(yaml: recipe.yaml(), origin: "again") == recipe)
   }
@@ -62,7 +62,10 @@ import Testing
     func matches(_ pattern: String, _ name: String) -> Bool { NamePattern(pattern).matches(name) }
     #expect(matches("a.b", "a.b") && !matches("a.b", "a.bc") && !matches("a.b", "xa.b"))
     #expect(matches("*", "") && matches("*.bias", "a.b.bias") && !matches("*.bias", "a.biases"))
-    #expect(matches("layer*.conv*.weight", "layer1.0.conv2.weight") && !matches("layer*.conv*.weight", "layer1.bn.weight"))
+    #expect(
+      matches("layer*.conv*.weight", "layer1.0.conv2.weight") && !matches("layer*.conv*.weight", "layer1.bn.weight"))
+    let names = NamePatterns(["a.*", "!*.c"])
+    #expect(names.contains("a.b") && !names.contains("a.c") && !names.contains("b.b"))
     #expect(matches("a*b*c", "abbc") && matches("a**c", "ac") && !matches("a*b", "a"))
   }
 
@@ -117,8 +120,8 @@ import Testing
   @Test("every key was introduced with a value that it can have, and keys that came with version 1 say their default")
   func introduced() throws {
     for field in Recipe.fields() {
-      // The one default that has changed since; the digest takes both for one.
-      let hasOtherDefault = field.path == "data.format"
+      // A default that has changed since, of which the digest takes both for one; and one that is no part of it.
+      let hasOtherDefault = ["data.format", "validation.every_epochs"].contains(field.path)
       #expect((field.introduced == field.write(Recipe())) != hasOtherDefault, "\(field.path)")
       #expect(field.check(Recipe()) == nil, "\(field.path)")
     }
@@ -147,6 +150,7 @@ import Testing
     try Data("seed: 3\ndata: {path: /d}\n".utf8).write(to: file)
     var expected = Recipe()
     expected.data.format = "kinetics"
+    expected.validation.everyEpochs = 0
     (expected.seed, expected.data.path) = (3, "/d")
     #expect(try Recipe(ofRun: file.path) == expected)
   }
@@ -163,6 +167,32 @@ import Testing
     #expect(try read(recipe.yaml()) == recipe)
     #expect(mistake("init: a\ninit_sha256: xyz").contains("expected a text of 64 hexadecimal digits, or nothing"))
     #expect(mistake("init_sha256: \(digest)").contains("'init_sha256' is given without 'init'"))
+  }
+
+  @Test("what is validated is a measurement, and a key of the run where a plateau follows it")
+  func validation() throws {
+    func changed(_ base: Recipe) throws -> Recipe {
+      try RecipeFile(
+        yaml: "validation: {every_epochs: 2, clips: 9, stop_after: 3}\ndata: {evaluation_crops: 3}\n", origin: "r",
+        over: base
+      ).recipe
+    }
+    let found = try changed(Recipe()).differences(from: Recipe())
+    #expect(found.count == 4 && found.allSatisfy { $0.isAllowed && $0.isRevision })
+    #expect(try changed(Recipe()).digest == Recipe().digest)
+    var plateau = Recipe()
+    (plateau.schedule.kind, plateau.schedule.plateauOn) = (.plateau, .validation)
+    let fixed = try changed(plateau)
+    #expect(fixed.differences(from: plateau).filter(\.isAllowed).map(\.key) == ["validation.stop_after"])
+    #expect(fixed.digest != plateau.digest)
+    var later = plateau
+    later.validation.stopAfter = 3
+    #expect(later.digest == plateau.digest)
+    #expect(mistake("schedule: {plateau_on: validation}\n").contains("is for 'schedule.kind: plateau' only"))
+    #expect(mistake("validation: {every_epochs: 0, stop_after: 2}\n").contains("'validation.stop_after' needs"))
+    #expect(
+      mistake("schedule: {kind: plateau, plateau_on: validation}\nvalidation: {every_epochs: 0}\n").contains(
+        "'schedule.plateau_on: validation' needs 'validation.every_epochs' of at least 1"))
   }
 
   @Test("a recipe read over another keeps what it does not name, and says what it names")

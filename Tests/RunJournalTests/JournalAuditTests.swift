@@ -14,7 +14,11 @@ private let time = Date(timeIntervalSince1970: 1_700_000_000)
 private struct AuditedRun {
   let folder: TemporaryFolder
 
-  init() throws {
+  /// Whether the first epoch draws clip 0 again instead of clip 6: the draw 7.
+  private let drawsTwice: Bool
+
+  init(drawsTwice: Bool = false) throws {
+    self.drawsTwice = drawsTwice
     folder = try TemporaryFolder()
     let journal = try Journal(folder.path("run.db"), .create)
     let clips = (0..<7).map { ClipRecord(clip: $0, id: "c\($0)", path: "c\($0).mp4", label: "a", bytes: 9, hash: "h") }
@@ -48,7 +52,9 @@ private struct AuditedRun {
 
   private func commit(_ step: Int, generation: Int) -> JournalCommit {
     let first = 3 * (step % 3)
-    let consumed = (first..<min(first + 3, 7)).filter { step != 4 || $0 != 4 }.map { ConsumedClip(lane: 0, clip: $0) }
+    let consumed = (first..<min(first + 3, 7)).filter { step != 4 || $0 != 4 }.map {
+      ConsumedClip(lane: 0, clip: drawsTwice && step == 2 && $0 == 6 ? 7 : $0)
+    }
     return JournalCommit(
       step: StepRecord(
         step: step, epoch: step / 3, generation: generation, attempt: 0, digest: "d\(step)", weightsDigest: "w\(step)",
@@ -59,7 +65,7 @@ private struct AuditedRun {
   }
 
   /// - Parameter rechained: whether the chain is made to fit afterwards, so that something else must notice.
-  func problems(after statements: [String], rechained: Bool) throws -> [String] {
+  func problems(after statements: [String], rechained: Bool, balanced: Bool = false) throws -> [String] {
     let queue = try DatabaseQueue(path: folder.path("run.db"))
     try queue.write { database in
       for statement in statements { try database.execute(sql: statement) }
@@ -71,7 +77,7 @@ private struct AuditedRun {
       }
     }
     try queue.close()
-    return try JournalAudit(folder.path(".")).problems
+    return try JournalAudit(folder.path("."), balanced: balanced).problems
   }
 }
 
@@ -88,6 +94,21 @@ private struct AuditedRun {
     #expect(audit.steps == 6 && audit.wholeEpochs == 2)
     #expect(audit.generations == 2 && audit.checkpoints.count == 1)
     #expect(clips == (0..<7).map { "c\($0)" })
+  }
+
+  @Test("a balanced run may draw a clip again, after its first draw; another may not")
+  func balanced() throws {
+    let run = try AuditedRun(drawsTwice: true)
+    #expect(try run.problems(after: [], rechained: false, balanced: true) == [])
+    #expect(
+      try run.problems(after: [], rechained: false).contains {
+        $0.contains("epoch 0: clip 7 consumed, but not of the index")
+      })
+    let early = try run.problems(
+      after: ["UPDATE consumed SET clip = 8 WHERE epoch = 0 AND clip = 7", "DELETE FROM consumed WHERE clip = 1"],
+      rechained: true, balanced: true)
+    #expect(early.contains { $0.contains("epoch 0: draw 8 without the occurrence before") }, "\(early)")
+    #expect(early.contains { $0.contains("epoch 0 is over with 6 draws, expected 7") }, "\(early)")
   }
 
   @Test(
@@ -155,6 +176,36 @@ private struct AuditedRun {
     let revised = [0.4, 0.4, 0.4] + Array(repeating: 0.2 * (1 + cos(Double.pi / 10)), count: 3)
     #expect(try problems(revised) { _ in } == [])
     #expect(try problems(half) { _ in }.count == 1)
+  }
+
+  @Test("the rate of a plateau that follows the validations is worked out from their rows, of live states only")
+  func validatedRates() throws {
+    let run = try AuditedRun()
+    // As if an epoch had one step. The second result is a better one by its loss, the fourth and the fifth are not.
+    let results = [(2, 5, 90), (3, 5, 80), (4, 5, 70), (5, 4, 60)]
+    var statements = results.map { step, top1, loss in
+      "INSERT INTO evaluations (step, clips, top1, top5, at, state_digest, loss_sum) "
+        + "VALUES (\(step), 9, \(top1), 9, '', 'w\(step)', \(loss))"
+    }
+    // Of a state that was rolled back, and a second one of a state.
+    for other in ["'x', 1", "'w4', 99"] {
+      statements.append(
+        "INSERT INTO evaluations (step, clips, top1, top5, at, state_digest, loss_sum) VALUES (4, 9, 1, 9, '', \(other))"
+      )
+    }
+    statements.append("UPDATE runs SET steps_per_epoch = 3")
+    let rates = [0.4, 0.4, 0.4, 0.4, 0.4, 0.4]
+    for (step, rate) in rates.enumerated() {
+      statements.append("UPDATE steps SET learning_rate = \(Double(Float(rate))) WHERE step = \(step)")
+    }
+    #expect(try run.problems(after: statements, rechained: true) == [])
+    var recipe = Recipe()
+    (recipe.optimizer.learningRate, recipe.schedule.epochs, recipe.schedule.gamma) = (0.4, 2, 0.5)
+    (recipe.schedule.kind, recipe.schedule.plateauOn, recipe.schedule.patience) = (.plateau, .validation, 0)
+    // Only the result before step 3 is one of an epoch's end.
+    #expect(try JournalAudit(run.folder.path("")).rateProblems(recipe) == [])
+    let audit = try JournalAudit(run.folder.path(""))
+    #expect(audit.validations.map(\.step) == [3, 4, 5] && audit.validations.map(\.top1) == [5, 5, 4])
   }
 
   @Test(

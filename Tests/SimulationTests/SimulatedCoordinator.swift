@@ -45,7 +45,10 @@ final class SimulatedCoordinator {
     settings.epoch.batch = world.training.lanes * world.training.clipsPerLane
     settings.validationClips = world.training.validationClips
     settings.evaluateBefore = world.training.evaluateBefore
-    machine = CoordinatorMachine(settings, past: life == 1 ? Membership.Past() : try world.disk.past(at: world.now))
+    settings.validationSample = world.training.validationSample
+    settings.evaluationRules.patience = world.training.followsValidation ? 1 : nil
+    machine = CoordinatorMachine(
+      settings, past: life == 1 ? Membership.Past() : try world.disk.past(at: world.now, world.training))
   }
 
   func lead() {
@@ -138,9 +141,13 @@ final class SimulatedCoordinator {
       let time = world.random.between(1, 60).milliseconds
       world.schedule(
         .wroteCheckpoint(step: step, outcome), node: World.coordinatorNode, life: life, at: world.now + time)
-    case .pruneCheckpoints:
+    case .pruneCheckpoints(let spared):
       fetched = [:]
-      world.disk.prune(keep: 2)
+      world.disk.prune(keep: 2, sparing: spared)
+    case .markBest(let step, let figures):
+      world.check(best: step, figures)
+      world.disk.mark(best: step)
+      return .bestMarked(step: step)
     case .readCheckpoint(let step):
       world.schedule(
         .readCheckpoint(step: step), node: World.coordinatorNode, life: life,

@@ -24,6 +24,10 @@ struct SimulatedDisk {
   private(set) var directives: [Directive] = []
   private(set) var exclusions: [ClipExclusion] = []
   private(set) var checkpoints: [UInt64: TrainingValue] = [:]
+  /// The steps of all checkpoints that were ever there.
+  private(set) var everWritten: Set<UInt64> = []
+  /// The step of the checkpoint that is marked as the best.
+  private(set) var best: UInt64?
   private(set) var evaluations: [(step: UInt64, state: Digest128?, result: EvaluationResult)] = []
   /// When the pause began that the journal knows of, if there is one.
   var pausedAt: Nanoseconds?
@@ -96,19 +100,32 @@ struct SimulatedDisk {
     evaluations.append((step, state, result))
   }
 
+  /// The results that count: of states that the live steps lead to.
+  var liveEvaluations: [UInt64: ValidationFigures] {
+    let live = evaluations.filter { $0.state != nil && $0.state == state(before: $0.step) }
+    return Dictionary(
+      live.map { ($0.step, ValidationFigures($0.result, of: $0.state)) }, uniquingKeysWith: { first, _ in first })
+  }
+
   /// The digest of the state before a step, as the live steps led to it.
   func state(before step: UInt64) -> Digest128? { step == 0 ? nil : commit(step - 1)?.after }
 
   mutating func everybodyLeft() { present = [] }
 
-  mutating func write(_ state: TrainingValue) { checkpoints[state.step] = state }
-
-  mutating func prune(keep count: Int) {
-    for old in checkpoints.keys.sorted().dropLast(count) { checkpoints[old] = nil }
+  mutating func write(_ state: TrainingValue) {
+    checkpoints[state.step] = state
+    everWritten.insert(state.step)
   }
 
+  mutating func prune(keep count: Int, sparing spared: [UInt64]) {
+    for old in checkpoints.keys.sorted().dropLast(count) where !spared.contains(old) { checkpoints[old] = nil }
+  }
+
+  /// Lets a checkpoint be marked as the best.
+  mutating func mark(best step: UInt64) { best = step }
+
   /// What a coordinator finds that is started again; see `ResumedRun`.
-  func past(at now: Nanoseconds) throws -> Membership.Past {
+  func past(at now: Nanoseconds, _ training: Training) throws -> Membership.Past {
     let step = newestCheckpoint ?? 0
     try requireSteps(step, witness: "the checkpoint")
     guard nextStep >= step else { throw Violation(text: "the journal lacks steps below the checkpoint of \(step)") }
@@ -125,8 +142,13 @@ struct SimulatedDisk {
     past.last = live.last.map { StateReport.Last(rows[$0].record) }
     past.checkpoint = newestCheckpoint
     past.exclusions = exclusions
-    past.evaluated = Set(
-      evaluations.filter { $0.state != nil && $0.state == state(before: $0.step) }.map(\.step))
+    past.evaluated = liveEvaluations
+    let kept = past.evaluated.filter { checkpoints[$0.key] != nil }
+    past.best = ValidationHistory(kept).best?.step
+    past.stored = Set(checkpoints.keys)
+    for step in training.evaluateBefore where step < nextStep && past.evaluated[step] == nil {
+      past.passedStates[step] = state(before: step)
+    }
     past.setRolledBack(newest: rows.filter(\.isRolledBack).map(\.record.generation).max() ?? 0)
     return past
   }

@@ -82,6 +82,8 @@ final class SimulatedWorker {
   private var timer: Nanoseconds = .max
 
   private var fetched: [String: TrainingValue] = [:]
+  /// The model of a state that the run has passed.
+  private var passed: TrainingValue?
   private var shelf: [UInt64: TrainingValue] = [:]
   /// What came with the present message.
   private var payload: TrainingValue?
@@ -235,6 +237,8 @@ final class SimulatedWorker {
       state = TrainingValue(value: 0)
       let every = training.checkpointEvery
       var rules = RunRules { $0 % every == 0 }
+      let validated = training.evaluateBefore
+      rules.isValidated = { validated.contains($0) }
       rules.skipsNonFinite = true
       rules.pulseWithin = .milliseconds(900)
       rules.readAfter = .seconds(4)
@@ -262,9 +266,13 @@ final class SimulatedWorker {
       isProbing = true
       world.schedule(.probed(clip: clip), node: pid, at: world.now + world.random.between(1, 50).milliseconds)
     case .reduce: reduce()
-    case .vote(let directive): vote(directive)
+    case .vote(let heard): vote(heard)
     case .apply(let step, let skipping): return apply(step, skipping)
     case .evaluate(let task): evaluate(task)
+    case .loadPassed(let step, let model):
+      passed = fetched[model.name]
+      return .passedLoaded(step: step)
+    case .forgetPassed: passed = nil
     case .log(_, let text): world.log("worker \(identity.rank).\(pid): \(text)")
     case .leave(let reason, let clean): leaving = (reason, clean)
     }
@@ -444,7 +452,10 @@ final class SimulatedWorker {
   // MARK: Evaluation
 
   private func evaluate(_ task: EvaluationTask) {
-    guard let state else { return world.violate("I12: worker \(identity.rank) is to evaluate, and has no state") }
+    guard let state = task.isPassed ? passed : state else {
+      return world.violate("I12: worker \(identity.rank) is to evaluate, and has no state")
+    }
+    if task.isPassed { world.count { $0.passedStates += 1 } }
     if state.step != task.id.step || task.id.state.map({ $0 != state.digest }) ?? false {
       world.violate("I12: worker \(identity.rank) is to evaluate another state than it has")
     }
@@ -465,7 +476,7 @@ final class SimulatedWorker {
       return world.schedule(.evaluationDone(task, round: started), node: pid, at: until + 10.milliseconds)
     }
     evaluating -= 1
-    guard started == round, let state else { return }
+    guard started == round, let state = task.isPassed ? passed : state else { return }
     var result = training.evaluate(state.value, task.clips)
     if world.isBlind(identity.rank) {
       result = EvaluationResult()
@@ -485,9 +496,9 @@ final class SimulatedWorker {
     pump()
   }
 
-  private func vote(_ directive: UInt64) {
+  private func vote(_ heard: Heard) {
     guard let state else { return }
-    if directive > session.directivesDone, world.now - heard > 1_000.milliseconds {
+    if heard.directive > session.directivesDone, world.now - self.heard > 1_000.milliseconds {
       world.violate("I11: worker \(identity.rank) votes for a directive though it hears no coordinator")
     }
     world.moment(.reduced, pid)
@@ -501,7 +512,7 @@ final class SimulatedWorker {
       }
     }
     ring?.offer(
-      work.ballot(rank: identity.rank, weights: state.digest, expected: expected ?? [], directive: directive))
+      work.ballot(rank: identity.rank, weights: state.digest, expected: expected ?? [], directive: heard.code))
     pump()
     world.moment(.voted, pid)
   }

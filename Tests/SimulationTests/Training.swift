@@ -26,8 +26,12 @@ struct Training {
   let checkpointEvery: UInt64
   /// 0 in most worlds.
   let validationClips: Int
+  /// Which of them are evaluated.
+  let validationSample: [Int]
   /// The states before these steps are evaluated while training goes on.
   let evaluateBefore: Set<UInt64>
+  /// Whether training must know a result before it goes on.
+  let followsValidation: Bool
   /// Of each epoch, which clip comes when.
   private let order: [[Int]]
 
@@ -45,6 +49,9 @@ struct Training {
     let choice = SplitMix64.hash(seed, 4)
     let evaluates = members == nil && choice % 3 == 0
     validationClips = evaluates ? 1 + Int(choice >> 8) % 40 : 0
+    followsValidation = choice >> 44 & 3 == 0
+    let isSample = choice >> 40 & 1 == 1
+    validationSample = (0..<validationClips).filter { !isSample || $0 % 3 != 1 }
     evaluateBefore = evaluates ? Set((1..<lastStep).filter { choice >> (20 + $0) & 1 == 1 }) : []
     let full = lanes * clipsPerLane
     // The last step of an epoch is short, often to the point that lanes are empty.
@@ -85,6 +92,7 @@ struct Training {
       result.clips += 1
       result.top1 += chance % 4 == 0 ? 1 : 0
       result.top5 += chance % 2 == 0 ? 1 : 0
+      result.loss += Int64(chance >> 24)
     }
     return result
   }

@@ -91,8 +91,19 @@ extension World {
     guard let state, state == disk.state(before: step) else {
       return violate("I12: an evaluation before step \(step) is of another state than the journal's")
     }
-    if result != training.evaluate(state.high, 0..<training.validationClips) {
+    if result != training.evaluate(state.high, training.validationSample) {
       violate("I12: the evaluation before step \(step) comes to \(result)")
+    }
+    if disk.evaluations.contains(where: { $0.step == step && $0.state == state }) {
+      violate("I12: the state before step \(step) is evaluated a second time")
+    }
+  }
+
+  /// A checkpoint is marked as the best: it is there, and no better one is in the journal.
+  func check(best step: UInt64, _ figures: ValidationFigures) {
+    if disk.checkpoints[step] == nil { violate("I13: the best checkpoint, of step \(step), is not there") }
+    if disk.liveEvaluations[step] != figures {
+      violate("I13: the best checkpoint, of step \(step), has other figures than the journal")
     }
   }
 
@@ -100,10 +111,26 @@ extension World {
     isOver = true
     if let problem = disk.audit(training) { return violate(problem) }
     reference.compute(through: training.lastStep - 1, without: disk.exclusions)
+    // A state that was passed while no coordinator was heard is lost with the worker that has the copy.
+    var lost: Set<UInt64> = []
     for step in training.evaluateBefore {
       let state = reference.states[Int(step)].digest
-      if !disk.evaluations.contains(where: { $0.step == step && $0.state == state }) {
+      if disk.evaluations.contains(where: { $0.step == step && $0.state == state }) { continue }
+      if disk.everWritten.contains(step) || scenario.faults.isEmpty || training.followsValidation {
         return violate("I12: the state before step \(step) was not evaluated")
+      }
+      statistics.leftOut += 1
+      lost.insert(step)
+    }
+    if training.validationClips > 0 {
+      let best = ValidationHistory(disk.liveEvaluations).best
+      guard disk.best == best?.step, best.map({ disk.checkpoints[$0.step] != nil }) ?? true else {
+        return violate("I13: the best model is of step \(best?.step ?? 0), and marked is \(disk.best ?? 0)")
+      }
+      // A person may stop the run when all is trained.
+      let evaluated = Set(disk.liveEvaluations.keys).subtracting([training.lastStep])
+      if evaluated != training.evaluateBefore.subtracting(lost) {
+        return violate("I12: evaluated are the states before \(disk.liveEvaluations.keys.sorted())")
       }
     }
     guard disk.checkpoints[training.lastStep] == reference.states[Int(training.lastStep)] else {

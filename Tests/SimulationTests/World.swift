@@ -147,6 +147,9 @@ final class World {
     var failedCheckpoints = 0
     var exhausted = 0
     var evaluations = 0
+    /// Tasks of states that the run had passed, and states that were lost before they were evaluated.
+    var passedStates = 0
+    var leftOut = 0
     var ends: Nanoseconds = 0
     var recovery: Nanoseconds = 0
 
@@ -157,6 +160,7 @@ final class World {
         ("exclusions", exclusions), ("lanes used again", reusedLanes), ("steps rolled forward", rolledForward),
         ("workers adopted", adopted), ("corruptions", corruptions), ("reconnections", reconnections),
         ("pauses", pauses), ("failed checkpoints", failedCheckpoints), ("evaluations", evaluations),
+        ("evaluations of passed states", passedStates),
       ].filter { $0.1 == 0 }.map(\.0)
     }
 
@@ -177,6 +181,8 @@ final class World {
       sum.failedCheckpoints += other.failedCheckpoints
       sum.exhausted += other.exhausted
       sum.evaluations += other.evaluations
+      sum.passedStates += other.passedStates
+      sum.leftOut += other.leftOut
       sum.ends = max(sum.ends, other.ends)
       sum.recovery = max(sum.recovery, other.recovery)
     }

@@ -17,7 +17,9 @@ public final class TemporaryFolder: Sendable {
   public func text(_ name: String) throws -> String { try String(contentsOfFile: path(name), encoding: .utf8) }
 
   public func write(_ text: String, to name: String, permissions: Int = 0o600) throws {
-    try Data(text.utf8).write(to: url.appendingPathComponent(name))
+    let file = url.appendingPathComponent(name)
+    try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+    try Data(text.utf8).write(to: file)
     try FileManager.default.setAttributes([.posixPermissions: permissions], ofItemAtPath: path(name))
   }
 }

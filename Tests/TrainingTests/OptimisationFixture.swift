@@ -27,17 +27,17 @@ struct OptimisationFixture: Decodable {
     let share: [Double]
     let weights: [Double]
     let cases: [LossCase]
-    let weighted_mean: Double
+    let weightedMean: Double
   }
 
   let start: [Float]
   let gradients: [[Float]]
   let adamw: Run
   let clipped: Run
-  let not_clipped: Run
+  let notClipped: Run
   let average: Run
-  let sgd_groups: Run
-  let adamw_groups: Run
+  let sgdGroups: Run
+  let adamwGroups: Run
   let losses: Losses
 
   static func read() throws -> OptimisationFixture {

@@ -31,7 +31,8 @@ struct ShortTraining {
     recipe.loss.classWeights = weights
     if case .list(let weights) = weights { loss = ClassLoss(weights: weights) } else { loss = ClassLoss() }
     self.network = network
-    state = TrainingState(network, rule, TrainingPlan(recipe, stepsPerEpoch: 3, indexDigest: "index"), settings: settings)
+    state = TrainingState(
+      network, rule, TrainingPlan(recipe, stepsPerEpoch: 3, indexDigest: "index"), settings: settings)
     lane = Lane(network, maximumClips: 4)
     input = randomNumbers(4 * network.inputCount, seed: 1)
     labels = (0..<4).map { $0 % network.classes }
@@ -52,7 +53,8 @@ struct ShortTraining {
       ) { tensor, gradient in
         _ = work.add(tensor: tensor, lane: 0, gradient: gradient, in: attempt, sharing: lane.share)
       }
-      work.addStatistics(LaneStatistics.entries(result, clips: labels.count, lanes: 1, isWeighted: loss.isWeighted), at: 0, lane: 0)
+      work.addStatistics(
+        LaneStatistics.entries(result, clips: labels.count, lanes: 1, isWeighted: loss.isWeighted), at: 0, lane: 0)
       state.apply(work.partial, exponents: exponents, skipping: false)
       return LaneStatistics.tally(of: work.partial, isWeighted: loss.isWeighted).loss
     }

@@ -29,9 +29,12 @@ import Wire
     return .committed(record)
   }
 
-  private static func evaluated(clips: Int, top1: Int = 0, failed: [String] = []) -> WorkerMessage {
+  private static func evaluated(
+    clips: Int, top1: Int = 0, failed: [String] = [], loss: Int64 = 0, scored: [Int] = []
+  ) -> WorkerMessage {
     var result = EvaluationResult()
-    (result.clips, result.top1, result.failed) = (clips, top1, failed)
+    (result.clips, result.top1, result.failed, result.loss) = (clips, top1, failed, loss)
+    result.scores = scored.map { ClipScores(clip: $0, values: [1]) }
     return .evaluated(.init(step: 7, state: digest, number: 1), result)
   }
 
@@ -60,6 +63,7 @@ import Wire
       .prepared(generation: 1, step: 0, weights: Self.digest),
       Self.committed(), .checkpointReady(step: 7, blobs: [BlobDescription(name: "a", bytes: 5, digest: Self.digest)]),
       Self.evaluated(clips: 48, top1: 48, failed: ["one", "two"]), Self.fault(.other),
+      Self.evaluated(clips: 2, loss: 2048 << 32, scored: [0, 49]),
       Self.fault(.clip(lane: 7, clip: 99)),
       Self.fault(.corruption(ranks: [0, 15])), .leaving, .blobRequest(BlobRequest(name: "a", offset: 0)),
       .blobPiece(BlobPiece(name: "a", offset: 3, description: nil)),
@@ -108,7 +112,10 @@ import Wire
       .checkpointReady(
         step: 7, blobs: Array(repeating: BlobDescription(name: "a", bytes: 1, digest: digest), count: 65)),
       evaluated(clips: -1), evaluated(clips: 51), evaluated(clips: 3, top1: 4),
-      evaluated(clips: 50, failed: ["one more"]),
+      evaluated(clips: 50, failed: ["one more"]), evaluated(clips: 2, loss: -1),
+      evaluated(clips: 2, loss: 2048 << 32 + 1), evaluated(clips: 0, loss: 1), evaluated(clips: 50, loss: .max),
+      evaluated(clips: 2, scored: [0, 0]), evaluated(clips: 2, scored: [50]), evaluated(clips: 1, scored: [0, 1]),
+      evaluated(clips: 2, scored: [-1]), evaluated(clips: -1, loss: .max), evaluated(clips: 1 << 62, loss: .min),
       evaluated(clips: 1, failed: [long]), .evaluated(.init(step: 0, state: nil, number: -1), EvaluationResult()),
       fault(.silentPeer(rank: -1)), fault(.closedLink(rank: 16)), fault(.corruption(ranks: [3, 3])),
       fault(.corruption(ranks: [-1])), fault(.clip(lane: 8, clip: 0)), fault(.clip(lane: 0, clip: 100)),

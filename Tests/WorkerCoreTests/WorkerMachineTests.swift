@@ -51,6 +51,52 @@ import Wire
     #expect(machine.pendingCheckpoints[30] != nil)
   }
 
+  @Test("the model of a passed state is fetched once; then its tasks are computed, until training goes on")
+  func passedState() {
+    var machine = waiting()
+    machine.session = waitingSession(before: 7)
+    let task = EvaluationTask(.init(step: 4, state: digest, number: 0), clips: [1], isPassed: true)
+    let name = StateBlobs.model(4)
+    func asked(_ effects: [WorkerEffect]) -> [String] {
+      effects.compactMap { if case .ask(let request, peer: nil) = $0 { request.name } else { nil } }
+    }
+    #expect(asked(machine.step(.message(.evaluate(task), payload: nil), at: .zero)) == [name])
+    #expect(machine.step(.message(.evaluate(task), payload: nil), at: .zero).isEmpty)
+    let piece = BlobPiece(name: name, offset: 0, description: BlobDescription(name: name, bytes: 3, digest: digest))
+    let loads = machine.step(.message(.blobPiece(piece), payload: 3), at: .zero).contains {
+      if case .loadPassed(step: 4, _) = $0 { true } else { false }
+    }
+    #expect(loads)
+    #expect(computed(machine.step(.message(.evaluate(task), payload: nil), at: .zero)).isEmpty)
+    _ = machine.step(.passedLoaded(step: 4), at: .zero)
+    #expect(computed(machine.step(.message(.evaluate(task), payload: nil), at: .zero)) == [task])
+  }
+
+  /// A session that waits at a boundary.
+  private func waitingSession(before step: UInt64) -> WorkerSession {
+    var session = WorkerSession(identity: me)
+    _ = session.receive(.welcome(Welcome(recipe: "", blobs: [], lastStep: 100)))
+    _ = session.indexed { _ in false }
+    _ = session.receive(.halt(generation: 1))
+    _ = session.receive(.prepare(generation: 1, step: step, source: .coordinator))
+    _ = session.obtained(generation: 1, step: step, weights: digest)
+    _ = session.receive(
+      .begin(
+        Generation(
+          number: 1, startStep: step, members: [Member(identity: me, endpoint: "tcp://127.0.0.1:1", lanes: [0])],
+          pauses: true)))
+    return session
+  }
+
+  @Test("copies of states that are to be evaluated are all kept, and given up one by one")
+  func validatedCopies() {
+    var machine = waiting()
+    machine.rules?.isValidated = { $0 % 10 == 0 }
+    for step: UInt64 in [5, 10, 20, 30] { machine.publishCheckpoint(step, isAwaited: step != 5) }
+    _ = machine.step(.message(.checkpointTaken(step: 20), payload: nil), at: .zero)
+    #expect(machine.pendingCheckpoints.keys.sorted() == [10, 30])
+  }
+
   private func computed(_ effects: [WorkerEffect]) -> [EvaluationTask] {
     effects.compactMap { if case .evaluate(let task) = $0 { task } else { nil } }
   }

@@ -1,3 +1,4 @@
+import Ring
 import Shared
 import Testing
 import Wire
@@ -33,11 +34,11 @@ import Wire
     return session
   }
 
-  private func step(_ session: inout WorkerSession, agreed: UInt64 = 0) -> [WorkerSession.Action] {
+  private func step(_ session: inout WorkerSession, agreed: UInt64 = 0, heard: Bool = true) -> [WorkerSession.Action] {
     guard let next = session.next else { return [] }
     _ = session.computed(step: next, attempt: session.attempt)
     _ = session.reduced()
-    _ = session.agreed(directive: agreed, skipping: false)
+    _ = session.agreed(Heard(directive: agreed, coordinator: heard), skipping: false)
     return session.applied(record(next))
   }
 
@@ -47,7 +48,8 @@ import Wire
     #expect(session.phase == .computing && session.lanes == [0, 1])
     #expect(session.computed(step: 0, attempt: 0) == [.reduce])
     #expect(session.reduced() == [.vote(directive: 0)])
-    #expect(session.agreed(directive: 0, skipping: false) == [.apply(step: 0, skipping: false)])
+    #expect(
+      session.agreed(Heard(directive: 0, coordinator: true), skipping: false) == [.apply(step: 0, skipping: false)])
     #expect(
       session.applied(record(0)) == [.send(.committed(record(0))), .compute(step: 1, attempt: 0, lanes: [0, 1])])
     #expect(session.records.count == 1)
@@ -98,7 +100,7 @@ import Wire
     _ = session.receive(.halt(generation: 2))
     #expect(session.computed(step: 0, attempt: 0).isEmpty)
     #expect(session.reduced().isEmpty)
-    #expect(session.agreed(directive: 0, skipping: false).isEmpty)
+    #expect(session.agreed(Heard(directive: 0, coordinator: true), skipping: false).isEmpty)
     #expect(session.receive(.begin(generation(1, start: 0))).isEmpty)
     #expect(session.receive(.halt(generation: 1)).isEmpty)
   }
@@ -212,5 +214,47 @@ import Wire
     #expect(session.unanswered().count == 256)
     #expect(session.receive(.acknowledged(step: 256)).count == 256)
     #expect(session.records.count == 344 && session.records.first?.step == 256)
+  }
+
+  /// A session of a generation that ends before step 2, where states are evaluated before steps 2, 4, 6, ….
+  private func validating(binds: Bool) -> WorkerSession {
+    var session = WorkerSession(identity: me)
+    _ = session.receive(.welcome(Welcome(recipe: "", blobs: [], lastStep: 100)))
+    _ = session.indexed(isCheckpoint: { _ in false }, isValidated: { $0 % 2 == 0 })
+    _ = session.receive(.halt(generation: 1))
+    _ = session.receive(.prepare(generation: 1, step: 0, source: .initial))
+    _ = session.obtained(generation: 1, step: 0, weights: digest)
+    var made = generation(1, start: 0)
+    (made.endStep, made.endBinds) = (2, binds)
+    _ = session.receive(.begin(made))
+    return session
+  }
+
+  @Test("before a state that is evaluated all wait, if all hear the coordinator or training needs the result")
+  func waitsForValidation() {
+    for (binds, heard) in [(false, true), (true, false), (true, true)] {
+      var session = validating(binds: binds)
+      _ = step(&session, heard: heard)
+      #expect(session.phase == .computing)
+      _ = step(&session, heard: heard)
+      #expect(session.phase == .atBoundary(stopped: false) && session.next == 2)
+    }
+  }
+
+  @Test("without the coordinator they train on past four such states, keep a copy of each, and wait before the fifth")
+  func passesValidation() {
+    var session = validating(binds: false)
+    var kept: [UInt64] = []
+    while session.phase == .computing, session.next ?? 0 < 50 {
+      for case .publishCheckpoint(let step, isAwaited: true) in step(&session, heard: false) { kept.append(step) }
+    }
+    #expect(kept == [2, 4, 6, 8, 10])
+    #expect(session.phase == .atBoundary(stopped: false) && session.next == 10)
+    // There a state that was passed can be evaluated, and none that is to come.
+    func task(_ step: UInt64) -> EvaluationTask {
+      EvaluationTask(.init(step: step, state: digest, number: 0), clips: [1], isPassed: true)
+    }
+    #expect(session.receive(.evaluate(task(4))) == [.evaluate(task(4))])
+    #expect(session.receive(.evaluate(task(10))).isEmpty && session.receive(.evaluate(task(12))).isEmpty)
   }
 }

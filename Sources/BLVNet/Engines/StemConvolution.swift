@@ -1,11 +1,11 @@
 // The first convolution, 7x7 at stride 2 over a few channels, by Winograd's minimal filtering.
 import CKernels
 
-/// Splits each image into its four phases (even and odd rows and columns), side by side as sixteen channels. Over the
-/// phases, the kernel is 4x4 at stride 1: F(3x3, 4x4), with a quarter of the multiplications and the points of
+/// Splits each image into its four phases (even and odd rows and columns), side by side as channels: sixteen for an
+/// image of three, 48 for three stacked frames. Over the phases, the kernel is 4x4 at stride 1: F(3x3, 4x4), with a quarter of the multiplications and the points of
 /// `WinogradConvolutions`. There is no data gradient, because the images are the network's input.
 struct StemConvolution {
-  private static let channels = 16
+  private static let mostChannels = 48
   /// Points of a transformed tile, and of a transformed kernel.
   private static let points = 36
   /// Tiles per block, so that their points stay within the caches.
@@ -13,12 +13,17 @@ struct StemConvolution {
   private static let gaps = points * 16
 
   static func fits(_ shape: ConvolutionShape) -> Bool {
-    shape.kernel == 7 && shape.stride == 2 && shape.padding == 3 && 4 * shape.inputChannels <= channels
+    shape.kernel == 7 && shape.stride == 2 && shape.padding == 3 && 4 * shape.inputChannels <= mostChannels
       && shape.outputChannels % 16 == 0
   }
 
+  /// Channels of the phases.
+  private func channels(_ shape: ConvolutionShape) -> Int {
+    Int(tamring_stem_channels(Int64(shape.inputChannels)))
+  }
+
   func workspaceCount(_ shape: ConvolutionShape) -> Int {
-    let (all, outputs) = (Self.channels, shape.outputChannels)
+    let (all, outputs) = (channels(shape), shape.outputChannels)
     return Self.points * (all * outputs + Self.most * (all + outputs)) + 3 * Self.gaps
       + shape.outputHeight * shape.outputWidth * all
   }
@@ -64,8 +69,8 @@ struct StemConvolution {
   )
 
   private func room(_ shape: ConvolutionShape, _ workspace: UnsafeMutablePointer<Float>) -> Room {
-    let inputs = unsafe workspace + Self.points * Self.channels * shape.outputChannels + Self.gaps
-    let outputs = unsafe inputs + Self.points * Self.channels * Self.most + Self.gaps
+    let inputs = unsafe workspace + Self.points * channels(shape) * shape.outputChannels + Self.gaps
+    let outputs = unsafe inputs + Self.points * channels(shape) * Self.most + Self.gaps
     return unsafe (
       workspace, inputs, outputs, outputs + Self.points * shape.outputChannels * Self.most + Self.gaps
     )
@@ -76,7 +81,7 @@ struct StemConvolution {
     _ shape: ConvolutionShape, _ images: Int, _ src: UnsafePointer<Float>, _ room: Room,
     _ body: (Int, Int64, Int64) -> Void
   ) {
-    var (whole, read) = (shape.window, window(shape, Int64(Self.channels)))
+    var (whole, read) = (shape.window, window(shape, Int64(channels(shape))))
     let total = ((shape.outputHeight + 2) / 3) * ((shape.outputWidth + 2) / 3)
     for image in 0..<images {
       unsafe tamring_stem_phases(&whole, src + image * shape.inputCount, room.phases)

@@ -27,13 +27,26 @@ struct WinogradConvolutions {
     images * ((shape.outputHeight + 3) / 4) * ((shape.outputWidth + 3) / 4)
   }
 
-  /// Destination channels per slice: as many as keep the transformed weights within 2.4 MB.
-  private func slice(from: Int, to: Int) -> Int { min(to, max(16, 16_384 / from / 16 * 16)) }
+  /// Whether one side has several times the channels of the other, as stacked frames have. Then the transforms of the
+  /// wide side weigh more, so slices and blocks are larger.
+  private func isUneven(_ shape: ConvolutionShape) -> Bool {
+    max(shape.inputChannels, shape.outputChannels) >= 3 * min(shape.inputChannels, shape.outputChannels)
+  }
+
+  /// Destination channels per slice: as many as keep the transformed weights within 2.4 MB, or three times that.
+  private func slice(_ shape: ConvolutionShape, from: Int, to: Int) -> Int {
+    let most = (isUneven(shape) ? 3 : 1) * Self.slicedFrom
+    return min(to, max(16, most / from / 16 * 16))
+  }
+
+  /// Weights that have 2.4 MB when transformed.
+  private static let slicedFrom = 16_384
 
   /// Tiles per block. A block fits the caches if the weights are not sliced; it is always large enough to amortise
-  /// reading the transformed weights.
-  private func blockSize(_ shape: ConvolutionShape, _ images: Int, sliced: Bool) -> Int {
-    let room = sliced ? 2 << 20 : 128 << 10
+  /// reading the transformed weights, and with slices of an uneven shape, transforming the images for each slice.
+  private func blockSize(_ shape: ConvolutionShape, _ images: Int, from: Int, slice: Int, to: Int) -> Int {
+    let isSliced = slice < to
+    let room = isSliced && isUneven(shape) ? 6 << 20 : isSliced || from * slice > Self.slicedFrom ? 2 << 20 : 128 << 10
     let most = max(24, room / (points(shape) * (shape.inputChannels + shape.outputChannels)))
     let total = tileCount(shape, images)
     let blocks = (total + most - 1) / most
@@ -43,8 +56,8 @@ struct WinogradConvolutions {
   func workspaceCount(_ shape: ConvolutionShape, images: Int) -> Int {
     let (inputs, outputs) = (shape.inputChannels, shape.outputChannels)
     return [(inputs, outputs), (outputs, inputs)].map { from, to in
-      let slice = slice(from: from, to: to)
-      let block = blockSize(shape, images, sliced: slice < to)
+      let slice = slice(shape, from: from, to: to)
+      let block = blockSize(shape, images, from: from, slice: slice, to: to)
       return Self.matrices * from * slice + points(shape) * block * (inputs + outputs) + 3 * Self.gaps
     }.max() ?? 0
   }
@@ -75,10 +88,10 @@ struct WinogradConvolutions {
     let (from, to) =
       back ? (shape.outputChannels, shape.inputChannels) : (shape.inputChannels, shape.outputChannels)
     let (fromStride, toStride) = back ? (9 * shape.inputChannels, 9) : (9, 9 * shape.inputChannels)
-    let (stride, slice) = (Int64(shape.stride), slice(from: from, to: to))
+    let (stride, slice) = (Int64(shape.stride), slice(shape, from: from, to: to))
     var (read, written) = (window(shape, from), window(shape, to))
     let total = tileCount(shape, images)
-    let block = blockSize(shape, images, sliced: slice < to)
+    let block = blockSize(shape, images, from: from, slice: slice, to: to)
     let transformed = unsafe workspace
     let a = unsafe transformed + Self.matrices * from * slice + Self.gaps
     let b = unsafe a + points(shape) * block * from + Self.gaps
@@ -105,10 +118,10 @@ struct WinogradConvolutions {
     dWeights: UnsafeMutablePointer<Float>, workspace: UnsafeMutablePointer<Float>
   ) {
     let (inputs, outputs) = (shape.inputChannels, shape.outputChannels)
-    let slice = slice(from: inputs, to: outputs)
+    let slice = slice(shape, from: inputs, to: outputs)
     var (read, gradients) = (window(shape, inputs), window(shape, outputs))
     let total = tileCount(shape, images)
-    let block = blockSize(shape, images, sliced: slice < outputs)
+    let block = blockSize(shape, images, from: inputs, slice: slice, to: outputs)
     let transformed = unsafe workspace
     let a = unsafe transformed + Self.matrices * inputs * slice + Self.gaps
     let b = unsafe a + points(shape) * block * inputs + Self.gaps

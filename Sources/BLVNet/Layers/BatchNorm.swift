@@ -170,10 +170,14 @@ struct BatchNorm: Layer {
     let stopped = unsafe recomputes ? affine(lane) : (nil, nil)
     let y = unsafe relu && !recomputes ? lane.value(dst) : nil
     // This pass also applies ReLU's mask to g where the result shows it.
-    let sums = unsafe isFrozen && y == nil ? nil : sums(lane, count) { first, n, sums in
-      unsafe tamring_norm_backward_sums(
-        lane.bf16, g + first, y.map { unsafe $0 + first }, x + first, n, Int64(span), means, stopped.0, stopped.1, sums)
-    }
+    let sums =
+      unsafe isFrozen && y == nil
+      ? nil
+      : sums(lane, count) { first, n, sums in
+        unsafe tamring_norm_backward_sums(
+          lane.bf16, g + first, y.map { unsafe $0 + first }, x + first, n, Int64(span), means, stopped.0, stopped.1,
+          sums)
+      }
 
     let values = Double(count / channels)
     let weights = unsafe lane.parameter(weight)

@@ -41,7 +41,8 @@ public struct ClassLoss: Sendable, Hashable {
     case .list(let list): weights = list
     case .balanced:
       guard let counts else {
-        throw BLVNetError(.badConfiguration, "loss.class_weights: balanced needs a training list; give a list of weights")
+        throw BLVNetError(
+          .badConfiguration, "loss.class_weights: balanced needs a training list; give a list of weights")
       }
       let mean = Double(counts.reduce(0, +)) / Double(max(1, counts.count { $0 > 0 }))
       weights = counts.map { $0 == 0 ? 0 : mean / Double($0) }

@@ -3,7 +3,7 @@
 /// A named tensor within a flat block, in the reference implementation's layout.
 public struct TensorSpec: Sendable, Hashable {
   public let name: String
-  /// Convolutions are [outputs, inputs, height, width].
+  /// Convolutions are [outputs, inputs, height, width], or [outputs, inputs, time, height, width].
   public let shape: [Int]
   /// The offset in the block, in elements.
   public let offset: Int
@@ -52,7 +52,8 @@ public struct StateLayout: Sendable, Hashable {
     return tensors.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map { name, tensor in
       let count = tensor.shape.reduce(1, *)
       defer { offset += count }
-      return TensorSpec(name: name, shape: tensor.shape, offset: offset, count: count, initial: tensor.initial,
+      return TensorSpec(
+        name: name, shape: tensor.shape, offset: offset, count: count, initial: tensor.initial,
         isFrozen: frozen.contains(name))
     }
   }

@@ -119,16 +119,19 @@ TAMRING_KERNEL(winograd_multiply_gradients, (const tamring_winograd_gradients_sh
 TAMRING_KERNEL(winograd_weight_gradients, (const float *transformed, int64_t stride, int64_t outputs, int64_t inputs,
                                         float *gradients))
 
-// net_winograd_stem.c: 7x7 kernels, padding 3, stride 2, over up to four channels. Over the phases of an image they
+// net_winograd_stem.c: 7x7 kernels, padding 3, stride 2, over up to twelve channels. Over the phases of an image they
 // become 4x4 kernels, padding 2, stride 1, for which the functions above serve: 3x3 results take 36 points. The number
 // of outputs is a multiple of 16.
-/// The phases of one image, [out_height, out_width, 16]: pixel (2y + p, 2x + q), channel by channel, at
+/// Channels of an image's phases: four times the image's, in whole panels.
+static inline int64_t tamring_stem_channels(int64_t channels) { return (4 * channels + 15) / 16 * 16; }
+/// The phases of one image, [out_height, out_width, phase channels]: pixel (2y + p, 2x + q), channel by channel, at
 /// (2p + q) * channels; zero behind them and beyond the image.
 void tamring_stem_phases(const tamring_window *window, const float *src, float *phases);
-/// Transforms weights [outputs, channels, 7, 7] to [36][outputs / 16][16][16]. Here and below, rows beyond the phases'
-/// channels are left untouched.
+/// Transforms weights [outputs, channels, 7, 7] to [36][outputs / 16][phase channels][16]. Here and below, rows beyond
+/// the phases' channels are left untouched.
 TAMRING_KERNEL(stem_weights, (int64_t outputs, int64_t channels, const float *weights, float *transformed))
-/// Transforms the gradient of the transformed weights, [36][outputs / 16][16][16], to that of the weights.
+/// Transforms the gradient of the transformed weights, [36][phase channels / 16][outputs / 16][16][16], to that of the
+/// weights.
 TAMRING_KERNEL(stem_weight_gradients, (int64_t outputs, int64_t channels, const float *transformed, float *gradients))
 
 // net_pointwise.c: 1x1 convolutions. Channel counts are multiples of 16.

@@ -42,8 +42,10 @@ struct RunAudit {
     let store = CheckpointAudit("\(directory)/checkpoints")
     var onDisk: Set<Int> = []
     var index = IndexComparison(directory)
+    let recipe = try? Recipe(ofRun: "\(directory)/recipe.yaml")
     let journal = try JournalAudit(
-      directory, atSnapshot: { onDisk = store.steps() }, eachClip: { index.take($0) })
+      directory, balanced: recipe?.data.balanced ?? false, atSnapshot: { onDisk = store.steps() },
+      eachClip: { index.take($0) })
     self.directory = directory
     self.store = store
     self.onDisk = onDisk
@@ -75,7 +77,8 @@ struct RunAudit {
   private mutating func auditCheckpoints() {
     let remedy = "remove it and resume the run: an older one is taken, to the same bits"
     let live = journal.checkpoints.values.filter(\.isLive).sorted { $0.step < $1.step }
-    let oldest = live.map(\.step).filter(onDisk.contains).min() ?? .max
+    // The best one stays, however old it is.
+    let oldest = live.map(\.step).filter { onDisk.contains($0) && $0 != store.best() }.min() ?? .max
     for row in live {
       let place = "checkpoints/\(store.name(row.step))"
       switch store.examine(row.step, manifestSha256: row.manifestSha256, bytes: row.bytes) {

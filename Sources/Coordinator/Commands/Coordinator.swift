@@ -10,7 +10,8 @@ struct CoordinatorCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "coordinator", abstract: "Trains video networks over worker processes.",
     subcommands: [
-      TrainCommand.self, IndexCommand.self, PackCommand.self, EvaluateCommand.self, AverageCommand.self, DemoDataCommand.self,
+      TrainCommand.self, IndexCommand.self, PackCommand.self, EvaluateCommand.self, AverageCommand.self,
+      DemoDataCommand.self,
       StatusCommand.self, AuditCommand.self, BenchIndexCommand.self,
     ], defaultSubcommand: TrainCommand.self)
 

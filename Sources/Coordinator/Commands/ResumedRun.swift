@@ -33,7 +33,7 @@ struct ResumedRun {
       throw SharedError(.badData, "\(journal.path): lacks steps below the checkpoint of step \(step)")
     }
     try reconcileCheckpoints(journal, store)
-    past = try Self.past(journal, plan, next: next, checkpoint: checkpoint?.step)
+    past = try Self.past(journal, plan, store, next: next, checkpoint: checkpoint?.step, say)
     say(
       past.present.isEmpty
         ? "going on from step \(step)" + (next > step ? "; \(next - step) steps after it are computed again" : "")
@@ -51,7 +51,7 @@ struct ResumedRun {
   }
 
   private static func past(
-    _ journal: Journal, _ plan: RunPlan, next: Int, checkpoint: Int?
+    _ journal: Journal, _ plan: RunPlan, _ store: CheckpointStore, next: Int, checkpoint: Int?, _ say: (String) -> Void
   ) throws -> Membership.Past {
     func number<Value: FixedWidthInteger>(_ row: Int, _ column: String) throws -> Value {
       guard let value = Value(exactly: row) else {
@@ -89,9 +89,35 @@ struct ResumedRun {
       ClipExclusion(step: try number($0.step, "verdicts.step"), lane: $0.lane, clip: $0.clip)
     }
     past.pausedFor = try journal.presentPause().map { .seconds(max(0, Date.now.timeIntervalSince($0.startedAt))) }
-    past.evaluated = Set(try journal.evaluatedSteps().map { try number($0, "evaluations.step") })
+    for row in try journal.liveEvaluations() {
+      past.evaluated[try number(row.step, "evaluations.step")] = ValidationFigures(row)
+    }
+    past.best = best(past.evaluated, store, say)
+    past.stored = Set(try journal.checkpoints().map { try number($0.step, "checkpoints.step") })
+    for step in plan.validationPoints where step < past.next && past.evaluated[step] == nil {
+      past.passedStates[step] = try journal.stateDigest(before: Int(step))
+    }
     past.setRolledBack(newest: try number(journal.rolledBackGeneration(), "steps.generation"))
     return past
+  }
+
+  /// The best model of which there is a whole checkpoint. Only the best ones are kept, so mostly it is the best of all.
+  private static func best(
+    _ figures: [UInt64: ValidationFigures], _ store: CheckpointStore, _ say: (String) -> Void
+  ) -> UInt64? {
+    var figures = figures
+    while let step = ValidationHistory(figures).best?.step {
+      let name = CheckpointStore.name(ofStep: Int(step))
+      do {
+        _ = try store.verify(Int(step))
+        return step
+      } catch {
+        // One that was never kept, as an older version kept none, is nothing to warn of.
+        if store.best() == Int(step) { say("warning: the best checkpoint, \(name), cannot be used: \(error)") }
+        figures[step] = nil
+      }
+    }
+    return nil
   }
 
   /// The newest generation as it was announced; nil if its row does not hold a plan.
@@ -100,7 +126,8 @@ struct ResumedRun {
   ) throws -> Generation? {
     guard let made = try? JSONDecoder().decode(Generation.self, from: Data(row.plan.utf8)) else { return nil }
     let limits = MessageLimits(
-      lanes: plan.recipe.batch.lanes, clips: plan.indexes.train.clips.count,
+      lanes: plan.recipe.batch.lanes,
+      clips: plan.recipe.data.balanced ? Int(Int32.max) : plan.indexes.train.clips.count,
       validationClips: plan.indexes.validation.clips.count, lastStep: .max)
     let isRow = Int(exactly: made.number) == row.number && Int(exactly: made.startStep) == row.startStep
     if let problem = made.problem(in: limits) ?? (isRow ? nil : "its plan is of another generation") {

@@ -53,6 +53,7 @@ extension RunStatus {
     if let last = lastEvaluation {
       lines.append("validation at step \(last.step): \(last.result.text(classes: classes))")
     }
+    if let best { lines.append("best model: step \(best.step), \(best.result.text(classes: classes))") }
     return lines
   }
 }

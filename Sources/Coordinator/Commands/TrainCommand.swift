@@ -43,6 +43,7 @@ struct TrainCommand: ParsableCommand {
       for line in report { display.line(line) }
       let indexes = try resumes ? kept(directory) : prepareIndexes(given, directory, display)
       let recipe = try resumes ? goOn(journal, directory, given, indexes, display) : start?.recipe ?? given.recipe
+      try requireValidation(recipe, indexes)
       plan = self.plan(recipe, indexes)
       if let start { try directory.write(start.data, to: directory.initialModel) }
       plan.initialModel = StartingModel.kept(in: directory, recipe)
@@ -87,6 +88,16 @@ struct TrainCommand: ParsableCommand {
     let all = UInt64(recipe.schedule.epochs * plan.shards.stepsPerEpoch)
     plan.lastStep = min(all, steps ?? all)
     return plan
+  }
+
+  /// What follows the validations needs clips to validate with.
+  private func requireValidation(_ recipe: Recipe, _ indexes: Indexes) throws {
+    guard indexes.validation.clips.isEmpty, recipe.schedule.followsValidation || recipe.validation.stopAfter > 0 else {
+      return
+    }
+    let key = recipe.schedule.followsValidation ? "schedule.plateau_on: validation" : "validation.stop_after"
+    throw SharedError(
+      .badConfiguration, "'\(key)' needs validation clips, and there are none; see data.validation_list")
   }
 
   private func summary(_ plan: RunPlan, _ directory: RunDirectory) -> String {

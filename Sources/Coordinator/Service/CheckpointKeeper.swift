@@ -1,5 +1,6 @@
 // Checkpoints on disk, off the event loop: one thread hashes, writes, reads and prunes, in the order asked for.
 import Checkpoint
+import CoordinatorCore
 import Dispatch
 import Foundation
 import Shared
@@ -17,6 +18,8 @@ final class CheckpointKeeper: Sendable {
     case pruningFailed(String)
     case read(step: UInt64, CheckpointFiles)
     case lost(step: UInt64, reason: String, newest: UInt64?)
+    case marked(step: UInt64)
+    case notMarked(step: UInt64, reason: String)
   }
 
   private let store: CheckpointStore
@@ -55,12 +58,12 @@ final class CheckpointKeeper: Sendable {
   }
 
   /// Removes the oldest. One that cannot be removed stays, and is tried again after the next checkpoint.
-  func prune(keep count: Int) {
+  func prune(keep count: Int, sparing spared: [Int]) {
     work { [self] in
       var events: [Event] = []
       do {
         let before = try store.list()
-        do { try store.prune(keep: count) } catch { events.append(.pruningFailed("\(error)")) }
+        do { try store.prune(keep: count, sparing: Set(spared)) } catch { events.append(.pruningFailed("\(error)")) }
         let removed = Set(before).subtracting(try store.list()).sorted()
         if !removed.isEmpty { events.append(.pruned(removed)) }
       } catch { events.append(.pruningFailed("\(error)")) }
@@ -78,6 +81,19 @@ final class CheckpointKeeper: Sendable {
       }
     }
   }
+
+  /// Lets `best` be the checkpoint of a step, with the figures of its evaluation beside it.
+  func markBest(_ step: UInt64, _ figures: ValidationFigures) {
+    work { [self] in
+      do {
+        try store.markBest(Int(step), description: BestModel(step: step, figures).json())
+        return [.marked(step: step)]
+      } catch { return [.notMarked(step: step, reason: "\(error)")] }
+    }
+  }
+
+  /// Returns when all that was asked for is done.
+  func finish() { queue.sync {} }
 
   private func work(_ job: @escaping @Sendable () -> [Event]) {
     queue.async { [events] in events.put(job()) }

@@ -27,9 +27,10 @@ extension CoordinatorLoop {
         state: state)
       // A failed write is tried again with the same bytes.
       incoming.forget(except: [model.name, trainer.name])
-    case .pruneCheckpoints:
+    case .pruneCheckpoints(let spared):
       incoming.forget()
-      checkpoints?.prune(keep: plan.recipe.checkpoint.keep)
+      checkpoints?.prune(keep: plan.recipe.checkpoint.keep, sparing: spared.map { Int($0) })
+    case .markBest(let step, let figures): checkpoints?.markBest(step, figures)
     case .readCheckpoint(let step): checkpoints?.read(step)
     case .launch(let rank):
       do {

@@ -41,7 +41,7 @@ final class CoordinatorLoop {
     self.socket = socket
     self.fleet = fleet
     self.display = display
-    self.journal = journal.map { JournalWriter($0, plan) }
+    self.journal = try journal.map { try JournalWriter($0, plan) }
     let wakeup = try Wakeup()
     self.wakeup = wakeup
     checkpoints = store.map { CheckpointKeeper($0, newest: checkpoint) { wakeup.signal() } }
@@ -78,7 +78,7 @@ final class CoordinatorLoop {
     try handle(.started(vanished: try journal?.vanishedMembers() ?? []))
     var tick = now
     while true {
-      if let outcome { return outcome }
+      if let outcome { return try finish(outcome) }
       _ = try Poller.wait(
         for: [PollItem(socket), PollItem(signals), PollItem(wakeup)] + fleet.pollItems, timeout: max(.zero, tick - now))
       wakeup.clear()
@@ -92,6 +92,14 @@ final class CoordinatorLoop {
         tick = now + .milliseconds(200)
       }
     }
+  }
+
+  /// What the checkpoints' thread was asked for last, such as to mark the best one, is done before the program ends.
+  private func finish(_ outcome: Outcome) throws -> Outcome {
+    if case .damaged = outcome { return outcome }
+    checkpoints?.finish()
+    for event in checkpoints?.events.take() ?? [] { _ = try durable(event) }
+    return outcome
   }
 
   /// Gives an event to the machine, and performs what follows; then what follows from that.
@@ -166,6 +174,8 @@ final class CoordinatorLoop {
       return .checkpointRead(step: step)
     case .lost(let step, let reason, let newest):
       return .checkpointLost(step: step, reason: reason, newest: newest)
+    case .marked(let step): return .bestMarked(step: step)
+    case .notMarked(let step, let reason): return .bestNotMarked(step: step, reason: reason)
     }
   }
 

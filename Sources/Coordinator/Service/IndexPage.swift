@@ -55,7 +55,8 @@ struct IndexPage {
     let taken = Mutex<[Int: Sheet]>([:])
     DispatchQueue.concurrentPerform(iterations: chosen.count) { number in
       let sheet = Self.take(
-        chosen[number], clipPath(data: data.path, videos: data.trainVideos, path: chosen[number].path), remote, decoders,
+        chosen[number], clipPath(data: data.path, videos: data.trainVideos, path: chosen[number].path), remote,
+        decoders,
         recipe.videoRules)
       let done = taken.withLock { taken in
         taken[number] = sheet

@@ -11,9 +11,12 @@ import Wire
 final class JournalWriter {
   private let journal: Journal
   private let plan: RunPlan
+  private let orders: EpochOrders
   private var cachedOrder: (epoch: Int, order: EpochOrder)?
 
-  init(_ journal: Journal, _ plan: RunPlan) {
+  /// - Throws: `DatasetError` if the clips cannot be drawn as the recipe wants.
+  init(_ journal: Journal, _ plan: RunPlan) throws {
+    orders = try EpochOrders(seed: plan.recipe.seed, plan.indexes.train, balanced: plan.recipe.data.balanced)
     self.journal = journal
     self.plan = plan
   }
@@ -60,7 +63,7 @@ final class JournalWriter {
       try journal.record(
         EvaluationRecord(
           step: Int(step), clips: result.clips, top1: result.top1, top5: result.top5, at: .now,
-          stateDigest: state?.description ?? ""))
+          stateDigest: state?.description ?? "", lossSum: Int(result.loss)))
     case .paused(let step, let reason):
       try journal.paused(PauseRecord(step: Int(step), reason: reason, startedAt: .now))
     case .resumed: try journal.resumed(at: .now)
@@ -127,7 +130,7 @@ final class JournalWriter {
 
   private func epochOrder(_ epoch: Int) -> EpochOrder {
     if let cachedOrder, cachedOrder.epoch == epoch { return cachedOrder.order }
-    let order = EpochOrder(seed: plan.recipe.seed, epoch: epoch, count: plan.indexes.train.clips.count)
+    let order = orders.order(epoch: epoch)
     cachedOrder = (epoch, order)
     return order
   }

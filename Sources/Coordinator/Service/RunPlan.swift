@@ -18,9 +18,18 @@ struct RunPlan {
   /// Evaluates this model and trains nothing.
   var evaluateOnly: Data?
 
+  /// Whether an evaluation alone gives each clip's scores: those of more classes do not fit into a message.
+  var givesScores: Bool { recipe.model.classes <= 200_000 }
+
   var shards: StepShards {
     StepShards(
       count: indexes.train.clips.count, lanes: recipe.batch.lanes, clipsPerLane: recipe.batch.clipsPerLane)
+  }
+
+  /// The run's whole length.
+  private var allSteps: UInt64 {
+    let (steps, overflow) = recipe.schedule.epochs.multipliedReportingOverflow(by: shards.stepsPerEpoch)
+    return overflow ? .max : UInt64(steps)
   }
 
   func settings(_ slots: [Slot], startsWorkers: Bool, indexes blobs: [BlobDescription] = [])
@@ -29,8 +38,7 @@ struct RunPlan {
     let faults = recipe.faults
     var settings = CoordinatorMachine.Settings(
       ranks: slots.map(\.rank), lanes: recipe.batch.lanes, lastStep: lastStep)
-    let epochs = recipe.schedule.epochs.multipliedReportingOverflow(by: shards.stepsPerEpoch)
-    settings.allSteps = epochs.overflow ? .max : UInt64(epochs.partialValue)
+    settings.allSteps = allSteps
     settings.run = run
     settings.recipe = recipe.yaml()
     settings.indexes = blobs
@@ -50,7 +58,20 @@ struct RunPlan {
     settings.epoch.maximumLost = recipe.data.maximumLost
     settings.validationClips = indexes.validation.clips.count
     settings.classes = indexes.train.classes.count
+    settings.validationSample = validationSample(
+      of: settings.validationClips, wanted: recipe.validation.clips, seed: recipe.seed)
+    settings.evaluateBefore = validationPoints
+    settings.evaluationRules.stopAfter = recipe.validation.stopAfter
+    settings.evaluationRules.patience = recipe.schedule.followsValidation ? recipe.schedule.patience : nil
     settings.evaluatesOnly = evaluateOnly != nil
+    settings.scoredClasses = evaluateOnly == nil || !givesScores ? nil : recipe.model.classes
     return settings
+  }
+
+  /// The steps before which the state is evaluated: the ends of every so many epochs, but for the last.
+  var validationPoints: Set<UInt64> {
+    let (every, overflow) = recipe.validation.everyEpochs.multipliedReportingOverflow(by: shards.stepsPerEpoch)
+    guard every > 0, !overflow, evaluateOnly == nil else { return [] }
+    return Set(stride(from: UInt64(every), to: allSteps, by: every).filter { $0 >= recipe.firstValidation })
   }
 }

@@ -50,15 +50,29 @@ extension RunStatus {
     }
     exclusions = journal.exclusions
     classes = journal.classes
-    lastEvaluation = try journal.lastEvaluation.map { last in
-      var result = EvaluationResult()
-      (result.clips, result.top1, result.top5) = (last.clips, last.top1, last.top5)
-      return Evaluation(
-        step: try number(last.step, "evaluations.step"), done: last.clips, clips: last.clips, result: result)
+    func shown(_ step: UInt64, _ figures: ValidationFigures) -> Evaluation {
+      Evaluation(step: step, done: figures.clips, clips: figures.clips, result: figures.result)
+    }
+    lastEvaluation = try journal.lastEvaluation.map {
+      shown(try number($0.step, "evaluations.step"), ValidationFigures($0))
+    }
+    let rows = try journal.evaluations.map {
+      (try number($0.step, "evaluations.step") as UInt64, ValidationFigures($0))
+    }
+    best = ValidationHistory(Dictionary(rows, uniquingKeysWith: { first, _ in first })).best.map {
+      shown($0.step, $0.figures)
     }
     if let pause = journal.pause { phase = .paused(seconds: age(pause.startedAt), reason: pause.reason) }
     lastWarning = journal.lastWarning.map {
       Warning(level: $0.level == .error ? .error : .warning, text: $0.text, age: age($0.at))
     }
+  }
+}
+
+extension ValidationFigures {
+  init(_ row: EvaluationRecord) {
+    self.init(
+      clips: row.clips, top1: row.top1, top5: row.top5, loss: row.lossSum.map { Int64($0) },
+      state: Digest128(hex: row.stateDigest))
   }
 }

@@ -9,13 +9,16 @@ extension RunStatus {
   var progressLine: String {
     if let evaluation { return "validation  \(evaluation.result.clips)/\(evaluation.clips) clips" }
     let pace = training?.clipsPerSecond ?? 0
+    let validated = [("validated", lastEvaluation), ("best", best)].compactMap { name, evaluation in
+      evaluation.map { "\(name) \(percent($0.result.top1, $0.result.clips))" }
+    }
     let fields = [
       "epoch \(epoch + 1)/\(epochs)", "step \(step)/\(lastStep)", "loss \(fixed(training?.loss ?? 0, 3))",
       "top-1 \(percent(training?.top1 ?? 0, training?.clips ?? 0))",
       "\(pace > 0 ? fixed(pace, 1) : "-") clips/s", "left \(secondsLeft.map(clock) ?? "-")", "workers \(members.count)",
       lastExchange?.text ?? "wire -",
     ]
-    return fields.joined(separator: "  ")
+    return (fields + validated).joined(separator: "  ")
   }
 }
 
@@ -35,7 +38,7 @@ extension EvaluationResult {
   /// - Parameter classes: of the data. With five or fewer, every clip's class is among the first five.
   func text(classes: Int) -> String {
     let five = classes > 5 ? ", top-5 \(percent(top5, clips))" : ""
-    return "top-1 \(percent(top1, clips))\(five) of \(clips) clips"
+    return "top-1 \(percent(top1, clips))\(five) of \(clips) clips" + (loss > 0 ? ", loss \(fixed(meanLoss, 6))" : "")
   }
 }
 

@@ -20,7 +20,7 @@ public struct Ballot: Hashable, Sendable {
   public var expectedClips: Digest128
   /// The lanes in its partial. Empty lanes of a short step count as covered by their owner.
   public var lanes: LaneSet
-  /// The number of the newest directive that this rank holds.
+  /// What this rank has heard of the coordinator: `Heard.code`.
   public var directive: UInt64
   public var raised: [RaisedExponent]
   /// The first `Ballot.listLimit` that this rank found.

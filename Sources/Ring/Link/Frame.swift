@@ -110,7 +110,7 @@ struct Frame: Equatable {
   /// Larger stored payloads are lent to the transport, not copied.
   static let copiedPayload = 16 << 10
   private static let magic: UInt32 = 0x4752_4D54
-  private static let version: UInt8 = 3
+  private static let version: UInt8 = 4
 
   var kind: Kind
   var generation: UInt32

@@ -23,7 +23,8 @@ public struct SGD: UpdateRule {
     case .reduced(let sum, let exponents):
       unsafe tamring_sgd_reduced(
         &rule, count, sum.base + tensor.gradientOffset, tensor.scale(exponents), tensor.divisor, parameters, momentum)
-    case .summed(let sum): unsafe tamring_sgd(&rule, count, sum.base + tensor.gradientOffset, tensor.divisor, parameters, momentum)
+    case .summed(let sum):
+      unsafe tamring_sgd(&rule, count, sum.base + tensor.gradientOffset, tensor.divisor, parameters, momentum)
     }
   }
 }

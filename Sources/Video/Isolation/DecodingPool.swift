@@ -60,7 +60,8 @@ public final class DecodingPool: Sendable {
   ) throws -> ClipPictures {
     if settings == nil {
       return try ClipPictures(
-        path, range: range, isProved: isProved, first: first, frames: frames, count: count, height: height, rules: rules)
+        path, range: range, isProved: isProved, first: first, frames: frames, count: count, height: height, rules: rules
+      )
     }
     let work = DecodingRequest.Work.pictures(
       path: path, range: range, isProved: isProved, first: first, frames: frames, count: count, height: height)

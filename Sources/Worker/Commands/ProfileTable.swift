@@ -53,7 +53,8 @@ struct ProfileTable {
   /// What each network takes for what bLVNet-TAM takes, at equal frames.
   private func printRatios(_ rows: [Row]) {
     Swift.print("\nby blvnet-tam at equal frames:")
-    Swift.print(line(["network", "frames", "parameters", "multiply-adds", "planned MB", "measured MB", "seconds a clip"]))
+    Swift.print(
+      line(["network", "frames", "parameters", "multiply-adds", "planned MB", "measured MB", "seconds a clip"]))
     for row in rows where row.architecture != .blvnetTAM {
       guard let base = rows.first(where: { $0.architecture == .blvnetTAM && $0.frames == row.frames }) else { continue }
       func ratio(_ a: Int, _ b: Int) -> String { String(format: "%.2f", Double(a) / Double(b)) }

@@ -61,10 +61,12 @@ extension WorkerLoop {
     case .reduce:
       try ring?.startAll()
       try pump()
-    case .vote(let directive): try vote(directive)
+    case .vote(let heard): try vote(heard)
     case .apply(let step, let skipping): return apply(step, skipping: skipping)
     case .evaluate(let task):
-      if let training { training.pool.submit(task, statistics: training.state.statistics) }
+      if let training, let model = task.isPassed ? passed : training.model { training.pool.submit(task, model) }
+    case .loadPassed(let step, let model): return try loadPassed(step, model)
+    case .forgetPassed: passed = nil
     case .log(.info, let text): log.info("\(text)")
     case .log(.warning, let text): log.warning("\(text)")
     case .log(.error, let text): log.error("\(text)")
@@ -160,6 +162,16 @@ extension WorkerLoop {
       try state.load(CheckpointFiles(model: weights, trainer: rest))
     }
     return .obtained(step: step, weights: state.digest)
+  }
+
+  /// Loads a model beside the present state.
+  private func loadPassed(_ step: UInt64, _ model: BlobDescription) throws -> WorkerEvent? {
+    guard let training else { return nil }
+    guard let bytes = incoming.take(model) else {
+      return .damaged(reason: "the model before step \(step) was damaged on its way")
+    }
+    passed = try EvaluatedModel(training.context, bytes, origin: StateBlobs.model(step))
+    return .passedLoaded(step: step)
   }
 
   /// Encodes the state and puts it in the store. It takes little more time than copying it, which only this thread may

@@ -43,6 +43,7 @@ extension WorkerLoop {
     let exchange = training.context.recipe.exchange
     // Lanes that were decoded ahead may have the clips that are now left out.
     if training.context.leaveOut(generation.exclusions) { training.feed.want([], lanes: []) }
+    training.state.validationReductions = generation.reductions ?? 0
     try peers.open(generation, position: position)
     var ringSettings = RingSettings()
     ringSettings.bucketValues = exchange.bucketValues
@@ -90,13 +91,13 @@ extension WorkerLoop {
     return .lanesSummed(step: step, attempt: attempt)
   }
 
-  func vote(_ directive: UInt64) throws {
+  func vote(_ heard: Heard) throws {
     guard let training else { return }
     clock.reduced = .now
     ring?.offer(
       training.work.ballot(
         rank: settings.identity.rank, weights: training.state.digest,
-        expected: training.context.clipDigests(step: training.state.step), directive: directive,
+        expected: training.context.clipDigests(step: training.state.step), directive: heard.code,
         threads: ring?.threads ?? 1))
     try pump()
   }
@@ -139,7 +140,9 @@ extension WorkerLoop {
     let name =
       first.tensor == NonFiniteGradient.statistics
       ? "the loss or a statistic" : layout.parameters[Int(first.tensor)].name
-    let clips = context.clips(step: step, lane: Int(first.lane)).map { context.train.clips[$0].id }
+    let clips = context.clips(step: step, lane: Int(first.lane)).map {
+      context.train.clips[$0 % context.train.clips.count].id
+    }
     return
       "step \(step): the gradient of \(name) is not finite in lane \(first.lane) (clips \(clips.joined(separator: " "))"
       + (found.count > 1 ? ", and \(found.count - 1) more tensors)" : ")")

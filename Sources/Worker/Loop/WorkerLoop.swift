@@ -33,6 +33,9 @@ final class WorkerLoop {
     let pool: LanePool
     let feed: ClipFeed
     let probe: DataProbe
+
+    /// Of the present state.
+    var model: EvaluatedModel? { EvaluatedModel(parameters: state.parameters, statistics: state.statistics) }
   }
 
   let settings: Settings
@@ -52,6 +55,8 @@ final class WorkerLoop {
   var leaving: (reason: String, clean: Bool)?
 
   var training: Training?
+  /// The model of a state that the run has passed, while it is evaluated.
+  var passed: EvaluatedModel?
   // What exists while a generation runs.
   var ring: RingSession?
   var clock = StepClock()
@@ -209,8 +214,10 @@ extension RunContext {
   var rules: RunRules {
     var rules = RunRules { [self] in isCheckpoint($0) }
     rules.limits = MessageLimits(
-      lanes: recipe.batch.lanes, clips: train.clips.count, validationClips: validation.clips.count,
+      lanes: recipe.batch.lanes, clips: recipe.data.balanced ? Int(Int32.max) : train.clips.count,
+      validationClips: validation.clips.count,
       lastStep: MessageLimits.count)
+    rules.isValidated = { [self] in isValidated($0) }
     rules.skipsNonFinite = recipe.exchange.nonFinite == .skip
     rules.orphanAfter = .seconds(recipe.faults.orphanSeconds)
     rules.linkAfter = .seconds(recipe.faults.linkSeconds)

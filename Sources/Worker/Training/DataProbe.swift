@@ -43,7 +43,9 @@ final class DataProbe: Sendable {
 
   private func look(_ suspect: Int?) -> Outcome {
     let loader = context.makeLoader()
-    if let reason = Self.problem(context, loader, except: suspect) {
+    // The suspect may be a draw of a balanced run.
+    let own = suspect.map { $0 % context.train.clips.count }
+    if let reason = Self.problem(context, loader, except: own) {
       return Outcome(reads: false, clip: nil, reason: reason)
     }
     // Check the suspect last: a moment in which every read failed must not be blamed on it.

@@ -53,7 +53,7 @@ enum LaneEvent: Sendable {
 final class LanePool: Sendable {
   private enum Job: Sendable {
     case lane(LaneTask)
-    case evaluation(EvaluationTask, parameters: FloatStorage, statistics: FloatStorage)
+    case evaluation(EvaluationTask, EvaluatedModel)
     case selfTest
   }
 
@@ -124,9 +124,7 @@ final class LanePool: Sendable {
 
   func submitSelfTest() { enqueue(.selfTest) }
 
-  func submit(_ task: EvaluationTask, statistics: FloatStorage) {
-    enqueue(.evaluation(task, parameters: parameters, statistics: statistics))
-  }
+  func submit(_ task: EvaluationTask, _ model: EvaluatedModel) { enqueue(.evaluation(task, model)) }
 
   /// Cancels everything that is queued or runs; returns when no thread touches weights or sums any more.
   func cancelAll() {
@@ -178,8 +176,8 @@ final class LanePool: Sendable {
       } catch is Cancelled { return } catch {
         event = .failed(job, text: "\(error)", clip: (error as? VideoError)?.clip)
       }
-    case .evaluation(let task, let parameters, let statistics):
-      guard let result = evaluate(task, on: lane, parameters, statistics) else { return }
+    case .evaluation(let task, let model):
+      guard let result = evaluate(task, on: lane, model) else { return }
       event = .evaluated(task.id, result)
     case .selfTest:
       let (test, dataLost) = LaneSelfTest.run(context, on: lane, loader)
@@ -231,7 +229,7 @@ final class LanePool: Sendable {
   /// The next views are decoded while the present one is computed.
   /// - Returns: nil if the task was cancelled.
   private func evaluate(
-    _ task: EvaluationTask, on lane: Lane, _ parameters: FloatStorage, _ statistics: FloatStorage
+    _ task: EvaluationTask, on lane: Lane, _ model: EvaluatedModel
   ) -> EvaluationResult? {
     let round = currentRound
     let views = self.views()
@@ -252,19 +250,18 @@ final class LanePool: Sendable {
           }
           guard let batch = try taken.get() else { return nil }
           defer { feed.recycle(batch) }
-          let logits = lane.evaluate(parameters: parameters, statistics: statistics, input: batch.storage, clips: 1)
+          let logits = lane.evaluate(
+            parameters: model.parameters, statistics: model.statistics, input: batch.storage, clips: 1)
           for i in sum.indices { sum[i] += logits[i] }
         }
       } catch {
         result.failed.append("\(error)")
         continue
       }
-      let label = context.validationRequest(clip).label
-      let rank = sum.indices.count { sum[$0] > sum[label] || (sum[$0] == sum[label] && $0 < label) }
+      let scores = sum.map { $0 / Float(views.count) }
+      result.add(clip: scores, label: context.validationRequest(clip).label)
+      if task.wantsScores { result.scores.append(ClipScores(clip: clip, values: scores)) }
       steps.add(1, ordering: .relaxed)
-      result.clips += 1
-      result.top1 += rank == 0 ? 1 : 0
-      result.top5 += rank < 5 ? 1 : 0
     }
     return result
   }
@@ -283,6 +280,22 @@ final class LanePool: Sendable {
         ClipView(clip: clip, clips: data.evaluationClips, crop: crop, crops: data.evaluationCrops)
       }
     }
+  }
+}
+
+extension EvaluationResult {
+  /// Adds a clip that could be decoded.
+  /// - Parameter scores: the logits, means over its views. Where one is not a number, no class is ranked.
+  mutating func add(clip scores: [Float], label: Int) {
+    let place = rank(of: label, in: scores)
+    let loss = crossEntropy(of: label, in: scores) * 0x1p32
+    var sums = EvaluationResult()
+    sums.clips = 1
+    sums.top1 = place == 0 ? 1 : 0
+    sums.top5 = place.map { $0 < 5 } ?? false ? 1 : 0
+    let isFinite = loss < Double(Self.largestLoss)
+    sums.loss = isFinite ? max(0, Int64(loss.rounded(.toNearestOrEven))) : Self.largestLoss
+    add(sums)
   }
 }
 

@@ -27,6 +27,7 @@ final class RunContext: Sendable {
   let settings: UpdateSettings
   let loss: ClassLoss
   let decoders: DecodingPool
+  private let orders: EpochOrders
   private let order = Mutex<(epoch: Int, order: EpochOrder)?>(nil)
   private let leftOut = Mutex<Set<ClipExclusion>>([])
 
@@ -56,6 +57,7 @@ final class RunContext: Sendable {
     // Two tries take less than it takes to find that reading does not go on.
     let silence = Duration.seconds(min(20, recipe.faults.hangSeconds / 3))
     decoders = isolatesDecoding ? DecodingPool(DecodingPool.Settings(silence: silence)) : .inThisProcess()
+    orders = try EpochOrders(seed: recipe.seed, train, balanced: recipe.data.balanced)
     shards = StepShards(
       count: self.train.clips.count, lanes: recipe.batch.lanes, clipsPerLane: recipe.batch.clipsPerLane)
   }
@@ -67,6 +69,12 @@ final class RunContext: Sendable {
   func isCheckpoint(_ step: UInt64) -> Bool {
     let every = recipe.checkpoint.everySteps > 0 ? recipe.checkpoint.everySteps : shards.stepsPerEpoch
     return Int(step) % every == 0
+  }
+
+  /// Whether the state before `step` is evaluated while training goes on.
+  func isValidated(_ step: UInt64) -> Bool {
+    !validation.clips.isEmpty && stepInEpoch(step) == 0
+      && recipe.isValidated(afterEpochs: epoch(of: step), step: Int(step))
   }
 
   /// Replaces the excluded clips.
@@ -92,7 +100,7 @@ final class RunContext: Sendable {
     let epoch = epoch(of: step)
     let known = order.withLock { cached in
       if let cached, cached.epoch == epoch { return cached.order }
-      let made = EpochOrder(seed: recipe.seed, epoch: epoch, count: train.clips.count)
+      let made = orders.order(epoch: epoch)
       cached = (epoch, made)
       return made
     }
@@ -124,12 +132,13 @@ final class RunContext: Sendable {
     clips(step: step, lane: lane).map { trainingRequest($0) }
   }
 
+  /// - Parameter clip: a clip of the training index, or a draw of it (`EpochOrders`).
   func trainingRequest(_ clip: Int) -> ClipRequest { request(clip, of: train, in: recipe.data.trainVideos) }
 
   func validationRequest(_ clip: Int) -> ClipRequest { request(clip, of: validation, in: recipe.data.validationVideos) }
 
   private func request(_ clip: Int, of index: ClipIndex, in videos: String) -> ClipRequest {
-    let entry = index.clips[clip]
+    let entry = index.clips[clip % index.clips.count]
     return ClipRequest(
       path: clipPath(data: dataPath, videos: videos, path: entry.path),
       range: entry.bytesInShard, first: entry.first,
@@ -148,7 +157,8 @@ final class RunContext: Sendable {
       scales: recipe.data.multiScale ? [1, 0.875, 0.75, 0.66] : [1],
       cropArea: recipe.data.cropArea,
       pixels: PixelRule(
-        colour: recipe.data.colourJitter, hue: recipe.data.hueJitter, erasing: recipe.data.erasing), scaleUp: recipe.data.evaluationScaleUp,
+        colour: recipe.data.colourJitter, hue: recipe.data.hueJitter, erasing: recipe.data.erasing),
+      scaleUp: recipe.data.evaluationScaleUp,
       view: view)
   }
 }

@@ -92,7 +92,7 @@ def losses():
     mean = torch.nn.functional.cross_entropy(logits, labels, weight=weights, label_smoothing=0.1)
     return {
         "logits": flat([logits]), "labels": labels.tolist(), "other": other.tolist(), "share": flat([share]),
-        "weights": flat([weights]), "cases": cases, "weighted_mean": float(mean),
+        "weights": flat([weights]), "cases": cases, "weightedMean": float(mean),
     }
 
 
@@ -102,9 +102,9 @@ print(json.dumps({
     "gradients": [flat(step.values()) for step in gradients(3)],
     "adamw": optimise(adamw),
     "clipped": optimise(sgd, clip=0.5),
-    "not_clipped": optimise(sgd, clip=1000),
+    "notClipped": optimise(sgd, clip=1000),
     "average": optimise(sgd, decay=0.9),
-    "sgd_groups": optimise(groups(torch.optim.SGD, momentum=0.9, nesterov=True)),
-    "adamw_groups": optimise(groups(torch.optim.AdamW)),
+    "sgdGroups": optimise(groups(torch.optim.SGD, momentum=0.9, nesterov=True)),
+    "adamwGroups": optimise(groups(torch.optim.AdamW)),
     "losses": losses(),
 }, indent=1))
