@@ -137,7 +137,9 @@ let package = Package(
       swiftSettings: plain),
     .testTarget(
       name: "ToolTests", dependencies: ["TestSupport"],
-      exclude: ["golden.py", "test_import.py", "test_import_torch.py", "test_onnx.py", "test_torch.py"],
+      exclude: [
+        "golden.py", "test_file.py", "test_import.py", "test_import_torch.py", "test_onnx.py", "test_torch.py",
+      ],
       swiftSettings: plain),
     .testTarget(
       name: "ClusterTests", dependencies: ["Recipes", "Shared", "TestSupport", database], swiftSettings: plain),

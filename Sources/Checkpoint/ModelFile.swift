@@ -7,9 +7,6 @@ public struct ModelFile: Hashable, Sendable {
   /// The run's recipe.yaml; nil if the file lies in no run.
   public let recipe: String?
 
-  /// The link to a run's best checkpoint, in its folder of checkpoints.
-  private static let best = "best"
-
   /// - Parameter given: a safetensors file, a checkpoint's folder, or a run directory: its best checkpoint, or the newest
   ///   where none is marked as the best.
   /// - Throws: `CheckpointError` if there is no such file, or a folder holds no model.
@@ -27,8 +24,9 @@ public struct ModelFile: Hashable, Sendable {
     let checkpoints = "\(folder)/checkpoints"
     let names = (try? FileManager.default.contentsOfDirectory(atPath: checkpoints)) ?? []
     let steps = names.compactMap(CheckpointStore.step(ofName:)).sorted(by: >).map(CheckpointStore.name(ofStep:))
-    let best = try? FileManager.default.destinationOfSymbolicLink(atPath: "\(checkpoints)/\(Self.best)")
-    let places = [folder] + ([best ?? Self.best] + steps).map { "\(checkpoints)/\($0)" }
+    let link = "\(checkpoints)/\(CheckpointStore.bestName)"
+    let best = try? FileManager.default.destinationOfSymbolicLink(atPath: link)
+    let places = [folder] + ([best].compactMap(\.self) + steps).map { "\(checkpoints)/\($0)" }
     guard
       let found = places.map({ "\($0)/\(CheckpointFiles.modelName)" }).first(
         where: FileManager.default.fileExists(atPath:))

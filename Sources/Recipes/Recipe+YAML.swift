@@ -138,11 +138,11 @@ extension Recipe {
   /// The keys that decide what the network computes for a video, as YAML, with their values at the beginning of the run.
   public var evaluationYAML: String {
     let values = valuesAtTheBeginning
-    let data: Set = ["data.sampling", "data.dense_stride", "data.evaluation_scale_up"]
-    return Recipe.document(
-      Recipe.fields().map(\.path).filter { $0.hasPrefix("model.") || data.contains($0) }.map {
-        ($0, values[$0] ?? "")
-      })
+    let data: Set = ["data.sampling", "data.dense_stride", "data.image_names", "data.evaluation_scale_up"]
+    let paths = Recipe.fields().map(\.path).filter {
+      $0.hasPrefix("model.") && $0 != "model.partial_bn" || data.contains($0)
+    }
+    return Recipe.document(paths.map { ($0, values[$0] ?? "") })
   }
 
   /// A YAML document of keys and values. The keys of a section must be adjacent.

@@ -31,6 +31,8 @@ public struct TrainedModel: Sendable {
     }
     // Weights are the same numbers in every precision; float32 runs everywhere.
     (recipe.precision, recipe.emulateBF16) = (.float32, false)
+    // Nothing is trained here.
+    (recipe.model.freeze, recipe.model.partialNorm) = (NamePatterns(), false)
     self.recipe = recipe
     names = described?.classes ?? []
     network = try Network(recipe.model, engine: recipe.makeEngine())

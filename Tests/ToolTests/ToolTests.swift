@@ -44,6 +44,11 @@ enum Python {
   func torch() throws { try Python.test("test_torch") }
 
   @Test(
+    "tools/tamring_file.py finds the model that a path stands for, and what it says of itself",
+    .enabled(if: Python.has("numpy")))
+  func files() throws { try Python.test("test_file") }
+
+  @Test(
     "tools/import_weights knows the names of four programs, inflates, leaves heads out, and executes no pickle",
     .enabled(if: Python.has("numpy")))
   func importing() throws { try Python.test("test_import") }

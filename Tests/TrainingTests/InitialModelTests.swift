@@ -49,6 +49,16 @@ import Testing
     }
     #expect(begun.statistics.array(0..<10) == [0, 0, 0, 0, 0, 1, 2, 3, 4, 5])
     #expect(state(initial).digest == begun.digest)
+
+    // An average of the weights begins with those of the file, too.
+    var settings = UpdateSettings()
+    settings.averageDecay = 0.9
+    let averaged = TrainingState(
+      network, SGD(OptimizerRecipe()), TrainingPlan(Recipe(), stepsPerEpoch: 3, indexDigest: "index"),
+      settings: settings, initial: initial)
+    averaged.initialise()
+    let trainer = try SafeTensors(averaged.files().trainer, origin: "trainer")
+    #expect(try trainer.floats("ema.stem.weight") == stem)
   }
 
   @Test("a file of which nothing matches, or with numbers that no network has, is refused in one line")

@@ -19,6 +19,9 @@ private final class Lines: Sendable {
     "files, folders below folders, a folder of images and a list stand in their order; a folder without videos is told")
   func arguments() throws {
     let folder = try TemporaryFolder()
+    for name in ["v/deep", "i", "none"] {
+      try FileManager.default.createDirectory(atPath: folder.path(name), withIntermediateDirectories: true)
+    }
     for name in ["v/b.mp4", "v/A.MKV", "v/notes.txt", "v/.hidden.mp4", "v/deep/c.avi", "i/img_1.jpg", "i/img_2.jpg"] {
       try folder.write("", to: name)
     }

@@ -35,7 +35,7 @@ struct VideoLooking: Sendable {
     views = (0..<clips).flatMap { clip in
       (0..<crops).map { ClipView(clip: clip, clips: clips, crop: $0, crops: crops) }
     }
-    loader = ClipLoader(decoders: decoders)
+    loader = ClipLoader(rules: model.recipe.videoRules, decoders: decoders)
   }
 
   /// A lane for `results`.
@@ -45,7 +45,7 @@ struct VideoLooking: Sendable {
   /// The results of a video, in the order of time.
   /// - Throws: `VideoError` if it cannot be decoded.
   func results(of path: String, on lane: Lane) throws -> [ClipResult] {
-    let probe = try decoders.probe(path, deep: false)
+    let probe = try decoders.probe(path, deep: false, rules: model.recipe.videoRules)
     return try windows(probe, path).map { part in
       let request = ClipRequest(
         path: path, first: part.frames.lowerBound, frames: part.frames.count, isProved: probe.isProved,
