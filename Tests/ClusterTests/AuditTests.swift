@@ -23,7 +23,7 @@ private struct Damage {
       let trained = try cluster.train("run", hosts: "localhost slots=2", ["--steps", steps])
       #expect(trained.status == 0, "\(trained.output)")
     }
-    let names = try FileManager.default.contentsOfDirectory(atPath: cluster.folder.path("run/checkpoints")).sorted()
+    let names = try cluster.checkpoints("run")
     let older = try #require(names.first)
     #expect(names == [older, "step-00000022"])
     for audit in try cluster.audits("run") {
@@ -184,7 +184,7 @@ private struct Damage {
       let trained = try cluster.train("run", hosts: "localhost", ["--steps", steps])
       #expect(trained.status == 0, "\(trained.output)")
     }
-    let names = try FileManager.default.contentsOfDirectory(atPath: cluster.folder.path("run/checkpoints")).sorted()
+    let names = try cluster.checkpoints("run")
     try #require(names.count == 2)
     try FileManager.default.removeItem(atPath: cluster.folder.path("run/checkpoints/\(names[0])"))
     try execute(["DELETE FROM checkpoints WHERE step = 10"], rechained: false, cluster.folder.path("run/run.db"))

@@ -59,10 +59,15 @@ final class LocalCluster {
     return process.finish()
   }
 
+  /// The names of a run's checkpoints, oldest first.
+  func checkpoints(_ name: String) throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: folder.path("\(name)/checkpoints"))
+      .filter { $0.hasPrefix("step-") }.sorted()
+  }
+
   /// SHA-256 of the newest checkpoint's files, model first.
   func weights(_ name: String) throws -> [String] {
-    let folders = try FileManager.default.contentsOfDirectory(atPath: folder.path("\(name)/checkpoints"))
-    let last = folders.filter { $0.hasPrefix("step-") }.max() ?? "none"
+    let last = try checkpoints(name).last ?? "none"
     return try ["model.safetensors", "trainer.safetensors"].map { file in
       let path = folder.path("\(name)/checkpoints/\(last)/\(file)")
       return "\(last) " + sha256Hex(try Data(contentsOf: URL(fileURLWithPath: path)))
