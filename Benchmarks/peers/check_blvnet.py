@@ -72,7 +72,8 @@ for folder in map(pathlib.Path, [name for name in sys.argv[1:] if name != "--bf1
         pairs = [(p.grad.float().flatten(), expected["grad." + n].flatten())
                  for n, p in model.named_parameters() if p.grad is not None]
         ours, theirs = (torch.cat(part) for part in zip(*pairs))
-        wrong = [n for n, p in model.named_parameters() if not 0.5 < p.grad.norm() / expected["grad." + n].norm() < 2]
+        wrong = [n for n, p in model.named_parameters()
+                 if p.grad is not None and not 0.5 < p.grad.norm() / expected["grad." + n].norm() < 2]
         print(f"{folder.name}: evaluation {evaluated:.2e}, gradients twice too large or small {wrong}, logits {distance(logits.detach(), expected['logits']):.2e}, loss "
               f"{distance(loss.detach(), expected['loss']):.2e}, cosine of the gradients "
               f"{torch.nn.functional.cosine_similarity(ours, theirs, dim=0).item():.3f}")

@@ -14,8 +14,8 @@ extension ModelRecipe {
   private static let bigLittle: [Architecture] = [.blvnetTAM, .blvnet, .blvnetTSM]
   private static let resNets: [Architecture] = [.tsn, .tsm, .tam, .i3d]
 
-  /// The keys that only some networks have: those networks, and whether this model has the default. `blvnet` always took
-  /// the keys of its relative.
+  /// The keys that only some networks have: those networks, and whether this model has the default. `blvnet` always
+  /// took the keys of its relative.
   private var owned: [(key: String, networks: [Architecture], isDefault: Bool)] {
     let standard = ModelRecipe()
     return [

@@ -39,7 +39,7 @@ import Testing
     #expect(hundred.trainingBytes < 2 * hundred.activationBytes && hundred.evaluationBytes < hundred.trainingBytes / 4)
   }
 
-  /// ../shared/relatives.md: counted from the reference classes at 224 x 224 with 400 classes, for 8 frames (bLVNet: 8x2).
+  /// Counted from the reference classes at 224 x 224 with 400 classes, for 8 frames (bLVNet: 8x2).
   static let published:
     [(architecture: ModelRecipe.Architecture, depth: Int, strided: Bool, parameters: Int, adds: Int)] =
       [

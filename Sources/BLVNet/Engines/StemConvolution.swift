@@ -2,8 +2,9 @@
 import CKernels
 
 /// Splits each image into its four phases (even and odd rows and columns), side by side as channels: sixteen for an
-/// image of three, 48 for three stacked frames. Over the phases, the kernel is 4x4 at stride 1: F(3x3, 4x4), with a quarter of the multiplications and the points of
-/// `WinogradConvolutions`. There is no data gradient, because the images are the network's input.
+/// image of three, 48 for three stacked frames. Over the phases, the kernel is 4x4 at stride 1: F(3x3, 4x4), with a
+/// quarter of the multiplications and the points of `WinogradConvolutions`. There is no data gradient, because the
+/// images are the network's input.
 struct StemConvolution {
   private static let mostChannels = 48
   /// Points of a transformed tile, and of a transformed kernel.

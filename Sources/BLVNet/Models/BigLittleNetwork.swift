@@ -3,8 +3,8 @@ import Recipes
 import Shared
 
 /// bLVNet-TAM, bLVNet without temporal modules (without every TAM and its ReLU), or bLVNet with a temporal shift in the
-/// place of each. The names are those of the reference implementation, which has no shift. In layer 4 the shift is in the
-/// residual branch alone, as in TSM on ResNet.
+/// place of each. The names are those of the reference implementation, which has no shift. In layer 4 the shift is in
+/// the residual branch alone, as in TSM on ResNet.
 ///
 /// **Source:** Fan, Chen et al., "More Is Less: Learning Efficient Video Representations by Big-Little Network and
 /// Depthwise Temporal Aggregation", NeurIPS 2019, section 3.

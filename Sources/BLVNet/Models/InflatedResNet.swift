@@ -6,8 +6,8 @@ import Shared
 /// of layers 2 to 4 halve the number of frames. There is no pool over time but the last mean. The names are
 /// torchvision's, the weights [O, I, time, height, width].
 ///
-/// **Source:** Carreira and Zisserman, "Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset", CVPR 2017,
-/// on ResNet as in Chen et al., "Deep Analysis of CNN-based Spatio-temporal Representations for Action Recognition",
+/// **Source:** Carreira and Zisserman, "Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset", CVPR
+/// 2017, on ResNet as in Chen et al., "Deep Analysis of CNN-based Spatio-temporal Representations for Action Recognition",
 /// CVPR 2021.
 struct InflatedResNet: ModelDefinition {
   func check(_ recipe: ModelRecipe) throws {

@@ -160,8 +160,8 @@ struct StructureBuilder {
 
   /// The class head on `features`: the mean over space and frames, dropout, a linear classifier.
   /// - Parameters:
-  ///   - deviation: the standard deviation of the initial weights, the bias being 0; nil for weights and bias uniform in
-  ///     ±1/√channels, as PyTorch initialises linear layers.
+  ///   - deviation: the standard deviation of the initial weights, the bias being 0; nil for weights and bias uniform
+  ///     in ±1/√channels, as PyTorch initialises linear layers.
   ///   - alternative: another name under which state dicts may hold the classifier.
   mutating func classifier(
     _ name: String, _ features: Int, classes: Int, dropout: Double, deviation: Double?, alternative: String? = nil
