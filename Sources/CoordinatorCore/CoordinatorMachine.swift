@@ -359,7 +359,8 @@ package struct CoordinatorMachine {
       let text = entries.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
       effects.append(.journal(.fingerprint(text)))
     }
-    if generation.number > 1 || reason != "start" {
+    // Going on after a validation is no news; the journal has it.
+    if generation.number > 1 || reason != "start", !settings.evaluateBefore.contains(generation.startStep) {
       report(.generation, "generation \(generation.number) from step \(generation.startStep): \(reason)")
     }
   }
