@@ -151,7 +151,9 @@ import Testing
     let cluster = try LocalCluster(clips: 47, validation: 24)
     var recipe = LocalCluster.recipe
     for (from, to) in [
-      ("epochs: 12", "epochs: 36"), ("every_epochs: 0", "every_epochs: 12"), ("every_steps: 7", "every_steps: 1000"),
+      ("epochs: 12", "epochs: 24"), ("every_epochs: 0", "every_epochs: 12"), ("every_steps: 7", "every_steps: 1000"),
+      // Three heartbeats without an answer: the coordinator is not heard.
+      ("{evict_seconds: 3}", "{evict_seconds: 3, heartbeat_seconds: 0.05}"),
     ] { recipe = recipe.replacingOccurrences(of: from, with: to) }
     try cluster.folder.write(recipe, to: "small.yaml")
     let whole = try cluster.train("whole", hosts: "localhost")
