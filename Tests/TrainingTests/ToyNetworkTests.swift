@@ -75,7 +75,8 @@ func toyNetwork(_ change: (inout ModelRecipe) -> Void = { _ in }) throws -> Netw
     let unknown = #expect(throws: BLVNetError.self) { try toyNetwork { $0.architecture = .init("toi") } }
     #expect(unknown?.status == .badConfiguration)
     #expect(
-      unknown?.description == "model.architecture is toi; it must be one of blvnet, blvnet-tam, toy")
+      unknown?.description == "model.architecture is toi; it must be one of "
+        + "blvnet, blvnet-tam, blvnet-tsm, i3d, tam, toy, tsm, tsn")
   }
 
   @Test("every architecture that a recipe can name has a definition", arguments: ModelRecipe.Architecture.allCases)
