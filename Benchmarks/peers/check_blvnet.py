@@ -69,14 +69,15 @@ for folder in map(pathlib.Path, [name for name in sys.argv[1:] if name != "--bf1
         loss = torch.nn.functional.cross_entropy(logits, batch["labels"])
     loss.backward()
     if bf16:
-        pairs = [(p.grad.float().flatten(), expected["grad." + n].flatten())
-                 for n, p in model.named_parameters() if p.grad is not None]
+        # A gradient may be beyond all measure (oneDNN's of 3D weights in bf16): it is named, and left out.
+        gradients = {n: p.grad.float() for n, p in model.named_parameters() if p.grad is not None}
+        wrong = [n for n, g in gradients.items() if not g.norm() < 10 * expected["grad." + n].norm()]
+        pairs = [(g.flatten(), expected["grad." + n].flatten()) for n, g in gradients.items() if n not in wrong]
         ours, theirs = (torch.cat(part) for part in zip(*pairs))
-        wrong = [n for n, p in model.named_parameters()
-                 if p.grad is not None and not 0.5 < p.grad.norm() / expected["grad." + n].norm() < 2]
-        print(f"{folder.name}: evaluation {evaluated:.2e}, gradients twice too large or small {wrong}, logits {distance(logits.detach(), expected['logits']):.2e}, loss "
+        print(f"{folder.name}: evaluation {evaluated:.2e}, logits {distance(logits.detach(), expected['logits']):.2e}, loss "
               f"{distance(loss.detach(), expected['loss']):.2e}, cosine of the gradients "
-              f"{torch.nn.functional.cosine_similarity(ours, theirs, dim=0).item():.3f}")
+              f"{torch.nn.functional.cosine_similarity(ours, theirs, dim=0).item():.3f}"
+              + (f" without {', '.join(wrong)}" if wrong else ""), flush=True)
         continue
 
     def deviation(ours, name):

@@ -86,30 +86,18 @@ enum TestedBFloat16Engine: CaseIterable {
     expectEqual("weight gradient", weightGradient.array, dWeights, within: 2e-5)
   }
 
-  /// How far PyTorch's own bf16 (autocast) is from the golden step.
-  struct Distance {
-    /// Relative, of the logits in training.
-    let logits: Double
-    /// Of all gradients as one vector.
-    let cosine: Double
-    /// Relative, of the logits in evaluation.
-    let evaluated: Double
-  }
-
-  /// By folder (Benchmarks/peers/check_blvnet.py --bf16, PyTorch 2.15; evaluation by tools/tamring_torch.py). A rounding
-  /// of 2^-8 in a mean turns ReLUs on and off, so gradients of these small, deep networks turn by far more than it.
-  static let peer: [String: Distance] = [
-    "blvnet101-w8-f4-48px-r5": Distance(logits: 4.15e-2, cosine: 0.720, evaluated: 2.84e-3),
-    "blvnet50-w8-f4-72px-a4b2": Distance(logits: 1.78e-2, cosine: 0.925, evaluated: 2.96e-3),
-    "blvnet50-w8-f8-64px-b3": Distance(logits: 1.83e-2, cosine: 0.901, evaluated: 2.74e-3),
-    "blvnet50-w8-f8-64px-none": Distance(logits: 1.63e-2, cosine: 0.947, evaluated: 5.83e-3),
-    "blvnet50-w8-f8-64px-tsm": Distance(logits: 1.11e-2, cosine: 0.942, evaluated: 1.35e-2),
-    "tsn50-w8-f4-48px": Distance(logits: 8.19e-3, cosine: 0.933, evaluated: 2.58e-3),
-    "tsm50-w8-f8-48px": Distance(logits: 1.45e-2, cosine: 0.954, evaluated: 5.15e-3),
-    "tam50-w8-f4-48px-b3": Distance(logits: 1.13e-2, cosine: 0.932, evaluated: 5.96e-3),
-    "i3d50-w4-f4-48px": Distance(logits: 1.29e-2, cosine: 0.949, evaluated: 4.16e-3),
-    // Of its gradients, PyTorch's are no measure (a cosine of 0): this is near those of the other I3D.
-    "i3d50-w4-f8-48px-ts": Distance(logits: 2.59e-2, cosine: 0.94, evaluated: 5.64e-3),
+  /// How far PyTorch's own bf16 (autocast) is from the golden step: the relative distances of an evaluation's logits
+  /// and of the step's, and the cosine of all gradients as one vector (Benchmarks/peers/check_blvnet.py --bf16, PyTorch
+  /// 2.15). A rounding of 2^-8 in a mean turns ReLUs on and off, so gradients of these small, deep networks turn by far
+  /// more than it.
+  static let peer: [String: (evaluation: Double, logits: Double, cosine: Double)] = [
+    "blvnet101-w8-f4-48px-r5": (2.84e-3, 4.15e-2, 0.720), "blvnet50-w8-f4-72px-a4b2": (2.96e-3, 1.78e-2, 0.925),
+    "blvnet50-w8-f8-64px-b3": (2.74e-3, 1.83e-2, 0.901), "blvnet50-w8-f8-64px-none": (5.83e-3, 1.63e-2, 0.947),
+    "blvnet50-w8-f8-64px-tsm": (1.35e-2, 1.11e-2, 0.942), "tsn50-w8-f4-48px": (2.58e-3, 8.19e-3, 0.933),
+    "tsm50-w8-f8-48px": (5.15e-3, 1.45e-2, 0.954), "tam50-w8-f4-48px-b3": (5.96e-3, 1.13e-2, 0.932),
+    "i3d50-w4-f4-48px": (4.16e-3, 1.29e-2, 0.949),
+    // Without four 3x3x3 weights of layer 3, of which PyTorch's gradients are beyond all measure.
+    "i3d50-w4-f8-48px-ts": (5.64e-3, 2.59e-2, 0.914),
   ]
 
   @Test(
@@ -119,8 +107,7 @@ enum TestedBFloat16Engine: CaseIterable {
   func golden(_ folder: String, _ tested: TestedBFloat16Engine) throws {
     // A folder that was not measured has the widest bounds.
     let peer =
-      Self.peer[String(folder.drop { $0 != "/" }.dropFirst())]
-      ?? Distance(logits: 4.15e-2, cosine: 0.72, evaluated: 1.35e-2)
+      Self.peer[String(folder.drop { $0 != "/" }.dropFirst())] ?? (evaluation: 1.35e-2, logits: 4.15e-2, cosine: 0.72)
     let path = SharedFiles.root.appendingPathComponent(folder).path
     let (model, optimizer) = try goldenRecipe("\(path)/recipe.yaml")
     let step = try TrainingStep(
@@ -145,8 +132,9 @@ enum TestedBFloat16Engine: CaseIterable {
     // Half again for luck: two ways of rounding differ by a quarter.
     #expect(distance(logits) < 1.5 * peer.logits)
     #expect(1 - cosine < 1.5 * (1 - peer.cosine))
-    let evaluated = try distance(both(["eval_logits"]))
-    #expect(evaluated < max(0x1p-8, 1.5 * peer.evaluated))
+    // Nothing amplifies what the means and variances of one pass are off by, or running statistics hold still.
+    let evaluation = try distance(both(["eval_logits"]))
+    #expect(evaluation < max(0x1p-8, 1.5 * peer.evaluation))
     for name in expected.entries.keys where name.hasPrefix("buffer.") && !name.hasSuffix("num_batches_tracked") {
       #expect(try distance(both([name])) < 0x1p-5, "\(name)")
     }
@@ -154,7 +142,9 @@ enum TestedBFloat16Engine: CaseIterable {
     let moved = logits.map { abs($0.0 - $0.1) }.max() ?? 0
     let loss = try both(["loss"])[0]
     #expect(abs(loss.0 - loss.1) <= 2 * moved + 1e-6)
-    print("bf16 golden \(folder), \(tested): logits \(distance(logits)), cosine of the gradients \(cosine)")
+    print(
+      "bf16 golden \(folder), \(tested): evaluation \(evaluation), logits \(distance(logits)), cosine of the gradients \(cosine)"
+    )
   }
 
   @Test(
