@@ -132,7 +132,8 @@ package struct CoordinatorMachine {
       wanted, past: past,
       evaluations: EvaluationPlan(
         isPlanned ? settings.evaluateBefore.filter { $0 > 0 } : [], settings.evaluationRules,
-        done: ValidationHistory(past.evaluated), best: past.best, stored: past.stored))
+        done: ValidationHistory(past.evaluated), rolledBack: past.rolledBackEvaluations, best: past.best,
+        stored: past.stored))
     stateDigests = past.passedStates
     evaluated = past.evaluated.max { $0.key < $1.key }.map { ($0.key, $0.value.result) }
     history = StepHistory(stepsPerEpoch: UInt64(settings.epoch.stepsPerEpoch))

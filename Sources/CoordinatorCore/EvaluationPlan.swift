@@ -27,16 +27,18 @@ package struct EvaluationPlan {
   /// - Parameters:
   ///   - steps: those whose state is wanted.
   ///   - done: the results that the journal has.
+  ///   - rolledBack: those of states that no longer count.
   ///   - best: the step of the best model that is kept.
   ///   - stored: the steps of the checkpoints that are there.
   package init(
     _ steps: Set<UInt64> = [], _ rules: Rules = Rules(), done: ValidationHistory = ValidationHistory(),
-    best: UInt64? = nil, stored: Set<UInt64> = []
+    rolledBack: [UInt64: ValidationFigures] = [:], best: UInt64? = nil, stored: Set<UInt64> = []
   ) {
     points = steps
     due = steps.sorted()
     self.rules = rules
     history = done
+    self.rolledBack = rolledBack
     self.stored = stored.filter { steps.contains($0) && done[$0] == nil }
     self.best = best.flatMap { step in done[step].map { (step, $0) } }
   }
@@ -55,6 +57,10 @@ package struct EvaluationPlan {
   mutating func finished(_ step: UInt64, _ figures: ValidationFigures) {
     stored.remove(step)
     history.add(step, figures)
+    consider(step, figures)
+  }
+
+  private mutating func consider(_ step: UInt64, _ figures: ValidationFigures) {
     if figures.clips > 0, best.map({ figures.isBetter(than: $0.figures) }) ?? true { best = (step, figures) }
   }
 
@@ -76,7 +82,11 @@ package struct EvaluationPlan {
   /// Whether the state before `step` is to be evaluated, and there is no checkpoint of it.
   func lacks(_ step: UInt64) -> Bool { isDue(step) && !stored.contains(step) }
 
-  mutating func wroteCheckpoint(_ step: UInt64) { if isDue(step) { stored.insert(step) } }
+  mutating func wroteCheckpoint(_ step: UInt64) {
+    if isDue(step) { stored.insert(step) }
+    // After a restart the best model may be one whose checkpoint had not been written then.
+    if let figures = history[step] { consider(step, figures) }
+  }
 
   mutating func lostCheckpoint(_ step: UInt64) { stored.remove(step) }
 

@@ -27,6 +27,8 @@ extension Membership {
     package var pausedFor: Duration?
     /// The results of the evaluations of states that the live steps lead to, by the step before which the state was.
     package var evaluated: [UInt64: ValidationFigures] = [:]
+    /// The results of states that the live steps do not lead to; they may come to them again.
+    package var rolledBackEvaluations: [UInt64: ValidationFigures] = [:]
     /// The step of the best of these of which there is a checkpoint.
     package var best: UInt64?
     /// The steps of all checkpoints, and the digests of the states that were to be evaluated and were not.

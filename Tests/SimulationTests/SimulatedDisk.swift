@@ -143,6 +143,9 @@ struct SimulatedDisk {
     past.checkpoint = newestCheckpoint
     past.exclusions = exclusions
     past.evaluated = liveEvaluations
+    for row in evaluations where row.state != past.evaluated[row.step]?.state {
+      past.rolledBackEvaluations[row.step] = ValidationFigures(row.result, of: row.state)
+    }
     let kept = past.evaluated.filter { checkpoints[$0.key] != nil }
     past.best = ValidationHistory(kept).best?.step
     past.stored = Set(checkpoints.keys)

@@ -92,6 +92,12 @@ struct ResumedRun {
     for row in try journal.liveEvaluations() {
       past.evaluated[try number(row.step, "evaluations.step")] = ValidationFigures(row)
     }
+    for row in try journal.evaluations() {
+      let (step, figures) = (try number(row.step, "evaluations.step") as UInt64, ValidationFigures(row))
+      if figures.state != nil, figures.state != past.evaluated[step]?.state {
+        past.rolledBackEvaluations[step] = figures
+      }
+    }
     past.best = best(past.evaluated, store, say)
     past.stored = Set(try journal.checkpoints().map { try number($0.step, "checkpoints.step") })
     for step in plan.validationPoints where step < past.next && past.evaluated[step] == nil {
