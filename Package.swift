@@ -142,7 +142,8 @@ let package = Package(
       ],
       swiftSettings: plain),
     .testTarget(
-      name: "ClusterTests", dependencies: ["Recipes", "Shared", "TestSupport", database], swiftSettings: plain),
+      name: "ClusterTests", dependencies: ["CLinux", "Recipes", "Shared", "TestSupport", database], swiftSettings: plain
+    ),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -36,13 +36,13 @@ extension CoordinatorMachine {
         scoredClasses: settings.scoredClasses, isPassed: isPassed(step), deadline: settings.hangAfter, at: now)
     }
     guard evaluation?.isDone == false else { return }
-    // The workers fetch its model from here.
-    if isPassed(step), servedCheckpoint != step { return read(step) }
     fenceStrangers(step, state)
     for worker in membership.all where worker.dataLost != nil { evaluation?.lost(worker.identity) }
     let evaluators = evaluators(step, state)
     if evaluators.isEmpty { return awaitEvaluators() }
     withoutEvaluators = nil
+    // They fetch its model from here. Without them, newcomers need what is served.
+    if isPassed(step), servedCheckpoint != step { return read(step) }
     for worker in evaluators {
       for task in evaluation?.tasks(for: worker.identity, atOnce: worker.hello.threads, at: now) ?? [] {
         send(.evaluate(task), to: worker.identity)
@@ -74,9 +74,17 @@ extension CoordinatorMachine {
     membership.all.filter { worker in
       guard worker.dataLost == nil else { return false }
       if let held = heldStates[worker.identity], held.step == step, let state { return held.digest == state }
+      // Of a passed state the workers fetch the model, whatever they hold.
+      if isPassed(step), heldStates[worker.identity] != nil { return true }
       // A coordinator that was started again has not seen what its members hold; they evaluate no other state.
       return membership.isMember(worker.identity)
     }
+  }
+
+  /// Whether workers are fetching the model of a passed state.
+  var servesPassedState: Bool {
+    guard let job = evaluation, !job.isDone, isPassed(job.step) else { return false }
+    return !evaluators(job.step, job.state).isEmpty
   }
 
   /// Members that hold another state than the journal's must not evaluate, nor train on.

@@ -337,8 +337,8 @@ package struct CoordinatorMachine {
   private mutating func sendDecided(_ message: CoordinatorMessage, to worker: WorkerIdentity) {
     switch message {
     case .prepare(_, let step, .coordinator) where !settings.evaluatesOnly:
-      // Sent once the checkpoint can be fetched.
-      guard servedCheckpoint == step else { return read(step) }
+      // Sent once the checkpoint can be fetched. A newcomer that finds training ended asks again.
+      guard servedCheckpoint == step else { return servesPassedState ? () : read(step) }
     case .prepare(_, let step, .peer):
       // A state transfer carries no commit records.
       unwritten += collector.release(below: step)

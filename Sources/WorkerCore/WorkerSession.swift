@@ -150,11 +150,9 @@ package struct WorkerSession {
       return [.takenCheckpoint(step: step)]
     case .evaluate(let task):
       // A task of another state has come late.
-      if task.isPassed {
-        guard case .atBoundary = phase, let next, task.id.step < next else { return [] }
-        return [.evaluate(task)]
-      }
-      guard task.id.step == next, task.id.state == nil || task.id.state == state else { return [] }
+      guard let next else { return [] }
+      let isOurs = task.id.step == next && (task.id.state == nil || task.id.state == state)
+      guard task.isPassed ? task.id.step < next : isOurs else { return [] }
       switch phase {
       case .atBoundary, .prepared: return [.evaluate(task)]
       default: return []

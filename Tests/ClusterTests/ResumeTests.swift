@@ -1,4 +1,5 @@
 // Runs that go on with another recipe: what is refused, and what trains on to which bits.
+import CLinux
 import Foundation
 import Recipes
 import Shared
@@ -68,12 +69,21 @@ import Testing
     let before = try cluster.query("run", "SELECT pid FROM members WHERE left_at IS NULL", as: Int.self)
     #expect(before.count == 2)
     try write(cluster, [("epochs: 12", "epochs: 8")])
+    let survivors = before.map { openProcess(pid_t($0)) }
+    defer { for handle in survivors { close(handle) } }
     let resumed = try cluster.train("run", hosts: "localhost slots=2")
     #expect(resumed.status == 0, "\(resumed.output)")
     for audit in try cluster.audits("run") { #expect(audit.output.hasPrefix("ok: 40 steps, 8 epochs"), "\(audit)") }
     let after = try cluster.query("run", "SELECT pid FROM members", as: Int.self)
     #expect(Set(after).isSuperset(of: before) && Set(after).count == 4, "\(before) \(after)")
-    for pid in after { #expect(kill(pid_t(pid), 0) == -1 && errno == ESRCH, "process \(pid) is left") }
+    for pid in Set(after).subtracting(before) {
+      #expect(kill(pid_t(pid), 0) == -1 && errno == ESRCH, "process \(pid) is left")
+    }
+    // They are nobody's children, so nobody has waited for them.
+    for (handle, pid) in zip(survivors, before) {
+      var end = pollfd(fd: handle, events: Int16(POLLIN), revents: 0)
+      #expect(poll(&end, 1, 20_000) == 1, "process \(pid) is left")
+    }
   }
 
   @Test("another recipe is refused with every key that differs, fewer epochs than are done with how many there must be")

@@ -335,7 +335,11 @@ final class SimulatedCoordinator {
     isDead = true
     switch outcome {
     case .done: isDone = true
-    case .interrupted where world.disk.newestCheckpoint == world.training.lastStep: isDone = true
+    // What was passed without a validation is made up for by the next start.
+    case .interrupted
+    where world.disk.newestCheckpoint == world.training.lastStep
+      && world.training.evaluateBefore.isSubset(of: world.disk.liveEvaluations.keys):
+      isDone = true
     case .interrupted, .stoppedAtOnce: world.startCoordinator(after: downAfterwards)
     // A person mends what is wrong, and starts it again.
     case .failed(.badData, let reason)
