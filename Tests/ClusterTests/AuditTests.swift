@@ -185,18 +185,20 @@ private struct Damage {
       #expect(trained.status == 0, "\(trained.output)")
     }
     let names = try cluster.checkpoints("run")
-    try #require(names.count == 2)
-    try FileManager.default.removeItem(atPath: cluster.folder.path("run/checkpoints/\(names[0])"))
+    // The two newest, and the best one if it is older.
+    try #require(names.count >= 2)
+    let older = names[names.count - 2]
+    try FileManager.default.removeItem(atPath: cluster.folder.path("run/checkpoints/\(older)"))
     try execute(["DELETE FROM checkpoints WHERE step = 10"], rechained: false, cluster.folder.path("run/run.db"))
     for audit in try cluster.audits("run") {
       #expect(audit.status == 1)
-      #expect(audit.output.contains("\(names[0]): is missing") && audit.output.contains("step-00000010: is not in"))
+      #expect(audit.output.contains("\(older): is missing") && audit.output.contains("step-00000010: is not in"))
     }
     let resumed = try cluster.train("run", hosts: "localhost", ["--steps", "12"])
     #expect(resumed.status == 0, "\(resumed.output)")
     for audit in try cluster.audits("run") { #expect(audit.status == 0, "\(audit.output)") }
     let kept = "SELECT step FROM checkpoints WHERE removed_at IS NULL ORDER BY step"
-    #expect(try cluster.query("run", kept, as: Int.self) == [10, 12])
+    #expect(try cluster.query("run", kept, as: Int.self).suffix(2) == [10, 12])
   }
 
   @Test("a checkpoint whose state is not the journal's is left out when a run is resumed, and the next older is taken")
