@@ -23,7 +23,8 @@ public struct LaneResult {
   public let weight: Double
   /// [clips, classes]
   public let logits: [Float]
-  /// How many clips have their label (the larger one of a mixture) at the largest logit; of equal logits, the lower class wins.
+  /// How many clips have their label (the larger one of a mixture) at the largest logit; of equal logits, the lower
+  /// class wins.
   public let top1: Int
   /// How many clips have their label among the five largest logits.
   public let top5: Int

@@ -1,5 +1,5 @@
-// Normally and uniformly distributed initial values. Every operation rounds once, in the order written, so that all CPU levels and
-// the plain reference in the tests agree to the bit.
+// Normally and uniformly distributed initial values. Every operation rounds once, in the order written, so that all CPU
+// levels and the plain reference in the tests agree to the bit.
 #include "net_common.h"
 #include "network_kernels.h"
 #include "philox.h"

@@ -38,7 +38,7 @@ extension CoordinatorMachine {
         step: evaluation.step, done: evaluation.done, clips: evaluation.clips, result: evaluation.counts)
     }
     status.lastEvaluation = evaluated.map { step, result in
-      let clips = settings.evaluatedClips.count
+      let clips = settings.evaluatedCount
       return RunStatus.Evaluation(step: step, done: clips, clips: clips, result: result)
     }
     status.best = membership.evaluations.best.map { step, figures in

@@ -36,10 +36,10 @@ package struct CoordinatorMachine {
     package var hangAfter = Duration.seconds(60)
     package var dataWait = Duration.seconds(600)
     package var epoch = EpochShape()
-    /// Of the index, and which of them are evaluated: all if nil.
-    package var validationClips = 0
     /// Classes of the data.
     package var classes = Int.max
+    /// Of the index, and which of them are evaluated: all if nil.
+    package var validationClips = 0
     package var validationSample: [Int]?
     /// Between steps, the states before these are evaluated.
     package var evaluateBefore: Set<UInt64> = []
@@ -51,6 +51,7 @@ package struct CoordinatorMachine {
 
     /// The positions of the clips that are evaluated.
     var evaluatedClips: [Int] { validationSample ?? Array(0..<validationClips) }
+    var evaluatedCount: Int { validationSample?.count ?? validationClips }
 
     /// What every message is bounded by.
     var limits: MessageLimits {

@@ -11,10 +11,6 @@ import Shared
 struct BigLittleNetwork: ModelDefinition {
   let temporal: TemporalMixing
 
-  func check(_ recipe: ModelRecipe) throws {
-    if !recipe.mistakes.isEmpty { throw BLVNetError(.badConfiguration, recipe.mistakes.joined(separator: "; ")) }
-  }
-
   func build(_ recipe: ModelRecipe, _ builder: inout StructureBuilder) {
     var assembly = Assembly(recipe: recipe, temporal: temporal, builder: builder)
     assembly.build()
@@ -45,8 +41,7 @@ private struct Assembly {
   mutating func build() {
     let width = recipe.width
     let prefix = "baseline_model"
-    let input = builder.value(
-      frames: recipe.groups, height: recipe.inputSize, width: recipe.inputSize, channels: 3)
+    let input = builder.input(recipe)
     var x = builder.convolution("\(prefix).conv1", input, width, kernel: 7, stride: 2)
     x = builder.norm("\(prefix).bn1", x, relu: true)
     x = layer0(prefix, x)

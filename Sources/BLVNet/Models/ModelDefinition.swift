@@ -21,6 +21,13 @@ enum TemporalMixing: Sendable {
   case shift
 }
 
+extension ModelDefinition {
+  /// Accepts what the recipe's own rules for the architecture accept.
+  func check(_ recipe: ModelRecipe) throws {
+    if !recipe.mistakes.isEmpty { throw BLVNetError(.badConfiguration, recipe.mistakes.joined(separator: "; ")) }
+  }
+}
+
 typealias ModelRegistry = [ModelRecipe.Architecture: any ModelDefinition]
 
 /// The networks that a recipe can name.

@@ -21,14 +21,9 @@ func resNetBlocks(depth: Int) -> [Int] {
 struct ResNet: ModelDefinition {
   let temporal: TemporalMixing
 
-  func check(_ recipe: ModelRecipe) throws {
-    if !recipe.mistakes.isEmpty { throw BLVNetError(.badConfiguration, recipe.mistakes.joined(separator: "; ")) }
-  }
-
   func build(_ recipe: ModelRecipe, _ builder: inout StructureBuilder) {
     let width = recipe.width
-    let input = builder.value(
-      frames: recipe.groups, height: recipe.inputSize, width: recipe.inputSize, channels: 3)
+    let input = builder.input(recipe)
     var x = builder.convolution("conv1", input, width, kernel: 7, stride: 2)
     x = builder.norm("bn1", x, relu: true)
     x = builder.maxPool("maxpool", x)

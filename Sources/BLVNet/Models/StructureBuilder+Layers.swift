@@ -2,6 +2,11 @@
 import Recipes
 
 extension StructureBuilder {
+  /// The clip: its frames as images of three colours. Add it first.
+  mutating func input(_ recipe: ModelRecipe) -> Int {
+    value(frames: recipe.groups, height: recipe.inputSize, width: recipe.inputSize, channels: 3)
+  }
+
   /// - Parameter weightShape: the weights' shape in state dicts, if it has more dimensions than
   ///   [channels, from.channels, kernel, kernel].
   mutating func convolution(
@@ -74,25 +79,27 @@ extension StructureBuilder {
   }
 
   mutating func averagePool(_ name: String, _ src: Int) -> Int {
-    let from = shape(of: src)
-    let pool = ConvolutionShape(
-      inputChannels: from.channels, outputChannels: from.channels, kernel: 3, stride: 2, padding: 1,
-      height: from.height, width: from.width)
-    let dst = value(
-      frames: from.frames, height: pool.outputHeight, width: pool.outputWidth, channels: from.channels)
-    add(AveragePool(name: name, shape: pool, frames: from.frames, src: src, dst: dst))
+    let (pool, dst) = halved(src)
+    add(AveragePool(name: name, shape: pool, frames: shape(of: src).frames, src: src, dst: dst))
     return dst
   }
 
   mutating func maxPool(_ name: String, _ src: Int) -> Int {
+    let (pool, dst) = halved(src)
+    add(MaxPool(name: name, shape: pool, frames: shape(of: src).frames, src: src, dst: dst))
+    return dst
+  }
+
+  /// The shape of a pool of 3x3 windows at stride 2 on `src`, and a value for its result.
+  private mutating func halved(_ src: Int) -> (pool: ConvolutionShape, dst: Int) {
     let from = shape(of: src)
     let pool = ConvolutionShape(
       inputChannels: from.channels, outputChannels: from.channels, kernel: 3, stride: 2, padding: 1,
       height: from.height, width: from.width)
-    let dst = value(
-      frames: from.frames, height: pool.outputHeight, width: pool.outputWidth, channels: from.channels)
-    add(MaxPool(name: name, shape: pool, frames: from.frames, src: src, dst: dst))
-    return dst
+    return (
+      pool,
+      value(frames: from.frames, height: pool.outputHeight, width: pool.outputWidth, channels: from.channels)
+    )
   }
 
   /// Pools three frames at stride 2.
