@@ -33,7 +33,8 @@ extension CoordinatorMachine {
     if !isEvaluating(step) {
       evaluation = EvaluationJob(
         step: step, state: state, clips: settings.evaluatedClips, clipsPerTask: clipsPerTask,
-        scoredClasses: settings.scoredClasses, isPassed: isPassed(step), deadline: settings.hangAfter, at: now)
+        scoredClasses: settings.scoredClasses, classesOfClip: settings.classesOfClip, isPassed: isPassed(step),
+        deadline: settings.hangAfter, at: now)
     }
     guard evaluation?.isDone == false else { return }
     fenceStrangers(step, state)
@@ -112,7 +113,9 @@ extension CoordinatorMachine {
 
   private mutating func finishEvaluation() {
     guard let job = evaluation else { return }
-    let total = job.total
+    var total = job.total
+    // They may be many, and only an evaluation alone shows them.
+    if !settings.evaluatesOnly { total.scores = [] }
     evaluated = (job.step, total)
     if !settings.evaluatesOnly {
       effects.append(.journal(.evaluation(step: job.step, state: job.state, total)))
@@ -141,6 +144,7 @@ extension CoordinatorMachine {
     report(
       .evaluation,
       (settings.evaluatesOnly ? "" : "validation before step \(job.step): ")
+        + (total.meanPrecision.map { "mAP \(decimal(AveragePrecision.percent($0), 4)) %, " } ?? "")
         + "\(total.top1) of \(total.clips) clips are right"
         + (settings.classes > 5 ? ", \(total.top5) among the first five" : "") + ", loss "
         + "\(decimal(total.meanLoss, 6)) (\(pace))" + (isBest ? "; the best so far" : ""))

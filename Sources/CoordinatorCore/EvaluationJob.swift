@@ -29,6 +29,8 @@ package struct EvaluationJob {
   private let clipsPerTask: Int
   /// Whether each clip's scores are wanted, one for each of so many classes.
   private let scoredClasses: Int?
+  /// The classes of the clip at a position, if the mean average precision is wanted; it is computed from the scores.
+  private let classesOfClip: (@Sendable (Int) -> [Int])?
   /// Whether the state is one that the run has passed.
   private let isPassed: Bool
   private let tasks: Int
@@ -46,7 +48,8 @@ package struct EvaluationJob {
 
   init(
     step: UInt64, state: Digest128?, clips positions: [Int], clipsPerTask: Int, scoredClasses: Int? = nil,
-    isPassed: Bool = false, deadline: Duration, at now: Duration = .zero
+    classesOfClip: (@Sendable (Int) -> [Int])? = nil, isPassed: Bool = false, deadline: Duration,
+    at now: Duration = .zero
   ) {
     self.isPassed = isPassed
     self.step = step
@@ -54,6 +57,7 @@ package struct EvaluationJob {
     self.positions = positions
     self.clipsPerTask = clipsPerTask
     self.scoredClasses = scoredClasses
+    self.classesOfClip = classesOfClip
     self.deadline = deadline
     begun = now
     tasks = positions.count / clipsPerTask + (positions.count % clipsPerTask == 0 ? 0 : 1)
@@ -67,12 +71,16 @@ package struct EvaluationJob {
   /// The counts so far.
   package var counts: EvaluationResult { sum }
 
-  /// The result, with the reasons of all failures, and the scores, in the order of the clips.
+  /// The result, with the reasons of all failures, and the scores, in the order of the clips; when all is done.
   var total: EvaluationResult {
     var total = sum
     let results = results.sorted { $0.key < $1.key }
     total.failed = results.flatMap(\.value.failed)
     total.scores = results.flatMap(\.value.scores)
+    if let classesOfClip {
+      total.meanPrecision = AveragePrecision.mean(
+        AveragePrecision.ofClasses(total.scores.map(\.values), total.scores.map { classesOfClip($0.clip) }))
+    }
     return total
   }
 

@@ -141,6 +141,8 @@ extension Recipe {
     let data: Set = ["data.sampling", "data.dense_stride", "data.image_names", "data.evaluation_scale_up"]
     let paths = Recipe.fields().map(\.path).filter {
       $0.hasPrefix("model.") && $0 != "model.partial_bn" || data.contains($0)
+        // Files of softmax models stay as they were before there were others.
+        || $0 == "loss.kind" && loss.kind != .softmax
     }
     return Recipe.document(paths.map { ($0, values[$0] ?? "") })
   }
@@ -190,6 +192,19 @@ extension Recipe {
     }
     if data.mixup + data.cutmix > 0, batch.clipsPerLane < 2 {
       found.append("'data.mixup' and 'data.cutmix' mix clips of a lane, but 'batch.clips_per_lane' is 1")
+    }
+    if loss.kind == .binary {
+      if data.mixup + data.cutmix > 0 {
+        found.append("'data.mixup' and 'data.cutmix' mix clips of one class each, and not with 'loss.kind: binary'")
+      }
+      if data.balanced {
+        found.append("'data.balanced' draws clips by their one class, and not with 'loss.kind: binary'")
+      }
+      if model.classes > LossRecipe.mostBinaryClasses {
+        found.append(
+          "'model.classes' is \(model.classes), expected at most \(LossRecipe.mostBinaryClasses) with 'loss.kind: binary'"
+        )
+      }
     }
     if case .list(let weights) = loss.classWeights, weights.count != model.classes {
       found.append("'loss.class_weights' has \(weights.count) numbers for \(model.classes) classes ('model.classes')")

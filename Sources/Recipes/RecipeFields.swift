@@ -184,6 +184,7 @@ extension Recipe {
       value("optimizer.clip_norm", \.optimizer.clipNorm, 0, .run, "from 0 up") { $0 >= 0 },
       fraction("optimizer.ema", \.optimizer.ema, 0),
       value("optimizer.groups", \.optimizer.groups, OptimizerRecipe.Groups()),
+      choice("loss.kind", \.loss.kind, .softmax),
       fraction("loss.label_smoothing", \.loss.labelSmoothing, 0),
       value("loss.class_weights", \.loss.classWeights, .equal),
       choice("schedule.kind", \.schedule.kind, .cosine),

@@ -18,7 +18,7 @@ public struct TrainingPlan: Sendable {
   /// Clips of a full step.
   public var fullClips: Int
   public var gradientBits: Int
-  /// Whether the loss has class weights.
+  /// Whether clips count differently in a step's mean.
   public var isWeighted: Bool
   /// Of the recipe and the clip index: a state only continues with the same ones.
   public var recipeDigest: String
@@ -37,7 +37,7 @@ public struct TrainingPlan: Sendable {
     self.stepsPerEpoch = stepsPerEpoch
     fullClips = recipe.batch.clips
     gradientBits = recipe.exchange.gradientBits
-    isWeighted = recipe.loss.isWeighted
+    isWeighted = recipe.loss.weighsClips
     revisions = recipe.epochRevisions
     recipeDigest = recipe.digest
     matchesRecipe = { recipe.matches(digest: $0) }

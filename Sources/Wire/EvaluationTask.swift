@@ -36,24 +36,29 @@ public struct EvaluationTask: Hashable, Sendable, Codable {
 /// Sums over the clips of a task.
 public struct EvaluationResult: Hashable, Sendable, Codable {
   public var clips = 0
+  /// Clips of which a class is ranked first, and among the first five.
   public var top1 = 0
   public var top5 = 0
-  /// The clips' cross-entropies, in units of 2^-32: an integer, so that no order of adding changes it.
+  /// The clips' losses, in units of 2^-32: an integer, so that no order of adding changes it.
   public var loss: Int64 = 0
   /// Clips that could not be decoded, with the reason.
   public var failed: [String] = []
   /// Of each clip that could be decoded, in the order of the task, where they are wanted.
   public var scores: [ClipScores] = []
 
+  /// Of a whole evaluation, where it is measured: the mean average precision, in units of `AveragePrecision.one`. No task
+  /// has one.
+  public var meanPrecision: Int64?
+
   public init() {}
 
   /// The most that one clip adds to `loss`. A network that has diverged comes to this.
   public static let largestLoss: Int64 = 1024 << 32
 
-  /// The mean cross-entropy, in nats; 0 without clips.
+  /// The mean loss, in nats; 0 without clips.
   public var meanLoss: Double { clips == 0 ? 0 : Double(loss) * 0x1p-32 / Double(clips) }
 
-  /// Adds the sums of other clips. `failed` and `scores` stay.
+  /// Adds the sums of other clips. All else stays.
   public mutating func add(_ other: EvaluationResult) {
     clips += other.clips
     top1 += other.top1

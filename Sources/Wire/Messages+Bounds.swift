@@ -159,6 +159,7 @@ extension EvaluationResult {
       limits.amount(clips, atMost: limits.validationClips, "validation clips"),
       limits.amount(top1, atMost: clips, "clips of the right class"),
       limits.amount(top5, atMost: clips, "clips of the right class"),
+      meanPrecision == nil ? nil : "a mean average precision of a part of the clips",
       hasPossibleLoss ? nil : "a loss of \(loss) over \(clips) clips",
       limits.amount(scores.count, atMost: clips, "clips with scores"),
       limits.list(scores.map(\.clip), below: limits.validationClips, "validation clip"),

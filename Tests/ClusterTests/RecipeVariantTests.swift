@@ -31,7 +31,18 @@ struct RecipeVariant: Sendable, CustomTestStringConvertible {
         "schedule": "{epochs: 4}",
         "data": "{path: data, crop_area: 0.3, colour_jitter: 0.4, hue_jitter: 0.1, erasing: 0.5, balanced: true}",
       ]),
+    several,
   ]
+
+  /// Clips of several classes: see `LocalCluster.writeLists`.
+  static let several = RecipeVariant(
+    testDescription: "several labels",
+    lines: [
+      "model": "{depth: 50, width: 8, groups: 4, input_size: 32, classes: 9}",
+      "loss": "{kind: binary, class_weights: balanced, label_smoothing: 0.1}", "schedule": "{epochs: 4}",
+      "data": "{path: data, flip: false, train_list: train.txt, validation_list: validation.txt}",
+      "validation": "{every_epochs: 1, clips: 8}",
+    ])
 
   var recipe: String {
     var rest = lines
@@ -43,18 +54,44 @@ struct RecipeVariant: Sendable, CustomTestStringConvertible {
   }
 }
 
+extension LocalCluster {
+  /// Lists of the demo's clips with two labels each: the clip's class, and 6, 7 or 8 for a pair of classes.
+  fileprivate func writeLists() throws {
+    for list in ["train", "validation"] {
+      let root = folder.path("data/\(list)")
+      var rows: [String] = []
+      for (number, name) in try FileManager.default.contentsOfDirectory(atPath: root).sorted().enumerated() {
+        for file in try FileManager.default.contentsOfDirectory(atPath: "\(root)/\(name)").sorted() {
+          rows.append("\(name)/\(file) \(number) \(6 + number / 2)\n")
+        }
+      }
+      try folder.write(rows.joined(), to: "data/\(list).txt")
+    }
+  }
+
+  /// What the journal has of a run's validations.
+  fileprivate func figures(_ name: String) throws -> [String] {
+    try query(
+      name,
+      "SELECT step || ' ' || clips || ' ' || top1 || ' ' || loss_sum || ' ' || ifnull(mean_precision, '') FROM evaluations "
+        + "ORDER BY step, id", as: String.self)
+  }
+}
+
 /// The first promise for what recipes can ask for besides.
 @Suite(.serialized, .timeLimit(.minutes(3))) struct RecipeVariantTests {
   @Test("1, 2 and 3 workers, and 2 of which one is killed, end with the same bytes", arguments: RecipeVariant.all)
   func sameBits(_ variant: RecipeVariant) throws {
     let cluster = try LocalCluster()
     try cluster.folder.write(variant.recipe, to: "small.yaml")
-    var weights: [[String]] = []
+    try cluster.writeLists()
+    var (weights, figures): ([[String]], [[String]]) = ([], [])
     for hosts in ["localhost", "localhost slots=2", "localhost slots=3"] {
       let name = "run\(weights.count)"
       let finished = try cluster.train(name, hosts: hosts)
       #expect(finished.status == 0, "\(finished.output)")
       weights.append(try cluster.weights(name))
+      figures.append(try cluster.figures(name))
     }
     let process = try RunningProcess(
       LocalCluster.program("coordinator"), cluster.training("hurt", hosts: "localhost slots=2"))
@@ -65,8 +102,71 @@ struct RecipeVariant: Sendable, CustomTestStringConvertible {
     #expect(finished.status == 0, "\(finished.output)")
     weights.append(try cluster.weights("hurt"))
     #expect(Set(weights).count == 1, "\(weights)")
+    #expect(try Set(figures + [cluster.figures("hurt")]).count == 1, "\(figures)")
     #expect(try cluster.wrongEpochs("hurt") == 0)
     for audit in try cluster.audits("hurt") { #expect(audit.status == 0, "\(audit.output)") }
+  }
+
+  @Test(
+    "clips of several labels: refused for softmax; validated, evaluated and predicted by the same figures for binary")
+  func severalLabels() throws {
+    let cluster = try LocalCluster()
+    try cluster.writeLists()
+    let recipe = RecipeVariant.several.recipe
+    try cluster.folder.write(recipe.replacingOccurrences(of: "kind: binary, ", with: ""), to: "small.yaml")
+    let refused = try cluster.train("run", hosts: "localhost")
+    #expect(
+      refused.status == 78 && refused.output.contains("train.txt:1: the clip")
+        && refused.output.contains("'loss.kind: binary'"),
+      "\(refused.output)")
+    try cluster.folder.write(recipe, to: "small.yaml")
+    let finished = try cluster.train("run", hosts: "localhost slots=2")
+    #expect(finished.status == 0, "\(finished.output)")
+    #expect(try cluster.folder.text("run/index/train.tsv").contains("\t0,6\t"))
+
+    // The best by the mean average precision, then the loss.
+    let rows = try cluster.figures("run").map { $0.split(separator: " ").compactMap { Int($0) } }
+    let best = try #require(rows.max { ($0[4], -$0[3], -$0[0]) < ($1[4], -$1[3], -$1[0]) })
+    let link = try FileManager.default.destinationOfSymbolicLink(atPath: cluster.folder.path("run/checkpoints/best"))
+    #expect(rows.count == 4 && link == "step-" + String(repeating: "0", count: 8 - "\(best[0])".count) + "\(best[0])")
+    func evaluate(_ more: [String]) throws -> Finished {
+      try cluster.folder.write("localhost slots=2\n", to: "evaluate.hosts")
+      return try cluster.run(
+        LocalCluster.program("coordinator"),
+        [
+          "evaluate", "--workers", cluster.folder.path("evaluate.hosts"), "--recipe", cluster.folder.path("small.yaml"),
+          "--run-dir", cluster.folder.path("run"), "--listen", "tcp://127.0.0.1:0", "--checkpoint",
+          cluster.folder.path("run"),
+        ] + more)
+    }
+    let classes = cluster.folder.path("classes.csv")
+    let evaluated = try evaluate(["--per-class", classes])
+    let status = try cluster.run(LocalCluster.program("coordinator"), ["status", cluster.folder.path("run")]).output
+    let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("best model: step \(best[0]), mAP ") })
+    #expect(
+      evaluated.output.contains(line.dropFirst("best model: step \(best[0]), ".count)), "\(evaluated.output) \(status)")
+    let precisions = try cluster.folder.text("classes.csv").split(separator: "\n").dropFirst().map {
+      $0.split(separator: ",", omittingEmptySubsequences: false)
+    }
+    #expect(precisions.count == 9 && precisions.reduce(0) { $0 + (Int($1[1]) ?? 0) } == 16)
+    let known = precisions.compactMap { Double($0[2]) }
+    #expect(abs(known.reduce(0, +) / Double(known.count) - Double(best[4]) * 0x1p-32) < 1e-6)
+    let confusion = try evaluate(["--confusion", cluster.folder.path("m.csv")])
+    #expect(confusion.status == 64 && confusion.output.contains("--confusion is for clips of one class"))
+
+    let video = try #require(
+      FileManager.default.enumerator(atPath: cluster.folder.path("data/train"))?.compactMap { $0 as? String }
+        .first { $0.hasSuffix(".mp4") })
+    let predicted = try cluster.run(
+      LocalCluster.program("worker"),
+      [
+        "predict", "--model", cluster.folder.path("run"), "--json", "--top", "9",
+        cluster.folder.path("data/train/\(video)"),
+      ])
+    let probabilities = predicted.output.components(separatedBy: "\"probability\":").dropFirst().compactMap {
+      Double($0.prefix { "0123456789.e-".contains($0) })
+    }
+    #expect(probabilities.count == 9 && abs(probabilities.reduce(0, +) - 1) > 1e-3, "\(predicted.output)")
   }
 
   @Test("a pattern that matches no tensor ends the run before it begins, and the worker's line names it")

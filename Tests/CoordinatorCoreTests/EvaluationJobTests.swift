@@ -51,6 +51,33 @@ import Wire
     #expect(job.assigned(to: workers[2]) == nil)
   }
 
+  @Test("the mean average precision is that of all scores, in whatever order the tasks are answered")
+  func precision() throws {
+    let scores: [[Float]] = [[3, 0], [2, 5], [1, 4], [0, 1], [9, 9]]
+    let classes = [[0], [0, 1], [0], [1], [1]]
+    // Clip 4 cannot be decoded. By class 0 the clips 0, 1, 2 come first: 1. Class 1 has the clips 1, 3, third: (1 + 2/3) / 2.
+    let expected = AveragePrecision.mean([AveragePrecision.one, (AveragePrecision.one * 5 + 3) / 6])
+    for order in [[0, 1], [1, 0]] {
+      var job = EvaluationJob(
+        step: 5, state: state, clips: Array(0..<5), clipsPerTask: 3, scoredClasses: 2, classesOfClip: { classes[$0] },
+        deadline: .seconds(10))
+      let tasks = job.tasks(for: workers[0], atOnce: 2, at: .zero)
+      for number in order {
+        var result = EvaluationResult()
+        for clip in tasks[number].clips {
+          if clip == 4 {
+            result.failed.append("clip 4")
+          } else {
+            result.clips += 1
+            result.scores.append(ClipScores(clip: clip, values: scores[clip]))
+          }
+        }
+        #expect(tasks[number].wantsScores && job.take(tasks[number].id, result, from: workers[0]) == .counted)
+      }
+      #expect(job.total.meanPrecision == expected)
+    }
+  }
+
   @Test("a result that its task cannot have, or of another state, is not counted")
   func bounds() throws {
     var job = job(clips: 4)

@@ -245,6 +245,22 @@ import Testing
     #expect(model.mistakes == ["model.alpha is 0, expected a whole number from 1 to 64"])
   }
 
+  @Test("what a binary loss makes impossible is named together, and model files say that there is one")
+  func binaryLoss() throws {
+    let error = #expect(throws: SharedError.self) {
+      try Recipe(
+        yaml: "loss: {kind: binary}\ndata: {mixup: 0.4, balanced: true}\nmodel: {classes: 300000}\n", origin: "r")
+    }
+    let text = try #require(error?.description)
+    for part in ["'data.mixup' and 'data.cutmix' mix", "'data.balanced' draws", "'model.classes' is 300000"] {
+      #expect(text.contains(part), "\(text)")
+    }
+    let recipe = try Recipe(yaml: "loss: {kind: binary, class_weights: balanced, label_smoothing: 0.1}\n", origin: "r")
+    #expect(recipe.loss.kind == .binary && !recipe.loss.weighsClips && recipe.digest != Recipe().digest)
+    #expect(try Recipe(yaml: recipe.evaluationYAML, origin: "f").loss.kind == .binary)
+    #expect(!Recipe().evaluationYAML.contains("loss"))
+  }
+
   @Test("impossible combinations of a model's keys are named together")
   func modelContradictions() throws {
     func mistakes(_ change: (inout ModelRecipe) -> Void) -> [String] {

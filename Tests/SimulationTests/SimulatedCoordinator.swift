@@ -46,6 +46,10 @@ final class SimulatedCoordinator {
     settings.validationClips = world.training.validationClips
     settings.evaluateBefore = world.training.evaluateBefore
     settings.validationSample = world.training.validationSample
+    if world.training.scoredClasses > 0 {
+      settings.scoredClasses = world.training.scoredClasses
+      settings.classesOfClip = { [training = world.training] in training.classes(validation: $0) }
+    }
     settings.evaluationRules.patience = world.training.followsValidation ? 1 : nil
     machine = CoordinatorMachine(
       settings, past: life == 1 ? Membership.Past() : try world.disk.past(at: world.now, world.training))

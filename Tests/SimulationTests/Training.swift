@@ -30,6 +30,8 @@ struct Training {
   let validationSample: [Int]
   /// The states before these steps are evaluated while training goes on.
   let evaluateBefore: Set<UInt64>
+  /// Classes of which clips have several, where the mean average precision is measured; 0 where it is not.
+  let scoredClasses: Int
   /// Whether training must know a result before it goes on.
   let followsValidation: Bool
   /// Of each epoch, which clip comes when.
@@ -50,6 +52,7 @@ struct Training {
     let evaluates = members == nil && choice % 3 == 0
     validationClips = evaluates ? 1 + Int(choice >> 8) % 40 : 0
     followsValidation = choice >> 44 & 3 == 0
+    scoredClasses = choice >> 46 & 1 == 1 ? 3 : 0
     let isSample = choice >> 40 & 1 == 1
     validationSample = (0..<validationClips).filter { !isSample || $0 % 3 != 1 }
     evaluateBefore = evaluates ? Set((1..<lastStep).filter { choice >> (20 + $0) & 1 == 1 }) : []
@@ -80,6 +83,22 @@ struct Training {
   /// Validation clips that no worker can decode.
   func isUndecodable(validation clip: Int) -> Bool { SplitMix64.hash(seed, 5, UInt64(clip)) % 11 == 0 }
 
+  /// The classes of a validation clip; some have none.
+  func classes(validation clip: Int) -> [Int] {
+    (0..<scoredClasses).filter { SplitMix64.hash(seed, 7, UInt64(clip)) >> $0 & 1 == 1 }
+  }
+
+  /// What an evaluation of all validation clips comes to.
+  func evaluation(_ state: UInt64) -> EvaluationResult {
+    var result = evaluate(state, validationSample)
+    if scoredClasses > 0 {
+      result.meanPrecision = AveragePrecision.mean(
+        AveragePrecision.ofClasses(result.scores.map(\.values), result.scores.map { classes(validation: $0.clip) }))
+    }
+    result.scores = []
+    return result
+  }
+
   /// What an evaluation of some validation clips comes to with a state.
   func evaluate(_ state: UInt64, _ clips: some Sequence<Int>) -> EvaluationResult {
     var result = EvaluationResult()
@@ -93,6 +112,11 @@ struct Training {
       result.top1 += chance % 4 == 0 ? 1 : 0
       result.top5 += chance % 2 == 0 ? 1 : 0
       result.loss += Int64(chance >> 24)
+      if scoredClasses > 0 {
+        // Few values, so that many are equal.
+        result.scores.append(
+          ClipScores(clip: clip, values: (0..<scoredClasses).map { Float(chance >> UInt64(8 * $0) & 7) }))
+      }
     }
     return result
   }

@@ -182,6 +182,26 @@ import Testing
     #expect(abs(expected.losses.reduce(0, +) / weight - fixture.weightedMean) < 1e-6)
   }
 
+  @Test("the binary loss and its gradient are PyTorch's, of clips with several classes and with none")
+  func binaryLosses() throws {
+    let fixture = try OptimisationFixture.read().binary
+    let classes = 5
+    for expected in fixture.cases {
+      let loss = ClassLoss(.binary, smoothing: expected.smoothing, weights: expected.weighted ? fixture.weights : [])
+      for (clip, labels) in fixture.labels.enumerated() {
+        let range = clip * classes..<(clip + 1) * classes
+        let target = ClassTarget(labels)
+        var gradient = [Float](repeating: 0, count: classes)
+        let found = Array(fixture.logits[range]).withUnsafeBufferPointer { logits in
+          gradient.withUnsafeMutableBufferPointer { loss.loss(logits, target, gradient: $0) }
+        }
+        expectClose([found], [Float(expected.losses[clip])], "\(expected)")
+        expectClose(gradient, expected.gradient[range].map(Float.init), "\(expected)")
+        #expect(loss.weight(of: target) == 1)
+      }
+    }
+  }
+
   @Test("balanced weights are the mean count by the class's own")
   func balanced() throws {
     var recipe = LossRecipe()

@@ -88,7 +88,7 @@ import Testing
           let form = ClipForm(frames: 4, size: 16, training: true, seed: 2)
           let (ours, theirs) = (FloatStorage(count: form.clipElements), FloatStorage(count: form.clipElements))
           var request = ClipRequest(
-            path: alone, first: 10, frames: 20, isProved: clip.isProved, head: clip.head, clip: 1, label: 0,
+            path: alone, first: 10, frames: 20, isProved: clip.isProved, head: clip.head, clip: 1,
             expectedBytes: clip.bytes,
             expectedHash: clip.hash)
           try ClipLoader().load(request, form, epoch: 1, into: ours)

@@ -30,11 +30,12 @@ import Wire
   }
 
   private static func evaluated(
-    clips: Int, top1: Int = 0, failed: [String] = [], loss: Int64 = 0, scored: [Int] = []
+    clips: Int, top1: Int = 0, failed: [String] = [], loss: Int64 = 0, scored: [Int] = [], precision: Int64? = nil
   ) -> WorkerMessage {
     var result = EvaluationResult()
     (result.clips, result.top1, result.failed, result.loss) = (clips, top1, failed, loss)
     result.scores = scored.map { ClipScores(clip: $0, values: [1]) }
+    result.meanPrecision = precision
     return .evaluated(.init(step: 7, state: digest, number: 1), result)
   }
 
@@ -115,7 +116,8 @@ import Wire
       evaluated(clips: 50, failed: ["one more"]), evaluated(clips: 2, loss: -1),
       evaluated(clips: 2, loss: 2048 << 32 + 1), evaluated(clips: 0, loss: 1), evaluated(clips: 50, loss: .max),
       evaluated(clips: 2, scored: [0, 0]), evaluated(clips: 2, scored: [50]), evaluated(clips: 1, scored: [0, 1]),
-      evaluated(clips: 2, scored: [-1]), evaluated(clips: -1, loss: .max), evaluated(clips: 1 << 62, loss: .min),
+      evaluated(clips: 2, precision: 1), evaluated(clips: 2, scored: [-1]), evaluated(clips: -1, loss: .max),
+      evaluated(clips: 1 << 62, loss: .min),
       evaluated(clips: 1, failed: [long]), .evaluated(.init(step: 0, state: nil, number: -1), EvaluationResult()),
       fault(.silentPeer(rank: -1)), fault(.closedLink(rank: 16)), fault(.corruption(ranks: [3, 3])),
       fault(.corruption(ranks: [-1])), fault(.clip(lane: 8, clip: 0)), fault(.clip(lane: 0, clip: 100)),

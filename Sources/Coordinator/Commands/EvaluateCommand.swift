@@ -44,6 +44,7 @@ struct EvaluateCommand: ParsableCommand {
     recipe.data.evaluationClips = clips ?? recipe.data.evaluationClips
     recipe.data.evaluationCrops = crops ?? recipe.data.evaluationCrops
     recipe.validation.clips = sample ?? recipe.validation.clips
+    try files.require(recipe.loss.kind)
     let slots = try cluster.slots()
     try files.requireWritable()
     let (socket, endpoint) = try cluster.bind(display)
@@ -55,6 +56,7 @@ struct EvaluateCommand: ParsableCommand {
       throw SharedError(.badData, "\(list): no validation clip can be used")
     }
     let plan = RunPlan(recipe: recipe, indexes: indexes, lastStep: 0, evaluateOnly: model)
+    try plan.requireFewScores()
     guard plan.givesScores || !files.isWanted else {
       throw SharedError(.usage, "\(recipe.model.classes) classes are too many for files of scores")
     }
@@ -66,9 +68,9 @@ struct EvaluateCommand: ParsableCommand {
     }
     for reason in result.failed { display.line("warning: validation clip left out: \(reason)") }
     display.line("validation: \(result.text(classes: indexes.train.classes.count))")
-    let report = EvaluationReport(result.scores, names: indexes.validation.classes) { position in
+    let report = EvaluationReport(result.scores, names: indexes.validation.classes, recipe.loss.kind) { position in
       let clip = indexes.validation.clips[position]
-      return (clip.id, clip.label)
+      return (clip.id, clip.labels)
     }
     for line in files.lines(report, of: result.clips) { display.line(line) }
     for path in try files.write(report) { display.line("wrote \(path)") }
@@ -80,19 +82,32 @@ struct EvaluationFiles: ParsableArguments {
   @Option(help: "Which top-k accuracies to give: numbers from 1 up, separated by commas.")
   var top = "1,5"
 
-  @Option(help: "Write each class's clips and accuracy to this file, as CSV.")
+  @Option(
+    help: "Write each class's clips and accuracy, or average precision (loss.kind: binary), to this file, as CSV.")
   var perClass: String?
 
   @Option(help: "Write the confusion matrix to this file: as a picture if its name ends in .svg, else as CSV.")
   var confusion: [String] = []
 
-  @Option(help: "Write each clip's scores (logits, means over its views) to this file, as CSV.")
+  @Option(
+    help:
+      "Write each clip's scores (logits, means over its views; probabilities with loss.kind: binary) to this file, as CSV."
+  )
   var scores: String?
 
   func validate() throws {
     guard !tops.isEmpty, tops.count == top.split(separator: ",", omittingEmptySubsequences: false).count,
       tops.allSatisfy({ $0 > 0 })
     else { throw ValidationError("--top is '\(top)', expected numbers from 1 up, such as 1,5,10") }
+  }
+
+  /// - Throws: `SharedError(.usage)` for a file that means nothing for this loss.
+  func require(_ kind: LossRecipe.Kind) throws {
+    guard kind == .binary, !confusion.isEmpty else { return }
+    throw SharedError(
+      .usage,
+      "--confusion is for clips of one class: with 'loss.kind: binary' no class takes another's place; --per-class gives each "
+        + "class's average precision")
   }
 
   private var tops: [Int] { top.split(separator: ",").compactMap { Int($0) } }

@@ -45,6 +45,7 @@ struct TrainCommand: ParsableCommand {
       let recipe = try resumes ? goOn(journal, directory, given, indexes, display) : start?.recipe ?? given.recipe
       try requireValidation(recipe, indexes)
       plan = self.plan(recipe, indexes)
+      try plan.requireFewScores()
       if let start { try directory.write(start.data, to: directory.initialModel) }
       plan.initialModel = StartingModel.kept(in: directory, recipe)
       store = try CheckpointStore(directory.checkpoints, access: .writing)
@@ -131,7 +132,7 @@ struct TrainCommand: ParsableCommand {
         try indexes.train.forEach { number, clip in
           try insert(
             ClipRecord(
-              clip: number, id: clip.id, path: clip.path, label: indexes.train.classes[clip.label],
+              clip: number, id: clip.id, path: clip.path, label: indexes.train.names(of: clip),
               bytes: Int(clamping: clip.bytes), hash: clip.hash.description))
         }
       },

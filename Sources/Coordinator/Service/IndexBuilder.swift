@@ -63,10 +63,8 @@ struct IndexBuilder {
         "'model.classes' is \(recipe.model.classes), but \(lists.trainName) has \(classes.names.count) classes")
     }
     for (name, list) in [(lists.trainName, lists.train), (lists.validationName, lists.validation)] {
-      guard let list, list.found.hasSeveralLabels else { continue }
-      throw SharedError(
-        .badData,
-        "\(name): some clips have several labels, and networks are trained with one; give each row one label")
+      guard let several = list?.found.firstWithSeveralClasses else { continue }
+      try recipe.requireBinaryLoss(for: several.candidate.id, in: "\(name):\(several.line)")
     }
     folder.begin()
     let (train, badTrain) = try index(lists.takeTrain(), classes, "train", named: lists.trainName, in: data.trainVideos)

@@ -49,7 +49,7 @@ struct VideoLooking: Sendable {
     return try windows(probe, path).map { part in
       let request = ClipRequest(
         path: path, first: part.frames.lowerBound, frames: part.frames.count, isProved: probe.isProved,
-        head: probe.head, clip: 0, label: 0, expectedBytes: 0, expectedHash: probe.hash)
+        head: probe.head, clip: 0, expectedBytes: 0, expectedHash: probe.hash)
       var result = try look(at: request, on: lane)
       (result.from, result.to) = (part.from, part.to)
       return result
@@ -100,7 +100,7 @@ struct VideoLooking: Sendable {
     }
     let count = Float(views.count)
     return ClipResult(
-      logits: logits.map { $0 / count }, probabilities: TrainedModel.probabilities(logits, views: views.count),
+      logits: logits.map { $0 / count }, probabilities: model.probabilities(logits, views: views.count),
       features: features.map { $0 / count }, input: first ?? FloatStorage(count: 0))
   }
 

@@ -2,6 +2,7 @@
 // from a common queue.
 import BLVNet
 import Foundation
+import Recipes
 import Ring
 import Shared
 import Synchronization
@@ -218,7 +219,7 @@ final class LanePool: Sendable {
       times.quantise += lap()
     }
     let entries = LaneStatistics.entries(
-      result, clips: batch.labels.count, lanes: context.recipe.batch.lanes, isWeighted: context.loss.isWeighted)
+      result, clips: batch.clips.count, lanes: context.recipe.batch.lanes, isWeighted: context.loss.weighsClips)
     accumulator.addStatistics(entries, at: 0, lane: job.lane)
     times.backward += lap()
     return (times, batch.clips)
@@ -259,7 +260,7 @@ final class LanePool: Sendable {
         continue
       }
       let scores = sum.map { $0 / Float(views.count) }
-      result.add(clip: scores, label: context.validationRequest(clip).label)
+      result.add(clip: scores, labels: context.validation.clips[clip].labels, context.recipe.loss.kind)
       if task.wantsScores { result.scores.append(ClipScores(clip: clip, values: scores)) }
       steps.add(1, ordering: .relaxed)
     }
@@ -286,9 +287,11 @@ final class LanePool: Sendable {
 extension EvaluationResult {
   /// Adds a clip that could be decoded.
   /// - Parameter scores: the logits, means over its views. Where one is not a number, no class is ranked.
-  mutating func add(clip scores: [Float], label: Int) {
-    let place = rank(of: label, in: scores)
-    let loss = crossEntropy(of: label, in: scores) * 0x1p32
+  mutating func add(clip scores: [Float], labels: [Int], _ kind: LossRecipe.Kind) {
+    let place = rank(ofAny: labels, in: scores)
+    let loss =
+      0x1p32
+      * (kind == .softmax ? crossEntropy(of: labels[0], in: scores) : binaryCrossEntropy(of: labels, in: scores))
     var sums = EvaluationResult()
     sums.clips = 1
     sums.top1 = place == 0 ? 1 : 0
