@@ -193,6 +193,22 @@ public final class Lane {
     return head.logits.array(0..<clips * network.classes)
   }
 
+  /// The batch's own statistics in the order of `layout.statistics`, mean and unbiased variance, of a forward pass as in
+  /// training, without dropout.
+  public func batchStatistics(
+    parameters: FloatStorage, statistics: FloatStorage, input: FloatStorage, clips: Int
+  ) -> FloatStorage {
+    precondition(canTrain, "this lane was made for evaluation")
+    precondition(statistics.count == network.layout.statisticCount, "statistics of another network")
+    let mode = tamring_enter_lane_mode()
+    defer { tamring_leave_lane_mode(mode) }
+    running = statistics
+    forward(parameters, input, clips: clips, .training, nil)
+    let found = FloatStorage(count: moments.count)
+    found.copy(from: moments)
+    return found
+  }
+
   /// [clips, C]: the mean over space and frames of the features, as the classifier saw them in the last pass.
   public var pooledFeatures: [Float] { head.pooledFeatures(clips: clips) }
 

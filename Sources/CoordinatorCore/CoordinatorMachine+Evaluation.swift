@@ -32,7 +32,8 @@ extension CoordinatorMachine {
     if let known = membership.evaluations.known(before: step, state) { return finish(step, known) }
     if !isEvaluating(step) {
       evaluation = EvaluationJob(
-        step: step, state: state, clips: settings.evaluatedClips, clipsPerTask: clipsPerTask,
+        step: step, state: state, measuring: settings.measuredGroups, clips: settings.evaluatedClips,
+        clipsPerTask: clipsPerTask,
         scoredClasses: settings.scoredClasses, classesOfClip: settings.classesOfClip, isPassed: isPassed(step),
         deadline: settings.hangAfter, at: now)
     }
@@ -106,9 +107,22 @@ extension CoordinatorMachine {
   mutating func evaluated(_ task: EvaluationTask.ID, _ result: EvaluationResult, by worker: WorkerIdentity) {
     switch evaluation?.take(task, result, from: worker) {
     case .refused(let reason)?: refuse("evaluation", "\(worker)'s holds what cannot be: \(reason)")
+    case .measured(let norms)?: measured(task.step, norms)
     case .counted?: if evaluation?.isDone == true { finishEvaluation() } else { evaluate() }
     case .ignored?, nil: break
     }
+  }
+
+  /// The validation clips are evaluated with what all groups of training clips came to.
+  private mutating func measured(_ step: UInt64, _ norms: MeasuredNorms) {
+    let failed = evaluation?.unmeasuredClips ?? []
+    if let first = failed.first {
+      report(
+        .evaluation, "batch norms are measured without \(failed.count) training clips, the first: \(first)",
+        level: .warning)
+    }
+    if norms.clips > 0 { effects.append(.serveNorms(step: step, norms)) }
+    evaluate()
   }
 
   private mutating func finishEvaluation() {

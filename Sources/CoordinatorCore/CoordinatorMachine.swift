@@ -41,6 +41,8 @@ package struct CoordinatorMachine {
     /// Of the index, and which of them are evaluated: all if nil.
     package var validationClips = 0
     package var validationSample: [Int]?
+    /// Groups of training clips over which an evaluation measures the batch norms' statistics.
+    package var measuredGroups: [[Int]] = []
     /// Between steps, the states before these are evaluated.
     package var evaluateBefore: Set<UInt64> = []
     package var evaluationRules = EvaluationPlan.Rules()

@@ -249,6 +249,7 @@ extension Recipe {
       count("validation.every_epochs", \.validation.everyEpochs, 0, .measurement, from: 0),
       count("validation.clips", \.validation.clips, 0, .measurement, from: 0, to: 1_000_000_000),
       count("validation.stop_after", \.validation.stopAfter, 0, .measurement, from: 0),
+      count("validation.precise_bn", \.validation.preciseNorm, 0, .measurement, from: 0),
       count("exchange.gradient_bits", \.exchange.gradientBits, 10, from: 2, to: 20),
       count("exchange.chunk_values", \.exchange.chunkValues, 65_536, .nothing, from: 64, to: 65_536),
       count("exchange.bucket_values", \.exchange.bucketValues, 1_048_576, .nothing, from: 65_536, to: 268_435_456),

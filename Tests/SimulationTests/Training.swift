@@ -28,6 +28,8 @@ struct Training {
   let validationClips: Int
   /// Which of them are evaluated.
   let validationSample: [Int]
+  /// Groups of training clips over which batch norms are measured; none in most worlds.
+  let measuredGroups: [[Int]]
   /// The states before these steps are evaluated while training goes on.
   let evaluateBefore: Set<UInt64>
   /// Classes of which clips have several, where the mean average precision is measured; 0 where it is not.
@@ -59,6 +61,9 @@ struct Training {
     let full = lanes * clipsPerLane
     // The last step of an epoch is short, often to the point that lanes are empty.
     let count = full * Int(stepsPerEpoch - 1) + random.between(1, full)
+    measuredGroups =
+      evaluates && choice >> 48 & 1 == 1
+      ? stride(from: 0, to: min(count, 7), by: 2).map { Array($0..<min($0 + 2, count)) } : []
     order = (0...lastStep / stepsPerEpoch).map { _ in
       var clips = Array(0..<count)
       for i in stride(from: count - 1, to: 0, by: -1) { clips.swapAt(i, random.below(i + 1)) }
@@ -83,6 +88,25 @@ struct Training {
   /// Validation clips that no worker can decode.
   func isUndecodable(validation clip: Int) -> Bool { SplitMix64.hash(seed, 5, UInt64(clip)) % 11 == 0 }
 
+  /// What measuring the batch norms of a group comes to.
+  func measure(_ state: UInt64, _ group: [Int]) -> EvaluationResult {
+    var result = EvaluationResult()
+    for clip in group {
+      if SplitMix64.hash(seed, 8, UInt64(clip)) % 5 == 0 {
+        result.failed.append("clip \(clip)")
+        continue
+      }
+      result.clips += 1
+      let chance = SplitMix64.hash(state, 9, UInt64(clip))
+      result.moments = [Int64(chance >> 32), (result.moments.last ?? 0) + Int64(chance & 0xFFFF)]
+    }
+    return result
+  }
+
+  func value(of norms: MeasuredNorms) -> UInt64 {
+    norms.sums.reduce(UInt64(norms.clips)) { SplitMix64.hash($0, UInt64(bitPattern: $1)) }
+  }
+
   /// The classes of a validation clip; some have none.
   func classes(validation clip: Int) -> [Int] {
     (0..<scoredClasses).filter { SplitMix64.hash(seed, 7, UInt64(clip)) >> $0 & 1 == 1 }
@@ -90,7 +114,9 @@ struct Training {
 
   /// What an evaluation of all validation clips comes to.
   func evaluation(_ state: UInt64) -> EvaluationResult {
-    var result = evaluate(state, validationSample)
+    var norms = MeasuredNorms()
+    for group in measuredGroups { norms.add(measure(state, group)) }
+    var result = evaluate(norms.clips > 0 ? SplitMix64.hash(state, value(of: norms)) : state, validationSample)
     if scoredClasses > 0 {
       result.meanPrecision = AveragePrecision.mean(
         AveragePrecision.ofClasses(result.scores.map(\.values), result.scores.map { classes(validation: $0.clip) }))

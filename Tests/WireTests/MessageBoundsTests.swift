@@ -43,6 +43,25 @@ import Wire
     .evaluate(EvaluationTask(.init(step: step, state: digest, number: number), clips: clips))
   }
 
+  @Test("a task that measures batch norms names training clips; the sums are read as they were written")
+  func norms() throws {
+    func task(_ clips: [Int]) -> CoordinatorMessage {
+      .evaluate(EvaluationTask(.init(step: 7, state: Self.digest, number: 1), clips: clips, norms: .measured))
+    }
+    #expect(task([99]).problem(in: Self.limits) == nil && task([100]).problem(in: Self.limits) != nil)
+    var result = EvaluationResult()
+    (result.clips, result.moments) = (2, [.min, -1, 0, .max])
+    var norms = MeasuredNorms()
+    norms.add(result)
+    #expect(MeasuredNorms(bytes: norms.bytes) == norms && norms.bytes.count == 40)
+    for bytes in [[], norms.bytes.dropLast(), [UInt8](repeating: 0, count: 16), [UInt8](repeating: 255, count: 16)] {
+      #expect(MeasuredNorms(bytes: Array(bytes)) == nil)
+    }
+    result.moments = Array(repeating: 0, count: MeasuredNorms.most + 1)
+    #expect(
+      WorkerMessage.evaluated(.init(step: 7, state: Self.digest, number: 1), result).problem(in: Self.limits) != nil)
+  }
+
   private static func fault(_ kind: Fault.Kind, step: UInt64 = 5, status: Int32 = 65) -> WorkerMessage {
     var fault = Fault(kind: kind, generation: 1, step: step, text: "why")
     fault.status = status

@@ -29,7 +29,16 @@ struct EvaluateCommand: ParsableCommand {
   @Option(help: "Evaluate so many of the clips, drawn by the seed; 0 for all. Default: the recipe's validation.clips.")
   var sample: Int?
 
+  @Option(
+    help:
+      "Measure batch norms over so many training clips; 0 for the running statistics. Default: the recipe's validation.precise_bn."
+  )
+  var preciseBn: Int?
+
   func validate() throws {
+    guard (preciseBn.map { (0...1_000_000).contains($0) }) ?? true else {
+      throw ValidationError("--precise-bn must be from 0 to 1000000")
+    }
     guard (clips.map { (1...100).contains($0) }) ?? true else { throw ValidationError("--clips must be from 1 to 100") }
     guard (crops.map { [1, 3, 5, 10].contains($0) }) ?? true else {
       throw ValidationError("--crops must be 1, 3, 5 or 10")
@@ -44,6 +53,7 @@ struct EvaluateCommand: ParsableCommand {
     recipe.data.evaluationClips = clips ?? recipe.data.evaluationClips
     recipe.data.evaluationCrops = crops ?? recipe.data.evaluationCrops
     recipe.validation.clips = sample ?? recipe.validation.clips
+    recipe.validation.preciseNorm = preciseBn ?? recipe.validation.preciseNorm
     try files.require(recipe.loss.kind)
     let slots = try cluster.slots()
     try files.requireWritable()

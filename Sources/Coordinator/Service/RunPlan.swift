@@ -76,6 +76,9 @@ struct RunPlan {
     settings.classes = indexes.train.classes.count
     settings.validationSample = validationSample(
       of: settings.validationClips, wanted: recipe.validation.clips, seed: recipe.seed)
+    settings.measuredGroups = measuredGroups(
+      of: indexes.train.clips.count, wanted: recipe.validation.preciseNorm, size: recipe.batch.clipsPerLane,
+      seed: recipe.seed)
     settings.evaluateBefore = validationPoints
     settings.evaluationRules.stopAfter = recipe.validation.stopAfter
     settings.evaluationRules.patience = recipe.schedule.followsValidation ? recipe.schedule.patience : nil

@@ -177,6 +177,9 @@ final class LanePool: Sendable {
       } catch is Cancelled { return } catch {
         event = .failed(job, text: "\(error)", clip: (error as? VideoError)?.clip)
       }
+    case .evaluation(let task, let model) where task.norms == .measured:
+      guard let result = measure(task, on: lane, model) else { return }
+      event = .evaluated(task.id, result)
     case .evaluation(let task, let model):
       guard let result = evaluate(task, on: lane, model) else { return }
       event = .evaluated(task.id, result)
@@ -263,6 +266,35 @@ final class LanePool: Sendable {
       result.add(clip: scores, labels: context.validation.clips[clip].labels, context.recipe.loss.kind)
       if task.wantsScores { result.scores.append(ClipScores(clip: clip, values: scores)) }
       steps.add(1, ordering: .relaxed)
+    }
+    return result
+  }
+
+  /// The batch norms' statistics of a task's training clips, as one batch. Clips that cannot be decoded are left out.
+  /// - Returns: nil if the task was cancelled.
+  private func measure(_ task: EvaluationTask, on lane: Lane, _ model: EvaluatedModel) -> EvaluationResult? {
+    let round = currentRound
+    var clips = task.clips
+    var result = EvaluationResult()
+    while !clips.isEmpty {
+      do {
+        let taken = awaitClips { try feed.take(measured: clips, number: task.id.number) { round == currentRound } }
+        guard let batch = try taken.get() else { return nil }
+        defer { feed.recycle(batch) }
+        let moments = lane.batchStatistics(
+          parameters: model.parameters, statistics: model.statistics, input: batch.storage, clips: clips.count)
+        let most = context.recipe.validation.preciseNorm / context.recipe.batch.clipsPerLane + 1
+        guard
+          let sums = PreciseNorms.sums(moments, context.network.layout, clips: clips.count, groups: most)
+        else { throw SharedError(.badData, "its batch norms' statistics are not finite") }
+        (result.clips, result.moments) = (clips.count, sums)
+        steps.add(1, ordering: .relaxed)
+        return result
+      } catch {
+        let bad = (error as? VideoError)?.clip
+        result.failed += clips.filter { bad == nil || $0 == bad }.map { _ in "\(error)" }
+        clips = bad.map { bad in clips.filter { $0 != bad } } ?? []
+      }
     }
     return result
   }

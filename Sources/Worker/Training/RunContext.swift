@@ -50,6 +50,12 @@ final class RunContext: Sendable {
       throw SharedError(.badConfiguration, "clips have several labels, which needs 'loss.kind: binary'")
     }
     network = try Network(recipe.model, engine: recipe.makeEngine())
+    guard recipe.validation.preciseNorm == 0 || network.layout.statisticCount <= MeasuredNorms.most else {
+      throw SharedError(
+        .badConfiguration,
+        "validation.precise_bn: the network's \(network.layout.statisticCount) statistics are more than fit into a message, "
+          + "\(MeasuredNorms.most); set it to 0")
+    }
     rule = try recipe.optimizer.makeRule()
     settings = try UpdateSettings(recipe.optimizer, network.layout)
     var counts = [Int](repeating: 0, count: recipe.model.classes)
