@@ -11,9 +11,12 @@ INLINE void rows_product(int count, int panels, const float *restrict a, int64_t
                          int64_t channels, float *restrict results, int64_t to_panel) {
   tile_sums sums = {0};
   const int64_t weights_panel = whole_panels(channels) * LANES;
-  for (; channels > 0; channels -= LANES, a += panel)
+  for (; channels > 0; channels -= LANES, a += panel) {
+    // The next group's rows: the hardware prefetcher follows no panels.
+    for (int r = 0; r < count; r++) __builtin_prefetch(a + (count + r) * LANES, 0, 2);
     for (int64_t k = 0; k < smaller(LANES, channels); k++, weights += LANES)
       add_term(count, panels, a + k, LANES, weights, weights_panel, sums);
+  }
   put_tile(count, panels, sums, false, results, LANES, to_panel);
 }
 
