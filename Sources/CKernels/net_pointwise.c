@@ -113,7 +113,7 @@ INLINE columns columns_of(const float *restrict pixels, int64_t count, int64_t c
 }
 
 BODY pointwise_weight_gradient_body(bool wide, int64_t rows, int64_t outputs, int64_t row, int64_t inputs, const float *restrict gradients,
-                           const float *restrict images, float *restrict room, float *restrict weights) {
+                           const float *restrict images, bool add, float *restrict room, float *restrict weights) {
   const int64_t paired = wide ? inputs / (WIDE_PANELS * LANES) * WIDE_PANELS * LANES : 0;
   for (int64_t top = 0; top < rows; top += PIXELS) {
     const int64_t depth = smaller(PIXELS, rows - top);
@@ -130,13 +130,13 @@ BODY pointwise_weight_gradient_body(bool wide, int64_t rows, int64_t outputs, in
         prefetch(&left_next);
         prefetch(&right_next);
         if (i < paired)
-          sixteen_product(wide, WIDE_PANELS, left, a.row, right, depth, top > 0, result, inputs, LANES);
+          sixteen_product(wide, WIDE_PANELS, left, a.row, right, depth, add || top > 0, result, inputs, LANES);
         else
-          sixteen_product(wide, 1, left, a.row, right, depth, top > 0, result, inputs, LANES);
+          sixteen_product(wide, 1, left, a.row, right, depth, add || top > 0, result, inputs, LANES);
       }
   }
 }
 GEMM_KERNEL(pointwise_weight_gradient,
-            (int64_t rows, int64_t outputs, int64_t row, int64_t inputs, const float *gradients, const float *images,
+            (int64_t rows, int64_t outputs, int64_t row, int64_t inputs, const float *gradients, const float *images, bool add,
              float *room, float *weights),
-            rows, outputs, row, inputs, gradients, images, room, weights)
+            rows, outputs, row, inputs, gradients, images, add, room, weights)

@@ -80,7 +80,9 @@ import Testing
     }
   }
 
-  @Test("products of pixels have equal bits in every variant", arguments: [(1, 16), (200, 272), (13, 32), (261, 16), (202, 32), (9, 48)])
+  @Test(
+    "products of pixels have equal bits in every variant",
+    arguments: [(1, 16), (200, 272), (13, 32), (261, 16), (202, 32), (9, 48)])
   func pointwise(_ pixels: Int, _ inputs: Int) {
     let (outputs, p, i) = (48, Int64(pixels), Int64(inputs))
     let (images, gradients) = (randomNumbers(pixels * inputs, seed: 1), randomNumbers(pixels * outputs, seed: 2))
@@ -106,10 +108,12 @@ import Testing
         tamring_pointwise_generic(p, i, 48, images.base, weights.base, add, &epilogue, $0[0].base)
       }
     }
-    expectEqualBits("pointwise_weight_gradient", [weights]) {
-      tamring_pointwise_weight_gradient(p, 48, 48, i, gradients.base, images.base, room.base, $0[0].base)
-    } _: {
-      tamring_pointwise_weight_gradient_generic(p, 48, 48, i, gradients.base, images.base, room.base, $0[0].base)
+    for add in [false, true] {
+      expectEqualBits("pointwise_weight_gradient", [weights]) {
+        tamring_pointwise_weight_gradient(p, 48, 48, i, gradients.base, images.base, add, room.base, $0[0].base)
+      } _: {
+        tamring_pointwise_weight_gradient_generic(p, 48, 48, i, gradients.base, images.base, add, room.base, $0[0].base)
+      }
     }
   }
 

@@ -335,10 +335,11 @@ final class SimulatedCoordinator {
     isDead = true
     switch outcome {
     case .done: isDone = true
-    // What was passed without a validation is made up for by the next start.
+    // What was passed without a validation is made up for by the next start, as is marking the best model.
     case .interrupted
     where world.disk.newestCheckpoint == world.training.lastStep
-      && world.training.evaluateBefore.isSubset(of: world.disk.liveEvaluations.keys):
+      && world.training.evaluateBefore.isSubset(of: world.disk.liveEvaluations.keys)
+      && world.disk.best == ValidationHistory(world.disk.liveEvaluations).best?.step:
       isDone = true
     case .interrupted, .stoppedAtOnce: world.startCoordinator(after: downAfterwards)
     // A person mends what is wrong, and starts it again.
