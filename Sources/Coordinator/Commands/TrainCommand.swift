@@ -45,7 +45,7 @@ struct TrainCommand: ParsableCommand {
       let recipe = try resumes ? goOn(journal, directory, given, indexes, display) : start?.recipe ?? given.recipe
       try requireValidation(recipe, indexes)
       plan = self.plan(recipe, indexes)
-      if let start { try directory.write(start.data, to: directory.initialModel) }
+      if let start { try writeFile(start.data, to: directory.initialModel) }
       plan.initialModel = StartingModel.kept(in: directory, recipe)
       store = try CheckpointStore(directory.checkpoints, access: .writing)
       if !resumes { try begin(journal, directory, plan) }
@@ -59,7 +59,7 @@ struct TrainCommand: ParsableCommand {
     }
     plan.run = try journal.identity(orElse: Self.newIdentity())
     let found = try resumes ? ResumedRun(journal, store, plan, say: display.line) : nil
-    try directory.write(Data(endpoint.description.utf8), to: directory.endpoint)
+    try writeFile(Data(endpoint.description.utf8), to: directory.endpoint)
     display.line(summary(plan, directory))
     let fleet = try cluster.fleet(slots, plan.recipe, logs: directory.logs, coordinator: endpoint)
     if cluster.launch == "none" { display.line("waiting for \(fleet.slots.count) workers at \(endpoint)") }
@@ -119,7 +119,7 @@ struct TrainCommand: ParsableCommand {
   }
 
   private func begin(_ journal: Journal, _ directory: RunDirectory, _ plan: RunPlan) throws {
-    try directory.write(Data(plan.recipe.yaml().utf8), to: directory.recipe)
+    try writeFile(Data(plan.recipe.yaml().utf8), to: directory.recipe)
     let indexes = plan.indexes
     try journal.beginRun(
       RunRecord(
@@ -177,7 +177,7 @@ struct TrainCommand: ParsableCommand {
     }
     let text = Data(resumed.recipe.yaml().utf8)
     if FileManager.default.contents(atPath: directory.recipe) != text {
-      try directory.write(text, to: directory.recipe)
+      try writeFile(text, to: directory.recipe)
     }
     return resumed.recipe
   }
