@@ -69,13 +69,22 @@ struct RecipeVariant: Sendable, CustomTestStringConvertible {
     for audit in try cluster.audits("hurt") { #expect(audit.status == 0, "\(audit.output)") }
   }
 
-  @Test("a pattern that matches no tensor ends the run before it begins, and the worker's line names it")
-  func unmatched() throws {
+  @Test("impossible combinations and patterns that match no tensor stand in one line, and nothing is started or made")
+  func impossible() throws {
     let cluster = try LocalCluster(clips: 12)
-    let recipe = LocalCluster.recipe.replacingOccurrences(of: "evict_seconds: 3", with: "restarts: 0")
-    try cluster.folder.write(recipe + "freeze: [\"layer9.*\"]\n", to: "small.yaml")
+    let recipe = RecipeVariant(
+      testDescription: "impossible",
+      lines: [
+        "batch": "{lanes: 5, clips_per_lane: 1}", "data": "{path: data, mixup: 0.5}", "freeze": "[\"layer9.*\"]",
+        "optimizer": "{learning_rate: 0.05, groups: [\"new_fc.wait rate=2\"]}",
+      ])
+    try cluster.folder.write(recipe.recipe, to: "small.yaml")
     let refused = try cluster.train("run", hosts: "localhost")
-    #expect(refused.status != 0, "\(refused.output)")
-    #expect(refused.output.contains("freeze: 'layer9.*' matches no tensor"), "\(refused.output)")
+    #expect(refused.status == 78 && refused.output.split(separator: "\n").count == 1, "\(refused.output)")
+    for mistake in [
+      "'data.mixup' and 'data.cutmix' mix clips", "; freeze: 'layer9.*' matches no tensor; near are 'baseline_model.",
+      "; optimizer.groups: 'new_fc.wait' matches no tensor; near are 'new_fc.weight', ",
+    ] { #expect(refused.output.contains(mistake), "\(refused.output)") }
+    #expect(!FileManager.default.fileExists(atPath: cluster.folder.path("run")))
   }
 }

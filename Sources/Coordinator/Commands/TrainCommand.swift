@@ -39,7 +39,7 @@ struct TrainCommand: ParsableCommand {
     let store: CheckpointStore
     do {
       let start = try resumes ? nil : StartingModel(given.recipe)
-      let report = try start?.report(logs: directory.logs) ?? []
+      let report = try start?.report() ?? []
       for line in report { display.line(line) }
       let indexes = try resumes ? kept(directory) : prepareIndexes(given, directory, display)
       let recipe = try resumes ? goOn(journal, directory, given, indexes, display) : start?.recipe ?? given.recipe
