@@ -58,6 +58,7 @@ struct TrainCommand: ParsableCommand {
       throw error
     }
     plan.run = try journal.identity(orElse: Self.newIdentity())
+    try noteHosts(slots, journal, display)
     let found = try resumes ? ResumedRun(journal, store, plan, say: display.line) : nil
     try writeFile(Data(endpoint.description.utf8), to: directory.endpoint)
     display.line(summary(plan, directory))
@@ -140,6 +141,14 @@ struct TrainCommand: ParsableCommand {
           try rejected.forEach { try insert(RejectedRecord(list: list, id: $0.id, path: $0.path, reason: $0.reason)) }
         }
       })
+  }
+
+  /// Which hosts take part decides no bit, so a run may go on with others; the journal has them, for people.
+  private func noteHosts(_ slots: [Slot], _ journal: Journal, _ display: ProgressDisplay) throws {
+    let before = try journal.lastEvent(from: "hosts")?.text
+    guard before != slots.hosts else { return }
+    try journal.record(EventRecord(at: .now, level: .info, source: "hosts", text: slots.hosts))
+    if let before { display.line("from step \(try journal.nextStep()) on: hosts: \(slots.hosts), were \(before)") }
   }
 
   // MARK: Going on
