@@ -62,8 +62,8 @@ let package = Package(
     .executableTarget(
       name: "Coordinator",
       dependencies: [
-        "CLinux", "Checkpoint", "CoordinatorCore", "Dataset", "DemoData", "Messaging", "Packing", "Recipes", "Remote",
-        "RunJournal", "Shared", "Video", "Wire", arguments,
+        "BLVNet", "CLinux", "Checkpoint", "CoordinatorCore", "Dataset", "DemoData", "Messaging", "Packing", "Recipes",
+        "Remote", "RunJournal", "Shared", "Training", "Video", "Wire", arguments,
       ], resources: [.embedInCode("Commands/demo.yaml")], swiftSettings: strict),
     .executableTarget(
       name: "Worker",

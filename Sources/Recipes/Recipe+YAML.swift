@@ -14,15 +14,19 @@ public struct RecipeFile: Sendable {
   /// - Parameters:
   ///   - base: the values of keys that the file does not name.
   ///   - known: for keys that name an entry of a registry, the entries.
+  ///   - others: mistakes that only other modules can find.
   /// - Throws: `SharedError(.badConfiguration)`, all mistakes in one line; `.ioError` if the file cannot be read.
-  public init(path: String, over base: Recipe = Recipe(), known: [String: [String]] = [:]) throws {
+  public init(
+    path: String, over base: Recipe = Recipe(), known: [String: [String]] = [:],
+    others: (Recipe) -> [String] = { _ in [] }
+  ) throws {
     guard let bytes = FileManager.default.contents(atPath: path) else {
       throw SharedError(.ioError, "\(path): cannot be read; check that the recipe exists and is readable")
     }
     guard let text = String(bytes: bytes, encoding: .utf8) else {
       throw SharedError(.badConfiguration, "\(path): is not UTF-8 text; a recipe is a YAML file")
     }
-    try self.init(yaml: text, origin: path, over: base, known: known)
+    try self.init(yaml: text, origin: path, over: base, known: known, others: others)
     let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
     func absolute(_ path: String) -> String { URL(fileURLWithPath: path, relativeTo: folder).standardizedFileURL.path }
     if !recipe.data.path.hasPrefix("/"), !isWebAddress(recipe.data.path) {
@@ -38,9 +42,11 @@ public struct RecipeFile: Sendable {
   ///   - origin: the text's name in errors.
   ///   - base: the values of keys that the text does not name.
   ///   - known: for keys that name an entry of a registry, the entries.
+  ///   - others: mistakes that only other modules can find.
   /// - Throws: `SharedError(.badConfiguration)`, all mistakes in one line, each with its line or path.
   public init(
-    yaml text: String, origin: String, over base: Recipe = Recipe(), known: [String: [String]] = [:]
+    yaml text: String, origin: String, over base: Recipe = Recipe(), known: [String: [String]] = [:],
+    others: (Recipe) -> [String] = { _ in [] }
   ) throws {
     recipe = base
     let root: Node?
@@ -55,7 +61,7 @@ public struct RecipeFile: Sendable {
       }
       mistakes = read(mapping, known)
     }
-    mistakes += recipe.contradictions()
+    mistakes += recipe.contradictions() + others(recipe)
     guard mistakes.isEmpty else {
       throw SharedError(.badConfiguration, "\(origin): \(mistakes.joined(separator: "; "))")
     }

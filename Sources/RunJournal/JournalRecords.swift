@@ -240,7 +240,7 @@ public struct EventRecord: JournalRecord {
   public static let databaseTableName = "events"
   public var at: Date
   public var level: Level
-  /// Who reports it: "coordinator", "rank 3".
+  /// Who reports it: "coordinator", "rank 3"; or "hosts", for which hosts take part from now on.
   public var source: String
   public var text: String
 

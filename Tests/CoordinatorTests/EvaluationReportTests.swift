@@ -40,11 +40,15 @@ import Wire
     #expect(rows[1] == "clip0,\"run, far\",\"run, far\",3.0,2.0,1.0" && rows[6] == "clip5,<c>,,nan,1.0,2.0")
   }
 
-  @Test("the picture is well-formed XML with a cell for each count that is not 0")
+  @Test("the picture is well-formed XML with a cell for each count that is not 0, and names its axes and shades")
   func picture() throws {
     let svg = report.picture()
     let cells = svg.components(separatedBy: "<rect").count - 1
-    #expect(cells == 2 + 5)
+    // The paper, the frame, and the bar of shades.
+    #expect(cells == 3 + 5)
+    for text in [">true class<", ">predicted class<", ">0 %<", ">100 % of the true class<"] {
+      #expect(svg.contains(text))
+    }
     #expect(svg.contains("&lt;c&gt;") && svg.contains("say &quot;hi&quot; as &lt;c&gt;: 1 of 3"))
     for tag in ["svg", "title", "text"] {
       #expect(svg.components(separatedBy: "<\(tag)").count == svg.components(separatedBy: "</\(tag)>").count)
@@ -52,7 +56,8 @@ import Wire
     // Hundreds of classes, without their names.
     let many = ConfusionPicture.svg(
       (0..<400).map { row in (0..<400).map { $0 == row ? 1 : 0 } }, names: (0..<400).map { "class \($0)" })
-    #expect(!many.contains("<text") && many.utf8.count < 100_000)
+    #expect(many.components(separatedBy: "<text").count - 1 == 4 && many.utf8.count < 100_000)
+    #expect(many.contains("class 7 as class 7: 1 of 1"))
   }
 
   @Test("with a binary loss: average precisions, probabilities, and all classes above one half")

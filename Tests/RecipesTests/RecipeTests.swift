@@ -69,6 +69,30 @@ import Testing
     #expect(matches("a*b*c", "abbc") && matches("a**c", "ac") && !matches("a*b", "a"))
   }
 
+  @Test("a pattern that matches nothing is named with the names that are nearest to it")
+  func nearestNames() {
+    let names = [
+      "model.layer1.0.conv1.weight", "model.layer1.0.conv2.weight", "model.layer2.0.bn1.bias", "new_fc.bias",
+    ]
+    func mistake(_ pattern: String) -> String? { NamePattern(pattern).mistake("freeze", among: names) }
+    #expect(mistake("new_fc.*") == nil)
+    // A prefix is missing; a typing error; nothing like it.
+    #expect(
+      mistake("layer2.*")?.hasPrefix("freeze: 'layer2.*' matches no tensor; near are 'model.layer2.0.bn1.b") == true)
+    #expect(mistake("*.layer1.0.covn2.*")?.contains("near are 'model.layer1.0.conv2.weight', ") == true)
+    #expect(mistake("quite_another_thing")?.contains("'; near") == false)
+    #expect(NamePattern("a").mistake("optimizer.groups", among: []) == "optimizer.groups: 'a' matches no tensor")
+  }
+
+  @Test("mistakes that other modules find stand in the same line as the recipe's own")
+  func othersMistakes() {
+    let error = #expect(throws: SharedError.self) {
+      try RecipeFile(yaml: "seed: x\nfreeze: [a]\n", origin: "r.yaml") { $0.model.freeze.list.map { "no \($0.text)" } }
+    }
+    #expect(error?.description.hasPrefix("r.yaml: line 1: 'seed' is 'x', ") == true)
+    #expect(error?.description.hasSuffix("; no a") == true)
+  }
+
   @Test("the digest follows what decides the bits, and nothing else")
   func digest() {
     var other = Recipe()

@@ -14,9 +14,7 @@ struct AverageCommand: ParsableCommand {
 
   func run() throws {
     let (model, _) = try givenModel(checkpoint, average: true)
-    do { try model.write(to: URL(fileURLWithPath: out)) } catch {
-      throw SharedError(.ioError, "\(out): cannot be written; check the folder and the space left on its disk")
-    }
+    try writeFile(model, to: out)
     ProgressDisplay().line("the average of the weights of \(checkpoint) is in \(out)")
   }
 }

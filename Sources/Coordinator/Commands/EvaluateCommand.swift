@@ -150,11 +150,7 @@ struct EvaluationFiles: ParsableArguments {
       contents.append((path, path.hasSuffix(".svg") ? report.picture() : report.confusionTable()))
     }
     if let scores { contents.append((scores, report.scoreTable())) }
-    for (path, text) in contents {
-      do { try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic) } catch {
-        throw SharedError(.ioError, "\(path): cannot be written: \(error.localizedDescription)")
-      }
-    }
+    for (path, text) in contents { try writeFile(Data(text.utf8), to: path) }
     return contents.map(\.path)
   }
 }

@@ -4,6 +4,7 @@ import Dataset
 import Foundation
 import Recipes
 import Shared
+import Training
 
 /// The options that name a recipe and a run directory.
 struct RecipeOptions: ParsableArguments {
@@ -40,7 +41,7 @@ struct GivenRecipe {
     self.file = file
     self.seed = seed
     if let file {
-      let read = try RecipeFile(path: file, known: Self.known)
+      let read = try Self.read(file)
       (recipe, named) = (Self.seeded(read.recipe, seed), read.named)
       directory = runDirectory ?? "runs/\(recipe.name)"
     } else {
@@ -52,9 +53,13 @@ struct GivenRecipe {
     }
   }
 
+  private static func read(_ file: String, over base: Recipe = Recipe()) throws -> RecipeFile {
+    try RecipeFile(path: file, over: base, known: known, others: patternMistakes)
+  }
+
   /// The given recipe on top of a resumed run's: keys that the file does not name keep the run's values.
   func over(_ base: Recipe) throws -> Recipe {
-    Self.seeded(try file.map { try RecipeFile(path: $0, over: base, known: Self.known).recipe } ?? base, seed)
+    Self.seeded(try file.map { try Self.read($0, over: base).recipe } ?? base, seed)
   }
 
   /// Whether a missing validation list is a mistake. It is none if the user named no list.

@@ -39,14 +39,14 @@ struct TrainCommand: ParsableCommand {
     let store: CheckpointStore
     do {
       let start = try resumes ? nil : StartingModel(given.recipe)
-      let report = try start?.report(logs: directory.logs) ?? []
+      let report = try start?.report() ?? []
       for line in report { display.line(line) }
       let indexes = try resumes ? kept(directory) : prepareIndexes(given, directory, display)
       let recipe = try resumes ? goOn(journal, directory, given, indexes, display) : start?.recipe ?? given.recipe
       try requireValidation(recipe, indexes)
       plan = self.plan(recipe, indexes)
       try plan.requireFewScores()
-      if let start { try directory.write(start.data, to: directory.initialModel) }
+      if let start { try writeFile(start.data, to: directory.initialModel) }
       plan.initialModel = StartingModel.kept(in: directory, recipe)
       store = try CheckpointStore(directory.checkpoints, access: .writing)
       if !resumes { try begin(journal, directory, plan) }
@@ -59,8 +59,9 @@ struct TrainCommand: ParsableCommand {
       throw error
     }
     plan.run = try journal.identity(orElse: Self.newIdentity())
+    try noteHosts(slots, journal, display)
     let found = try resumes ? ResumedRun(journal, store, plan, say: display.line) : nil
-    try directory.write(Data(endpoint.description.utf8), to: directory.endpoint)
+    try writeFile(Data(endpoint.description.utf8), to: directory.endpoint)
     display.line(summary(plan, directory))
     let fleet = try cluster.fleet(slots, plan.recipe, logs: directory.logs, coordinator: endpoint)
     if cluster.launch == "none" { display.line("waiting for \(fleet.slots.count) workers at \(endpoint)") }
@@ -125,7 +126,7 @@ struct TrainCommand: ParsableCommand {
   }
 
   private func begin(_ journal: Journal, _ directory: RunDirectory, _ plan: RunPlan) throws {
-    try directory.write(Data(plan.recipe.yaml().utf8), to: directory.recipe)
+    try writeFile(Data(plan.recipe.yaml().utf8), to: directory.recipe)
     let indexes = plan.indexes
     try journal.beginRun(
       RunRecord(
@@ -146,6 +147,14 @@ struct TrainCommand: ParsableCommand {
           try rejected.forEach { try insert(RejectedRecord(list: list, id: $0.id, path: $0.path, reason: $0.reason)) }
         }
       })
+  }
+
+  /// Which hosts take part decides no bit, so a run may go on with others; the journal has them, for people.
+  private func noteHosts(_ slots: [Slot], _ journal: Journal, _ display: ProgressDisplay) throws {
+    let before = try journal.lastEvent(from: "hosts")?.text
+    guard before != slots.hosts else { return }
+    try journal.record(EventRecord(at: .now, level: .info, source: "hosts", text: slots.hosts))
+    if let before { display.line("from step \(try journal.nextStep()) on: hosts: \(slots.hosts), were \(before)") }
   }
 
   // MARK: Going on
@@ -182,7 +191,7 @@ struct TrainCommand: ParsableCommand {
     }
     let text = Data(resumed.recipe.yaml().utf8)
     if FileManager.default.contents(atPath: directory.recipe) != text {
-      try directory.write(text, to: directory.recipe)
+      try writeFile(text, to: directory.recipe)
     }
     return resumed.recipe
   }

@@ -123,8 +123,6 @@ struct IndexFolder {
   func begin() { unsafe unlink(keyFile) }
 
   func finish(_ recipe: Recipe) throws {
-    do { try Data((key(recipe) ?? "folders").utf8).write(to: URL(fileURLWithPath: keyFile), options: .atomic) } catch {
-      throw SharedError(.ioError, "\(keyFile): cannot be written; check the permissions and the space left on its disk")
-    }
+    try writeFile(Data((key(recipe) ?? "folders").utf8), to: keyFile)
   }
 }

@@ -109,11 +109,7 @@ struct IndexPage {
   // MARK: The page
 
   /// - Throws: `SharedError(.ioError)` where the file cannot be written.
-  func write(to path: String) throws {
-    do { try Data(html.utf8).write(to: URL(fileURLWithPath: path), options: .atomic) } catch {
-      throw SharedError(.ioError, "\(path): cannot be written; check the permissions and the space left on its disk")
-    }
-  }
+  func write(to path: String) throws { try writeFile(Data(html.utf8), to: path) }
 
   var html: String {
     var page = """
