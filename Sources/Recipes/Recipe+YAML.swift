@@ -101,13 +101,26 @@ public struct RecipeFile: Sendable {
             mistake(key, "'\(path)' is a section, expected 'key: value' lines below it")
           }
         } else {
-          let near = fields.keys.sorted().first { $0.hasSuffix("." + (key.string ?? "?")) }
-          mistake(key, "unknown key '\(path)'" + (near.map { "; did you mean '\($0)'?" } ?? ""))
+          mistake(
+            key,
+            "unknown key '\(path)'" + (near(path, among: fields.keys.sorted()).map { "; did you mean '\($0)'?" } ?? ""))
         }
       }
     }
     read(root, "")
     return mistakes
+  }
+
+  /// The key that an unknown one was meant to be: of the same name in another section, or one of nearly that name.
+  private func near(_ path: String, among known: [String]) -> String? {
+    func name(_ path: String) -> String { String(path.split(separator: ".").last ?? "") }
+    if let same = known.first(where: { name($0) == name(path) }) { return same }
+    let section = path.dropLast(name(path).count)
+    let siblings = known.filter { $0.dropLast(name($0).count) == section }
+    func like(_ keys: [String]) -> String? {
+      nearest(to: name(path), of: keys.map(name)).flatMap { meant in keys.first { name($0) == meant } }
+    }
+    return like(siblings) ?? like(known)
   }
 
   /// A scalar, or a list of scalars joined by commas.

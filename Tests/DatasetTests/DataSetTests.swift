@@ -169,7 +169,7 @@ import Testing
       try refusal(files) {
         moments(&$0)
         $0.validationList = "vall.csv"
-      } == "ROOT/vall.csv: cannot be read (no such file); check the recipe's annotation path")
+      } == "ROOT/vall.csv: cannot be read (no such file); check data.train_list and data.validation_list")
     for name in ["", "validation.csv"] {
       try read(files) {
         moments(&$0)

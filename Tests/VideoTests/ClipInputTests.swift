@@ -110,6 +110,7 @@ import Testing
       let clip = try ClipProbe.probe(path, deep: false)
       #expect(clip.frames == 60 && abs(clip.frameRate - 25) < 0.01 && clip.codec == "h264")
       #expect(clip.frames(from: 0, to: 1) == 0..<25 && clip.frames(from: 0.4, to: 0.8) == 10..<20)
+      #expect(clip.end.map { abs($0 - 2.4) < 1e-6 && clip.frames(from: 2, to: $0) == 50..<60 } == true)
       #expect(clip.frames(from: 2, to: 99) == 50..<60 && clip.frames(from: 5, to: 9).isEmpty)
       #expect(clip.frames(from: 1, to: 0.5).isEmpty && clip.frames(from: .nan, to: .infinity).isEmpty)
     }

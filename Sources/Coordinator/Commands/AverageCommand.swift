@@ -13,7 +13,7 @@ struct AverageCommand: ParsableCommand {
   @Option(help: "The file to write.") var out: String
 
   func run() throws {
-    let (model, _) = try givenModel(checkpoint, average: true)
+    let (model, _) = try givenModel(ModelFile(checkpoint), average: true)
     try writeFile(model, to: out)
     ProgressDisplay().line("the average of the weights of \(checkpoint) is in \(out)")
   }
@@ -22,8 +22,7 @@ struct AverageCommand: ParsableCommand {
 /// The model that a command is given: a file, a checkpoint's, or a run's (see `ModelFile`).
 /// - Parameter average: whether the running average of the weights is wanted; only a checkpoint has it.
 /// - Returns: its bytes, and what to call it.
-func givenModel(_ given: String, average: Bool) throws -> (Data, file: String) {
-  let file = try ModelFile(given)
+func givenModel(_ file: ModelFile, average: Bool) throws -> (Data, file: String) {
   var model = try file.data()
   if average {
     let path = URL(fileURLWithPath: file.path).deletingLastPathComponent().path + "/" + CheckpointFiles.trainerName

@@ -6,6 +6,7 @@ import Dataset
 import Foundation
 import Recipes
 import Shared
+import Training
 import Wire
 
 struct EvaluateCommand: ParsableCommand {
@@ -48,7 +49,8 @@ struct EvaluateCommand: ParsableCommand {
 
   func run() throws {
     let display = ProgressDisplay()
-    let given = try recipes.resolve()
+    let modelFile = try ModelFile(checkpoint)
+    let given = try recipes.resolve(for: modelFile)
     var recipe = given.recipe
     recipe.data.evaluationClips = clips ?? recipe.data.evaluationClips
     recipe.data.evaluationCrops = crops ?? recipe.data.evaluationCrops
@@ -58,7 +60,10 @@ struct EvaluateCommand: ParsableCommand {
     let slots = try cluster.slots()
     try files.requireWritable()
     let (socket, endpoint) = try cluster.bind(display)
-    let (model, file) = try givenModel(checkpoint, average: average)
+    let (model, file) = try givenModel(modelFile, average: average)
+    do { _ = try TrainedModel(modelFile, recipe: recipe) } catch let error as CheckpointError {
+      throw SharedError(error.status, "\(error); name the recipe that it was trained with (--recipe)")
+    }
     let directory = try RunDirectory(given.directory)
     let indexes = try evaluationIndexes(given, directory, display)
     guard !indexes.validation.clips.isEmpty else {

@@ -1,5 +1,6 @@
 // The recipe that a command was given, or the default, and its run directory.
 import ArgumentParser
+import Checkpoint
 import Dataset
 import Foundation
 import Recipes
@@ -17,7 +18,11 @@ struct RecipeOptions: ParsableArguments {
   @Option(help: "Replace the recipe's seed.")
   var seed: UInt64?
 
-  func resolve() throws -> GivenRecipe {
+  /// - Parameter model: whose run's recipe is taken where no other is named.
+  func resolve(for model: ModelFile? = nil) throws -> GivenRecipe {
+    if recipe == nil, runDir == nil, let own = model?.recipe {
+      return try GivenRecipe(file: nil, runDirectory: (own as NSString).deletingLastPathComponent, seed: seed)
+    }
     let file = recipe ?? (FileManager.default.fileExists(atPath: "recipe.yaml") ? "recipe.yaml" : nil)
     return try GivenRecipe(file: file, runDirectory: runDir, seed: seed)
   }

@@ -60,7 +60,13 @@ struct IndexBuilder {
     guard classes.names.count <= recipe.model.classes else {
       throw SharedError(
         .badConfiguration,
-        "'model.classes' is \(recipe.model.classes), but \(lists.trainName) has \(classes.names.count) classes")
+        "'model.classes' is \(recipe.model.classes), but \(lists.trainName) has \(classes.names.count) classes; set it to that"
+      )
+    }
+    if classes.names.count < recipe.model.classes {
+      settings.say(
+        "warning: 'model.classes' is \(recipe.model.classes), and \(lists.trainName) has \(classes.names.count) classes: the "
+          + "others have no name and no clip")
     }
     for (name, list) in [(lists.trainName, lists.train), (lists.validationName, lists.validation)] {
       guard let several = list?.found.firstWithSeveralClasses else { continue }

@@ -65,8 +65,7 @@ struct VideoLooking: Sendable {
   /// Every window that has a frame. The last one ends with the video.
   private func windows(_ probe: ProbedClip, _ path: String) throws -> [Part] {
     guard let window, let every else { return [Part(frames: 0..<probe.frames)] }
-    let end = probe.times.last.map { $0 + 1e-3 } ?? probe.duration
-    guard end > 0 else {
+    guard let end = probe.end, end > 0 else {
       throw VideoError(path: path, operation: "cut into windows", cause: "it has no times, and does not say its length")
     }
     var parts: [Part] = []
