@@ -260,7 +260,7 @@ import Testing
     for tensor in network.layout.statistics {
       for i in tensor.range {
         let mean = (2 * Double(parts[0].1.batchStatistics[i]) + 3 * Double(parts[1].1.batchStatistics[i])) / 5
-        #expect(abs(Double(result.batchStatistics[i]) - mean) <= 1e-6 * max(1, abs(mean)))
+        #expect(abs(Double(result.batchStatistics[i]) - mean) <= 1e-4 * max(1, abs(mean)))
       }
     }
   }

@@ -98,6 +98,23 @@ private struct AuditedRun {
     #expect(clips == (0..<7).map { "c\($0)" })
   }
 
+  @Test("with multigrid training, the epochs of steps and their clips are those of the recipe's plan")
+  func multigrid() throws {
+    var recipe = Recipe()
+    // Its first epoch would be one step of all 7 clips, its second one three steps.
+    (recipe.schedule.multigrid, recipe.schedule.epochs) = (.long, 2)
+    (recipe.batch.lanes, recipe.batch.clipsPerLane) = (1, 3)
+    let run = try AuditedRun()
+    let found = try JournalAudit(run.folder.path("."), recipe: recipe).problems
+    for problem in [
+      "steps 1 to 5 cannot be in epoch 0", "step 5 is beyond the run's last",
+      "epoch 0, step 0: 3 clips and 0 left out, expected 7",
+    ] { #expect(found.contains { $0.contains(problem) }, "\(found)") }
+    recipe.batch.clipsPerLane = 1
+    let other = try JournalAudit(run.folder.path("."), recipe: recipe).problems
+    #expect(other.contains { $0.contains("has 3 steps for an epoch of full clips, but recipe.yaml gives 7") })
+  }
+
   @Test("a balanced run may draw a clip again, after its first draw; another may not")
   func balanced() throws {
     let run = try AuditedRun(drawsTwice: true)
