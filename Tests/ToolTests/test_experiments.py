@@ -50,7 +50,7 @@ class Settings(unittest.TestCase):
 
 class Results(unittest.TestCase):
     def test_within_the_group_counts_apart_from_finding_it(self):
-        data = settings.DataSet("", 3, {}, [["a", "b"]])
+        data = settings.DataSet("", 3, 1, {}, [["a", "b"]])
         rows = [["true class", "a", "b", "c"], ["a", "3", "1", "0"], ["b", "2", "1", "1"], ["c", "1", "0", "1"]]
         group, within = results.grouped(rows, data)
         self.assertAlmostEqual(group, 8 / 10)

@@ -30,17 +30,19 @@ class Result:
     within: float
 
 
-def read_result(runs, name, data, network, frames, seed):
-    path = runs.directory(name) / "run.db"
+def read_result(runs, run):
+    path = runs.directory(run) / "run.db"
     database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
         clips, top1, top5, loss = database.execute(
             "SELECT clips, top1, top5, loss_sum FROM evaluations ORDER BY step DESC, id DESC LIMIT 1").fetchone()
     finally:
         database.close()
-    with open(runs.directory(name) / "confusion.csv", newline="") as file:
-        group, within = grouped(list(csv.reader(file)), data)
-    return Result(data.name, network, frames, seed, clips, top1 / clips, top5 / clips, loss / 2**32 / clips, group, within)
+    with open(runs.directory(run) / "confusion.csv", newline="") as file:
+        group, within = grouped(list(csv.reader(file)), run.data)
+    return Result(
+        run.data.name, run.network, run.frames, run.seed, clips, top1 / clips, top5 / clips, loss / 2**32 / clips,
+        group, within)
 
 
 def grouped(rows, data):
@@ -74,7 +76,7 @@ class Cost:
 def measure_cost(runs, network, frames, rounds=5):
     """The lowest time of some rounds counts: whatever else runs only adds to it."""
     recipe = runs.folder / "recipes" / f"cost-{network}-{frames}.yaml"
-    recipe.write_text(settings.recipe("cost", network, frames, settings.DATA["long"], 1))
+    recipe.write_text(settings.Run(network, frames, settings.DATA["long"], 1).recipe)
     costs = []
     for _ in range(rounds):
         finished = subprocess.run(

@@ -39,38 +39,27 @@ def build():
     return pathlib.Path(shown.stdout.strip())
 
 
-def wanted(questions, data_sets, seeds):
-    """The runs of the questions, each once: all with the first seed, then all with the next."""
-    networks = dict.fromkeys(network for question in questions for network in settings.QUESTIONS[question])
-    return [(network, frames, data, seed) for seed in seeds for network, frames in networks for data in data_sets]
-
-
-def train(runs, todo):
-    for data in dict.fromkeys(data for _, _, data, _ in todo):
+def train(runs, wanted):
+    for data in dict.fromkeys(run.data for run in wanted):
         runs.make_data(data)
-    for number, (network, frames, data, seed) in enumerate(todo, 1):
-        name = runs.recipe(network, frames, data, seed)
-        if not runs.is_done(name):
-            print(f"{number} of {len(todo)}: {name}", flush=True)
-            seconds = runs.train(name, data)
-            result = results.read_result(runs, name, data, network, frames, seed)
-            print(f"  top-1 {100 * result.top1:.1f} % after {seconds:.0f} s", flush=True)
+    for number, run in enumerate(wanted, 1):
+        if not runs.is_done(run):
+            print(f"{number} of {len(wanted)}: {run.name}", flush=True)
+            runs.train(run)
+            print(f"  top-1 {100 * results.read_result(runs, run).top1:.1f} %", flush=True)
 
 
 def measured_costs(runs, again):
     path = runs.folder / "costs.csv"
     if again or not path.exists():
-        networks = dict.fromkeys(network for networks in settings.QUESTIONS.values() for network in networks)
+        networks = settings.networks(settings.QUESTIONS)
         results.write_csv(path, results.Cost, [results.measure_cost(runs, *network) for network in networks])
     return results.read_csv(path, results.Cost)
 
 
-def report(runs, questions, costs):
-    found = []
-    for network, frames, data, seed in wanted(settings.QUESTIONS, settings.DATA.values(), settings.SEEDS):
-        name = runs.recipe(network, frames, data, seed)
-        if runs.is_done(name):
-            found.append(results.read_result(runs, name, data, network, frames, seed))
+def report(runs, questions, seeds, costs):
+    every = settings.runs(settings.QUESTIONS, settings.DATA.values(), seeds)
+    found = [results.read_result(runs, run) for run in every if runs.is_done(run)]
     results.write_csv(runs.folder / "runs.csv", results.Result, found)
     for question in questions:
         text = results.table(question, found, costs)
@@ -85,9 +74,9 @@ def main():
     data_sets = [settings.DATA[options.data]] if options.data else list(settings.DATA.values())
     runs = Runs(options.folder.resolve(), (options.programs or build()).resolve(), options.workers.resolve())
     if options.question not in ("costs", "report"):
-        train(runs, wanted(questions, data_sets, options.seeds))
+        train(runs, settings.runs(questions, data_sets, options.seeds))
     costs = measured_costs(runs, again=options.question == "costs") if "cost" in questions else []
-    report(runs, questions, costs)
+    report(runs, questions, options.seeds, costs)
 
 
 if __name__ == "__main__":

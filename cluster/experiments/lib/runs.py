@@ -5,9 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-
-import settings
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -20,7 +17,7 @@ class Failure(Exception):
         self.code = code
 
 
-def run(command, log, what):
+def execute(command, log, what):
     """Runs a command to its end with its output in the file `log`. Ctrl-C reaches it too, and is waited for."""
     with open(log, "a") as output:
         process = subprocess.Popen([str(part) for part in command], stdout=output, stderr=subprocess.STDOUT)
@@ -59,46 +56,50 @@ class Runs:
             "long": [self.coordinator, "demo-data", self.folder / "long", "--set", "long"],
             "physical": [sys.executable, "-B", HERE / "physical.py", self.folder / "physical"],
         }[data.name]
-        run(command, self.folder / "logs" / f"{data.name}.log", f"data set {data.name}")
+        execute(command, self.folder / "logs" / f"{data.name}.log", f"data set {data.name}")
 
-    def recipe(self, network, frames, data, seed):
-        """The name of a run; its recipe is written. A run is never gone on with after its recipe has changed."""
-        name = f"{data.name}-{network}-{frames}-seed{seed}"
-        path = self.folder / "recipes" / f"{name}.yaml"
-        text = settings.recipe(name, network, frames, data, seed)
-        if path.exists() and path.read_text() != text:
-            raise Failure(f"{path}: this run was begun with other settings; give another --folder, or remove it and {self.directory(name)}", 78)
-        path.write_text(text)
-        return name
+    def directory(self, run):
+        return self.folder / "runs" / run.name
 
-    def directory(self, name):
-        return self.folder / "runs" / name
+    def is_done(self, run):
+        self.check(run)
+        return (self.directory(run) / "confusion.csv").exists()
 
-    def is_done(self, name):
-        return (self.directory(name) / "confusion.csv").exists()
+    def recipe(self, run):
+        return self.folder / "recipes" / f"{run.name}.yaml"
 
-    def train(self, name, data):
+    def check(self, run):
+        """Runs are not gone on with, nor compared, after the settings have changed."""
+        if self.recipe(run).exists() and self.recipe(run).read_text() != run.recipe:
+            raise Failure(
+                f"{self.recipe(run)}: this run was begun with other settings; give another --folder, or remove it and"
+                f" {self.directory(run)}", 78)
+
+    def train(self, run):
         """Trains and evaluates a run from where it is."""
-        recipe, log, directory = (
-            self.folder / "recipes" / f"{name}.yaml", self.folder / "logs" / f"{name}.log", self.directory(name))
-        self.share_index(data, recipe, directory)
-        where = ["--recipe", recipe, "--run-dir", directory, "--workers", self.workers, "--listen", "tcp://127.0.0.1:0"]
-        began = time.monotonic()
-        run([self.coordinator, "train", *where], log, name)
+        self.recipe(run).write_text(run.recipe)
+        directory, log = self.directory(run), self.folder / "logs" / f"{run.name}.log"
+        self.share_index(run)
+        where = [
+            "--recipe", self.recipe(run), "--run-dir", directory, "--workers", self.workers,
+            "--listen", "tcp://127.0.0.1:0"]
+        execute([self.coordinator, "train", *where], log, run.name)
         part = directory / "confusion.part.csv"
-        run([self.coordinator, "evaluate", *where, "--checkpoint", directory, "--confusion", part], log, f"{name}, evaluation")
+        execute(
+            [self.coordinator, "evaluate", *where, "--checkpoint", directory, "--confusion", part], log,
+            f"{run.name}, evaluation")
         part.rename(directory / "confusion.csv")
-        return time.monotonic() - began
 
-    def share_index(self, data, recipe, directory):
+    def share_index(self, run):
         """The index of a data set is made once, and copied: it takes longer than the start of a run."""
-        index = self.folder / "runs" / f"{data.name}-index"
+        index = self.folder / "runs" / f"{run.data.name}-index"
         if not (index / "complete").exists():
-            run([self.coordinator, "index", "--recipe", recipe, "--run-dir", index],
-                self.folder / "logs" / f"{data.name}-index.log", f"index of {data.name}")
+            execute(
+                [self.coordinator, "index", "--recipe", self.recipe(run), "--run-dir", index],
+                self.folder / "logs" / f"{run.data.name}-index.log", f"index of {run.data.name}")
             (index / "complete").touch()
-        if not directory.exists():
-            part = directory.with_suffix(".part")
+        if not self.directory(run).exists():
+            part = self.directory(run).with_suffix(".part")
             shutil.rmtree(part, ignore_errors=True)
             shutil.copytree(index / "index", part / "index")
-            part.rename(directory)
+            part.rename(self.directory(run))

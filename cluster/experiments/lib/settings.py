@@ -25,6 +25,7 @@ TITLES = {
 class DataSet:
     name: str
     classes: int
+    epochs: int
     lists: dict  # keys of the recipe's data section
     groups: list  # of classes that show the same frames in another order; a class of no group is one by itself
 
@@ -42,9 +43,9 @@ def long_groups():
 
 
 DATA = {
-    "long": DataSet("long", 18, {"flip": "true"}, long_groups()),
+    "long": DataSet("long", 18, 8, {"flip": "true"}, long_groups()),
     "physical": DataSet(
-        "physical", 16,
+        "physical", 16, 8,
         {"train_list": "train.json", "validation_list": "validation.json", "train_videos": "videos",
          "validation_videos": "videos", "flip": "false"},
         [["Opening a door", "Closing a door"],
@@ -55,23 +56,35 @@ DATA = {
 }
 
 
-def recipe(name, network, frames, data, seed):
-    """The recipe of a run as YAML. Everything that is not here has its default."""
-    lists = "".join(f"  {key}: {value}\n" for key, value in data.lists.items())
-    return f"""name: {name}
-seed: {seed}
+@dataclass(frozen=True)
+class Run:
+    network: str
+    frames: int
+    data: DataSet
+    seed: int
+
+    @property
+    def name(self):
+        return f"{self.data.name}-{self.network}-{self.frames}-seed{self.seed}"
+
+    @property
+    def recipe(self):
+        """The recipe as YAML. Everything that is not here has its default."""
+        lists = "".join(f"  {key}: {value}\n" for key, value in self.data.lists.items())
+        return f"""name: {self.name}
+seed: {self.seed}
 model:
-  architecture: {network}
+  architecture: {self.network}
   width: 16
-  groups: {frames}
+  groups: {self.frames}
   input_size: 48
   dropout: 0
-  classes: {data.classes}
+  classes: {self.data.classes}
 optimizer:
   learning_rate: 0.05
 schedule:
   kind: cosine-step
-  epochs: 8
+  epochs: {self.data.epochs}
   warmup_epochs: 1
 batch:
   lanes: 2
@@ -81,5 +94,15 @@ validation:
 checkpoint:
   keep: 1
 data:
-  path: ../{data.name}
+  path: ../{self.data.name}
 {lists}"""
+
+
+def networks(questions):
+    """The networks and frames of the questions, each once."""
+    return list(dict.fromkeys(network for question in questions for network in QUESTIONS[question]))
+
+
+def runs(questions, data_sets, seeds):
+    """The runs of the questions: all with the first seed, then all with the next."""
+    return [Run(*network, data, seed) for seed in seeds for network in networks(questions) for data in data_sets]
