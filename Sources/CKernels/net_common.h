@@ -9,12 +9,25 @@
 // Bodies are inlined into every variant, so all of them run the same operations in the same order. No variant may
 // fuse a multiply with an add (-ffp-contract=off), and every reduction fixes its order by hand: equal bits.
 #define BODY static inline __attribute__((always_inline)) void
-#define CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+// The compiler would split vectors of 64 bytes in two.
+#define WHOLE_VECTORS __attribute__((min_vector_width(512)))
+#define CLONES WHOLE_VECTORS __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#define CLONES_WITHOUT_V4 __attribute__((target_clones("default", "arch=x86-64-v3")))
 
 /// Defines `tamring_NAME`, dispatched at load time, and `tamring_NAME_generic`, for tests to compare it with.
 #define KERNEL(name, parameters, arguments)                                    \
   CLONES void tamring_##name parameters { name##_body arguments; }             \
   void tamring_##name##_generic parameters { name##_body arguments; }
+
+/// The same for a GEMM, whose body's first parameter, `wide`, is constant: whether there are AVX-512's 32 vector registers.
+/// The arguments of the kernel come without parentheses.
+#define GEMM_KERNEL(name, parameters, ...)                                                                     \
+  static WHOLE_VECTORS __attribute__((target("arch=x86-64-v4"))) void name##_wide parameters { name##_body(true, __VA_ARGS__); } \
+  static CLONES_WITHOUT_V4 void name##_narrow parameters { name##_body(false, __VA_ARGS__); }                  \
+  void tamring_##name parameters {                                                                             \
+    __builtin_cpu_supports("x86-64-v4") ? name##_wide(__VA_ARGS__) : name##_narrow(__VA_ARGS__);               \
+  }                                                                                                            \
+  void tamring_##name##_generic parameters { name##_body(false, __VA_ARGS__); }
 
 /// The same for a kernel on activations: its body is inlined once for float and once for bfloat16, with a constant
 /// `bf16`, which must be the name of its first parameter.

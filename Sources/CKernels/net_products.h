@@ -1,9 +1,36 @@
-// Shared by the GEMM kernels. A panel has sixteen columns, the lanes of a vector; MOST_ROWS rows of sums stay in the
-// registers of AVX2.
+// Shared by the GEMM kernels. A panel has sixteen columns, the lanes of a vector. The sums of a tile stay in registers: one
+// panel of MOST_ROWS rows in those of AVX2, two panels of twice as many (`wide`) in those of AVX-512, where a core can begin two
+// vectors of multiply-adds in each cycle, and each takes four. The tile does not affect the bits.
 #pragma once
 #include "net_common.h"
 
-enum { LANES = 16, MOST_ROWS = 6 };
+enum { LANES = 16, MOST_ROWS = 6, WIDE_ROWS = 12, WIDE_PANELS = 2 };
+
+INLINE int64_t most_rows(bool wide) { return wide ? WIDE_ROWS : MOST_ROWS; }
+
+/// Of `columns`, those that are taken two panels at a time.
+INLINE int64_t paired(bool wide, int64_t columns) {
+  return wide ? columns / (WIDE_PANELS * LANES) * WIDE_PANELS * LANES : 0;
+}
+
+/// Expands TILE(n, panels, 0) for the constant n that `count` is, or TILE(1, panels, r) for each of a few rows.
+#define FOR_ROWS(wide, count, panels, TILE)                    \
+  switch (count) {                                             \
+    case 12: if (wide) TILE(12, panels, 0); break;             \
+    case 11: if (wide) TILE(11, panels, 0); break;             \
+    case 10: if (wide) TILE(10, panels, 0); break;             \
+    case 9: if (wide) TILE(9, panels, 0); break;               \
+    case 8: if (wide) TILE(8, panels, 0); break;               \
+    case 7: if (wide) TILE(7, panels, 0); break;               \
+    case 6: TILE(6, panels, 0); break;                         \
+    case 5: TILE(5, panels, 0); break;                         \
+    case 4: TILE(4, panels, 0); break;                         \
+    default:                                                   \
+      for (int64_t r = 0; r < (count); r++) TILE(1, panels, r); \
+  }
+
+/// The sums of a tile.
+typedef float16v tile_sums[WIDE_ROWS][WIDE_PANELS];
 
 /// Broadcasts `x`. Subtracting zero changes nothing, not even the sign of a zero, and compiles to nothing.
 #define SPLAT(x) ((x) - (float16v){0})
@@ -13,24 +40,52 @@ INLINE float16v scaled(float factor, float16v x, float16v term) {
   return __builtin_elementwise_fma(SPLAT(factor), x, term);
 }
 
-/// Writes `count` rows of sums with stride `to`, or adds them.
-INLINE void put_rows(int count, const float16v *sums, bool add, float *restrict results, int64_t to) {
+/// Writes the sums of `count` rows with stride `to` and of panels `to_panel` apart, or adds them.
+INLINE void put_tile(int count, int panels, tile_sums sums, bool add, float *restrict results, int64_t to,
+                     int64_t to_panel) {
+  for (int r = 0; r < count; r++)
+    for (int p = 0; p < panels; p++) {
+      float16u *place = (float16u *)(results + r * to + p * to_panel);
+      *place = add ? *place + sums[r][p] : sums[r][p];
+    }
+}
+
+/// sums[r][p] += a[r · row] · b[p · panel], a vector: one term of each sum of a tile.
+INLINE void add_term(int count, int panels, const float *restrict a, int64_t row, const float *restrict b, int64_t panel,
+                     tile_sums sums) {
+  float16v values[WIDE_PANELS];
+  for (int p = 0; p < panels; p++) values[p] = *(const float16u *)(b + p * panel);
   for (int r = 0; r < count; r++) {
-    float16u *place = (float16u *)(results + r * to);
-    *place = add ? *place + sums[r] : sums[r];
+    const float16v factor = SPLAT(a[r * row]);
+    for (int p = 0; p < panels; p++) sums[r][p] = __builtin_elementwise_fma(factor, values[p], sums[r][p]);
   }
 }
 
-/// results[r] = [results[r] +] Σ a[t][r] · b[t] over `depth` rows, for `count` columns of a and sixteen of b, with row
-/// strides `a_row` and `b_row`.
-INLINE void columns_product(int count, const float *restrict a, int64_t a_row, const float *restrict b, int64_t b_row,
-                            int64_t depth, bool add, float *restrict results, int64_t to) {
-  float16v sums[MOST_ROWS] = {0};
-  for (int64_t t = 0; t < depth; t++, a += a_row, b += b_row) {
-    const float16v value = *(const float16u *)b;
-    for (int r = 0; r < count; r++) sums[r] = __builtin_elementwise_fma(SPLAT(a[r]), value, sums[r]);
+/// Columns of a matrix in panels: the strides from row to row, and from panel to panel.
+typedef struct {
+  const float *first;
+  int64_t row, panel;
+} columns;
+
+/// results[r] = [results[r] +] Σ a[t][r] · b[t] over `depth` rows, for `count` columns of a and `panels` panels of b.
+INLINE void columns_product(int count, int panels, const float *restrict a, int64_t a_row, columns b, int64_t depth,
+                            bool add, float *restrict results, int64_t to, int64_t to_panel) {
+  tile_sums sums = {0};
+  for (int64_t t = 0; t < depth; t++) add_term(count, panels, a + t * a_row, 1, b.first + t * b.row, b.panel, sums);
+  put_tile(count, panels, sums, add, results, to, to_panel);
+}
+
+/// The same for sixteen columns of a.
+INLINE void sixteen_product(bool wide, int panels, const float *restrict a, int64_t a_row, columns b, int64_t depth,
+                           bool add, float *restrict results, int64_t to, int64_t to_panel) {
+  if (wide) {
+    columns_product(8, panels, a, a_row, b, depth, add, results, to, to_panel);
+    columns_product(8, panels, a + 8, a_row, b, depth, add, results + 8 * to, to, to_panel);
+  } else {
+    columns_product(6, panels, a, a_row, b, depth, add, results, to, to_panel);
+    columns_product(5, panels, a + 6, a_row, b, depth, add, results + 6 * to, to, to_panel);
+    columns_product(5, panels, a + 11, a_row, b, depth, add, results + 11 * to, to, to_panel);
   }
-  put_rows(count, sums, add, results, to);
 }
 
 /// The next block's memory, prefetched a few cache lines at a time during the present block.

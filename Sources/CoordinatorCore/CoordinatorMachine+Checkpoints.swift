@@ -108,16 +108,31 @@ extension CoordinatorMachine {
   /// Has the best model marked on the disk, unless it is. Its checkpoint is there: it was written before training went
   /// on from it.
   mutating func markBest() {
-    guard let best = membership.evaluations.best, best.step <= membership.checkpoint ?? 0, markedBest != best.step
-    else { return }
-    markedBest = best.step
+    guard let best = unmarkedBest, markingBest == nil, now >= markingNotBefore else { return }
+    markingBest = best.step
     effects.append(.markBest(step: best.step, best.figures))
   }
 
+  /// The best model, if it is not the one that is marked.
+  var unmarkedBest: (step: UInt64, figures: ValidationFigures)? {
+    guard let best = membership.evaluations.best, best.step <= membership.checkpoint ?? 0 else { return nil }
+    return best.step == markedBest ? nil : best
+  }
+
+  mutating func bestMarked(_ step: UInt64) {
+    (markedBest, markingBest, markingProblem) = (step, nil, nil)
+    // A better one may have come meanwhile.
+    markBest()
+  }
+
   mutating func bestNotMarked(_ step: UInt64, _ reason: String) {
-    // Tried again after the next checkpoint.
-    if markedBest == step { markedBest = nil }
-    report(.checkpoint, "checkpoints/best is not the checkpoint of step \(step): \(reason)", level: .warning)
+    (markingBest, markingNotBefore) = (nil, now + .seconds(2))
+    if markingProblem == reason { return }
+    markingProblem = reason
+    report(
+      .checkpoint,
+      "checkpoints/best is not the checkpoint of step \(step): \(reason); it is tried again until that works",
+      level: .warning)
   }
 
   /// Whether the run waits for the checkpoint.

@@ -46,10 +46,11 @@ extension CoordinatorMachine {
     let isEvaluated =
       membership.evaluations.isDone(next) && membership.evaluations.ready(before: next) == nil
       && !settings.evaluatesOnly
-    if ending != .none || settings.validationClips == 0 || isEvaluated { return startDisbanding() }
-    beginEvaluation()
+    if ending != .none || settings.validationClips == 0 { return startDisbanding() }
+    if !isEvaluated { beginEvaluation() }
     // What follows from a result that was journaled just now, or of an evaluation alone.
-    if let evaluation, evaluation.step == next, evaluation.isDone { startDisbanding() }
+    let isOver = isEvaluated || evaluation.map { $0.step == next && $0.isDone } ?? false
+    if isOver, settings.evaluatesOnly || unmarkedBest == nil { startDisbanding() }
   }
 
   /// Copies of passed states that are to be evaluated may still be with the workers, which offer them each second.

@@ -73,8 +73,12 @@ package struct CoordinatorMachine {
   var evaluation: EvaluationJob?
   /// The last evaluation that was finished.
   var evaluated: (step: UInt64, result: EvaluationResult)?
-  /// The step whose checkpoint is marked as the best, or is being marked.
+  /// The step whose checkpoint is marked as the best, the one that is being marked, and when that may be tried.
   var markedBest: UInt64?
+  var markingBest: UInt64?
+  var markingNotBefore = Duration.zero
+  /// The last failure to mark it, so that it is reported once.
+  var markingProblem: String?
   /// Since when the run is over but for the evaluation of passed states whose checkpoints have not come.
   var withoutCheckpoints: Duration?
   /// Steps whose validation was reported as left out.
@@ -189,7 +193,7 @@ package struct CoordinatorMachine {
     case .checkpointFailed(let step, let reason): checkpointFailed(step, reason)
     case .checkpointRefused(let step, let reason): checkpointRefused(step, reason)
     case .checkpointRead(let step): checkpointRead(step)
-    case .bestMarked: break
+    case .bestMarked(let step): bestMarked(step)
     case .bestNotMarked(let step, let reason): bestNotMarked(step, reason)
     case .checkpointLost(let step, let reason, let newest):
       readingCheckpoint = nil
@@ -215,6 +219,7 @@ package struct CoordinatorMachine {
     perform(membership.tick(at: now))
     launchDue()
     askForCheckpoint()
+    markBest()
     evaluate()
     for text in refusals.summary(at: now) { report(.message, text, level: .warning) }
   }

@@ -36,6 +36,8 @@ extension Membership {
     var usesCheckpoint = false
     if let reached = point.step, reached >= position.committed {
       step = reached
+      // No commit record says what the state before step 0 is: rather than believe a member, all make it anew.
+      usesCheckpoint = step == 0 && position.state == nil
       position.resume(at: step)
     } else {
       let newest = point.step ?? 0

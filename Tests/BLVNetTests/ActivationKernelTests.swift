@@ -415,7 +415,7 @@ import Testing
       height: size.0, width: size.1, channels: 16, kernel: 3, stride: stride, padding: 1, out_height: 7, out_width: 5)
     // Two images of two by two tiles.
     let images = randomNumbers(2 * 13 * 9 * 16, seed: 1)
-    let points = randomNumbers((stride == 1 ? 36 : 81) * 8 * 16 + 36 * 16, seed: 2)
+    let points = randomNumbers(((stride == 1 ? 36 : 81) * 8 + 36) * 16 + 36 * 16, seed: 2)
     check("winograd_inputs", [images], [points]) {
       tamring_winograd_inputs($0, &window, back, $1[0], 0, 8, $1.floats[0].base)
     } _: {

@@ -42,11 +42,11 @@ import Testing
 
   @Test("Winograd's transforms and products have equal bits in every variant", arguments: [1, 2], [false, true])
   func winograd(_ stride: Int64, _ back: Bool) {
-    let (tiles, from, to) = (8, 16, 32)
+    let (tiles, from, to) = (25, 32, 48)
     let points = stride == 1 ? 36 : 81
     let gaps = 36 * 16
-    let a = randomNumbers(points * tiles * from + gaps, seed: 2)
-    let b = randomNumbers(points * tiles * to + gaps, seed: 3)
+    let a = randomNumbers((points * tiles + 36) * from + gaps, seed: 2)
+    let b = randomNumbers((points * tiles + 36) * to + gaps, seed: 3)
     let transformed = randomNumbers(36 * from * to + gaps, seed: 4)
     var weights = tamring_winograd_weights_shape(
       stride: stride, from: Int64(from), to: Int64(to), from_stride: 9, to_stride: Int64(9 * from), turned: back)
@@ -65,7 +65,7 @@ import Testing
       }
     }
     var gradients = tamring_winograd_gradients_shape(
-      stride: stride, tiles: Int64(tiles), outputs: Int64(to), inputs: Int64(from), first: 16, count: 16)
+      stride: stride, tiles: Int64(tiles), outputs: Int64(to), inputs: Int64(from), first: 16, count: 32)
     for add in [false, true] {
       expectEqualBits("winograd_multiply_gradients", [transformed]) {
         tamring_winograd_multiply_gradients(&gradients, b.base, a.base, add, $0[0].base)
@@ -80,7 +80,9 @@ import Testing
     }
   }
 
-  @Test("products of pixels have equal bits in every variant", arguments: [(1, 16), (200, 272), (13, 32), (261, 16)])
+  @Test(
+    "products of pixels have equal bits in every variant",
+    arguments: [(1, 16), (200, 272), (13, 32), (261, 16), (202, 32), (9, 48)])
   func pointwise(_ pixels: Int, _ inputs: Int) {
     let (outputs, p, i) = (48, Int64(pixels), Int64(inputs))
     let (images, gradients) = (randomNumbers(pixels * inputs, seed: 1), randomNumbers(pixels * outputs, seed: 2))
@@ -106,10 +108,12 @@ import Testing
         tamring_pointwise_generic(p, i, 48, images.base, weights.base, add, &epilogue, $0[0].base)
       }
     }
-    expectEqualBits("pointwise_weight_gradient", [weights]) {
-      tamring_pointwise_weight_gradient(p, 48, 48, i, gradients.base, images.base, room.base, $0[0].base)
-    } _: {
-      tamring_pointwise_weight_gradient_generic(p, 48, 48, i, gradients.base, images.base, room.base, $0[0].base)
+    for add in [false, true] {
+      expectEqualBits("pointwise_weight_gradient", [weights]) {
+        tamring_pointwise_weight_gradient(p, 48, 48, i, gradients.base, images.base, add, room.base, $0[0].base)
+      } _: {
+        tamring_pointwise_weight_gradient_generic(p, 48, 48, i, gradients.base, images.base, add, room.base, $0[0].base)
+      }
     }
   }
 
@@ -138,7 +142,7 @@ import Testing
     let images = randomNumbers(2 * 7 * 5 * 16, seed: 1)
     var window = tamring_window(
       height: 7, width: 5, channels: 16, kernel: 4, stride: 1, padding: 2, out_height: 7, out_width: 5)
-    let points = randomNumbers(36 * 12 * 16 + 36 * 16, seed: 2)
+    let points = randomNumbers(36 * 13 * 16 + 36 * 16, seed: 2)
     expectEqualBits("winograd_inputs", [FloatStorage(count: points.count)]) {
       tamring_winograd_inputs(false, &window, false, images.base, 0, 12, $0[0].base)
     } _: {

@@ -119,7 +119,7 @@ import Testing
     var recipe = try cluster.folder.text("small.yaml")
     for (from, to) in [
       ("epochs: 6, warmup_epochs: 1", "epochs: 30, kind: plateau, plateau_on: validation, patience: 0, gamma: 0.1"),
-      ("learning_rate: 0.05", "learning_rate: 0.5"), ("clips: 40", "clips: 24, stop_after: 3"),
+      ("clips: 40", "clips: 24, stop_after: 3"),
     ] { recipe = recipe.replacingOccurrences(of: from, with: to) }
     try cluster.folder.write(recipe, to: "small.yaml")
     let one = try cluster.train("one", hosts: "localhost")

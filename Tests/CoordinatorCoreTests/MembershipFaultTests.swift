@@ -265,18 +265,33 @@ import Wire
 
   @Test("of states that differ, none is given to a newcomer: where nothing tells which is right, all start anew")
   func wrongStateDoesNotSpread() {
-    var m = Membership(settings(3))
-    for rank in 0..<3 { _ = m.hello(worker[rank], hello(), at: .zero) }
-    for rank in 0..<3 { _ = m.reported(worker[rank], StateReport(generation: 0, next: nil), at: .zero) }
-    let number = m.number
-    for rank in 0..<2 { _ = m.reported(worker[rank], StateReport(generation: number, next: 0), at: .zero) }
-    _ = m.reported(worker[2], StateReport(generation: number, next: nil), at: .zero)
+    var (m, number) = resuming(next: 4)
     let wrong = Digest128(high: 9, low: 9)
-    #expect(m.prepared(worker[1], generation: number, step: 0, weights: wrong, at: .zero).isEmpty)
-    let actions = m.prepared(worker[0], generation: number, step: 0, weights: digest, at: .zero)
+    #expect(m.prepared(worker[1], generation: number, step: 4, weights: wrong, at: .zero).isEmpty)
+    let actions = m.prepared(worker[0], generation: number, step: 4, weights: digest, at: .zero)
     #expect(sources(actions).isEmpty)
     #expect(m.number == number + 1)
     #expect((0..<3).allSatisfy { m.isKnown(worker[$0]) })
+  }
+
+  @Test("the state before step 0, which no record names, is made anew by all, whoever holds one")
+  func initialState() {
+    let (m, number) = resuming(next: 0)
+    guard case .preparing(let preparation) = m.phase else { return #expect(Bool(false), "\(m.phase)") }
+    #expect(m.number == number && preparation.transfers.mapValues(\.source) == [0: .initial, 1: .initial, 2: .initial])
+  }
+
+  /// Three workers, of which two hold the state before a step that no record has led to, and one holds none.
+  private func resuming(next: UInt64) -> (Membership, UInt32) {
+    var past = Membership.Past()
+    past.next = next
+    var m = Membership(settings(3), past: past)
+    for rank in 0..<3 { _ = m.hello(worker[rank], hello(), at: .zero) }
+    for rank in 0..<3 { _ = m.reported(worker[rank], StateReport(generation: 0, next: nil), at: .zero) }
+    let number = m.number
+    for rank in 0..<2 { _ = m.reported(worker[rank], StateReport(generation: number, next: next), at: .zero) }
+    _ = m.reported(worker[2], StateReport(generation: number, next: nil), at: .zero)
+    return (m, number)
   }
 
   @Test("one that comes back after its steps were rolled back must get another state, whatever it holds")

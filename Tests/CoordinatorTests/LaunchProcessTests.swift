@@ -53,6 +53,17 @@ struct NamedPipe {
     return try #require(ended.first?.reason)
   }
 
+  @Test("what chooses the kernels of the libraries is the same on all hosts; threads of their own are never wanted")
+  func kernels() {
+    let own = ["OPENBLAS_CORETYPE": "Haswell", "ONEDNN_MAX_CPU_ISA": "AVX2", "OPENBLAS_NUM_THREADS": "4", "HOME": "h"]
+    #expect(
+      LaunchSettings.environment(of: own) == [
+        "OPENBLAS_CORETYPE": "Haswell", "ONEDNN_MAX_CPU_ISA": "AVX2", "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "SWIFT_BACKTRACE": "enable=no",
+      ])
+  }
+
   @Test("a worker leads a session of its own, gets its arguments and settings, and both outputs go to its log")
   func environment() throws {
     try folder.write("before\n", to: "rank-0.log")

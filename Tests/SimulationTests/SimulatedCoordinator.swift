@@ -17,7 +17,7 @@ final class SimulatedCoordinator {
   private var fleet: [Int: Int] = [:]
   /// Of each rank, how often it was started since it last took part in a step, and when it last was.
   private var starts: [Int: (count: Int, last: Nanoseconds)] = [:]
-  private var downAfterwards: Nanoseconds = 100.milliseconds
+  var downAfterwards: Nanoseconds = 100.milliseconds
   /// Nothing that it does has an effect any more.
   var isDead = false
   /// The training is over.
@@ -67,11 +67,6 @@ final class SimulatedCoordinator {
 
   // MARK: What arrives
 
-  func interrupt(down: Nanoseconds) {
-    downAfterwards = down
-    handle(.stopRequested)
-  }
-
   func take(_ event: World.Event) {
     switch event {
     case .fromWorker(let sender, let message):
@@ -94,13 +89,17 @@ final class SimulatedCoordinator {
       fleet[rank] = nil
       handle(.processEnded(rank: rank, process: Int32(pid + 1), reason: "its process ended"))
     case .wroteCheckpoint(let step, let outcome): finishWriting(step, outcome)
+    case .markBest(let step):
+      if world.diskFullUntil > world.now { return handle(.bestNotMarked(step: step, reason: "no space is left")) }
+      world.disk.mark(best: step)
+      handle(.bestMarked(step: step))
     case .readCheckpoint(let step):
       guard let state = world.disk.checkpoints[step] else {
         return handle(.checkpointLost(step: step, reason: "it is gone", newest: world.disk.newestCheckpoint))
       }
       shelf = [step: state]
       handle(.checkpointRead(step: step))
-    case .interruptAgain: handle(.stopRequested)
+    case .interrupt: handle(.stopRequested)
     case .coordinatorTick:
       handle(.tick)
       world.schedule(.coordinatorTick, node: World.coordinatorNode, life: life, at: world.now + 200.milliseconds)
@@ -146,8 +145,9 @@ final class SimulatedCoordinator {
       world.disk.prune(keep: 2, sparing: spared)
     case .markBest(let step, let figures):
       world.check(best: step, figures)
-      world.disk.mark(best: step)
-      return .bestMarked(step: step)
+      world.schedule(
+        .markBest(step: step), node: World.coordinatorNode, life: life,
+        at: world.now + world.random.between(1, 10).milliseconds)
     case .readCheckpoint(let step):
       world.schedule(
         .readCheckpoint(step: step), node: World.coordinatorNode, life: life,
@@ -335,10 +335,11 @@ final class SimulatedCoordinator {
     isDead = true
     switch outcome {
     case .done: isDone = true
-    // What was passed without a validation is made up for by the next start.
+    // What was passed without a validation is made up for by the next start, as is marking the best model.
     case .interrupted
     where world.disk.newestCheckpoint == world.training.lastStep
-      && world.training.evaluateBefore.isSubset(of: world.disk.liveEvaluations.keys):
+      && world.training.evaluateBefore.isSubset(of: world.disk.liveEvaluations.keys)
+      && world.disk.best == ValidationHistory(world.disk.liveEvaluations).best?.step:
       isDone = true
     case .interrupted, .stoppedAtOnce: world.startCoordinator(after: downAfterwards)
     // A person mends what is wrong, and starts it again.

@@ -161,8 +161,8 @@ final class SimulatedWorker {
         .published(
           step: state.step,
           blobs: [StateBlobs.model(state.step), StateBlobs.trainer(state.step)].map { World.description($0, state) }))
-    case .fromWorker, .coordinatorTick, .childEnded, .interruptAgain, .fault, .startCoordinator, .startWorker,
-      .wroteCheckpoint, .readCheckpoint:
+    case .fromWorker, .coordinatorTick, .childEnded, .interrupt, .fault, .startCoordinator, .startWorker,
+      .wroteCheckpoint, .readCheckpoint, .markBest:
       preconditionFailure("an event for somebody else")
     }
     while let place = early.firstIndex(where: { $0.from == left }) { fromLeft(early.remove(at: place).bytes) }

@@ -52,10 +52,11 @@ extension World {
     case .crashCoordinator(let down): crashCoordinator(down)
     case .pauseCoordinator(let duration): if coordinator != nil { coordinatorPausedUntil = lasts(duration) }
     case .interrupt(let down):
-      guard let coordinator else { return }
-      coordinator.interrupt(down: down)
+      coordinator?.downAfterwards = down
       // The person loses patience.
-      schedule(.interruptAgain, node: Self.coordinatorNode, life: coordinatorLives, at: lasts(20_000.milliseconds))
+      for time in [now, lasts(20_000.milliseconds)] {
+        schedule(.interrupt, node: Self.coordinatorNode, life: coordinatorLives, at: time)
+      }
     case .crashAll: for worker in workers { end(worker, "killed with all others") }
     case .powerCut(let down):
       for worker in workers { end(worker, "power cut") }

@@ -33,9 +33,10 @@ final class World {
     indirect case fromWorker(Sender, WorkerMessage)
     case wroteCheckpoint(step: UInt64, WriteOutcome)
     case readCheckpoint(step: UInt64)
+    case markBest(step: UInt64)
     case coordinatorTick
     case childEnded(rank: Int, pid: Int)
-    case interruptAgain
+    case interrupt
     // To nobody.
     case fault(Int)
     case startCoordinator

@@ -15,7 +15,7 @@ final class BFloat16Engine: ConvolutionEngine {
   private let primitives = PrimitiveCache(bf16: true)
   private let pointwise = PointwiseConvolutions(bf16: true)
   private let winograd = WinogradConvolutions(bf16: true)
-  private let im2col = Im2colWeightGradient()
+  private let im2col = Im2colWeightGradient(bf16: true)
   private let winogradFrom: Int
 
   /// - Parameter winogradFrom: see `OneDNNEngine`.
@@ -31,18 +31,21 @@ final class BFloat16Engine: ConvolutionEngine {
     return PointwiseConvolutions.fits(shape) ? pointwise.workspaceCount(shape) : nil
   }
 
+  private func usesIm2col(_ shape: ConvolutionShape) -> Bool {
+    Im2colWeightGradient.fits(shape) && shape.outputHeight <= 7
+  }
+
   func isSeparable(_ shape: ConvolutionShape, _ direction: ConvolutionDirection) -> Bool {
     isWinograd(shape) || PointwiseConvolutions.fits(shape)
-      || (direction == .weights && Im2colWeightGradient.fits(shape))
+      || (direction == .weights && usesIm2col(shape))
   }
 
   func prepare(_ shape: ConvolutionShape, images: Int) -> Int {
     if let count = ownWorkspaceCount(shape, images) { return count }
-    let usesIm2col = Im2colWeightGradient.fits(shape)
-    let directions = [TAMRING_DNN_FORWARD, TAMRING_DNN_DATA] + (usesIm2col ? [] : [TAMRING_DNN_WEIGHTS])
+    let directions = [TAMRING_DNN_FORWARD, TAMRING_DNN_DATA] + (usesIm2col(shape) ? [] : [TAMRING_DNN_WEIGHTS])
     let most = max(
       directions.map { primitives.find(shape, images, $0).workspaceCount }.max() ?? 0,
-      usesIm2col ? im2col.workspaceCount(shape) : 0)
+      usesIm2col(shape) ? im2col.workspaceCount(shape) : 0)
     if shape.isPointwise { return max(most, primitives.find(shape, images, TAMRING_DNN_DATA_ADDED).workspaceCount) }
     return max(most, imageCount(shape) + primitives.find(shape, 1, TAMRING_DNN_DATA).workspaceCount)
   }
@@ -113,7 +116,7 @@ final class BFloat16Engine: ConvolutionEngine {
       return unsafe pointwise.weightGradient(
         shape, images: images, outputs: outputs, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
     }
-    if Im2colWeightGradient.fits(shape) {
+    if usesIm2col(shape) {
       return unsafe im2col.weightGradient(
         shape, images: images, outputs: outputs, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
     }

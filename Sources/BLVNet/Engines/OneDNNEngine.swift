@@ -13,6 +13,8 @@ final class OneDNNEngine: FloatEngine {
     case direct
     /// im2col and OpenBLAS.
     case product
+    /// im2col and our own GEMM.
+    case columns
     /// Our own GEMM, which reads the pixels in place.
     case pointwise
     /// Winograd's algorithm: a quarter or half of the multiplications.
@@ -24,6 +26,7 @@ final class OneDNNEngine: FloatEngine {
   private let products = OpenBLASEngine()
   private let pointwise = PointwiseConvolutions(bf16: false)
   private let winograd = WinogradConvolutions(bf16: false)
+  private let im2col = Im2colWeightGradient(bf16: false)
   private let stem = StemConvolution()
   private let winogradFrom: Int
   private let primitives = PrimitiveCache(bf16: false)
@@ -43,7 +46,9 @@ final class OneDNNEngine: FloatEngine {
     if PointwiseConvolutions.fits(shape) { return .pointwise }
     switch direction {
     case TAMRING_DNN_FORWARD: return shape.kernel == 3 && shape.stride == 2 ? .product : .direct
-    case TAMRING_DNN_WEIGHTS: return shape.kernel > 1 ? .product : .direct
+    case TAMRING_DNN_WEIGHTS:
+      if Im2colWeightGradient.fits(shape) { return .columns }
+      return shape.kernel > 1 ? .product : .direct
     default: return .direct
     }
   }
@@ -53,7 +58,7 @@ final class OneDNNEngine: FloatEngine {
     switch direction {
     case .forward: [.winograd, .pointwise, .stem].contains(method(shape, TAMRING_DNN_FORWARD))
     case .data: [.winograd, .pointwise].contains(method(shape, TAMRING_DNN_DATA))
-    case .weights: [.winograd, .pointwise].contains(method(shape, TAMRING_DNN_WEIGHTS))
+    case .weights: [.winograd, .pointwise, .columns].contains(method(shape, TAMRING_DNN_WEIGHTS))
     }
   }
 
@@ -63,6 +68,7 @@ final class OneDNNEngine: FloatEngine {
       switch method(shape, direction) {
       case .direct: primitives.find(shape, images, direction).workspaceCount
       case .product: 0
+      case .columns: im2col.workspaceCount(shape)
       case .pointwise: pointwise.workspaceCount(shape)
       case .stem: stem.workspaceCount(shape)
       case .winograd: winograd.workspaceCount(shape, images: images)
@@ -75,7 +81,7 @@ final class OneDNNEngine: FloatEngine {
   func prepare(_ shape: ConvolutionShape, images: Int, epilogue: EpilogueKind) -> Int {
     switch method(shape, TAMRING_DNN_FORWARD) {
     case .direct: primitives.find(shape, images, TAMRING_DNN_FORWARD, epilogue: epilogue).workspaceCount
-    case .product: products.prepare(shape, images: images, epilogue: epilogue)
+    case .product, .columns: products.prepare(shape, images: images, epilogue: epilogue)
     case .pointwise: pointwise.workspaceCount(shape)
     case .stem: stem.workspaceCount(shape)
     case .winograd: winograd.workspaceCount(shape, images: images)
@@ -90,7 +96,7 @@ final class OneDNNEngine: FloatEngine {
     case .winograd:
       unsafe winograd.forward(
         shape, images: images, src: src, weights: weights, epilogue: epilogue, dst: dst, workspace: workspace)
-    case .product:
+    case .product, .columns:
       unsafe products.forward(
         shape, images: images, src: src, weights: weights, epilogue: epilogue, dst: dst, workspace: workspace)
     case .pointwise:
@@ -121,7 +127,7 @@ final class OneDNNEngine: FloatEngine {
     case .direct where !accumulate:
       unsafe primitives.find(shape, images, TAMRING_DNN_DATA).run(
         dSrc, weights, UnsafeMutableRawPointer(mutating: dDst), workspace)
-    case .direct, .product, .stem:
+    case .direct, .product, .columns, .stem:
       // No primitive adds to what is there.
       unsafe products.dataGradient(
         shape, images: images, dDst: dDst, weights: weights, accumulate: accumulate, dSrc: dSrc, workspace: workspace)
@@ -138,6 +144,9 @@ final class OneDNNEngine: FloatEngine {
         shape, images: images, outputs: outputs, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
     case .product:
       unsafe products.weightGradient(
+        shape, images: images, outputs: outputs, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
+    case .columns:
+      unsafe im2col.weightGradient(
         shape, images: images, outputs: outputs, src: src, dDst: dDst, dWeights: dWeights, workspace: workspace)
     case .pointwise:
       unsafe pointwise.weightGradient(

@@ -62,7 +62,7 @@ struct PointwiseConvolutions {
     } else {
       unsafe tamring_pointwise_weight_gradient(
         pixels(shape, images), count, all, inputs, dDst.assumingMemoryBound(to: Float.self) + outputs.lowerBound,
-        src.assumingMemoryBound(to: Float.self), workspace, result)
+        src.assumingMemoryBound(to: Float.self), false, workspace, result)
     }
   }
 

@@ -144,9 +144,10 @@ TAMRING_KERNEL(pointwise_pack, (int64_t outputs, int64_t inputs, bool turned, co
 TAMRING_KERNEL(pointwise, (int64_t pixels, int64_t from, int64_t to, const float *images, const float *packed, bool add,
                            const tamring_epilogue *epilogue, float *results))
 /// The gradient of weights [outputs, inputs]: gradientsᵀ [outputs, pixels] · images [pixels, inputs]. `row` is the
-/// stride between pixels of `gradients`, which may exceed `outputs`. `room` is scratch for 128 pixels of both.
+/// stride between pixels of `gradients`, which may exceed `outputs`. Writes it, or adds to what is there. `room` is scratch for
+/// 128 pixels of both.
 TAMRING_KERNEL(pointwise_weight_gradient, (int64_t pixels, int64_t outputs, int64_t row, int64_t inputs, const float *gradients,
-                                  const float *images, float *room, float *weights))
+                                  const float *images, bool add, float *room, float *weights))
 
 // net_pointwise_bf16.c: the same in bf16, on processors with avx512_bf16.
 /// Packs weights as above, in 32-bit words that hold two consecutive terms of a sum.

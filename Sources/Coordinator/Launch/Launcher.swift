@@ -30,12 +30,21 @@ struct LaunchSettings: Sendable {
   /// The ssh command with its options, as a shell would read it.
   var sshCommand = "ssh"
 
+  /// What workers get on every host.
+  static let environment = environment(of: ProcessInfo.processInfo.environment)
+
   /// Each worker's own threads run the lanes: libraries must start none. A worker that traps ends at once, without some
-  /// seconds and sixty lines of backtrace, unless the environment of this process asks for one.
-  static let environment = [
-    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
-    "SWIFT_BACKTRACE": ProcessInfo.processInfo.environment["SWIFT_BACKTRACE"] ?? "enable=no",
-  ]
+  /// seconds and sixty lines of backtrace, unless this process's environment asks for one. And its variables for OpenBLAS
+  /// and oneDNN, such as OPENBLAS_CORETYPE, hold on all hosts: they choose kernels, which decide the bits.
+  static func environment(of own: [String: String]) -> [String: String] {
+    let libraries = own.filter { variable in
+      ["OPENBLAS_", "ONEDNN_", "DNNL_"].contains { variable.key.hasPrefix($0) }
+    }
+    let fixed = [
+      "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "SWIFT_BACKTRACE": own["SWIFT_BACKTRACE"] ?? "enable=no",
+    ]
+    return libraries.merging(fixed) { _, fixed in fixed }
+  }
 
   func log(rank: Int) -> String { "\(logDirectory)/rank-\(rank).log" }
 
