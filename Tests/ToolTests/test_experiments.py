@@ -44,17 +44,16 @@ class Settings(unittest.TestCase):
         long = [label for group in settings.DATA["long"].groups for label in group]
         self.assertEqual(len(set(long)), settings.DATA["long"].classes)
 
-    def test_a_class_of_no_group_is_one_by_itself(self):
-        self.assertEqual(settings.DATA["physical"].group("Dropping something"), ["Dropping something"])
-
 
 class Results(unittest.TestCase):
-    def test_within_the_group_counts_apart_from_finding_it(self):
+    def test_one_seed_has_no_spread(self):
+        self.assertEqual(results.spread([0.5]), "50.0")
+        self.assertEqual(results.spread([0.5, 0.6, 0.7]), "60.0 ± 10.0")
+
+    def test_finding_the_group_counts_apart_from_finding_the_class_in_it(self):
         data = settings.DataSet("", 3, 1, {}, [["a", "b"]])
         rows = [["true class", "a", "b", "c"], ["a", "3", "1", "0"], ["b", "2", "1", "1"], ["c", "1", "0", "1"]]
-        group, within = results.grouped(rows, data)
-        self.assertAlmostEqual(group, 8 / 10)
-        self.assertAlmostEqual(within, 5 / 8)
+        self.assertEqual(results.grouped(rows, data), (7 / 8, 4 / 7))
 
     @unittest.skipUnless("WORKER" in os.environ, "needs the built worker")
     def test_what_the_worker_prints_of_every_network_is_read(self):

@@ -1,4 +1,5 @@
-"""Draws the figure of a question: a panel for each data set (and cost), points are means, bars the deviation over seeds."""
+"""Draws the figure of a question: a panel for each data set (and cost). Points are means, bars the standard deviation
+over the seeds, dashes the seeds; a dotted line is chance."""
 
 import statistics
 
@@ -32,9 +33,14 @@ def draw(question, results, costs, paths):
 
 
 def panels(rows, columns):
-    figure, axes = plt.subplots(
+    return plt.subplots(
         rows, columns, figsize=(3.1 * columns + 0.6, 2.7 * rows + 0.5), squeeze=False, layout="constrained")
-    return figure, axes
+
+
+def accuracy_axis(axes, data):
+    """From 0 up, with a dotted line at chance."""
+    axes.axhline(100 / settings.DATA[data].classes, linestyle=":", color="#999999", linewidth=1)
+    axes.set_ylim(bottom=0)
 
 
 def point(axes, x, values, network, label=None):
@@ -56,7 +62,7 @@ def draw_costs(series, costs):
                     point(axis, value(cost), values, network, network)
             axis.set_xlabel(title)
             axis.set_xlim(left=0)
-            axis.margins(y=0.15)
+            accuracy_axis(axis, data)
         row[0].set_ylabel(f"{data}: top-1 %")
         row[0].legend(frameon=False)
     return figure
@@ -71,7 +77,8 @@ def draw_frames(series, costs):
         axis.set_xscale("log", base=2)
         axis.set_xticks([p[1] for p in points], [str(p[1]) for p in points])
         axis.set_xlabel(f"frames, {data}")
-        axis.margins(x=0.1, y=0.15)
+        axis.margins(x=0.1)
+        accuracy_axis(axis, data)
     axes[0][0].set_ylabel("top-1 %")
     return figure
 
@@ -83,6 +90,7 @@ def draw_pairs(series, costs):
             point(axis, place, values, network)
         axis.set_xticks(range(len(points)), [p[0] for p in points])
         axis.set_xlabel(data)
-        axis.margins(x=0.4, y=0.15)
+        axis.margins(x=0.4)
+        accuracy_axis(axis, data)
     axes[0][0].set_ylabel("top-1 %")
     return figure

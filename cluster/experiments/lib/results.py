@@ -15,7 +15,8 @@ from runs import Failure
 class Result:
     """A finished run. Accuracies are parts of 1, the loss is the mean over the validation clips.
 
-    group: the part of the clips whose class was taken for one of its own group; within: of those, the part that is right.
+    group: of the clips whose class has a group, the part that was taken for a class of that group; within: of those, the
+    part that is right.
     """
 
     data: str
@@ -46,18 +47,18 @@ def read_result(runs, run):
 
 
 def grouped(rows, data):
-    """The part of clips within their group, and of those that are right, of the rows of a confusion matrix.
+    """Of the clips whose class has a group, the part within that group; of those, the part that is right.
 
-    The first row names the predicted classes, and the first column the true ones.
+    `rows` is a confusion matrix: the first row names the predicted classes, and the first column the true ones.
     """
     labels = rows[0][1:]
     total = inside = right = 0
     for label, *counts in rows[1:]:
         group = data.group(label)
         for predicted, count in zip(labels, map(int, counts)):
-            total += count
+            total += count if group else 0
             inside += count if predicted in group else 0
-            right += count if predicted == label else 0
+            right += count if predicted in group and predicted == label else 0
     return inside / total, right / inside if inside else 0.0
 
 
@@ -113,8 +114,9 @@ def read_csv(path, kind):
 
 
 def spread(values):
-    """Mean and standard deviation of percentages, as text: the deviation is 0 for one value."""
-    return f"{100 * statistics.mean(values):.1f} ± {100 * deviation(values):.1f}"
+    """Mean and, of several values, the standard deviation, in percent as text."""
+    mean = f"{100 * statistics.mean(values):.1f}"
+    return mean if len(values) == 1 else f"{mean} ± {100 * deviation(values):.1f}"
 
 
 def deviation(values):

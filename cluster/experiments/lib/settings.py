@@ -27,10 +27,10 @@ class DataSet:
     classes: int
     epochs: int
     lists: dict  # keys of the recipe's data section
-    groups: list  # of classes that show the same frames in another order; a class of no group is one by itself
+    groups: list  # of classes that show the same frames in another order; not all classes are in one
 
     def group(self, label):
-        return next((group for group in self.groups if label in group), [label])
+        return next((group for group in self.groups if label in group), [])
 
 
 def long_groups():
