@@ -138,7 +138,8 @@ let package = Package(
     .testTarget(
       name: "ToolTests", dependencies: ["TestSupport"],
       exclude: [
-        "golden.py", "test_file.py", "test_import.py", "test_import_torch.py", "test_onnx.py", "test_torch.py",
+        "golden.py", "test_experiments.py", "test_file.py", "test_import.py", "test_import_torch.py", "test_onnx.py",
+        "test_torch.py",
       ],
       swiftSettings: plain),
     .testTarget(

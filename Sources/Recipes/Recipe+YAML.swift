@@ -103,7 +103,8 @@ public struct RecipeFile: Sendable {
         } else {
           mistake(
             key,
-            "unknown key '\(path)'" + (near(path, among: fields.keys.sorted()).map { "; did you mean '\($0)'?" } ?? ""))
+            "unknown key '\(path)'"
+              + (near(path, among: fields.keys.sorted() + sections.sorted()).map { "; did you mean '\($0)'?" } ?? ""))
         }
       }
     }

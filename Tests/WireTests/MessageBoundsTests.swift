@@ -131,8 +131,8 @@ import Wire
       .checkpointReady(step: 7, blobs: [BlobDescription(name: long, bytes: 1, digest: digest)]),
       .checkpointReady(
         step: 7, blobs: Array(repeating: BlobDescription(name: "a", bytes: 1, digest: digest), count: 65)),
-      evaluated(clips: -1), evaluated(clips: 51), evaluated(clips: 3, top1: 4),
-      evaluated(clips: 50, failed: ["one more"]), evaluated(clips: 2, loss: -1),
+      evaluated(clips: -1), evaluated(clips: 101), evaluated(clips: 3, top1: 4),
+      evaluated(clips: 100, failed: ["one more"]), evaluated(clips: 2, loss: -1),
       evaluated(clips: 2, loss: 2048 << 32 + 1), evaluated(clips: 0, loss: 1), evaluated(clips: 50, loss: .max),
       evaluated(clips: 2, scored: [0, 0]), evaluated(clips: 2, scored: [50]), evaluated(clips: 1, scored: [0, 1]),
       evaluated(clips: 2, precision: 1), evaluated(clips: 2, scored: [-1]), evaluated(clips: -1, loss: .max),

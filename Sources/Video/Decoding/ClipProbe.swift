@@ -32,9 +32,11 @@ public struct ProbedClip: Hashable, Sendable {
   /// The second at which the last frame ends, counted from the first frame; nil if nothing tells.
   public var end: Double? {
     guard let last = times.last else { return duration > 0 ? duration : nil }
-    if frameRate > 0 { return last + 1 / frameRate }
-    // As long as the frame before it.
-    return times.count > 1 ? last + last - times[times.count - 2] : duration > 0 ? duration : nil
+    // Else as long as the frame before it.
+    guard let length = frameRate > 0 ? 1 / frameRate : times.dropLast().last.map({ last - $0 }) else {
+      return duration > 0 ? duration : nil
+    }
+    return ((last + length) * 1e6).rounded() / 1e6
   }
 
   /// The frames from one second up to another, both counted from the first frame.
