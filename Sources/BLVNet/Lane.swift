@@ -230,9 +230,7 @@ public final class Lane {
     defer { tamring_leave_lane_mode(mode) }
     running = statistics
     forward(parameters, input, clips: clips, .training, nil)
-    let found = FloatStorage(count: moments.count)
-    found.copy(from: moments)
-    return found
+    return batchStatistics()
   }
 
   /// [clips, C]: the mean over space and frames of the features, as the classifier saw them in the last pass.
