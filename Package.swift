@@ -62,8 +62,8 @@ let package = Package(
     .executableTarget(
       name: "Coordinator",
       dependencies: [
-        "CLinux", "Checkpoint", "CoordinatorCore", "Dataset", "DemoData", "Messaging", "Packing", "Recipes", "Remote",
-        "RunJournal", "Shared", "Video", "Wire", arguments,
+        "BLVNet", "CLinux", "Checkpoint", "CoordinatorCore", "Dataset", "DemoData", "Messaging", "Packing", "Recipes",
+        "Remote", "RunJournal", "Shared", "Training", "Video", "Wire", arguments,
       ], resources: [.embedInCode("Commands/demo.yaml")], swiftSettings: strict),
     .executableTarget(
       name: "Worker",
@@ -138,7 +138,8 @@ let package = Package(
     .testTarget(
       name: "ToolTests", dependencies: ["TestSupport"],
       exclude: [
-        "golden.py", "test_file.py", "test_import.py", "test_import_torch.py", "test_onnx.py", "test_torch.py",
+        "golden.py", "test_experiments.py", "test_file.py", "test_import.py", "test_import_torch.py", "test_onnx.py",
+        "test_torch.py",
       ],
       swiftSettings: plain),
     .testTarget(

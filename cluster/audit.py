@@ -11,7 +11,7 @@ sys.dont_write_bytecode = True  # an audit leaves nothing behind, not even besid
 from state_digest import BadState, Hash, state_digest
 
 RESTORE = "restore run.db from a copy, or start a new run directory"
-LAYOUT = 8
+LAYOUT = 9
 CHAINED = """step epoch generation attempt digest weights_digest loss top1 top5 clips learning_rate gradient_bits
   clips_digest state_digest pairs_digest""".split()
 KINDS = {"INTEGER": "integer", "INT": "integer", "REAL": "real", "TEXT": "text"}
@@ -21,9 +21,10 @@ TABLES = {
     "generations": "number start_step", "steps": " ".join(["id", *CHAINED, "chain", "rolled_back"]),
     "verdicts": "step clip epoch", "consumed": "epoch clip step lane", "clips": "clip id path bytes hash",
     "checkpoints": "id step manifest_sha256 bytes removed_at reason", "events": "text",
-    "revisions": "seq step key old new", "evaluations": "id step clips top1 loss_sum state_digest",
+    "revisions": "seq step key old new", "evaluations": "id step clips top1 loss_sum mean_precision state_digest",
 }
-OPTIONAL = {"ended_at", "left_at", "loss_sum", "pairs_digest", "reason", "removed_at"}
+OPTIONAL = {"ended_at", "left_at", "loss_sum", "mean_precision", "pairs_digest", "reason", "removed_at"}
+VALIDATION = "step clips top1 loss_sum mean_precision".split()
 COUNTS = set("attempt clip clips epoch generation gradient_bits lane lanes number pid top1 top5".split())
 FILES = ["model.safetensors", "trainer.safetensors"]
 
@@ -72,6 +73,8 @@ def bounds(table, column):
         return 0, 255
     if (table, column) == ("evaluations", "loss_sum"):
         return 0, (1 << 63) - 1
+    if (table, column) == ("evaluations", "mean_precision"):
+        return 0, 1 << 32
     if column in ("rolled_back", "verified"):
         return 0, 1
     if column in ("rank", "reporter", "threads"):
@@ -383,12 +386,12 @@ class Audit:
         return plan
 
     def validations(self):
-        """Of each state that a live step led to, the first result: step, clips, top-1, loss."""
+        """Of each state that a live step led to, the first result: step, clips, top-1, loss, mAP."""
         states = {row["step"] + 1: row["state_digest"] for row in self.live if row["state_digest"]}
         found = {}
         for row in self.database.execute("SELECT * FROM evaluations ORDER BY step, id"):
             if states.get(row["step"]) == row["state_digest"]:
-                found.setdefault(row["step"], (row["step"], row["clips"], row["top1"], row["loss_sum"]))
+                found.setdefault(row["step"], tuple(row[key] for key in VALIDATION))
         return list(found.values())
 
     def rates(self):
@@ -692,15 +695,19 @@ class Schedule:
         self.loss, self.clips = 0, 0
 
     def judge(self, row):
-        """A validation is over: better is a higher top-1 accuracy, or an equal one and a lower mean loss."""
+        """A validation is over: better is a higher mAP where it is measured, else a higher top-1 accuracy; or an equal
+        one and a lower mean loss."""
         self.wait(row, self.best is None or self.is_better(row, self.best))
 
     @staticmethod
     def is_better(row, other):
-        (_, clips, top1, loss), (_, other_clips, other_top1, other_loss) = row, other
+        (_, clips, top1, loss, precision), (_, other_clips, other_top1, other_loss, other_precision) = row, other
         if not clips or not other_clips:
             return clips > other_clips
-        if top1 * other_clips != other_top1 * clips:
+        if None not in (precision, other_precision):
+            if precision != other_precision:
+                return precision > other_precision
+        elif top1 * other_clips != other_top1 * clips:
             return top1 * other_clips > other_top1 * clips
         return None not in (loss, other_loss) and loss * other_clips < other_loss * clips
 

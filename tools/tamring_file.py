@@ -3,6 +3,7 @@
     file = tamring_file.read("runs/gestures")
     file.tensors["conv1.weight"]    # numpy arrays by name
     file.model["architecture"]      # the recipe's model section, with its defaults
+    file.loss                       # "softmax": a clip has one class; "binary": each class is a yes or a no
     file.classes                    # the names of the classes; empty in files that do not hold them
 """
 import json
@@ -27,10 +28,10 @@ class BadFile(Exception):
 
 
 class ModelFile:
-    """A model: `path`, `tensors`, `model` (the recipe's section), `classes`, and all other `metadata`."""
+    """A model: `path`, `tensors`, `model` (the recipe's section), `loss`, `classes`, and all other `metadata`."""
 
-    def __init__(self, path, tensors, metadata, model):
-        self.path, self.tensors, self.metadata, self.model = path, tensors, metadata, model
+    def __init__(self, path, tensors, metadata, model, loss="softmax"):
+        self.path, self.tensors, self.metadata, self.model, self.loss = path, tensors, metadata, model, loss
         self.classes = json.loads(metadata.get("tamring_classes", "[]"))
 
 
@@ -51,8 +52,9 @@ def read(path, recipe=None):
         text = next((place.read_text() for place in near if place.is_file()), None)
         if text is None:
             raise BadFile(f"{path}: does not say which network it is of; name the recipe that it was trained with")
-    section = {key.removeprefix("model."): value for key, value in parse_recipe(text).items() if key.startswith("model.")}
-    return ModelFile(path, tensors, metadata, {**DEFAULTS, **section})
+    values = parse_recipe(text)
+    section = {key.removeprefix("model."): value for key, value in values.items() if key.startswith("model.")}
+    return ModelFile(path, tensors, metadata, {**DEFAULTS, **section}, values.get("loss.kind", "softmax"))
 
 
 def locate(path):

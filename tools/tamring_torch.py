@@ -3,9 +3,10 @@
     import tamring_torch
     net = tamring_torch.load("runs/gestures")    # or a checkpoint, or a model.safetensors
     logits = net(clips)                          # [clips, groups·3, height, width], normalised; frames of a clip adjacent
+    probabilities = tamring_torch.probabilities(net, logits)
 
-`net` is in its evaluation form; `net.train()` for the training form. `net.model` is the recipe's model section and
-`net.classes` has the names of the classes. The parameters have the same names as in the file.
+`net` is in its evaluation form; `net.train()` for the training form. `net.model` is the recipe's model section, `net.loss`
+its kind of loss, and `net.classes` has the names of the classes. The parameters have the same names as in the file.
 
 Values of 0…1 are normalised with mean 0.485 0.456 0.406 and deviation 0.229 0.224 0.225.
 
@@ -43,8 +44,13 @@ def load(path, recipe=None):
         raise tamring_file.BadFile(
             f"{file.path}: {wrong[0]}{more}, which does not fit {file.model['architecture']} of depth "
             f"{file.model['depth']}; name the recipe that it was trained with")
-    net.classes = file.classes
+    net.classes, net.loss = file.classes, file.loss
     return net.eval()
+
+
+def probabilities(net, logits):
+    """Of each class: they sum to 1, unless the network was trained with a yes or no for each class."""
+    return torch.sigmoid(logits) if net.loss == "binary" else torch.softmax(logits, -1)
 
 
 def build(model):
@@ -58,7 +64,7 @@ def build(model):
         raise tamring_file.BadFile(f"model.architecture is {model['architecture']}; it must be one of {', '.join(kinds)}")
     net = kinds[model["architecture"]](model)
     net.model = model
-    net.classes = []
+    net.classes, net.loss = [], "softmax"
     return net
 
 

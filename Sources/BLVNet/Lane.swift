@@ -23,10 +23,10 @@ public struct LaneResult {
   public let weight: Double
   /// [clips, classes]
   public let logits: [Float]
-  /// How many clips have their label (the larger one of a mixture) at the largest logit; of equal logits, the lower
-  /// class wins.
+  /// How many clips have a class of theirs (of a mixture, the larger one) at the largest logit; of equal logits, the
+  /// lower class wins.
   public let top1: Int
-  /// How many clips have their label among the five largest logits.
+  /// How many clips have a class of theirs among the five largest logits.
   public let top5: Int
   /// The lane's own batch statistics in the order of `layout.statistics`: mean, and unbiased variance.
   public let batchStatistics: FloatStorage
@@ -142,7 +142,7 @@ public final class Lane {
   ///   - parameters: in the order of `layout.parameters`.
   ///   - statistics: the running statistics, which frozen batch norms use; nil for a network without any.
   ///   - input: [clips·T, H, W, 3], normalised; the storage may be longer.
-  ///   - targets: one per clip, of classes in 0..<classes.
+  ///   - targets: one per clip, of classes in 0..<classes; of several classes only for a binary loss.
   ///   - gradient: receives the gradient of the **sum** of the clips' losses, one parameter after the other, as soon as
   ///     it is complete: the index in `layout.parameters`, and the numbers, valid during the call.
   /// - Throws: what `gradient` throws.
@@ -152,8 +152,11 @@ public final class Lane {
   ) throws -> LaneResult {
     precondition(canTrain, "this lane was made for evaluation")
     let classes = 0..<network.classes
-    precondition(targets.allSatisfy { classes.contains($0.label) && classes.contains($0.other) }, "a label is no class")
-    precondition(!loss.isWeighted || loss.weights.count == network.classes, "the weights are of other classes")
+    precondition(targets.allSatisfy { $0.classes.allSatisfy(classes.contains) }, "a label is no class")
+    precondition(loss.weights.isEmpty || loss.weights.count == network.classes, "the weights are of other classes")
+    precondition(
+      loss.kind == .binary || targets.allSatisfy { $0.classes.count == 1 || $0.share != nil },
+      "a clip of several classes needs a binary loss")
     precondition(
       statistics?.count ?? 0 == network.layout.statisticCount || !network.layout.statistics.contains(where: \.isFrozen),
       "frozen batch norms need the network's statistics")
@@ -214,6 +217,22 @@ public final class Lane {
     running = statistics
     forward(parameters, input, clips: clips, .evaluation, nil)
     return head.logits.array(0..<clips * network.classes)
+  }
+
+  /// The batch's own statistics in the order of `layout.statistics`, mean and unbiased variance, of a forward pass as in
+  /// training, without dropout.
+  public func batchStatistics(
+    parameters: FloatStorage, statistics: FloatStorage, input: FloatStorage, clips: Int
+  ) -> FloatStorage {
+    precondition(canTrain, "this lane was made for evaluation")
+    precondition(statistics.count == network.layout.statisticCount, "statistics of another network")
+    let mode = tamring_enter_lane_mode()
+    defer { tamring_leave_lane_mode(mode) }
+    running = statistics
+    forward(parameters, input, clips: clips, .training, nil)
+    let found = FloatStorage(count: moments.count)
+    found.copy(from: moments)
+    return found
   }
 
   /// [clips, C]: the mean over space and frames of the features, as the classifier saw them in the last pass.

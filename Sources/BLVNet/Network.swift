@@ -24,12 +24,9 @@ public final class Network: Sendable {
   convenience init(_ model: ModelRecipe, engine: any ConvolutionEngine, of models: ModelRegistry) throws {
     let definition = try models.definition(of: model)
     self.init(model, Structure(freezing: Freezing(model)) { definition.build(model, &$0) }, engine: engine)
-    for pattern in model.freeze.list + model.freeze.exceptions
-    where !layout.parameters.contains(where: { pattern.matches($0.name) }) {
-      throw BLVNetError(
-        .badConfiguration,
-        "freeze: '\(pattern.text)' matches no tensor of the network, such as '\(layout.parameters.last?.name ?? "")'")
-    }
+    let names = layout.parameters.map(\.name)
+    let mistakes = (model.freeze.list + model.freeze.exceptions).compactMap { $0.mistake("freeze", among: names) }
+    guard mistakes.isEmpty else { throw BLVNetError(.badConfiguration, mistakes.joined(separator: "; ")) }
     guard layout.gradientCount > 0 else {
       throw BLVNetError(.badConfiguration, "freeze: matches every tensor, so that nothing would be trained")
     }

@@ -55,14 +55,14 @@ INLINE void product(bool wide, int64_t rows, int64_t from, int64_t to, const flo
   for (int64_t top = 0; top < rows; top += ROWS_AT_ONCE) {
     const int64_t high = smaller(ROWS_AT_ONCE, rows - top), groups = (high + most_rows(wide) - 1) / most_rows(wide);
     const int64_t below = smaller(ROWS_AT_ONCE, rows - top - high);
-    const int64_t panels = to / LANES, pairs = wide ? panels / WIDE_PANELS : 0;
-    const int64_t steps = (panels - pairs) * groups * ((from + DEPTH - 1) / DEPTH);
+    const int64_t pairs = paired(wide, to);
+    const int64_t steps = (to - pairs / 2) / LANES * groups * ((from + DEPTH - 1) / DEPTH);
     coming next = next_block(a + (top + high) * from, below * from, steps);
     coming sums_next = next_block(c + (top + high) * to, below * to, steps);
     for (int64_t k = 0; k < from; k += DEPTH) {
       const int64_t depth = smaller(DEPTH, from - k);
       const tamring_epilogue *last = k + depth == from ? epilogue : NULL;
-      for (int64_t column = 0; column < to; column += column < pairs * WIDE_PANELS * LANES ? WIDE_PANELS * LANES : LANES)
+      for (int64_t column = 0; column < to; column += column < pairs ? WIDE_PANELS * LANES : LANES)
         for (int64_t group = 0; group < groups; group++) {
           // Make the groups as even as possible: a group of few rows would stall on its own sums.
           const int64_t first = high * group / groups, count = high * (group + 1) / groups - first;
@@ -70,16 +70,13 @@ INLINE void product(bool wide, int64_t rows, int64_t from, int64_t to, const flo
           float *result = c + (top + first) * to + column;
           prefetch(&next);
           prefetch(&sums_next);
-#define TILE(n, r) \
-  rows_product(n, 1, left + (r) * from, from, right, depth, add || k > 0, last, column, result + (r) * to, to)
-#define WIDE_TILE(n, r) \
-  rows_product(n, WIDE_PANELS, left + (r) * from, from, right, depth, add || k > 0, last, column, result + (r) * to, to)
-          if (column < pairs * WIDE_PANELS * LANES)
-            FOR_ROWS(wide, count, WIDE_TILE)
+#define TILE(n, panels, r) \
+  rows_product(n, panels, left + (r) * from, from, right, depth, add || k > 0, last, column, result + (r) * to, to)
+          if (column < pairs)
+            FOR_ROWS(wide, count, WIDE_PANELS, TILE)
           else
-            FOR_ROWS(wide, count, TILE)
+            FOR_ROWS(wide, count, 1, TILE)
 #undef TILE
-#undef WIDE_TILE
         }
     }
   }
@@ -114,22 +111,22 @@ INLINE columns columns_of(const float *restrict pixels, int64_t count, int64_t c
 
 BODY pointwise_weight_gradient_body(bool wide, int64_t rows, int64_t outputs, int64_t row, int64_t inputs, const float *restrict gradients,
                            const float *restrict images, bool add, float *restrict room, float *restrict weights) {
-  const int64_t paired = wide ? inputs / (WIDE_PANELS * LANES) * WIDE_PANELS * LANES : 0;
+  const int64_t pairs = paired(wide, inputs);
   for (int64_t top = 0; top < rows; top += PIXELS) {
     const int64_t depth = smaller(PIXELS, rows - top);
     const columns a = columns_of(gradients + top * row, depth, outputs, row, room);
     const columns b = columns_of(images + top * inputs, depth, inputs, inputs, room + PIXELS * outputs);
-    const int64_t below = smaller(PIXELS, rows - top - depth), steps = outputs / LANES * (inputs - paired / 2) / LANES;
+    const int64_t below = smaller(PIXELS, rows - top - depth), steps = outputs / LANES * (inputs - pairs / 2) / LANES;
     coming left_next = next_block(gradients + (top + depth) * row, below * row, steps);
     coming right_next = next_block(images + (top + depth) * inputs, below * inputs, steps);
     for (int64_t o = 0; o < outputs; o += LANES)
-      for (int64_t i = 0; i < inputs; i += i < paired ? WIDE_PANELS * LANES : LANES) {
+      for (int64_t i = 0; i < inputs; i += i < pairs ? WIDE_PANELS * LANES : LANES) {
         const float *left = a.first + o / LANES * a.panel;
         const columns right = {b.first + i / LANES * b.panel, b.row, b.panel};
         float *result = weights + o * inputs + i;
         prefetch(&left_next);
         prefetch(&right_next);
-        if (i < paired)
+        if (i < pairs)
           sixteen_product(wide, WIDE_PANELS, left, a.row, right, depth, add || top > 0, result, inputs, LANES);
         else
           sixteen_product(wide, 1, left, a.row, right, depth, add || top > 0, result, inputs, LANES);

@@ -8,20 +8,25 @@ enum { LANES = 16, MOST_ROWS = 6, WIDE_ROWS = 12, WIDE_PANELS = 2 };
 
 INLINE int64_t most_rows(bool wide) { return wide ? WIDE_ROWS : MOST_ROWS; }
 
-/// Expands TILE(n, 0) for the constant n that `count` is, or TILE(1, r) for each of a few rows.
-#define FOR_ROWS(wide, count, TILE)                   \
-  switch (count) {                                    \
-    case 12: if (wide) TILE(12, 0); break;            \
-    case 11: if (wide) TILE(11, 0); break;            \
-    case 10: if (wide) TILE(10, 0); break;            \
-    case 9: if (wide) TILE(9, 0); break;              \
-    case 8: if (wide) TILE(8, 0); break;              \
-    case 7: if (wide) TILE(7, 0); break;              \
-    case 6: TILE(6, 0); break;                        \
-    case 5: TILE(5, 0); break;                        \
-    case 4: TILE(4, 0); break;                        \
-    default:                                          \
-      for (int64_t r = 0; r < (count); r++) TILE(1, r); \
+/// Of `columns`, those that are taken two panels at a time.
+INLINE int64_t paired(bool wide, int64_t columns) {
+  return wide ? columns / (WIDE_PANELS * LANES) * WIDE_PANELS * LANES : 0;
+}
+
+/// Expands TILE(n, panels, 0) for the constant n that `count` is, or TILE(1, panels, r) for each of a few rows.
+#define FOR_ROWS(wide, count, panels, TILE)                    \
+  switch (count) {                                             \
+    case 12: if (wide) TILE(12, panels, 0); break;             \
+    case 11: if (wide) TILE(11, panels, 0); break;             \
+    case 10: if (wide) TILE(10, panels, 0); break;             \
+    case 9: if (wide) TILE(9, panels, 0); break;               \
+    case 8: if (wide) TILE(8, panels, 0); break;               \
+    case 7: if (wide) TILE(7, panels, 0); break;               \
+    case 6: TILE(6, panels, 0); break;                         \
+    case 5: TILE(5, panels, 0); break;                         \
+    case 4: TILE(4, panels, 0); break;                         \
+    default:                                                   \
+      for (int64_t r = 0; r < (count); r++) TILE(1, panels, r); \
   }
 
 /// The sums of a tile.

@@ -22,25 +22,23 @@ INLINE void rows_product(int count, int panels, const float *restrict a, int64_t
 
 BODY winograd_multiply_body(bool wide, int64_t stride, int64_t tiles, int64_t from, int64_t to, const float *points,
                             const float *transformed, float *results) {
-  const int64_t paired = wide ? to / (WIDE_PANELS * LANES) * WIDE_PANELS * LANES : 0;
+  const int64_t pairs = paired(wide, to);
   for (int64_t matrix = 0; matrix < 36; matrix++) {
     const int64_t rows = matrix_place(stride, matrix / 6, matrix % 6).members * tiles;
     const int64_t groups = (rows + most_rows(wide) - 1) / most_rows(wide);
-    for (int64_t column = 0; column < to; column += column < paired ? WIDE_PANELS * LANES : LANES)
+    for (int64_t column = 0; column < to; column += column < pairs ? WIDE_PANELS * LANES : LANES)
       for (int64_t group = 0; group < groups; group++) {
         // Make the groups as even as possible: a group of few rows would stall on its own sums.
         const int64_t first = rows * group / groups, count = rows * (group + 1) / groups - first;
         const float *a = points + first * LANES, *weights = transformed + column * whole_panels(from);
         float *result = results + column * rows + first * LANES;
-#define TILE(n, r) rows_product(n, 1, a + (r) * LANES, rows * LANES, weights, from, result + (r) * LANES, rows * LANES)
-#define WIDE_TILE(n, r) \
-  rows_product(n, WIDE_PANELS, a + (r) * LANES, rows * LANES, weights, from, result + (r) * LANES, rows * LANES)
-        if (column < paired)
-          FOR_ROWS(wide, count, WIDE_TILE)
+#define TILE(n, panels, r) \
+  rows_product(n, panels, a + (r) * LANES, rows * LANES, weights, from, result + (r) * LANES, rows * LANES)
+        if (column < pairs)
+          FOR_ROWS(wide, count, WIDE_PANELS, TILE)
         else
-          FOR_ROWS(wide, count, TILE)
+          FOR_ROWS(wide, count, 1, TILE)
 #undef TILE
-#undef WIDE_TILE
       }
     points += rows * whole_panels(from) + GAP;
     transformed += whole_panels(to) * whole_panels(from) + GAP;
@@ -54,21 +52,19 @@ GEMM_KERNEL(winograd_multiply,
 
 BODY winograd_multiply_gradients_body(bool wide, const tamring_winograd_gradients_shape *s, const float *gradients,
                                       const float *inputs, bool add, float *transformed) {
-  const int64_t paired = wide ? s->inputs / (WIDE_PANELS * LANES) * WIDE_PANELS * LANES : 0;
+  const int64_t pairs = paired(wide, s->inputs);
   for (int64_t matrix = 0; matrix < 36; matrix++) {
     const int64_t rows = matrix_place(s->stride, matrix / 6, matrix % 6).members * s->tiles;
     for (int64_t o = s->first; o < s->first + s->count; o += LANES)
       for (int64_t i = 0; i < s->inputs;) {
+        const int panels = i < pairs ? WIDE_PANELS : 1;
         const float *a = gradients + o * rows;
         const columns b = {inputs + i * rows, LANES, rows * LANES};
-        const int64_t panels = i < paired ? WIDE_PANELS : 1;
-        if (s->first + s->count - o < LANES)
-          for (int64_t r = 0; r < s->first + s->count - o; r++)
-            for (int64_t p = 0; p < panels; p++) {
-              const columns panel = {b.first + p * b.panel, b.row, b.panel};
-              columns_product(1, 1, a + r, LANES, panel, rows, add, transformed + p * LANES * LANES + r * LANES, LANES, 0);
-            }
-        else if (i < paired)
+        const int64_t count = smaller(LANES, s->first + s->count - o);
+        if (count < LANES)
+          for (int64_t r = 0; r < count; r++)
+            columns_product(1, panels, a + r, LANES, b, rows, add, transformed + r * LANES, LANES, LANES * LANES);
+        else if (i < pairs)
           sixteen_product(wide, WIDE_PANELS, a, LANES, b, rows, add, transformed, LANES, LANES * LANES);
         else
           sixteen_product(wide, 1, a, LANES, b, rows, add, transformed, LANES, LANES * LANES);

@@ -20,6 +20,8 @@ package enum CoordinatorEffect {
   case markBest(step: UInt64, ValidationFigures)
   /// Read the checkpoint of `step`, so that workers can fetch it, off the loop.
   case readCheckpoint(step: UInt64)
+  /// Let workers fetch what the batch norms of the state before `step` were measured to be.
+  case serveNorms(step: UInt64, MeasuredNorms)
   /// Start the worker of a rank.
   case launch(rank: Int)
   /// Watch a worker's process on this machine that an earlier coordinator started.

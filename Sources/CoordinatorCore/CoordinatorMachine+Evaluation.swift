@@ -32,8 +32,10 @@ extension CoordinatorMachine {
     if let known = membership.evaluations.known(before: step, state) { return finish(step, known) }
     if !isEvaluating(step) {
       evaluation = EvaluationJob(
-        step: step, state: state, clips: settings.evaluatedClips, clipsPerTask: clipsPerTask,
-        scoredClasses: settings.scoredClasses, isPassed: isPassed(step), deadline: settings.hangAfter, at: now)
+        step: step, state: state, measuring: settings.measuredGroups, clips: settings.evaluatedClips,
+        clipsPerTask: clipsPerTask,
+        scoredClasses: settings.scoredClasses, classesOfClip: settings.classesOfClip, isPassed: isPassed(step),
+        deadline: settings.hangAfter, at: now)
     }
     guard evaluation?.isDone == false else { return }
     fenceStrangers(step, state)
@@ -105,14 +107,29 @@ extension CoordinatorMachine {
   mutating func evaluated(_ task: EvaluationTask.ID, _ result: EvaluationResult, by worker: WorkerIdentity) {
     switch evaluation?.take(task, result, from: worker) {
     case .refused(let reason)?: refuse("evaluation", "\(worker)'s holds what cannot be: \(reason)")
+    case .measured(let norms)?: measured(task.step, norms)
     case .counted?: if evaluation?.isDone == true { finishEvaluation() } else { evaluate() }
     case .ignored?, nil: break
     }
   }
 
+  /// The validation clips are evaluated with what all groups of training clips came to.
+  private mutating func measured(_ step: UInt64, _ norms: MeasuredNorms) {
+    let failed = evaluation?.unmeasuredClips ?? []
+    if let first = failed.first {
+      report(
+        .evaluation, "batch norms are measured without \(failed.count) training clips, the first: \(first)",
+        level: .warning)
+    }
+    if norms.clips > 0 { effects.append(.serveNorms(step: step, norms)) }
+    evaluate()
+  }
+
   private mutating func finishEvaluation() {
     guard let job = evaluation else { return }
-    let total = job.total
+    var total = job.total
+    // They may be many, and only an evaluation alone shows them.
+    if !settings.evaluatesOnly { total.scores = [] }
     evaluated = (job.step, total)
     if !settings.evaluatesOnly {
       effects.append(.journal(.evaluation(step: job.step, state: job.state, total)))
@@ -141,6 +158,7 @@ extension CoordinatorMachine {
     report(
       .evaluation,
       (settings.evaluatesOnly ? "" : "validation before step \(job.step): ")
+        + (total.meanPrecision.map { "mAP \(decimal(AveragePrecision.percent($0), 4)) %, " } ?? "")
         + "\(total.top1) of \(total.clips) clips are right"
         + (settings.classes > 5 ? ", \(total.top5) among the first five" : "") + ", loss "
         + "\(decimal(total.meanLoss, 6)) (\(pace))" + (isBest ? "; the best so far" : ""))

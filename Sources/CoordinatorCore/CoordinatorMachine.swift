@@ -41,13 +41,18 @@ package struct CoordinatorMachine {
     /// Of the index, and which of them are evaluated: all if nil.
     package var validationClips = 0
     package var validationSample: [Int]?
+    /// Groups of training clips over which an evaluation measures the batch norms' statistics.
+    package var measuredGroups: [[Int]] = []
     /// Between steps, the states before these are evaluated.
     package var evaluateBefore: Set<UInt64> = []
     package var evaluationRules = EvaluationPlan.Rules()
     /// Evaluates a model that is served as the state before step 0, and trains and writes nothing.
     package var evaluatesOnly = false
-    /// If it is to give each clip's scores: of so many classes.
+    /// If evaluations are to give each clip's scores: of so many classes.
     package var scoredClasses: Int?
+    /// The classes of the validation clip at a position of the index, where the mean average precision is measured, for
+    /// which scores are needed.
+    package var classesOfClip: (@Sendable (Int) -> [Int])?
 
     /// The positions of the clips that are evaluated.
     var evaluatedClips: [Int] { validationSample ?? Array(0..<validationClips) }

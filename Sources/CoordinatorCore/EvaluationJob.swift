@@ -8,6 +8,8 @@ package struct EvaluationJob {
   /// What an answer was worth.
   enum Judgement: Equatable {
     case counted
+    /// It was the last of those that measure batch norms.
+    case measured(MeasuredNorms)
     /// It came late, or twice, or is of another state.
     case ignored
     case refused(String)
@@ -24,11 +26,18 @@ package struct EvaluationJob {
   package let state: Digest128?
   /// When it began.
   package let begun: Duration
+  /// Groups of positions in the training index over which batch norms are measured first, a task each.
+  private let groups: [[Int]]
+  /// How many of them are not measured yet, and what the others came to.
+  private var unmeasured: Int
+  private var norms = MeasuredNorms()
   /// Positions in the validation index.
   private let positions: [Int]
   private let clipsPerTask: Int
   /// Whether each clip's scores are wanted, one for each of so many classes.
   private let scoredClasses: Int?
+  /// The classes of the clip at a position, if the mean average precision is wanted; it is computed from the scores.
+  private let classesOfClip: (@Sendable (Int) -> [Int])?
   /// Whether the state is one that the run has passed.
   private let isPassed: Bool
   private let tasks: Int
@@ -45,18 +54,23 @@ package struct EvaluationJob {
   private var sum = EvaluationResult()
 
   init(
-    step: UInt64, state: Digest128?, clips positions: [Int], clipsPerTask: Int, scoredClasses: Int? = nil,
-    isPassed: Bool = false, deadline: Duration, at now: Duration = .zero
+    step: UInt64, state: Digest128?, measuring groups: [[Int]] = [], clips positions: [Int], clipsPerTask: Int,
+    scoredClasses: Int? = nil,
+    classesOfClip: (@Sendable (Int) -> [Int])? = nil, isPassed: Bool = false, deadline: Duration,
+    at now: Duration = .zero
   ) {
     self.isPassed = isPassed
     self.step = step
     self.state = state
+    self.groups = groups
+    unmeasured = groups.count
     self.positions = positions
     self.clipsPerTask = clipsPerTask
     self.scoredClasses = scoredClasses
+    self.classesOfClip = classesOfClip
     self.deadline = deadline
     begun = now
-    tasks = positions.count / clipsPerTask + (positions.count % clipsPerTask == 0 ? 0 : 1)
+    tasks = groups.count + positions.count / clipsPerTask + (positions.count % clipsPerTask == 0 ? 0 : 1)
   }
 
   /// Clips in all.
@@ -67,13 +81,22 @@ package struct EvaluationJob {
   /// The counts so far.
   package var counts: EvaluationResult { sum }
 
-  /// The result, with the reasons of all failures, and the scores, in the order of the clips.
+  /// The result, with the reasons of all failures, and the scores, in the order of the clips; when all is done.
   var total: EvaluationResult {
     var total = sum
-    let results = results.sorted { $0.key < $1.key }
+    let results = results.filter { $0.key >= groups.count }.sorted { $0.key < $1.key }
     total.failed = results.flatMap(\.value.failed)
     total.scores = results.flatMap(\.value.scores)
+    if let classesOfClip {
+      total.meanPrecision = AveragePrecision.mean(
+        AveragePrecision.ofClasses(total.scores.map(\.values), total.scores.map { classesOfClip($0.clip) }))
+    }
     return total
+  }
+
+  /// Why training clips are in no batch norm's statistics.
+  var unmeasuredClips: [String] {
+    results.filter { $0.key < groups.count }.sorted { $0.key < $1.key }.flatMap(\.value.failed)
   }
 
   /// Since when the worker has had the oldest of its tasks; nil where it has none.
@@ -90,16 +113,17 @@ package struct EvaluationJob {
   }
 
   private func task(_ number: Int) -> EvaluationTask {
-    let start = number * clipsPerTask
+    let id = EvaluationTask.ID(step: step, state: state, number: number)
+    if number < groups.count { return EvaluationTask(id, clips: groups[number], isPassed: isPassed, norms: .measured) }
+    let start = (number - groups.count) * clipsPerTask
     return EvaluationTask(
-      EvaluationTask.ID(step: step, state: state, number: number),
-      clips: Array(positions[start..<min(clips, start + clipsPerTask)]), wantsScores: scoredClasses != nil,
-      isPassed: isPassed)
+      id, clips: Array(positions[start..<min(clips, start + clipsPerTask)]), wantsScores: scoredClasses != nil,
+      isPassed: isPassed, norms: norms.clips > 0 ? .precise : .running)
   }
 
   private mutating func takeNext(except own: [Int], at now: Duration) -> Int? {
     if let number = returned.popLast() { return number }
-    if next < tasks {
+    if next < (unmeasured > 0 ? groups.count : tasks) {
       next += 1
       return next - 1
     }
@@ -115,16 +139,21 @@ package struct EvaluationJob {
     guard id.step == step, id.state == state, results[id.number] == nil,
       assigned[worker]?.contains(where: { $0.number == id.number }) == true
     else { return .ignored }
-    let clips = task(id.number).clips
-    let given = clips.count
+    let task = task(id.number)
+    let (clips, given) = (task.clips, task.clips.count)
     guard result.clips >= 0, result.clips <= given, result.clips + result.failed.count == given else {
       return .refused("\(result.clips) clips and \(result.failed.count) failures, of \(given) clips")
     }
     guard 0 <= result.top1, result.top1 <= result.top5, result.top5 <= result.clips else {
       return .refused("top-1 \(result.top1) and top-5 \(result.top5), of \(result.clips) clips")
     }
+    // The first group that has any says how many there are.
+    let statistics = norms.clips > 0 ? norms.sums.count : result.moments.count
+    guard result.moments.count == (task.norms == .measured && result.clips > 0 ? statistics : 0) else {
+      return .refused("\(result.moments.count) statistics of batch norms")
+    }
     let scored = result.scores.map(\.clip)
-    guard scored.count == (scoredClasses == nil ? 0 : result.clips), scored == clips.filter(scored.contains),
+    guard scored.count == (task.wantsScores ? result.clips : 0), scored == clips.filter(scored.contains),
       result.scores.allSatisfy({ $0.values.count == scoredClasses })
     else { return .refused("scores of \(scored.count) clips, of \(result.clips)") }
     for holder in assigned.keys {
@@ -132,6 +161,12 @@ package struct EvaluationJob {
       if assigned[holder]?.isEmpty == true { assigned[holder] = nil }
     }
     results[id.number] = result
+    if task.norms == .measured {
+      norms.add(result)
+      results[id.number]?.moments = []
+      unmeasured -= 1
+      return unmeasured == 0 ? .measured(norms) : .counted
+    }
     done += given
     sum.add(result)
     return .counted

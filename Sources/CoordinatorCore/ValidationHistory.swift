@@ -10,33 +10,43 @@ package struct ValidationFigures: Equatable, Sendable {
   package var top5: Int
   /// In units of 2^-32; nil in the rows of older journals.
   package var loss: Int64?
+  /// The mean average precision in units of 2^-32, where it was measured.
+  package var meanPrecision: Int64?
   /// The digest of the state that was evaluated; nil where it is not known.
   package var state: Digest128?
 
-  package init(clips: Int, top1: Int, top5: Int, loss: Int64?, state: Digest128?) {
+  package init(clips: Int, top1: Int, top5: Int, loss: Int64?, meanPrecision: Int64? = nil, state: Digest128?) {
     self.state = state
     self.clips = clips
     self.top1 = top1
     self.top5 = top5
     self.loss = loss
+    self.meanPrecision = meanPrecision
   }
 
   package init(_ result: EvaluationResult, of state: Digest128?) {
-    self.init(clips: result.clips, top1: result.top1, top5: result.top5, loss: result.loss, state: state)
+    self.init(
+      clips: result.clips, top1: result.top1, top5: result.top5, loss: result.loss,
+      meanPrecision: result.meanPrecision, state: state)
   }
 
   package var result: EvaluationResult {
     var result = EvaluationResult()
     (result.clips, result.top1, result.top5, result.loss) = (clips, top1, top5, loss ?? 0)
+    result.meanPrecision = meanPrecision
     return result
   }
 
-  /// Whether this is a better model: by the top-1 accuracy, then by the mean loss. Clips that could not be decoded are
-  /// in neither.
+  /// Whether this is a better model: by the mean average precision where it is measured, else by the top-1 accuracy; then
+  /// by the mean loss. Clips that could not be decoded are in none of them.
   package func isBetter(than other: ValidationFigures) -> Bool {
     guard clips > 0, other.clips > 0 else { return clips > 0 && other.clips == 0 }
     let (own, theirs) = (Int128(top1) * Int128(other.clips), Int128(other.top1) * Int128(clips))
-    if own != theirs { return own > theirs }
+    if let meanPrecision, let otherPrecision = other.meanPrecision {
+      if meanPrecision != otherPrecision { return meanPrecision > otherPrecision }
+    } else if own != theirs {
+      return own > theirs
+    }
     guard let loss, let otherLoss = other.loss else { return false }
     return Int128(loss) * Int128(other.clips) < Int128(otherLoss) * Int128(clips)
   }

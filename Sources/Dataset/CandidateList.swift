@@ -5,9 +5,7 @@ public struct ClipCandidate: Equatable, Sendable {
   public let id: String
   /// Relative to the list's videos folder (see `clipPath`). A folder, for a folder of images.
   public let path: String
-  /// The number of its class.
-  public var label: Int { labels[0] }
-  /// The numbers of all its classes; only multi-label lists have several.
+  /// The numbers of its classes, ascending; only multi-label lists have several.
   public let labels: [Int]
   public let part: ClipPart
   /// The part of the tar archive `path` that holds the file; nil where `path` is the file.
@@ -37,8 +35,10 @@ public struct CandidateList: RandomAccessCollection, Sendable {
   private var byID = HashIndex()
   private var byFile = HashIndex()
 
-  /// Whether a clip has more than one label.
-  public var hasSeveralLabels: Bool { !others.isEmpty }
+  /// The first candidate with several classes, and the line of its row; nil if none has.
+  public var firstWithSeveralClasses: (candidate: ClipCandidate, line: Int)? {
+    others.firstIndex { !$0.isEmpty }.map { (self[$0], line($0)) }
+  }
 
   public var startIndex: Int { 0 }
   public var endIndex: Int { labels.count }

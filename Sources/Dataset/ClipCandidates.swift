@@ -52,6 +52,7 @@ public struct ClipCandidates: Sendable {
       }
       if !numbers.contains(number) { numbers.append(number) }
     }
+    numbers.sort()
     guard let file else {
       return reject(reason("missing") { "missing: no file or folder of that name; searched \(folder.searched)" })
     }
@@ -60,13 +61,15 @@ public struct ClipCandidates: Sendable {
         "listed twice, in lines \(found.line(earlier)) and \(clip.place.line) of \(annotations.name)"
           + (found[earlier].labels == numbers
             ? ""
-            : ", as '\(classes.names[found[earlier].label])' and as '\(classes.names[numbers[0]])'"))
+            : ", as '\(names(found[earlier].labels))' and as '\(names(numbers))'"))
     }
     if let owner = found.number(of: file) { return reject("its file is that of the clip '\(found.id(owner))'") }
     found.append(
       ClipCandidate(id: clip.id, path: file.path, labels: numbers, part: file.part, bytes: file.bytes),
       line: clip.place.line)
   }
+
+  private func names(_ numbers: [Int]) -> String { numbers.map { classes.names[$0] }.joined(separator: "; ") }
 
   private func strange(_ label: String) -> String {
     if label.hasPrefix("-"), isNumber(label) { return "its label is \(label), which means none" }

@@ -14,6 +14,8 @@ public struct ClipIndex: Sendable {
   public let classes: [String]
   /// Sorted by the UTF-8 bytes of their ids. Everywhere else, a clip's number is its place here.
   public let clips: ClipEntries
+  /// The first clip with several classes; nil if none has.
+  public let firstWithSeveralClasses: Int?
   /// XXH3-128 of `encoded`: journaled, and the same on every host of a run.
   public var digest: Digest128 { clips.rows.digest }
   /// The bytes of the index's file, not copied.
@@ -50,19 +52,25 @@ public struct ClipIndex: Sendable {
     guard let classes = Self.classes(rows) else {
       throw DatasetError(.badData, "\(name): is damaged: its classes cannot be read; \(Self.format.remedy)")
     }
+    var several: Int?
     for number in 0..<rows.count {
       if let problem = ClipEntry.problem(rows, number, classes: classes.count) {
         throw DatasetError(.badData, "\(name): is damaged: clip \(number): \(problem); \(Self.format.remedy)")
       }
+      if several == nil, ClipEntry.hasSeveralClasses(rows, number) { several = number }
       if number % 65536 == 0 { rows.release(before: number) }
     }
     rows.release(before: rows.count)
     self.classes = classes
     clips = ClipEntries(rows: rows)
+    firstWithSeveralClasses = several
   }
 
   /// The number of the clip with this id; nil if there is none.
   public func number(of id: String) -> Int? { clips.rows.number(of: id) }
+
+  /// The names of a clip's classes, separated by `; `.
+  public func names(of clip: ClipEntry) -> String { clip.labels.map { classes[$0] }.joined(separator: "; ") }
 
   /// Passes on each clip, in order, and gives the memory of those that it has passed back to the system.
   public func forEach<Problem: Error>(_ body: (Int, ClipEntry) throws(Problem) -> Void) throws(Problem) {
@@ -128,9 +136,9 @@ public final class ClipIndexWriter {
   /// Clips that were added.
   public var count: Int { rows.count }
 
-  /// - Throws: `DatasetError` if its label is not the number of a class, or it cannot be stored.
+  /// - Throws: `DatasetError` if its labels are not the numbers of classes, or it cannot be stored.
   public func add(_ clip: ClipEntry) throws(DatasetError) {
-    try rows.add(key: clip.id, rest: clip.codec + clip.path, facts: clip.facts(classes: classes))
+    try rows.add(key: clip.id, rest: clip.rest, facts: clip.facts(classes: classes))
   }
 
   func write(to file: OutputFile) throws(DatasetError) {

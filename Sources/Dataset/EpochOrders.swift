@@ -13,11 +13,12 @@ public struct EpochOrders: Sendable {
   /// The clips of each class that has some; nil if each clip is drawn once.
   private let classes: [[UInt32]]?
 
+  /// - Parameter index: of clips of one class each, if the run is balanced.
   /// - Throws: `DatasetError(.badConfiguration)` if a class has too few clips for the numbers of its draws.
   public init(seed: UInt64, _ index: ClipIndex, balanced: Bool) throws {
     try self.init(
       seed: seed, count: index.clips.count,
-      labels: balanced ? index.clips.indices.map { index.clips[$0].label } : nil)
+      labels: balanced ? index.clips.indices.map { index.clips[$0].labels[0] } : nil)
   }
 
   /// - Parameter labels: of the clips, for a balanced run.

@@ -40,7 +40,7 @@ public struct IndexSummary: Sendable {
   public private(set) var sizes = Tally()
   public private(set) var rates = Tally()
   public private(set) var codecs = Tally()
-  /// Clips of each class.
+  /// Clips of each class. One of several classes counts for each of them.
   public private(set) var classes: [Int]
 
   public init(of index: ClipIndex) {
@@ -61,7 +61,7 @@ public struct IndexSummary: Sendable {
     sizes.add(clip.width > 0 ? "\(clip.width)x\(clip.height)" : "unknown")
     rates.add(clip.frameRate > 0 ? Self.rounded(clip.frameRate) : "unknown")
     codecs.add(clip.codec.isEmpty ? "unknown" : clip.codec)
-    classes[clip.label] += 1
+    for label in clip.labels { classes[label] += 1 }
   }
 
   private static func rounded(_ rate: Float) -> String {

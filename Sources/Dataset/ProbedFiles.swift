@@ -17,7 +17,7 @@ public struct ProbedPart: Equatable, Sendable {
   /// Whether every frame was decoded.
   public var isDeep: Bool
   public var outcome: Outcome
-  /// Path, hash, frames and the like; its id and label are those of no row.
+  /// Path, hash, frames and the like; its id and classes are those of no row.
   public var clip: ClipEntry
 
   public init(stamp: FileStamp, isDeep: Bool, outcome: Outcome, clip: ClipEntry) {
@@ -32,7 +32,7 @@ public struct ProbedPart: Equatable, Sendable {
     ProbedPart(
       stamp: stamp, isDeep: isDeep, outcome: .rejected(reason),
       clip: ClipEntry(
-        id: "", path: "", label: 0, bytes: stamp.bytes, hash: hash ?? Digest128(high: 0, low: 0), frames: 0))
+        id: "", path: "", labels: [0], bytes: stamp.bytes, hash: hash ?? Digest128(high: 0, low: 0), frames: 0))
   }
 
   /// Whether it says what probing would find now, without opening the file. A rejected one is also tried again when its
@@ -135,7 +135,7 @@ public struct ProbedFiles: Sendable {
 
     public func add(_ key: String, _ part: ProbedPart) throws(DatasetError) {
       var clip = part.clip
-      clip.label = 0
+      clip.labels = [0]
       var facts = try clip.facts(classes: 1)
       facts.append(littleEndian: part.stamp.bytes)
       facts.append(littleEndian: part.stamp.modified)

@@ -6,7 +6,7 @@ import Wire
 /// Encodes a control message as parts: `[header, payload?]`. The header is two magic bytes, a version, a reserved byte,
 /// then JSON.
 public enum ControlCodec {
-  public static let version: UInt8 = 5
+  public static let version: UInt8 = 6
   /// The most bytes of a header.
   public static let headerLimit = 4 << 20
   private static let magic: [UInt8] = [0x54, 0x4D]

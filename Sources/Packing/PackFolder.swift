@@ -8,7 +8,7 @@ import Shared
 struct ShardRecord: Codable, Sendable {
   struct Clip: Codable, Sendable {
     let id: String
-    let label: Int
+    let labels: [Int]
     let offset: UInt64
     let bytes: UInt64
     let hash: Digest128

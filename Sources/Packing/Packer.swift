@@ -166,8 +166,7 @@ public struct Packer: Sendable {
     let file = "\(path)\n\(clip.offset)"
     let request = ClipRequest(
       path: path, range: clip.bytesInShard, first: clip.first, frames: clip.frames, isProved: clip.isProved,
-      head: FileHead(code: clip.head), clip: 0,
-      label: clip.label, expectedBytes: clip.bytes, expectedHash: clip.hash)
+      head: FileHead(code: clip.head), clip: 0, expectedBytes: clip.bytes, expectedHash: clip.hash)
     var tries = 0
     while true {
       do {
@@ -215,7 +214,7 @@ public struct Packer: Sendable {
       for clip in record.clips {
         try writer.add(
           ClipEntry(
-            id: clip.id, path: record.shard?.name ?? "", label: clip.label, bytes: clip.bytes, hash: clip.hash,
+            id: clip.id, path: record.shard?.name ?? "", labels: clip.labels, bytes: clip.bytes, hash: clip.hash,
             offset: clip.offset, frames: clip.frames, isProved: clip.isProved, head: clip.head, width: clip.width,
             height: clip.height,
             frameRate: Float(clip.frameRate), codec: clip.codec))

@@ -52,7 +52,7 @@ final class ShardWriter {
     }
     record.clips.append(
       ShardRecord.Clip(
-        id: clip.id, label: clip.label, offset: UInt64(offset), bytes: UInt64(packed.bytes.count), hash: packed.hash,
+        id: clip.id, labels: clip.labels, offset: UInt64(offset), bytes: UInt64(packed.bytes.count), hash: packed.hash,
         frames: packed.frames, width: packed.width, height: packed.height, frameRate: packed.frameRate,
         codec: packed.codec, isProved: packed.isProved, head: packed.head?.code ?? 0, isCopy: packed.isCopy))
   }
@@ -83,8 +83,8 @@ final class ShardWriter {
   /// What a sample's `.json` says of its clip.
   private struct Description: Encodable {
     let id: String
-    let label: Int
-    let className: String
+    let label: OneOrSeveral<Int>
+    let className: OneOrSeveral<String>
     let frames: Int
     let frameRate: Double
     let width: Int
@@ -97,18 +97,30 @@ final class ShardWriter {
     }
   }
 
-  /// The video, its class's number, and what it is.
+  /// A clip's class, or the list of its classes.
+  private struct OneOrSeveral<Value: Encodable>: Encodable {
+    let values: [Value]
+
+    func encode(to encoder: any Encoder) throws {
+      var container = encoder.singleValueContainer()
+      if values.count == 1 { try container.encode(values[0]) } else { try container.encode(values) }
+    }
+  }
+
+  /// The video, the numbers of its classes, and what it is.
   private func members(_ clip: ClipEntry, _ packed: PackedClip) throws(DatasetError) -> [(header: Data, bytes: Data)] {
     let key = TarMembers.key(clip.id)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     let description = Description(
-      id: clip.id, label: clip.label, className: classes[clip.label], frames: packed.frames,
+      id: clip.id, label: OneOrSeveral(values: clip.labels),
+      className: OneOrSeveral(values: clip.labels.map { classes[$0] }), frames: packed.frames,
       frameRate: packed.frameRate, width: packed.width, height: packed.height)
     guard let json = try? encoder.encode(description) else {
       throw DatasetError(.failed, "the clip '\(clip.id)' cannot be described")
     }
-    return [("mp4", packed.bytes), ("cls", Data("\(clip.label)".utf8)), ("json", json)].map { kind, bytes in
+    let labels = clip.labels.map(String.init).joined(separator: " ")
+    return [("mp4", packed.bytes), ("cls", Data(labels.utf8)), ("json", json)].map { kind, bytes in
       (TarMembers.header("\(key).\(kind)", size: bytes.count), bytes)
     }
   }

@@ -2,6 +2,13 @@
 
 /// What training minimises.
 public struct LossRecipe: Hashable, Sendable, Codable {
+  public enum Kind: String, Hashable, Sendable, Codable, CaseIterable {
+    /// Cross-entropy under the softmax of all classes: a clip has one class.
+    case softmax
+    /// Binary cross-entropy for each class: a clip has any number of classes.
+    case binary
+  }
+
   /// What a clip of each class counts in the loss.
   public enum ClassWeights: Hashable, Sendable, Codable {
     case equal
@@ -10,11 +17,16 @@ public struct LossRecipe: Hashable, Sendable, Codable {
     case list([Double])
   }
 
-  /// The part of each label that is spread evenly over all classes.
+  public var kind = Kind.softmax
+  /// The part of each label that is spread evenly over all classes, or for a binary loss over yes and no.
   public var labelSmoothing = 0.0
   public var classWeights = ClassWeights.equal
 
-  public var isWeighted: Bool { classWeights != .equal }
+  /// Whether clips count differently in a step's mean. With a binary loss all classes' weights are in each clip's loss.
+  public var weighsClips: Bool { kind == .softmax && classWeights != .equal }
+
+  /// The scores of a clip, from which the mean average precision is computed, must fit into a message.
+  public static let mostBinaryClasses = 200_000
 
   public init() {}
 }

@@ -28,6 +28,34 @@ public struct NamePattern: Hashable, Sendable, Codable {
     return pattern[p...].allSatisfy { $0 == UInt8(ascii: "*") }
   }
 
+  /// What to say where a pattern matches none of `names`; nil where it matches one.
+  /// - Parameter key: the recipe's key that holds the pattern.
+  public func mistake(_ key: String, among names: [String]) -> String? {
+    guard !names.contains(where: matches) else { return nil }
+    let near = names.map { (name: $0, errors: errors(in: $0)) }.enumerated()
+      .sorted { ($0.element.errors, $0.offset) < ($1.element.errors, $1.offset) }.prefix(3)
+    let hint = near.isEmpty ? "" : "; near are \(near.map { "'\($0.element.name)'" }.joined(separator: ", "))"
+    return "\(key): '\(text)' matches no tensor\(hint)"
+  }
+
+  /// The fewest characters to add, remove or replace so that the pattern matches a part of `name`.
+  private func errors(in name: String) -> Int {
+    let name = Array(name.utf8)
+    // At each place of the name: the fewest errors of the pattern so far, if it ends there. It may begin anywhere.
+    var row = [Int](repeating: 0, count: name.count + 1)
+    for byte in text.utf8.prefix(100) {
+      var diagonal = row[0]
+      let isStar = byte == UInt8(ascii: "*")
+      row[0] += isStar ? 0 : 1
+      for place in name.indices {
+        let (above, replaced) = (row[place + 1], diagonal + (byte == name[place] ? 0 : 1))
+        row[place + 1] = isStar ? min(above, row[place]) : min(replaced, above + 1, row[place] + 1)
+        diagonal = above
+      }
+    }
+    return row.min() ?? 0
+  }
+
   /// Nil if no tensor can have such a name.
   init?(yaml: some StringProtocol) {
     guard !yaml.isEmpty,

@@ -19,7 +19,8 @@ extension Recipe {
 
   /// The keys that decide what a validation measures.
   static let measures: Set<String> = [
-    "validation.every_epochs", "validation.clips", "data.evaluation_clips", "data.evaluation_crops",
+    "validation.every_epochs", "validation.clips", "validation.precise_bn", "data.evaluation_clips",
+    "data.evaluation_crops",
     "data.evaluation_scale_up",
   ]
 

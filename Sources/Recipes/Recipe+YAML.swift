@@ -14,15 +14,19 @@ public struct RecipeFile: Sendable {
   /// - Parameters:
   ///   - base: the values of keys that the file does not name.
   ///   - known: for keys that name an entry of a registry, the entries.
+  ///   - others: mistakes that only other modules can find.
   /// - Throws: `SharedError(.badConfiguration)`, all mistakes in one line; `.ioError` if the file cannot be read.
-  public init(path: String, over base: Recipe = Recipe(), known: [String: [String]] = [:]) throws {
+  public init(
+    path: String, over base: Recipe = Recipe(), known: [String: [String]] = [:],
+    others: (Recipe) -> [String] = { _ in [] }
+  ) throws {
     guard let bytes = FileManager.default.contents(atPath: path) else {
       throw SharedError(.ioError, "\(path): cannot be read; check that the recipe exists and is readable")
     }
     guard let text = String(bytes: bytes, encoding: .utf8) else {
       throw SharedError(.badConfiguration, "\(path): is not UTF-8 text; a recipe is a YAML file")
     }
-    try self.init(yaml: text, origin: path, over: base, known: known)
+    try self.init(yaml: text, origin: path, over: base, known: known, others: others)
     let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
     func absolute(_ path: String) -> String { URL(fileURLWithPath: path, relativeTo: folder).standardizedFileURL.path }
     if !recipe.data.path.hasPrefix("/"), !isWebAddress(recipe.data.path) {
@@ -38,9 +42,11 @@ public struct RecipeFile: Sendable {
   ///   - origin: the text's name in errors.
   ///   - base: the values of keys that the text does not name.
   ///   - known: for keys that name an entry of a registry, the entries.
+  ///   - others: mistakes that only other modules can find.
   /// - Throws: `SharedError(.badConfiguration)`, all mistakes in one line, each with its line or path.
   public init(
-    yaml text: String, origin: String, over base: Recipe = Recipe(), known: [String: [String]] = [:]
+    yaml text: String, origin: String, over base: Recipe = Recipe(), known: [String: [String]] = [:],
+    others: (Recipe) -> [String] = { _ in [] }
   ) throws {
     recipe = base
     let root: Node?
@@ -55,7 +61,7 @@ public struct RecipeFile: Sendable {
       }
       mistakes = read(mapping, known)
     }
-    mistakes += recipe.contradictions()
+    mistakes += recipe.contradictions() + others(recipe)
     guard mistakes.isEmpty else {
       throw SharedError(.badConfiguration, "\(origin): \(mistakes.joined(separator: "; "))")
     }
@@ -95,13 +101,27 @@ public struct RecipeFile: Sendable {
             mistake(key, "'\(path)' is a section, expected 'key: value' lines below it")
           }
         } else {
-          let near = fields.keys.sorted().first { $0.hasSuffix("." + (key.string ?? "?")) }
-          mistake(key, "unknown key '\(path)'" + (near.map { "; did you mean '\($0)'?" } ?? ""))
+          mistake(
+            key,
+            "unknown key '\(path)'"
+              + (near(path, among: fields.keys.sorted() + sections.sorted()).map { "; did you mean '\($0)'?" } ?? ""))
         }
       }
     }
     read(root, "")
     return mistakes
+  }
+
+  /// The key that an unknown one was meant to be: of the same name in another section, or one of nearly that name.
+  private func near(_ path: String, among known: [String]) -> String? {
+    func name(_ path: String) -> String { String(path.split(separator: ".").last ?? "") }
+    if let same = known.first(where: { name($0) == name(path) }) { return same }
+    let section = path.dropLast(name(path).count)
+    let siblings = known.filter { $0.dropLast(name($0).count) == section }
+    func like(_ keys: [String]) -> String? {
+      nearest(to: name(path), of: keys.map(name)).flatMap { meant in keys.first { name($0) == meant } }
+    }
+    return like(siblings) ?? like(known)
   }
 
   /// A scalar, or a list of scalars joined by commas.
@@ -141,6 +161,8 @@ extension Recipe {
     let data: Set = ["data.sampling", "data.dense_stride", "data.image_names", "data.evaluation_scale_up"]
     let paths = Recipe.fields().map(\.path).filter {
       $0.hasPrefix("model.") && $0 != "model.partial_bn" || data.contains($0)
+        // Files of softmax models stay as they were before there were others.
+        || $0 == "loss.kind" && loss.kind != .softmax
     }
     return Recipe.document(paths.map { ($0, values[$0] ?? "") })
   }
@@ -190,6 +212,19 @@ extension Recipe {
     }
     if data.mixup + data.cutmix > 0, batch.clipsPerLane < 2 {
       found.append("'data.mixup' and 'data.cutmix' mix clips of a lane, but 'batch.clips_per_lane' is 1")
+    }
+    if loss.kind == .binary {
+      if data.mixup + data.cutmix > 0 {
+        found.append("'data.mixup' and 'data.cutmix' mix clips of one class each, and not with 'loss.kind: binary'")
+      }
+      if data.balanced {
+        found.append("'data.balanced' draws clips by their one class, and not with 'loss.kind: binary'")
+      }
+      if model.classes > LossRecipe.mostBinaryClasses {
+        found.append(
+          "'model.classes' is \(model.classes), expected at most \(LossRecipe.mostBinaryClasses) with 'loss.kind: binary'"
+        )
+      }
     }
     if case .list(let weights) = loss.classWeights, weights.count != model.classes {
       found.append("'loss.class_weights' has \(weights.count) numbers for \(model.classes) classes ('model.classes')")

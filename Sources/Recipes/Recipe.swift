@@ -142,6 +142,8 @@ public struct ValidationRecipe: Hashable, Sendable {
   public var clips = 0
   /// Training ends after so many in a row that found no better model; 0 for never.
   public var stopAfter = 0
+  /// Over how many training clips the batch norms' statistics are measured for each evaluation; 0 for the running ones.
+  public var preciseNorm = 0
 
   public init() {}
 }

@@ -6,7 +6,7 @@ import GRDB
 enum ColumnBounds {
   /// Columns that may be empty.
   private static let optional: Set<String> = [
-    "ended_at", "left_at", "loss_sum", "pairs_digest", "reason", "removed_at",
+    "ended_at", "left_at", "loss_sum", "mean_precision", "pairs_digest", "reason", "removed_at",
   ]
   private static let kinds = ["INTEGER": "integer", "INT": "integer", "REAL": "real", "TEXT": "text"]
   private static let counts = Set(
@@ -18,6 +18,7 @@ enum ColumnBounds {
     case ("runs", "clips"), ("runs", "steps_per_epoch"), ("runs", "epochs"): 1...Int(Int32.max)
     case ("steps", "attempt"): 0...Int(UInt8.max)
     case ("evaluations", "loss_sum"): 0...Int.max
+    case ("evaluations", "mean_precision"): 0...(1 << 32)
     case (_, "rolled_back"), (_, "verified"): 0...1
     case (_, "rank"), (_, "reporter"), (_, "threads"): 0...Int(UInt16.max)
     case _ where counts.contains(column[...]): 0...Int(Int32.max)

@@ -225,6 +225,13 @@ public final class Journal: Sendable {
     try write("recording an event") { try event.insert($0) }
   }
 
+  /// The newest event that `source` reported.
+  public func lastEvent(from source: String) throws -> EventRecord? {
+    try read("reading the events") {
+      try EventRecord.filter(sql: "source = ?", arguments: [source]).order(sql: "id DESC").fetchOne($0)
+    }
+  }
+
   /// The newest events, oldest first.
   public func events(last count: Int) throws -> [EventRecord] {
     try read("reading the events") { try EventRecord.order(sql: "id DESC").limit(count).fetchAll($0).reversed() }

@@ -34,13 +34,16 @@ extension JournalAudit {
     let rows = try Row.fetchAll(
       database,
       sql: """
-        SELECT e.step, e.clips, e.top1, e.loss_sum FROM evaluations e
+        SELECT e.step, e.clips, e.top1, e.loss_sum, e.mean_precision FROM evaluations e
           JOIN steps s ON s.step = e.step - 1 AND s.rolled_back = 0 AND s.state_digest = e.state_digest
         WHERE e.state_digest <> '' ORDER BY e.step, e.id
         """)
     var found: [Validation] = []
     for row in rows where found.last?.step != row["step"] as Int {
-      found.append(Validation(step: row["step"], clips: row["clips"], top1: row["top1"], loss: row["loss_sum"]))
+      found.append(
+        Validation(
+          step: row["step"], clips: row["clips"], top1: row["top1"], loss: row["loss_sum"],
+          meanPrecision: row["mean_precision"]))
     }
     return found
   }
@@ -158,10 +161,15 @@ private struct ExpectedRates {
     wait(isBetter: isBetter)
   }
 
-  /// A higher top-1 accuracy, or an equal one and a lower mean loss. The products of counts fit.
+  /// A higher mean average precision, or top-1 accuracy where the former is not measured; or an equal one and a lower mean
+  /// loss. The products of counts fit.
   private static func isBetter(_ a: JournalAudit.Validation, than b: JournalAudit.Validation) -> Bool {
     if a.clips == 0 || b.clips == 0 { return a.clips > 0 && b.clips == 0 }
-    if a.top1 &* b.clips != b.top1 &* a.clips { return a.top1 &* b.clips > b.top1 &* a.clips }
+    if let precision = a.meanPrecision, let other = b.meanPrecision {
+      if precision != other { return precision > other }
+    } else if a.top1 &* b.clips != b.top1 &* a.clips {
+      return a.top1 &* b.clips > b.top1 &* a.clips
+    }
     guard let loss = a.loss, let other = b.loss else { return false }
     let (left, right) = (loss.multipliedFullWidth(by: b.clips), other.multipliedFullWidth(by: a.clips))
     return (left.high, left.low) < (right.high, right.low)

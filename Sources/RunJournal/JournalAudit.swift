@@ -82,6 +82,7 @@ public struct JournalAudit: Sendable {
     var clips: Int
     var top1: Int
     var loss: Int?
+    var meanPrecision: Int?
   }
 
   static let restore = "restore run.db from a copy, or start a new run directory"
@@ -199,6 +200,7 @@ public struct JournalAudit: Sendable {
     "verdicts": "step clip epoch", "consumed": "epoch clip step lane", "clips": "clip id path bytes hash",
     "checkpoints": "id step manifest_sha256 bytes removed_at reason", "events": "text",
     "revisions": "seq step key old new",
+    "evaluations": "id step clips top1 loss_sum mean_precision state_digest",
   ]
 
   /// Checks the columns' values, since SQLite stores any value in any column. All later checks rely on the bounds.
@@ -206,6 +208,7 @@ public struct JournalAudit: Sendable {
     let before = problems.count
     for table in [
       "runs", "revisions", "members", "generations", "steps", "verdicts", "consumed", "clips", "checkpoints", "events",
+      "evaluations",
     ] {
       guard tables.contains(table) else {
         report("the table \(table) is missing")

@@ -205,18 +205,22 @@ public struct EvaluationRecord: JournalRecord {
   /// How many steps were applied before it.
   public var step: Int
   public var clips: Int
-  /// How many clips had their class ranked first, and among the first five.
+  /// How many clips had a class of theirs ranked first, and among the first five.
   public var top1: Int
   public var top5: Int
   public var at: Date
   /// XXH3-128 of the state; empty in rows of older versions.
   public var stateDigest: String
-  /// The clips' cross-entropies, in units of 2^-32; nil in rows of older versions.
+  /// The clips' losses, in units of 2^-32; nil in rows of older versions.
   public var lossSum: Int?
+  /// The mean average precision, in units of 2^-32; nil where it is not measured.
+  public var meanPrecision: Int?
 
   public init(
-    step: Int, clips: Int, top1: Int, top5: Int, at: Date, stateDigest: String = "", lossSum: Int? = nil
+    step: Int, clips: Int, top1: Int, top5: Int, at: Date, stateDigest: String = "", lossSum: Int? = nil,
+    meanPrecision: Int? = nil
   ) {
+    self.meanPrecision = meanPrecision
     self.lossSum = lossSum
     self.step = step
     self.clips = clips
@@ -236,7 +240,7 @@ public struct EventRecord: JournalRecord {
   public static let databaseTableName = "events"
   public var at: Date
   public var level: Level
-  /// Who reports it: "coordinator", "rank 3".
+  /// Who reports it: "coordinator", "rank 3"; or "hosts", for which hosts take part from now on.
   public var source: String
   public var text: String
 

@@ -137,5 +137,10 @@ enum Schema {
       sql: """
         ALTER TABLE evaluations ADD COLUMN loss_sum INTEGER;
         """),
+    Migration(
+      name: "mean average precisions",
+      sql: """
+        ALTER TABLE evaluations ADD COLUMN mean_precision INTEGER;
+        """),
   ]
 }

@@ -1,6 +1,19 @@
 // Writing files that are either whole or absent: under another name first, then made durable (`fsync`), then renamed. What
-// computes digests on the way, and how failures are told, is for the caller to say.
+// computes digests on the way is for the caller to say.
+import Foundation
 import Glibc
+
+/// Writes a whole file, such as a user asked for. It takes the place of what has its name; if that is a device or a pipe,
+/// the bytes go there.
+/// - Throws: `SharedError(.ioError)`.
+public func writeFile(_ data: Data, to path: String) throws {
+  var status = stat()
+  let isOther = unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFREG
+  do { try data.write(to: URL(fileURLWithPath: path), options: isOther ? [] : .atomic) } catch {
+    throw SharedError(
+      .ioError, "\(path): cannot be written; check the folder, its permissions, and the space left on its disk")
+  }
+}
 
 /// Writes all of `bytes`.
 /// - Returns: 0, or the `errno` of what failed.

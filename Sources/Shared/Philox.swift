@@ -16,6 +16,7 @@ public enum RandomPurpose: UInt32, Sendable {
   case pixelChanges = 21
   case balancedDraws = 22
   case validationSample = 32
+  case measuredClips = 33
 }
 
 /// A stream of random numbers that is a pure function of (seed, purpose, a, b).

@@ -6,7 +6,7 @@ import Shared
 /// A model file, matched with a network by the names and the shapes of its tensors.
 ///
 /// A tensor of the network that the file lacks, or has in another shape, such as the classifier of another number of
-/// classes, keeps its initial values. Quantities of the optimizer always start anew.
+/// classes, keeps its initial values, unless it is frozen. Quantities of the optimizer always start anew.
 public struct InitialModel: Sendable {
   /// Names that the network takes from the file; of those that it does not, why; names that begin anew.
   public let taken: [String]
@@ -19,7 +19,8 @@ public struct InitialModel: Sendable {
   private let sources: [String: String]
 
   /// - Parameter origin: the file's name in errors.
-  /// - Throws: `SharedError` if nothing matches, or a number is none that a network can have.
+  /// - Throws: `SharedError` if nothing matches, the file lacks what is frozen, or a number is none that a network can
+  ///   have.
   public init(_ file: SafeTensors, for network: Network, origin: String) throws {
     self.file = file
     layout = network.layout
@@ -49,6 +50,14 @@ public struct InitialModel: Sendable {
         .badData,
         "\(origin): none of its \(file.entries.count) tensors\(example) belongs to \(network.recipe.architecture.rawValue) of "
           + "depth \(network.recipe.depth); tools/import_weights renames those of other programs")
+    }
+    let unfounded = (layout.parameters + layout.statistics).filter { $0.isFrozen && sources[$0.name] == nil }
+    guard unfounded.isEmpty else {
+      let names = folded(unfounded.map(\.name), among: all).joined(separator: ", ")
+      throw SharedError(
+        .badConfiguration,
+        "\(origin): lacks \(names), which 'freeze' or 'model.partial_bn' would keep at initial values; train them, or "
+          + "name a model in 'init' that has them")
     }
     for tensor in layout.parameters + layout.statistics {
       guard let name = sources[tensor.name] else { continue }

@@ -52,10 +52,16 @@ public struct TrainedModel: Sendable {
     names.indices.contains(number) && !names[number].isEmpty ? names[number] : "class \(number)"
   }
 
-  /// The probabilities that the summed logits of some views stand for: softmax of their mean.
+  /// The probabilities that the summed logits of some views stand for: softmax of their mean; of a network with a binary
+  /// loss the sigmoid of each mean.
   /// - Parameter sums: [classes], over `views` views.
-  public static func probabilities(_ sums: [Float], views: Int) -> [Double] {
+  public func probabilities(_ sums: [Float], views: Int) -> [Double] {
+    Self.probabilities(sums, views: views, recipe.loss.kind)
+  }
+
+  static func probabilities(_ sums: [Float], views: Int, _ kind: LossRecipe.Kind) -> [Double] {
     let mean = sums.map { Double($0) / Double(views) }
+    if kind == .binary { return mean.map(sigmoid) }
     let top = mean.max() ?? 0
     let powers = mean.map { PortableMath.exp($0 - top) }
     let total = powers.reduce(0, +)

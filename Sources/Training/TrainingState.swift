@@ -17,7 +17,7 @@ public struct TrainingPlan: Sendable {
   /// How the epochs are cut into steps.
   public var steps: StepPlan
   public var gradientBits: Int
-  /// Whether the loss has class weights.
+  /// Whether clips count differently in a step's mean.
   public var isWeighted: Bool
   /// Of the recipe and the clip index: a state only continues with the same ones.
   public var recipeDigest: String
@@ -35,7 +35,7 @@ public struct TrainingPlan: Sendable {
     learningRate = recipe.optimizer.learningRate
     self.steps = steps
     gradientBits = recipe.exchange.gradientBits
-    isWeighted = recipe.loss.isWeighted
+    isWeighted = recipe.loss.weighsClips
     revisions = recipe.epochRevisions
     recipeDigest = recipe.digest
     matchesRecipe = { recipe.matches(digest: $0) }

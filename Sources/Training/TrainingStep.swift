@@ -12,13 +12,15 @@ public struct TrainingStep {
   private let slots: StateSlots
   /// [clips·T, H, W, 3]
   public let input: FloatStorage
-  public let labels: [Int]
+  /// What each clip shows.
+  public let targets: [ClassTarget]
 
   /// - Parameters:
   ///   - state: the parameters, running statistics and, if present, the rule's slots (`momentum.NAME`; else their initial
   ///     values) by their reference names; the classifier may have its other name, and `num_batches_tracked` is not
   ///     needed.
-  ///   - batch: `input` float32 [clips, T·3, H, W] and `labels` int64 [clips].
+  ///   - batch: `input` float32 [clips, T·3, H, W] and `labels` int64 [clips]; or, for a binary loss, [clips, classes] of 0
+  ///     and 1.
   /// - Throws: `BLVNetError(.badConfiguration)` if the model cannot be built, `SharedError` if there is no such update
   ///   rule; `BLVNetError(.badData)` naming a tensor
   ///   that is missing, not part of the model, or of another format or shape, or a label that is no class.
@@ -60,12 +62,8 @@ public struct TrainingStep {
     let size = model.inputSize
     let shape = [batch.entries["input"]?.shape.first ?? 0, model.groups * 3, size, size]
     let images = try Self.read("batch") { try batch.floats("input", shape: shape) }
-    let classes = try Self.read("batch") { try batch.int64s("labels", shape: [shape[0]]) }
     guard shape[0] > 0 else { throw BLVNetError(.badData, "batch: 'input' holds no clips") }
-    if let label = classes.first(where: { $0 < 0 || $0 >= model.classes }) {
-      throw BLVNetError(.badData, "batch: the label \(label) is not in 0..<\(model.classes) (model.classes)")
-    }
-    labels = classes.map { Int($0) }
+    targets = try Self.targets(batch, clips: shape[0], classes: model.classes, loss.kind)
     input = FloatStorage(count: images.count)
     let pixels = size * size
     for frame in 0..<shape[0] * model.groups {
@@ -75,6 +73,23 @@ public struct TrainingStep {
         }
       }
     }
+  }
+
+  private static func targets(
+    _ batch: SafeTensors, clips: Int, classes: Int, _ kind: LossRecipe.Kind
+  ) throws -> [ClassTarget] {
+    if kind == .binary, batch.entries["labels"]?.shape.count == 2 {
+      let marks = try read("batch") { try batch.int64s("labels", shape: [clips, classes]) }
+      if let mark = marks.first(where: { $0 != 0 && $0 != 1 }) {
+        throw BLVNetError(.badData, "batch: 'labels' of clips and classes has a \(mark), expected 0 or 1")
+      }
+      return (0..<clips).map { clip in ClassTarget((0..<classes).filter { marks[clip * classes + $0] == 1 }) }
+    }
+    let labels = try read("batch") { try batch.int64s("labels", shape: [clips]) }
+    if let label = labels.first(where: { $0 < 0 || $0 >= classes }) {
+      throw BLVNetError(.badData, "batch: the label \(label) is not in 0..<\(classes) (model.classes)")
+    }
+    return labels.map { ClassTarget(Int($0)) }
   }
 
   private static func read<Result>(_ what: String, _ body: () throws -> Result) throws -> Result {
@@ -93,7 +108,7 @@ public struct TrainingStep {
   {
     var out = SafeTensorsWriter()
     let layout = network.layout
-    let clips = labels.count
+    let clips = targets.count
     let lane = Lane(network, maximumClips: clips)
     let (parameters, statistics) = (slots.parameters, slots.statistics)
     if evaluating {
@@ -102,7 +117,6 @@ public struct TrainingStep {
     }
 
     let gradients = FloatStorage(count: layout.gradientCount)
-    let targets = labels.map { ClassTarget($0) }
     let result = try unsafe lane.train(
       parameters: parameters, statistics: statistics, input: input, targets: targets, loss: loss, dropout: dropout
     ) { tensor, values in

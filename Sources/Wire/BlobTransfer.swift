@@ -63,5 +63,7 @@ public enum StateBlobs {
 
   public static func prefix(_ step: UInt64) -> String { "state/\(step)/" }
   public static func model(_ step: UInt64) -> String { prefix(step) + modelName }
+  /// What the batch norms of the state before a step were measured to be.
+  public static func norms(_ step: UInt64) -> String { "norms/\(step)" }
   public static func trainer(_ step: UInt64) -> String { prefix(step) + trainerName }
 }

@@ -73,7 +73,11 @@ extension CoordinatorMessage {
     case .acknowledged(let step), .checkpointTaken(let step): limits.step(step)
     case .pulse(let directives): limits.directives(directives)
     case .evaluate(let task):
-      first(task.id.problem(in: limits), limits.list(task.clips, below: limits.validationClips, "validation clip"))
+      first(
+        task.id.problem(in: limits),
+        task.norms == .measured
+          ? limits.list(task.clips, below: limits.clips, "clip")
+          : limits.list(task.clips, below: limits.validationClips, "validation clip"))
     case .identify(let run): limits.text(run, "run")
     case .blobRequest(let request): limits.request(request.name, request.offset)
     case .blobPiece(let piece): piece.problem(in: limits)
@@ -155,14 +159,18 @@ extension EvaluationResult {
   }
 
   fileprivate func problem(in limits: MessageLimits) -> String? {
-    first(
-      limits.amount(clips, atMost: limits.validationClips, "validation clips"),
+    // The clips of a task are few; which they are, the task says.
+    let most = max(limits.clips, limits.validationClips)
+    return first(
+      limits.amount(clips, atMost: most, "clips of a task"),
+      limits.amount(moments.count, atMost: MeasuredNorms.most, "statistics"),
       limits.amount(top1, atMost: clips, "clips of the right class"),
       limits.amount(top5, atMost: clips, "clips of the right class"),
+      meanPrecision == nil ? nil : "a mean average precision of a part of the clips",
       hasPossibleLoss ? nil : "a loss of \(loss) over \(clips) clips",
       limits.amount(scores.count, atMost: clips, "clips with scores"),
       limits.list(scores.map(\.clip), below: limits.validationClips, "validation clip"),
-      limits.amount(failed.count, atMost: limits.validationClips &- clips, "clips that failed"),
+      limits.amount(failed.count, atMost: most &- clips, "clips that failed"),
       failed.firstProblem { limits.text($0, "reason") })
   }
 }

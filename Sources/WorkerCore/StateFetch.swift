@@ -9,8 +9,8 @@ struct StateFetch {
     case indexes
     /// The state before a step.
     case state(UInt64)
-    /// The model of the state before a step that the run has passed.
-    case passed(UInt64)
+    /// What is evaluated beside the present state: see `EvaluationTask.blobs`.
+    case evaluated(UInt64)
   }
 
   let purpose: Purpose
@@ -26,5 +26,7 @@ struct StateFetch {
     blobs = BlobTransfers([StateBlobs.model(step), StateBlobs.trainer(step)])
   }
 
-  init(passed step: UInt64) { (purpose, peer, blobs) = (.passed(step), nil, BlobTransfers([StateBlobs.model(step)])) }
+  init(evaluated step: UInt64, _ names: [String]) {
+    (purpose, peer, blobs) = (.evaluated(step), nil, BlobTransfers(names))
+  }
 }

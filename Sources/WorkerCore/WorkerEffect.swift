@@ -52,10 +52,10 @@ package enum WorkerEffect {
   /// Apply the reduced sum, or nothing where the step is skipped; answered by `applied`.
   case apply(step: UInt64, skipping: Bool)
   case evaluate(EvaluationTask)
-  /// Make room for the fetched model of a state that the run has passed, beside the present one; answered by
-  /// `passedLoaded` or `damaged`. And give the room back.
-  case loadPassed(step: UInt64, model: BlobDescription)
-  case forgetPassed
+  /// Make room for what tasks evaluate beside the present state: the fetched model of one that the run has passed,
+  /// measured batch norms, or both; answered by `besideLoaded` or `damaged`. And give the room back.
+  case loadBeside(step: UInt64, [BlobDescription])
+  case forgetBeside
 
   case log(LogLevel, String)
   /// The worker ends.

@@ -52,8 +52,8 @@ package enum WorkerEvent {
   case ballots([Ballot], clips: [Digest128], describe: ([NonFiniteGradient]) -> String)
   case applied(CommitRecord)
   case evaluated(EvaluationTask.ID, EvaluationResult)
-  /// The model of a passed state can be evaluated.
-  case passedLoaded(step: UInt64)
+  /// What was fetched for an evaluation can be used.
+  case besideLoaded
 }
 
 /// The recipe's rules for a worker.

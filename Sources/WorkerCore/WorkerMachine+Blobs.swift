@@ -56,8 +56,7 @@ extension WorkerMachine {
       effects.append(.doneAsking)
       withdrawAll()
       effects.append(.load(step: step, model: blobs[0], trainer: blobs[1]))
-    case .passed(let step):
-      if let model = blobs.first { effects.append(.loadPassed(step: step, model: model)) }
+    case .evaluated(let step): effects.append(.loadBeside(step: step, blobs))
     }
   }
 

@@ -27,8 +27,8 @@ package struct WorkerMachine {
   var waitingPeers: [(request: BlobRequest, peer: Int)] = []
   /// The evaluation tasks of the present state.
   var evaluations: [EvaluationTask.ID: Evaluation] = [:]
-  /// The state that the run has passed and that is evaluated: it is fetched, or here.
-  var passed: (step: UInt64, isLoaded: Bool)?
+  /// What the present evaluation needs besides the state: it is fetched, or here.
+  var beside: (blobs: [String], isLoaded: Bool)?
   /// Exponents of the next attempt.
   var raised: [RaisedExponent] = []
   /// Why none of this worker's data can be read, while that is so.
@@ -117,7 +117,7 @@ package struct WorkerMachine {
     case .reduced: ask { $0.reduced() }
     case .ballots(let ballots, let clips, let describe): decide(ballots, clips, describe)
     case .applied(let record): ask { $0.applied(record) }
-    case .passedLoaded(let step): if passed?.step == step { passed = (step, true) }
+    case .besideLoaded: beside?.isLoaded = true
     case .evaluated(let task, let result):
       // It was cancelled meanwhile, or is done.
       guard let known = evaluations[task], known.result == nil else { return }
@@ -218,7 +218,7 @@ package struct WorkerMachine {
         effects.append(.closeRing)
         // A state that was wanted for a generation that will not be.
         if fetch?.purpose != .indexes { fetch = nil }
-        if passed?.isLoaded == false { passed = nil }
+        if beside?.isLoaded == false { beside = nil }
       case .discardSums: effects.append(.discardSums)
       case .compute(let step, let attempt, let lanes):
         suspects = []
@@ -253,22 +253,23 @@ package struct WorkerMachine {
       return
     }
     // The task comes again.
-    if task.isPassed, passed?.step != task.id.step || passed?.isLoaded != true { return fetchPassed(task.id.step) }
+    let blobs = task.blobs
+    if !blobs.isEmpty, beside?.blobs != blobs || beside?.isLoaded != true { return fetchBeside(task.id.step, blobs) }
     evaluations[task.id] = Evaluation(task: task)
     effects.append(.evaluate(task))
   }
 
-  private mutating func fetchPassed(_ step: UInt64) {
-    guard passed?.step != step else { return }
-    passed = (step, false)
-    start(StateFetch(passed: step))
+  private mutating func fetchBeside(_ step: UInt64, _ blobs: [String]) {
+    guard beside?.blobs != blobs else { return }
+    beside = (blobs, false)
+    start(StateFetch(evaluated: step, blobs))
   }
 
   /// The state is about to change, and with it every result.
   mutating func forgetEvaluations() {
     evaluations = [:]
-    if passed != nil { effects.append(.forgetPassed) }
-    passed = nil
+    if beside != nil { effects.append(.forgetBeside) }
+    beside = nil
     doubtful = []
   }
 }

@@ -64,6 +64,9 @@ import Testing
     #expect(single.status == 0 && mixed.output.contains(single.output), "\(single.output)")
     let windows = try worker("predict", "--model", run, "--window", "1000", video)
     #expect(windows.status == 0 && windows.output.contains("  0.00-"), "\(windows.output)")
+    let window = try worker("predict", "--model", run, "--json", "--top", "6", "--window", "1000", video)
+    func classes(_ output: String) -> Substring? { output.split(separator: "[").last?.split(separator: "]").first }
+    #expect(classes(window.output) == classes(single.output) && classes(single.output) != nil, "\(window.output)")
 
     let features = cluster.folder.path("f.safetensors")
     let written = try worker("features", "--model", run, "--out", features, folder, bad)

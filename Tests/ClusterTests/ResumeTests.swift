@@ -58,6 +58,51 @@ import Testing
     }
   }
 
+  @Test("a finished run goes on with more epochs, other validations and other hosts: all is said and journaled")
+  func changes() throws {
+    let cluster = try LocalCluster(clips: 12)
+    try write(cluster, [("epochs: 12", "epochs: 2"), ("every_epochs: 0", "every_epochs: 1")])
+    let begun = try cluster.train("run", hosts: "localhost")
+    #expect(begun.status == 0 && !begun.output.contains(" on: "), "\(begun.output)")
+    try write(
+      cluster,
+      [
+        ("epochs: 12", "epochs: 4"), ("every_epochs: 0", "every_epochs: 2, clips: 5, stop_after: 3"),
+        ("flip: false", "flip: false, evaluation_crops: 3"),
+      ])
+    let other = try cluster.train("run", hosts: "localhost slots=2 threads=1")
+    #expect(other.status == 0, "\(other.output)")
+    let said = [
+      "schedule.epochs is 4, was 2", "data.evaluation_crops is 3, was 1", "validation.every_epochs is 2, was 1",
+      "validation.clips is 5, was 0", "validation.stop_after is 3, was 0",
+      "hosts: localhost slots=2 threads=1, were localhost slots=1",
+    ]
+    #expect(
+      other.output.split(separator: "\n").filter { $0.contains(" on: ") } == said.map { "from step 4 on: \($0)" },
+      "\(other.output)")
+    #expect(try cluster.query("run", "SELECT count(*) FROM revisions WHERE step = 4", as: Int.self) == [5])
+    #expect(
+      try cluster.query("run", "SELECT text FROM events WHERE source = 'hosts' ORDER BY id", as: String.self)
+        == ["localhost slots=1", "localhost slots=2 threads=1"])
+    #expect(
+      try cluster.query("run", "SELECT step || ' ' || clips FROM evaluations", as: String.self) == [
+        "2 9", "4 9", "8 5",
+      ])
+    // Where only the validations change, there is nothing to train; without changes nothing is said.
+    try write(cluster, [("epochs: 12", "epochs: 4"), ("every_epochs: 0", "every_epochs: 1")])
+    for said in [["from step 8 on: validation.every_epochs is 1, was 2"], []] {
+      let again = try cluster.train("run", hosts: "localhost slots=2 threads=1")
+      #expect(again.status == 0 && again.output.contains("of 5 clips"), "\(again.output)")
+      #expect(again.output.split(separator: "\n").filter { $0.contains(" on: ") }.map(String.init) == said)
+    }
+    for audit in try cluster.audits("run") {
+      #expect(audit.output.hasPrefix("ok: 8 steps, 4 epochs whole"), "\(audit)")
+    }
+    let status = try cluster.run(LocalCluster.program("coordinator"), ["status", cluster.folder.path("run")])
+    #expect(
+      status.output.contains("validation at step 8: ") && status.output.contains(" of 5 clips"), "\(status.output)")
+  }
+
   @Test("workers that went on without their coordinator leave when the recipe is revised, and the run goes on")
   func survivors() throws {
     let cluster = try LocalCluster()

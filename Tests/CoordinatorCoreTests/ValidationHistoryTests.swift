@@ -28,6 +28,17 @@ import Wire
     #expect(!most.isBetter(than: most) && figures(Int(Int32.max), .max - 1, clips: Int(Int32.max)).isBetter(than: most))
   }
 
+  @Test("where the mean average precision is measured, it decides, and of equal ones the mean loss")
+  func precision() {
+    func figures(_ precision: Int64, top1: Int, loss: Int64) -> ValidationFigures {
+      ValidationFigures(clips: 10, top1: top1, top5: 10, loss: loss, meanPrecision: precision, state: nil)
+    }
+    #expect(figures(8, top1: 3, loss: 9).isBetter(than: figures(7, top1: 5, loss: 1)))
+    #expect(!figures(7, top1: 5, loss: 1).isBetter(than: figures(8, top1: 3, loss: 9)))
+    #expect(figures(7, top1: 1, loss: 1).isBetter(than: figures(7, top1: 5, loss: 2)))
+    #expect(!figures(7, top1: 5, loss: 2).isBetter(than: figures(7, top1: 5, loss: 2)))
+  }
+
   @Test("the best of equal models is the first, and one without clips is none")
   func best() {
     #expect(history([figures(3, 5), figures(7, 4), figures(7, 4), figures(7, 5)]).best?.step == 20)

@@ -14,7 +14,7 @@ import Wire
     let labels = labels
     report = EvaluationReport(
       scores.enumerated().map { ClipScores(clip: $0, values: $1) }, names: ["run, far", "say \"hi\"", "<c>"]
-    ) { ("clip\($0)", labels[$0]) }
+    ) { ("clip\($0)", [labels[$0]]) }
   }
 
   @Test("top-k and the mean class accuracy; a clip whose scores have no order is wrong")
@@ -40,11 +40,15 @@ import Wire
     #expect(rows[1] == "clip0,\"run, far\",\"run, far\",3.0,2.0,1.0" && rows[6] == "clip5,<c>,,nan,1.0,2.0")
   }
 
-  @Test("the picture is well-formed XML with a cell for each count that is not 0")
+  @Test("the picture is well-formed XML with a cell for each count that is not 0, and names its axes and shades")
   func picture() throws {
     let svg = report.picture()
     let cells = svg.components(separatedBy: "<rect").count - 1
-    #expect(cells == 2 + 5)
+    // The paper, the frame, and the bar of shades.
+    #expect(cells == 3 + 5)
+    for text in [">true class<", ">predicted class<", ">0 %<", ">100 % of the true class<"] {
+      #expect(svg.contains(text))
+    }
     #expect(svg.contains("&lt;c&gt;") && svg.contains("say &quot;hi&quot; as &lt;c&gt;: 1 of 3"))
     for tag in ["svg", "title", "text"] {
       #expect(svg.components(separatedBy: "<\(tag)").count == svg.components(separatedBy: "</\(tag)>").count)
@@ -52,13 +56,32 @@ import Wire
     // Hundreds of classes, without their names.
     let many = ConfusionPicture.svg(
       (0..<400).map { row in (0..<400).map { $0 == row ? 1 : 0 } }, names: (0..<400).map { "class \($0)" })
-    #expect(!many.contains("<text") && many.utf8.count < 100_000)
+    #expect(many.components(separatedBy: "<text").count - 1 == 4 && many.utf8.count < 100_000)
+    #expect(many.contains("class 7 as class 7: 1 of 1"))
+  }
+
+  @Test("with a binary loss: average precisions, probabilities, and all classes above one half")
+  func binary() {
+    let report = EvaluationReport(
+      [[2, -1, 0], [-3, 4, 1], [1, 2, -2]].enumerated().map { ClipScores(clip: $0, values: $1) },
+      names: ["a", "b", "c"], .binary
+    ) { ("clip\($0)", [[0, 1], [1], [1]][$0]) }
+    #expect((1...2).map(report.right) == [3, 3] && report.meanClassAccuracy == nil)
+    #expect(
+      report.perClass([1])
+        == "class,clips,average_precision\na,1,1.000000\nb,3,1.000000\nc,0,\n")
+    let rows = report.scoreTable().split(separator: "\n").map {
+      $0.split(separator: ",", omittingEmptySubsequences: false)
+    }
+    #expect(
+      rows.map { $0[1] } == ["class", "a; b", "b", "b"] && rows.map { $0[2] } == ["predicted", "a", "b; c", "a; b"])
+    #expect(rows[1][5] == "0.5" && rows[1][3].hasPrefix("0.88079707797788"))
   }
 
   @Test("classes that the network has and the data set has not get numbers; no clips, no accuracy")
   func otherClasses() {
-    let found = EvaluationReport([ClipScores(clip: 0, values: [0, 1])], names: ["a"]) { _ in ("x", 0) }
+    let found = EvaluationReport([ClipScores(clip: 0, values: [0, 1])], names: ["a"]) { _ in ("x", [0]) }
     #expect(found.perClass([1]) == "class,clips,top1,accuracy\na,1,0,0.000000\nclass 1,0,0,\n")
-    #expect(EvaluationReport([], names: ["a"]) { _ in ("x", 0) }.meanClassAccuracy == nil)
+    #expect(EvaluationReport([], names: ["a"]) { _ in ("x", [0]) }.meanClassAccuracy == nil)
   }
 }

@@ -80,7 +80,7 @@ import Video
   }
 
   private func row(_ id: String, _ path: String, label: Int = 0, part: ClipPart = .whole) -> IndexRow {
-    IndexRow(id: id, path: path, label: label, part: part, range: nil)
+    IndexRow(id: id, path: path, labels: [label], part: part, range: nil)
   }
 
   @Test("a file that several rows name is probed once, and each row gets its part of it")
@@ -95,7 +95,7 @@ import Video
     #expect(bench.names == ["v", "w"])
     #expect(index.clips.map(\.id) == ["a", "b", "c", "e", "w"])
     #expect(index.clips.map(\.range) == [0..<30, 30..<70, 70..<100, 30..<70, 0..<30])
-    #expect(index.clips.map(\.label) == [0, 1, 0, 0, 0])
+    #expect(index.clips.map(\.labels[0]) == [0, 1, 0, 0, 0])
     #expect(
       rejected == [RejectedClip(id: "d", path: "v", reason: "its times, 12 to 14 s, are not in its file of 10 s")])
     #expect(bench.last.withLock { $0.done == 6 && $0.total == 6 && $0.rejected == 1 && $0.unchanged == 0 })

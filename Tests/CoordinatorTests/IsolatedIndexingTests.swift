@@ -36,7 +36,7 @@ import Testing
       ) { _, _ in }
       builder.settings.threads = 1
       let (index, rejected) = try builder.index(
-        IndexRows(names.map { IndexRow(id: $0, path: $0, label: 0, part: .whole, range: nil) }), rejected: [],
+        IndexRows(names.map { IndexRow(id: $0, path: $0, labels: [0], part: .whole, range: nil) }), rejected: [],
         classes: ["a"],
         "train", videos: folder.path("videos")
       ) { _ in }

@@ -27,6 +27,9 @@ import Testing
           rank: 2, host: "me@node-1.example.org", threads: nil, address: "10.0.0.7", data: "/clips",
           worker: "/opt/worker"))
     #expect(slots[3].address == "::1")
+    #expect(
+      slots.hosts == "localhost slots=2 threads=1 lane_threads=4, me@node-1.example.org slots=1, fe80::1 slots=1, "
+        + "localhost slots=1")
   }
 
   @Test(

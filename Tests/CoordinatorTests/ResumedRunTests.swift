@@ -23,7 +23,7 @@ import Wire
     (recipe.batch.lanes, recipe.batch.clipsPerLane) = (2, 1)
     let clips = (0..<6).map {
       ClipEntry(
-        id: "c\($0)", path: "c\($0).mp4", label: 0, bytes: 9, hash: Digest128(high: 1, low: UInt64($0)), frames: 30)
+        id: "c\($0)", path: "c\($0).mp4", labels: [0], bytes: 9, hash: Digest128(high: 1, low: UInt64($0)), frames: 30)
     }
     let indexes = Indexes(
       train: try ClipIndex(classes: ["a"], clips: clips), validation: try ClipIndex(classes: ["a"], clips: []),

@@ -34,7 +34,7 @@ import Testing
     let found = try ClipCandidates(
       of: annotations, classes: try ClassList(labelsOf: annotations),
       folder: VideoFolder(root: "root", paths: ["clips/a.mp4", "clips/b/c.mp4", "gone.mp4"]))
-    #expect(found.found.map(\.path) == ["clips/a.mp4", "clips/b/c.mp4"] && found.found.map(\.label) == [0, 1])
+    #expect(found.found.map(\.path) == ["clips/a.mp4", "clips/b/c.mp4"] && found.found.map(\.labels[0]) == [0, 1])
     #expect(found.rejected.map(\.id) == ["gone.mp4", "list:4"])
     #expect(found.rejected[1].reason == "cannot be read: read 'b.mp4', expected CLASS: FILE")
   }

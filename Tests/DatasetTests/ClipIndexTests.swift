@@ -7,7 +7,7 @@ import Testing
 @Suite struct ClipIndexTests {
   private func entry(_ id: String, label: Int = 0) -> ClipEntry {
     ClipEntry(
-      id: id, path: "a\tb/\(id)\n\\.mp4", label: label, bytes: 1 << 40, hash: Digest128(high: 1, low: .max),
+      id: id, path: "a\tb/\(id)\n\\.mp4", labels: [label], bytes: 1 << 40, hash: Digest128(high: 1, low: .max),
       offset: 1 << 33, first: 7, frames: 24, isProved: true, head: 34, width: 340, height: 256, frameRate: 29.97,
       codec: "h264")
   }
@@ -23,6 +23,26 @@ import Testing
     for (number, clip) in decoded.clips.enumerated() { #expect(decoded.number(of: clip.id) == number) }
     for id in ["", "-", "-a", "a", "b\0", "bb", "c"] { #expect(decoded.number(of: id) == nil) }
     #expect(Digest128(of: index.encoded) == index.digest)
+  }
+
+  @Test("clips have their classes, and the rows of those with one are as if none had several")
+  func severalClasses() throws {
+    var clips = [entry("a", label: 1), entry("b"), entry("é")]
+    let single = try ClipIndex(classes: ["x", "y", "z"], clips: clips)
+    clips[1].labels = [0, 2]
+    clips[1].path = "1,2\n"
+    clips[2].labels = [0, 1, 2]
+    clips[2].codec = ""
+    let index = try ClipIndex(classes: ["x", "y", "z"], clips: clips)
+    #expect(try Array(ClipIndex(decoding: index.encoded).clips) == clips)
+    #expect(index.firstWithSeveralClasses == 1 && single.firstWithSeveralClasses == nil)
+    #expect(index.names(of: clips[1]) == "x; z" && single.clips[0] == index.clips[0])
+    #expect(index.encoded.count == single.encoded.count + 3 + 5 - 4 - clips[0].path.utf8.count + 4)
+    #expect(index.clips.orderOfFiles == [1, 0, 2])
+    for labels in [[], [2, 1], [1, 1], [0, 3], [-1, 0]] {
+      clips[1].labels = labels
+      #expect(throws: DatasetError.self) { try ClipIndex(classes: ["x", "y", "z"], clips: clips) }
+    }
   }
 
   @Test("an index without clips is one")
@@ -86,7 +106,7 @@ import Testing
     #expect(throws: DatasetError.self) { try ClipIndex(classes: ["x"], clips: [entry("a", label: 1)]) }
     let changes: [(inout ClipEntry) -> Void] = [
       { $0.first = -1 }, { $0.frames = .max }, { $0.width = 65536 }, { $0.height = -1 }, { $0.frameRate = .nan },
-      { $0.frameRate = -1 }, { $0.bytes = .max }, { $0.label = -1 },
+      { $0.frameRate = -1 }, { $0.bytes = .max }, { $0.labels = [-1] },
       { $0.codec = String(repeating: "x", count: 65536) },
     ]
     for change in changes {
@@ -115,7 +135,9 @@ import Testing
 
   @Test("a file that was altered with a fitting digest is refused or is an index: nothing in it is out of place")
   func forged() throws {
-    let good = try ClipIndex(classes: ["x", "yé"], clips: [entry("a"), entry("bé", label: 1)]).encoded
+    var several = entry("bé", label: 0)
+    several.labels = [0, 1]
+    let good = try ClipIndex(classes: ["x", "yé"], clips: [entry("a"), several]).encoded
     let body = good.count - SortedRows.trailerBytes
     var accepted = 0
     for place in 0..<body {
@@ -130,7 +152,8 @@ import Testing
         accepted += 1
         var ids: [String] = []
         for clip in index.clips {
-          #expect(index.classes.indices.contains(clip.label) && clip.range.count == clip.frames && clip.seconds >= 0)
+          #expect(clip.labels.allSatisfy(index.classes.indices.contains) && !clip.labels.isEmpty)
+          #expect(clip.range.count == clip.frames && clip.seconds >= 0)
           #expect(index.number(of: clip.id) == ids.count)
           ids.append(clip.id)
         }

@@ -69,7 +69,7 @@ import Testing
       try read(videos(["\(train)/yoga/a.mp4", "\(train)/run/f/00001.jpg", "\(validation)/yoga/b.mp4"])) { lists, root in
         #expect(lists.train.found.map(\.id) == ["run/f", "yoga/a.mp4"] && lists.classes.names == ["run", "yoga"])
         let clip = try #require(lists.validation?.found.first)
-        #expect(clip.id == "yoga/b.mp4" && clip.label == 1)
+        #expect(clip.id == "yoga/b.mp4" && clip.labels == [1])
         #expect(clipPath(data: root, videos: "validation", path: clip.path) == "\(root)/\(validation)/yoga/b.mp4")
       }
     }
@@ -120,7 +120,7 @@ import Testing
         moments(&$0)
         $0.format = format
       } _: { lists, root in
-        #expect(lists.train.found.map(\.label) == [0, 1] && lists.validation?.found.count == 2)
+        #expect(lists.train.found.map(\.labels[0]) == [0, 1] && lists.validation?.found.count == 2)
         #expect(lists.notes == (format == "auto" ? ["\(root)/train.csv: `path label` (data.format: list)"] : []))
       }
     }
@@ -132,7 +132,7 @@ import Testing
     try read(["train.csv": rows, "val.csv": rows].merging(videos((0..<12).map { "v/c\($0).mp4" })) { $1 }, moments) {
       lists, _ in
       #expect(lists.classes.names == (0..<12).map(String.init))
-      #expect(lists.train.found.map(\.label) == Array(0..<12))
+      #expect(lists.train.found.map(\.labels[0]) == Array(0..<12))
     }
   }
 
@@ -169,7 +169,7 @@ import Testing
       try refusal(files) {
         moments(&$0)
         $0.validationList = "vall.csv"
-      } == "ROOT/vall.csv: cannot be read (no such file); check the recipe's annotation path")
+      } == "ROOT/vall.csv: cannot be read (no such file); check data.train_list and data.validation_list")
     for name in ["", "validation.csv"] {
       try read(files) {
         moments(&$0)
@@ -227,9 +227,9 @@ import Testing
     try read(ucf) {
       ($0.trainList, $0.validationList) = ("ucfTrainTestlist/trainlist01.txt", "ucfTrainTestlist/testlist01.txt")
     } _: { lists, root in
-      #expect(lists.classes.names == ["Run", "Yoga"] && lists.train.found.map(\.label) == [1, 0])
+      #expect(lists.classes.names == ["Run", "Yoga"] && lists.train.found.map(\.labels[0]) == [1, 0])
       #expect(lists.train.found.map(\.path)[0] == "../UCF-101/Yoga/v_Yoga_g08_c01.avi")
-      #expect(lists.validation?.found.map(\.label) == [0])
+      #expect(lists.validation?.found.map(\.labels[0]) == [0])
     }
     let something = [
       "train.json": #"[{"id":"1","label":"x","template":"Pushing [something]"},{"id":"2","template":"Not [thing]"}]"#,
@@ -240,7 +240,7 @@ import Testing
     try read(something) {
       ($0.trainList, $0.validationList, $0.labels) = ("train.json", "validation.json", "labels.json")
     } _: { lists, _ in
-      #expect(lists.train.found.map(\.label) == [0, 1] && lists.validation?.found.map(\.label) == [1])
+      #expect(lists.train.found.map(\.labels[0]) == [0, 1] && lists.validation?.found.map(\.labels[0]) == [1])
     }
   }
 

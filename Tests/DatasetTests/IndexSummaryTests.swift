@@ -6,7 +6,7 @@ import Testing
 @Suite struct IndexSummaryTests {
   private func clip(_ id: String, label: Int = 0, hash: UInt64 = 0, first: Int = 0, frames: Int = 50) -> ClipEntry {
     ClipEntry(
-      id: id, path: "\(id).mp4", label: label, bytes: 9, hash: Digest128(high: 1, low: hash), first: first,
+      id: id, path: "\(id).mp4", labels: [label], bytes: 9, hash: Digest128(high: 1, low: hash), first: first,
       frames: frames, isProved: first == 0, width: 340, height: 256, frameRate: 25, codec: "h264")
   }
 

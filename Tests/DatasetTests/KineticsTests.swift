@@ -111,7 +111,7 @@ import Testing
     #expect(result.found.map(\.id) == ["vid1_000000_000003", "vid1_000003_000007", "vid1_000007_000010"])
     #expect(result.found.map(\.part) == [.seconds(0, 3), .seconds(3, 7), .seconds(7, 10)])
     #expect(
-      result.found.map(\.path) == ["vid1.mp4", "vid1.mp4", "vid1.mp4"] && result.found.map(\.label) == [1, 0, 2])
+      result.found.map(\.path) == ["vid1.mp4", "vid1.mp4", "vid1.mp4"] && result.found.map(\.labels[0]) == [1, 0, 2])
   }
 
   @Test("another class's folder, another clip, another time and a companion of the video are no match")

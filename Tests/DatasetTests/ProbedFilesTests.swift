@@ -17,7 +17,7 @@ import Testing
     ProbedPart(
       stamp: stamp, isDeep: true, outcome: .usable,
       clip: ClipEntry(
-        id: "", path: "", label: 0, bytes: 9, hash: Digest128(high: 3, low: 4), first: 2, frames: 5, isProved: true,
+        id: "", path: "", labels: [0], bytes: 9, hash: Digest128(high: 3, low: 4), first: 2, frames: 5, isProved: true,
         width: 3, height: 4, frameRate: 25, codec: "vp9"))
   }
 

@@ -171,6 +171,6 @@ import Testing
     let found = try ClipCandidates(
       of: list, classes: ClassList(labelsOf: list), folder: VideoFolder(root: "r", paths: ["some/a.mp4", "some/b.mp4"]))
     // 1 to 7: the first class is label 1.
-    #expect(found.found.map(\.labels) == [[2, 6], [0, 3]] && found.found.map(\.label) == [2, 0])
+    #expect(found.found.map(\.labels) == [[2, 6], [0, 3]] && found.found.map(\.labels[0]) == [2, 0])
   }
 }

@@ -65,7 +65,7 @@ import Testing
     let result = try ClipCandidates(of: list, classes: try ClassList(["dance", "yoga"]), folder: folder)
     #expect(result.found.map(\.id) == ["a_000001_000011", "a_000005_000015"] && result.rows == 7)
     #expect(result.found.map(\.path) == ["yoga/a.mp4", "yoga/a_000005_000015.mp4"])
-    #expect(result.found.map(\.label) == [1, 1] && result.found.map(\.part) == [.seconds(1, 11), .whole])
+    #expect(result.found.map(\.labels[0]) == [1, 1] && result.found.map(\.part) == [.seconds(1, 11), .whole])
     #expect(
       result.rejected.map(\.reason) == [
         "missing: no file or folder of that name; searched root", "its label 'ballet' is none of the 2 classes",
@@ -85,7 +85,7 @@ import Testing
       ])
     let later = try Annotations("a.mp4,strange\na.mp4,y\n")
     let found = try ClipCandidates(of: later, classes: classes, folder: VideoFolder(root: "r", paths: ["a.mp4"]))
-    #expect(found.found.map(\.label) == [1] && found.rejected.count == 1)
+    #expect(found.found.map(\.labels[0]) == [1] && found.rejected.count == 1)
   }
 
   @Test("candidates come back as they were added, whatever columns they need")

@@ -54,7 +54,7 @@ import Testing
         let annotations = try Annotations(contentsOf: "\(folder)/\(list).csv")
         let candidates = try ClipCandidates(of: annotations, classes: classes, folder: files)
         #expect(candidates.found.count == count && candidates.rejected.isEmpty)
-        #expect(candidates.found.allSatisfy { $0.path.hasPrefix("\(list)/\(classes.names[$0.label])/") })
+        #expect(candidates.found.allSatisfy { $0.path.hasPrefix("\(list)/\(classes.names[$0.labels[0]])/") })
       }
     }
   }

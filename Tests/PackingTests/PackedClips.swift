@@ -69,7 +69,7 @@ struct PackedClips {
     let found = try ClipProbe.probe(path(file), deep: false)
     clips.append(
       ClipEntry(
-        id: id, path: file, label: label, bytes: found.bytes, hash: found.hash, first: first,
+        id: id, path: file, labels: [label], bytes: found.bytes, hash: found.hash, first: first,
         frames: frames ?? found.frames, isProved: found.isProved, width: found.width, height: found.height,
         frameRate: Float(found.frameRate), codec: found.codec))
   }
@@ -106,7 +106,7 @@ struct PackedClips {
     let form = ClipForm(frames: 8, size: 32, training: false, seed: 1)
     let request = ClipRequest(
       path: "\(folder)/\(clip.path)", range: clip.bytesInShard, first: clip.first, frames: clip.frames,
-      isProved: clip.isProved, head: FileHead(code: clip.head), clip: 0, label: clip.label, expectedBytes: clip.bytes,
+      isProved: clip.isProved, head: FileHead(code: clip.head), clip: 0, expectedBytes: clip.bytes,
       expectedHash: clip.hash)
     let storage = FloatStorage(count: form.clipElements)
     try ClipLoader().load(request, form, epoch: 0, into: storage)

@@ -38,6 +38,10 @@ import Testing
       mistake("model:\n  depth: 51\n").contains("line 2: 'model.depth' is '51', expected a whole number 50, 101 or 152")
     )
     #expect(mistake("depth: 50\n").contains("did you mean 'model.depth'?"))
+    #expect(mistake("schedule: {warm_up_epochs: 1}\n").contains("did you mean 'schedule.warmup_epochs'?"))
+    #expect(mistake("optimizer: {lerning_rate: 1}\n").contains("did you mean 'optimizer.learning_rate'?"))
+    #expect(mistake("batches: {lanes: 1}\n").contains("did you mean 'batch'?"))
+    #expect(!mistake("zzzzzz: 1\n").contains("did you mean"))
     #expect(mistake("model:\n  width: wide\n").contains("expected a whole number"))
     #expect(mistake("model: 3\n").contains("'model' is a section"))
     #expect(mistake("model:\n  depth: {a: 1}\n").contains("holds a section"))
@@ -67,6 +71,30 @@ import Testing
     let names = NamePatterns(["a.*", "!*.c"])
     #expect(names.contains("a.b") && !names.contains("a.c") && !names.contains("b.b"))
     #expect(matches("a*b*c", "abbc") && matches("a**c", "ac") && !matches("a*b", "a"))
+  }
+
+  @Test("a pattern that matches nothing is named with the names that are nearest to it")
+  func nearestNames() {
+    let names = [
+      "model.layer1.0.conv1.weight", "model.layer1.0.conv2.weight", "model.layer2.0.bn1.bias", "new_fc.bias",
+    ]
+    func mistake(_ pattern: String) -> String? { NamePattern(pattern).mistake("freeze", among: names) }
+    #expect(mistake("new_fc.*") == nil)
+    // A prefix is missing; a typing error; nothing like it.
+    #expect(
+      mistake("layer2.*")?.hasPrefix("freeze: 'layer2.*' matches no tensor; near are 'model.layer2.0.bn1.b") == true)
+    #expect(mistake("*.layer1.0.covn2.*")?.contains("near are 'model.layer1.0.conv2.weight', ") == true)
+    #expect(mistake("quite_another_thing")?.contains("'; near") == false)
+    #expect(NamePattern("a").mistake("optimizer.groups", among: []) == "optimizer.groups: 'a' matches no tensor")
+  }
+
+  @Test("mistakes that other modules find stand in the same line as the recipe's own")
+  func othersMistakes() {
+    let error = #expect(throws: SharedError.self) {
+      try RecipeFile(yaml: "seed: x\nfreeze: [a]\n", origin: "r.yaml") { $0.model.freeze.list.map { "no \($0.text)" } }
+    }
+    #expect(error?.description.hasPrefix("r.yaml: line 1: 'seed' is 'x', ") == true)
+    #expect(error?.description.hasSuffix("; no a") == true)
   }
 
   @Test("the digest follows what decides the bits, and nothing else")
@@ -243,6 +271,22 @@ import Testing
     #expect(model.mistakes.count == 1)
     (model.groups, model.alpha) = (16, 0)
     #expect(model.mistakes == ["model.alpha is 0, expected a whole number from 1 to 64"])
+  }
+
+  @Test("what a binary loss makes impossible is named together, and model files say that there is one")
+  func binaryLoss() throws {
+    let error = #expect(throws: SharedError.self) {
+      try Recipe(
+        yaml: "loss: {kind: binary}\ndata: {mixup: 0.4, balanced: true}\nmodel: {classes: 300000}\n", origin: "r")
+    }
+    let text = try #require(error?.description)
+    for part in ["'data.mixup' and 'data.cutmix' mix", "'data.balanced' draws", "'model.classes' is 300000"] {
+      #expect(text.contains(part), "\(text)")
+    }
+    let recipe = try Recipe(yaml: "loss: {kind: binary, class_weights: balanced, label_smoothing: 0.1}\n", origin: "r")
+    #expect(recipe.loss.kind == .binary && !recipe.loss.weighsClips && recipe.digest != Recipe().digest)
+    #expect(try Recipe(yaml: recipe.evaluationYAML, origin: "f").loss.kind == .binary)
+    #expect(!Recipe().evaluationYAML.contains("loss"))
   }
 
   @Test("impossible combinations of a model's keys are named together")

@@ -225,6 +225,23 @@ private struct AuditedRun {
     #expect(try JournalAudit(run.folder.path("")).rateProblems(recipe) == [])
     let audit = try JournalAudit(run.folder.path(""))
     #expect(audit.validations.map(\.step) == [3, 4, 5] && audit.validations.map(\.top1) == [5, 5, 4])
+    // As if an epoch had two steps: the result before step 4 is the only one until the end, so no rate follows from another.
+    // With the mean average precision the second is worse by it, although its loss is lower.
+    let half = rates.prefix(4) + [0.2, 0.2]
+    for (precisions, expected) in [((5, 5), rates), ((6, 5), Array(half))] {
+      var changes = ["UPDATE runs SET steps_per_epoch = 1, epochs = 6"]
+      changes.append("UPDATE evaluations SET mean_precision = \(precisions.0) WHERE step = 3")
+      changes.append("UPDATE evaluations SET mean_precision = \(precisions.1), top1 = 9 WHERE step = 4")
+      changes.append("DELETE FROM evaluations WHERE step = 5")
+      for (step, rate) in expected.enumerated() {
+        changes.append("UPDATE steps SET learning_rate = \(Double(Float(rate))), epoch = \(step) WHERE step = \(step)")
+      }
+      _ = try run.problems(after: changes, rechained: true)
+      #expect(try JournalAudit(run.folder.path("")).rateProblems(recipe) == [])
+    }
+    #expect(
+      try run.problems(after: ["UPDATE evaluations SET mean_precision = 4294967297 WHERE step = 3"], rechained: true)
+        .contains { $0.contains("evaluations.mean_precision are not whole numbers from 0 to 4294967296") })
   }
 
   @Test(

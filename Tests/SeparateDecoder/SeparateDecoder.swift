@@ -28,7 +28,7 @@ struct SeparateDecoder {
   private static func load(_ path: String, _ form: ClipForm) throws {
     let loader = ClipLoader(decoders: DecodingPool())
     let request = ClipRequest(
-      path: path, clip: 0, label: 0, expectedBytes: 0, expectedHash: Digest128(high: 0, low: 0))
+      path: path, clip: 0, expectedBytes: 0, expectedHash: Digest128(high: 0, low: 0))
     for number in 1... {
       try loader.load(request, form, epoch: 0, into: loader.storage(count: form.clipElements))
       print("loaded \(number);")
@@ -45,7 +45,7 @@ struct SeparateDecoder {
         let path = "\(folder)/\(name)"
         guard let clip = try? ClipProbe.probe(path, deep: false), clip.codec != "images" else { return nil }
         return ClipRequest(
-          path: path, frames: clip.frames, isProved: clip.isProved, clip: 0, label: 0, expectedBytes: clip.bytes,
+          path: path, frames: clip.frames, isProved: clip.isProved, clip: 0, expectedBytes: clip.bytes,
           expectedHash: clip.hash)
       }
     let loaders = [ClipLoader(), ClipLoader(decoders: DecodingPool())]

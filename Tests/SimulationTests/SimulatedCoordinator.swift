@@ -11,6 +11,7 @@ final class SimulatedCoordinator {
   /// States that came as blobs, and those that are served.
   private var fetched: [String: TrainingValue] = [:]
   private var shelf: [UInt64: TrainingValue] = [:]
+  private var norms: [String: TrainingValue] = [:]
   /// What came with the present message.
   private var payload: TrainingValue?
   /// Processes that this coordinator started or took over, by rank.
@@ -44,7 +45,12 @@ final class SimulatedCoordinator {
     settings.epoch.plan = world.training.plan
     settings.validationClips = world.training.validationClips
     settings.evaluateBefore = world.training.evaluateBefore
+    settings.measuredGroups = world.training.measuredGroups
     settings.validationSample = world.training.validationSample
+    if world.training.scoredClasses > 0 {
+      settings.scoredClasses = world.training.scoredClasses
+      settings.classesOfClip = { [training = world.training] in training.classes(validation: $0) }
+    }
     settings.evaluationRules.patience = world.training.followsValidation ? 1 : nil
     machine = CoordinatorMachine(
       settings, past: life == 1 ? Membership.Past() : try world.disk.past(at: world.now, world.training))
@@ -147,6 +153,8 @@ final class SimulatedCoordinator {
       world.schedule(
         .markBest(step: step), node: World.coordinatorNode, life: life,
         at: world.now + world.random.between(1, 10).milliseconds)
+    case .serveNorms(let step, let measured):
+      norms = [StateBlobs.norms(step): TrainingValue(step: step, value: world.training.value(of: measured))]
     case .readCheckpoint(let step):
       world.schedule(
         .readCheckpoint(step: step), node: World.coordinatorNode, life: life,
@@ -194,10 +202,11 @@ final class SimulatedCoordinator {
     let state =
       isIndex
       ? World.index
-      : shelf.first {
-        StateBlobs.model($0.key) == request.name
-          || StateBlobs.trainer($0.key) == request.name
-      }?.value
+      : norms[request.name]
+        ?? shelf.first {
+          StateBlobs.model($0.key) == request.name
+            || StateBlobs.trainer($0.key) == request.name
+        }?.value
     let piece = BlobPiece(
       name: request.name, offset: request.offset, description: state.map { World.description(request.name, $0) })
     send(.piece(piece, from: World.coordinatorNode, state), to: receiver)

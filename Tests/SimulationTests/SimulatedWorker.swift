@@ -82,8 +82,9 @@ final class SimulatedWorker {
   private var timer: Nanoseconds = .max
 
   private var fetched: [String: TrainingValue] = [:]
-  /// The model of a state that the run has passed.
+  /// The model of a state that the run has passed, and measured batch norms.
   private var passed: TrainingValue?
+  private var norms: TrainingValue?
   private var shelf: [UInt64: TrainingValue] = [:]
   /// What came with the present message.
   private var payload: TrainingValue?
@@ -269,10 +270,12 @@ final class SimulatedWorker {
     case .vote(let heard): vote(heard)
     case .apply(let step, let skipping): return apply(step, skipping)
     case .evaluate(let task): evaluate(task)
-    case .loadPassed(let step, let model):
-      passed = fetched[model.name]
-      return .passedLoaded(step: step)
-    case .forgetPassed: passed = nil
+    case .loadBeside(let step, let blobs):
+      for blob in blobs {
+        if blob.name == StateBlobs.model(step) { passed = fetched[blob.name] } else { norms = fetched[blob.name] }
+      }
+      return .besideLoaded
+    case .forgetBeside: (passed, norms) = (nil, nil)
     case .log(_, let text): world.log("worker \(identity.rank).\(pid): \(text)")
     case .leave(let reason, let clean): leaving = (reason, clean)
     }
@@ -478,7 +481,16 @@ final class SimulatedWorker {
     }
     evaluating -= 1
     guard started == round, let state = task.isPassed ? passed : state else { return }
-    var result = training.evaluate(state.value, task.clips)
+    var result: EvaluationResult
+    switch task.norms {
+    case .running: result = training.evaluate(state.value, task.clips)
+    case .measured: result = training.measure(state.value, task.clips)
+    case .precise:
+      guard let norms, norms.step == task.id.step else {
+        return world.violate("I12: worker \(identity.rank) is to evaluate with batch norms that it has not")
+      }
+      result = training.evaluate(SplitMix64.hash(state.value, norms.value), task.clips)
+    }
     if world.isBlind(identity.rank) {
       result = EvaluationResult()
       result.failed = task.clips.map { "clip \($0)" }

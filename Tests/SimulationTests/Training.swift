@@ -29,8 +29,12 @@ struct Training {
   let validationClips: Int
   /// Which of them are evaluated.
   let validationSample: [Int]
+  /// Groups of training clips over which batch norms are measured; none in most worlds.
+  let measuredGroups: [[Int]]
   /// The states before these steps are evaluated while training goes on.
   let evaluateBefore: Set<UInt64>
+  /// Classes of which clips have several, where the mean average precision is measured; 0 where it is not.
+  let scoredClasses: Int
   /// Whether training must know a result before it goes on.
   let followsValidation: Bool
   /// Of each epoch, which clip comes when.
@@ -51,6 +55,7 @@ struct Training {
     let evaluates = members == nil && choice % 3 == 0
     validationClips = evaluates ? 1 + Int(choice >> 8) % 40 : 0
     followsValidation = choice >> 44 & 3 == 0
+    scoredClasses = choice >> 46 & 1 == 1 ? 3 : 0
     let isSample = choice >> 40 & 1 == 1
     validationSample = (0..<validationClips).filter { !isSample || $0 % 3 != 1 }
     evaluateBefore = evaluates ? Set((1..<lastStep).filter { choice >> (20 + $0) & 1 == 1 }) : []
@@ -64,6 +69,9 @@ struct Training {
     plan = StepPlan(
       clips: count, lanes: lanes,
       stages: (choice >> 56 & 1 == 0 ? [] : [first]) + [StepPlan.Stage(epochs: 0, cycle: [single])])
+    measuredGroups =
+      evaluates && choice >> 48 & 1 == 1
+      ? stride(from: 0, to: min(count, 7), by: 2).map { Array($0..<min($0 + 2, count)) } : []
     order = (0...plan.epoch(of: lastStep)).map { _ in
       var clips = Array(0..<count)
       for i in stride(from: count - 1, to: 0, by: -1) { clips.swapAt(i, random.below(i + 1)) }
@@ -86,6 +94,43 @@ struct Training {
   /// Validation clips that no worker can decode.
   func isUndecodable(validation clip: Int) -> Bool { SplitMix64.hash(seed, 5, UInt64(clip)) % 11 == 0 }
 
+  /// What measuring the batch norms of a group comes to.
+  func measure(_ state: UInt64, _ group: [Int]) -> EvaluationResult {
+    var result = EvaluationResult()
+    for clip in group {
+      if SplitMix64.hash(seed, 8, UInt64(clip)) % 5 == 0 {
+        result.failed.append("clip \(clip)")
+        continue
+      }
+      result.clips += 1
+      let chance = SplitMix64.hash(state, 9, UInt64(clip))
+      result.moments = [Int64(chance >> 32), (result.moments.last ?? 0) + Int64(chance & 0xFFFF)]
+    }
+    return result
+  }
+
+  func value(of norms: MeasuredNorms) -> UInt64 {
+    norms.sums.reduce(UInt64(norms.clips)) { SplitMix64.hash($0, UInt64(bitPattern: $1)) }
+  }
+
+  /// The classes of a validation clip; some have none.
+  func classes(validation clip: Int) -> [Int] {
+    (0..<scoredClasses).filter { SplitMix64.hash(seed, 7, UInt64(clip)) >> $0 & 1 == 1 }
+  }
+
+  /// What an evaluation of all validation clips comes to.
+  func evaluation(_ state: UInt64) -> EvaluationResult {
+    var norms = MeasuredNorms()
+    for group in measuredGroups { norms.add(measure(state, group)) }
+    var result = evaluate(norms.clips > 0 ? SplitMix64.hash(state, value(of: norms)) : state, validationSample)
+    if scoredClasses > 0 {
+      result.meanPrecision = AveragePrecision.mean(
+        AveragePrecision.ofClasses(result.scores.map(\.values), result.scores.map { classes(validation: $0.clip) }))
+    }
+    result.scores = []
+    return result
+  }
+
   /// What an evaluation of some validation clips comes to with a state.
   func evaluate(_ state: UInt64, _ clips: some Sequence<Int>) -> EvaluationResult {
     var result = EvaluationResult()
@@ -99,6 +144,11 @@ struct Training {
       result.top1 += chance % 4 == 0 ? 1 : 0
       result.top5 += chance % 2 == 0 ? 1 : 0
       result.loss += Int64(chance >> 24)
+      if scoredClasses > 0 {
+        // Few values, so that many are equal.
+        result.scores.append(
+          ClipScores(clip: clip, values: (0..<scoredClasses).map { Float(chance >> UInt64(8 * $0) & 7) }))
+      }
     }
     return result
   }

@@ -91,7 +91,7 @@ extension World {
     guard let state, state == disk.state(before: step) else {
       return violate("I12: an evaluation before step \(step) is of another state than the journal's")
     }
-    if result != training.evaluate(state.high, training.validationSample) {
+    if result != training.evaluation(state.high) {
       violate("I12: the evaluation before step \(step) comes to \(result)")
     }
     if disk.evaluations.contains(where: { $0.step == step && $0.state == state }) {

@@ -65,4 +65,10 @@ enum Python {
     setenv("WORKER", Python.worker, 1)
     try Python.test("test_onnx")
   }
+
+  @Test("cluster/experiments: scenes are functions of their draws, and what runs and costs say is read")
+  func experiments() throws {
+    setenv("WORKER", Python.worker, 1)
+    try Python.test("test_experiments")
+  }
 }

@@ -37,6 +37,9 @@ class Files(unittest.TestCase):
         alone = self.write("alone", {"tamring_recipe": "model:\n  depth: 101\n", "tamring_classes": '["a", "é"]'})
         self.assertEqual(tamring_file.read(alone).model["depth"], 101)
         self.assertEqual(tamring_file.read(alone).classes, ["a", "é"])
+        self.assertEqual(tamring_file.read(alone).loss, "softmax")
+        several = self.write("several", {"tamring_recipe": "model:\n  depth: 101\nloss:\n  kind: binary\n"})
+        self.assertEqual(tamring_file.read(several).loss, "binary")
         numpy.testing.assert_array_equal(tamring_file.read(alone).tensors["a"], [[1, 2], [3, 4]])
         inside = self.write("checkpoints/step-00000001", {})
         with self.assertRaisesRegex(tamring_file.BadFile, "does not say which network"):

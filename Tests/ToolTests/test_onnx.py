@@ -48,6 +48,9 @@ class Graphs(unittest.TestCase):
             self.near(run(file, clips), expected, folder.name)
             # Any batch, with the same graph.
             self.near(run(file, clips[:1]), expected[:1], folder.name)
+        for file.loss, expected in (("softmax", "softmax"), ("binary", "sigmoid")):
+            properties = {entry.key: entry.value for entry in export_onnx.export(file).metadata_props}
+            self.assertEqual(properties["activation"], expected)
 
     @unittest.skipUnless("WORKER" in os.environ, "WORKER names no worker")
     def test_real_videos(self):

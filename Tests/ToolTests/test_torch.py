@@ -21,6 +21,11 @@ class GoldenSteps(unittest.TestCase):
             with self.subTest(folder.name):
                 self.check(folder)
 
+    def test_probabilities_are_those_of_the_loss(self):
+        logits, net = torch.tensor([[0.0, 2.0]]), torch.nn.Identity()
+        for net.loss, expected in (("softmax", [[0.11920292, 0.88079708]]), ("binary", [[0.5, 0.88079708]])):
+            torch.testing.assert_close(tamring_torch.probabilities(net, logits), torch.tensor(expected))
+
     def check(self, folder):
         net = tamring_torch.load(folder / "state.safetensors", folder / "recipe.yaml")
         batch, _ = tamring_file.read_safetensors(folder / "batch.safetensors")

@@ -75,6 +75,21 @@ import Testing
     #expect(try refusal(["stem_norm.running_var": ([5], [1, 1, 1, 1, -1])]).contains("'stem_norm.running_var' holds"))
   }
 
+  @Test("a file that lacks what is frozen is refused by name: it would stay at initial values")
+  func frozen() throws {
+    let norm: [String: ([Int], [Float])] = [
+      "stem_norm.weight": ([5], [1, 1, 1, 1, 1]), "stem_norm.bias": ([5], [0, 0, 0, 0, 0]),
+    ]
+    func initial(_ freeze: String, _ tensors: [String: ([Int], [Float])]) throws -> InitialModel {
+      try InitialModel(file(tensors), for: toyNetwork { $0.freeze = NamePatterns([freeze]) }, origin: "f")
+    }
+    let error = #expect(throws: SharedError.self) { try initial("stem*", norm) }
+    #expect(error?.status == .badConfiguration)
+    #expect(
+      error?.description.hasPrefix("f: lacks stem.*, stem_norm.running_mean, stem_norm.running_var, which ") == true)
+    #expect(try initial("stem_norm.weight", norm).missing.contains("stem.weight"))
+  }
+
   @Test("names fold to the branches that are whole, and every name is said")
   func folding() {
     let all = ["a.b.c", "a.b.d", "a.e", "f.g", "h"]

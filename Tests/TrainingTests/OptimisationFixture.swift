@@ -30,6 +30,20 @@ struct OptimisationFixture: Decodable {
     let weightedMean: Double
   }
 
+  struct BinaryLosses: Decodable {
+    struct Case: Decodable {
+      let smoothing: Double
+      let weighted: Bool
+      let losses: [Double]
+      let gradient: [Double]
+    }
+
+    let logits: [Float]
+    let labels: [[Int]]
+    let weights: [Double]
+    let cases: [Case]
+  }
+
   let start: [Float]
   let gradients: [[Float]]
   let adamw: Run
@@ -39,6 +53,7 @@ struct OptimisationFixture: Decodable {
   let sgdGroups: Run
   let adamwGroups: Run
   let losses: Losses
+  let binary: BinaryLosses
 
   static func read() throws -> OptimisationFixture {
     let url = try #require(Bundle.module.url(forResource: "Fixtures/optimisation", withExtension: "json"))

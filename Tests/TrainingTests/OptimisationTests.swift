@@ -152,7 +152,8 @@ import Testing
     let error = #expect(throws: SharedError.self) {
       try run(fixture) { $0.groups = .init([Group(pattern: NamePattern("stem.wait"))]) }
     }
-    #expect(error?.description == "optimizer.groups: 'stem.wait' matches no tensor, such as 'top.weight'")
+    #expect(
+      error?.description.hasPrefix("optimizer.groups: 'stem.wait' matches no tensor; near are 'stem.weight', ") == true)
   }
 
   @Test("the loss and its gradient are PyTorch's, with smoothing, weights and mixed labels")
@@ -180,6 +181,26 @@ import Testing
     let expected = try #require(fixture.cases.first { !$0.mixed && $0.smoothing > 0 && $0.weighted })
     let weight = fixture.labels.reduce(0.0) { $0 + loss.weight(of: ClassTarget($1)) }
     #expect(abs(expected.losses.reduce(0, +) / weight - fixture.weightedMean) < 1e-6)
+  }
+
+  @Test("the binary loss and its gradient are PyTorch's, of clips with several classes and with none")
+  func binaryLosses() throws {
+    let fixture = try OptimisationFixture.read().binary
+    let classes = 5
+    for expected in fixture.cases {
+      let loss = ClassLoss(.binary, smoothing: expected.smoothing, weights: expected.weighted ? fixture.weights : [])
+      for (clip, labels) in fixture.labels.enumerated() {
+        let range = clip * classes..<(clip + 1) * classes
+        let target = ClassTarget(labels)
+        var gradient = [Float](repeating: 0, count: classes)
+        let found = Array(fixture.logits[range]).withUnsafeBufferPointer { logits in
+          gradient.withUnsafeMutableBufferPointer { loss.loss(logits, target, gradient: $0) }
+        }
+        expectClose([found], [Float(expected.losses[clip])], "\(expected)")
+        expectClose(gradient, expected.gradient[range].map(Float.init), "\(expected)")
+        #expect(loss.weight(of: target) == 1)
+      }
+    }
   }
 
   @Test("balanced weights are the mean count by the class's own")
@@ -237,8 +258,26 @@ import Testing
   @Test("a pattern that matches nothing, or everything, is refused by name")
   func freezingNothing() {
     let nothing = #expect(throws: BLVNetError.self) { try toyNetwork { $0.freeze = NamePatterns(["steam.*"]) } }
-    #expect(nothing?.description == "freeze: 'steam.*' matches no tensor of the network, such as 'top.weight'")
+    let near = "'stem.weight', 'stem_norm.bias', 'stem_norm.weight'"
+    #expect(nothing?.description == "freeze: 'steam.*' matches no tensor; near are \(near)")
     let all = #expect(throws: BLVNetError.self) { try toyNetwork { $0.freeze = NamePatterns(["*"]) } }
     #expect(all?.description.contains("nothing would be trained") == true)
+  }
+
+  @Test("all patterns of a recipe that match no tensor are found before anything starts, whatever the network")
+  func patterns() {
+    for architecture in ModelRecipe.Architecture.allCases {
+      var recipe = Recipe()
+      recipe.model.architecture = architecture
+      #expect(patternMistakes(recipe) == [])
+      recipe.model.freeze = NamePatterns(["*.layer1.*", "layer9.*", "!neck*", "*"])
+      recipe.optimizer.groups = .init([.init(pattern: NamePattern("*fc.weight")), .init(pattern: NamePattern("tail"))])
+      let found = patternMistakes(recipe)
+      #expect(found.count == 2 && found[0].contains("'layer9.*' matches no tensor; near are "), "\(found)")
+      #expect(found[0].contains("; freeze: 'neck*' matches") && found[1].hasPrefix("optimizer.groups: 'tail' matches"))
+      // Which tensors an impossible model would have is not known.
+      recipe.model.groups = 0
+      #expect(patternMistakes(recipe) == [])
+    }
   }
 }

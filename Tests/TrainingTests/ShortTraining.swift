@@ -45,7 +45,8 @@ struct ShortTraining {
     try (0..<steps).map { _ in
       let work = GradientAccumulator(
         tensorCounts: network.layout.gradients.map(\.count),
-        statisticCount: network.layout.statisticCount + LaneStatistics.extra(isWeighted: loss.isWeighted), laneCount: 1)
+        statisticCount: network.layout.statisticCount + LaneStatistics.extra(isWeighted: loss.weighsClips), laneCount: 1
+      )
       let exponents = state.exponents
       let attempt = GradientAccumulator.Attempt(seed: 9, step: state.step, exponents: exponents)
       let result = try lane.train(
@@ -55,9 +56,9 @@ struct ShortTraining {
         _ = work.add(tensor: tensor, lane: 0, gradient: gradient, in: attempt, sharing: lane.share)
       }
       work.addStatistics(
-        LaneStatistics.entries(result, clips: labels.count, lanes: 1, isWeighted: loss.isWeighted), at: 0, lane: 0)
+        LaneStatistics.entries(result, clips: labels.count, lanes: 1, isWeighted: loss.weighsClips), at: 0, lane: 0)
       state.apply(work.partial, exponents: exponents, skipping: false)
-      return LaneStatistics.tally(of: work.partial, isWeighted: loss.isWeighted).loss
+      return LaneStatistics.tally(of: work.partial, isWeighted: loss.weighsClips).loss
     }
   }
 }

@@ -88,7 +88,7 @@ import Testing
           let form = ClipForm(frames: 4, size: 16, training: true, seed: 2)
           let (ours, theirs) = (FloatStorage(count: form.clipElements), FloatStorage(count: form.clipElements))
           var request = ClipRequest(
-            path: alone, first: 10, frames: 20, isProved: clip.isProved, head: clip.head, clip: 1, label: 0,
+            path: alone, first: 10, frames: 20, isProved: clip.isProved, head: clip.head, clip: 1,
             expectedBytes: clip.bytes,
             expectedHash: clip.hash)
           try ClipLoader().load(request, form, epoch: 1, into: ours)
@@ -110,6 +110,7 @@ import Testing
       let clip = try ClipProbe.probe(path, deep: false)
       #expect(clip.frames == 60 && abs(clip.frameRate - 25) < 0.01 && clip.codec == "h264")
       #expect(clip.frames(from: 0, to: 1) == 0..<25 && clip.frames(from: 0.4, to: 0.8) == 10..<20)
+      #expect(clip.end.map { abs($0 - 2.4) < 1e-6 && clip.frames(from: 2, to: $0) == 50..<60 } == true)
       #expect(clip.frames(from: 2, to: 99) == 50..<60 && clip.frames(from: 5, to: 9).isEmpty)
       #expect(clip.frames(from: 1, to: 0.5).isEmpty && clip.frames(from: .nan, to: .infinity).isEmpty)
     }

@@ -20,7 +20,7 @@ import Testing
       try bytes.write(to: file)
       let hash = try ClipFile(path: file.path).hash()
       return ClipRequest(
-        path: file.path, isProved: true, clip: number, label: 0, expectedBytes: UInt64(bytes.count), expectedHash: hash)
+        path: file.path, isProved: true, clip: number, expectedBytes: UInt64(bytes.count), expectedHash: hash)
     }
     try body(requests)
   }

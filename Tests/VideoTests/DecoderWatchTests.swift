@@ -63,7 +63,7 @@ import Testing
   func messages() throws {
     let request = ClipRequest(
       path: "/a b/ü.mp4", range: 7..<900, first: 3, frames: 40, isProved: true,
-      head: FileHead(container: "mov,mp4", delay: 2), clip: 12, label: 5,
+      head: FileHead(container: "mov,mp4", delay: 2), clip: 12,
       expectedBytes: 77, expectedHash: Digest128(high: 1, low: .max))
     let form = ClipForm(
       frames: 8, size: 15, sampling: .dense(stride: 4), framesPerGroup: 2, training: true, flip: false,

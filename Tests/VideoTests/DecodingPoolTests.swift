@@ -45,7 +45,7 @@ private let program = RunningProcess.built("SeparateDecoder") ?? "SeparateDecode
   private func request(_ path: String, clip: Int = 0, isChecked: Bool = true) throws -> ClipRequest {
     let data = try Data(contentsOf: URL(fileURLWithPath: path))
     return ClipRequest(
-      path: path, clip: clip, label: 0, expectedBytes: isChecked ? UInt64(data.count) : 0,
+      path: path, clip: clip, expectedBytes: isChecked ? UInt64(data.count) : 0,
       expectedHash: Digest128(of: data))
   }
 
@@ -130,7 +130,7 @@ private let program = RunningProcess.built("SeparateDecoder") ?? "SeparateDecode
     beyond.first = 1000
     try FileManager.default.createDirectory(atPath: folder.path("empty"), withIntermediateDirectories: true)
     func unchecked(_ path: String) -> ClipRequest {
-      ClipRequest(path: path, clip: 8, label: 0, expectedBytes: 0, expectedHash: Digest128(high: 0, low: 0))
+      ClipRequest(path: path, clip: 8, expectedBytes: 0, expectedHash: Digest128(high: 0, low: 0))
     }
     let requests = [
       changed, beyond, unchecked(folder.path("missing")), unchecked(folder.path("empty")),

@@ -30,7 +30,7 @@ import Testing
     let form = ClipForm(frames: 4, size: 32, training: true, seed: 3)
     let storage = FloatStorage(count: form.clipElements)
     let request = ClipRequest(
-      path: path, first: first, frames: 90, isProved: clip.isProved, head: clip.head, clip: first, label: 0,
+      path: path, first: first, frames: 90, isProved: clip.isProved, head: clip.head, clip: first,
       expectedBytes: 0, expectedHash: clip.hash)
     try loader.load(request, form, epoch: 0, into: storage)
     return storage.array

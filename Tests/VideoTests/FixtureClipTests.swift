@@ -59,7 +59,7 @@ import Testing
     let form = ClipForm(frames: 8, size: 56, training: true, seed: 11)
     let storage = FloatStorage(count: form.clipElements)
     let request = ClipRequest(
-      path: path(name), clip: 3, label: 0, expectedBytes: 0, expectedHash: Digest128(high: 0, low: 0))
+      path: path(name), clip: 3, expectedBytes: 0, expectedHash: Digest128(high: 0, low: 0))
     try ClipLoader().load(request, form, epoch: 0, into: storage)
     #expect(Digest128(of: storage.array.withUnsafeBytes { Data($0) }).description == expected)
   }

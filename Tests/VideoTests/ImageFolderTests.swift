@@ -115,7 +115,7 @@ import Testing
       let clip = try ClipProbe.probe(path, deep: false)
       let form = ClipForm(frames: 2, size: 16, training: false, seed: 1)
       let request = ClipRequest(
-        path: path, first: 2, frames: 4, clip: 5, label: 0, expectedBytes: clip.bytes, expectedHash: clip.hash)
+        path: path, first: 2, frames: 4, clip: 5, expectedBytes: clip.bytes, expectedHash: clip.hash)
       let storage = FloatStorage(count: form.clipElements)
       let loader = ClipLoader()
       try loader.load(request, form, epoch: 0, into: storage)

@@ -22,7 +22,7 @@ private final class QueueBox {
   private func job(_ clips: Int) -> LaneJob {
     let requests = (0..<clips).map {
       ClipRequest(
-        path: "absent-\($0)", clip: $0, label: $0, expectedBytes: 0, expectedHash: Digest128(high: 0, low: 0))
+        path: "absent-\($0)", clip: $0, expectedBytes: 0, expectedHash: Digest128(high: 0, low: 0))
     }
     return LaneJob(clips: requests, form: ClipForm(frames: 2, size: 4, training: true, seed: 1), epoch: 0)
   }
@@ -61,7 +61,7 @@ private final class QueueBox {
     #expect(queue.finish(second, failure: nil) == false)
     #expect(queue.isReady(key(0)) == false)
     #expect(queue.finish(first, failure: nil))
-    #expect(try queue.remove(key(0))?.labels == [0, 1])
+    #expect(try queue.remove(key(0))?.clips == [0, 1])
     #expect(queue.isReady(key(0)) == nil)
   }
 

@@ -16,7 +16,7 @@ import Testing
     let form = ClipForm(frames: 8, size: 56, training: true, seed: 11)
     let output = FloatStorage(count: form.clipElements)
     let request = ClipRequest(
-      path: "https://h/a.tar", clip: 3, label: 0, expectedBytes: UInt64(data.count),
+      path: "https://h/a.tar", clip: 3, expectedBytes: UInt64(data.count),
       expectedHash: Digest128(of: data))
     let fetched = Mutex<(path: String, identity: String?)>(("", nil))
     let rejected = Atomic<Int>(0)
@@ -44,7 +44,7 @@ import Testing
       let clip = try ClipProbe.probe(path, deep: false)
       let form = ClipForm(frames: 4, size: 32, training: true, seed: 1)
       let request = ClipRequest(
-        path: path, frames: 20, isProved: clip.isProved, clip: 1, label: 0, expectedBytes: clip.bytes,
+        path: path, frames: 20, isProved: clip.isProved, clip: 1, expectedBytes: clip.bytes,
         expectedHash: clip.hash)
       let (loader, output) = (ClipLoader(), FloatStorage(count: form.clipElements))
       for _ in 0..<2 { try loader.load(request, form, epoch: 0, into: output) }

@@ -75,7 +75,7 @@ import Testing
     let form = ClipForm(frames: 4, size: 24, training: true, seed: 3)
     let storage = FloatStorage(count: form.clipElements)
     let request = ClipRequest(
-      path: path, frames: clip.frames, isProved: clip.isProved, head: clip.head, clip: 1, label: 0,
+      path: path, frames: clip.frames, isProved: clip.isProved, head: clip.head, clip: 1,
       expectedBytes: clip.bytes,
       expectedHash: clip.hash)
     try ClipLoader().load(request, form, epoch: 0, into: storage)

@@ -17,7 +17,7 @@ struct RealClipTests {
   {
     let storage = FloatStorage(count: form.clipElements)
     let request = ClipRequest(
-      path: RealClips.path(name), clip: 3, label: 0, expectedBytes: 0, expectedHash: Digest128(high: 0, low: 0))
+      path: RealClips.path(name), clip: 3, expectedBytes: 0, expectedHash: Digest128(high: 0, low: 0))
     try loader.load(request, form, epoch: epoch, into: storage)
     return storage.array
   }
@@ -161,7 +161,7 @@ struct RealClipTests {
     let known = try ClipProbe.probe(path, deep: true)
     let storage = FloatStorage(count: form().clipElements)
     var request = ClipRequest(
-      path: path, clip: 1, label: 0, expectedBytes: known.bytes, expectedHash: Digest128(high: 1, low: 2))
+      path: path, clip: 1, expectedBytes: known.bytes, expectedHash: Digest128(high: 1, low: 2))
     let loader = ClipLoader()
     let error = #expect(throws: VideoError.self) {
       try loader.load(request, form(), epoch: 0, into: storage)
@@ -180,7 +180,7 @@ struct RealClipTests {
     func job(_ names: [String], _ epoch: Int) -> LaneJob {
       let clips = names.map {
         ClipRequest(
-          path: RealClips.path($0), clip: 3, label: 9, expectedBytes: 0, expectedHash: Digest128(high: 0, low: 0))
+          path: RealClips.path($0), clip: 3, expectedBytes: 0, expectedHash: Digest128(high: 0, low: 0))
       }
       return LaneJob(clips: clips, form: form, epoch: epoch)
     }
@@ -191,7 +191,7 @@ struct RealClipTests {
       let batch = try #require(try prefetcher.take(LaneKey(step: step, lane: 0)))
       let expected = try names.flatMap { try load($0, form, epoch: step) }
       #expect(batch.storage.array(0..<expected.count) == expected)
-      #expect(batch.labels == [9, 9, 9] && batch.clips == [3, 3, 3])
+      #expect(batch.clips == [3, 3, 3])
       prefetcher.recycle(batch)
     }
     let error = #expect(throws: VideoError.self) { try prefetcher.take(LaneKey(step: 9, lane: 0)) }

@@ -30,16 +30,36 @@ import Wire
   }
 
   private static func evaluated(
-    clips: Int, top1: Int = 0, failed: [String] = [], loss: Int64 = 0, scored: [Int] = []
+    clips: Int, top1: Int = 0, failed: [String] = [], loss: Int64 = 0, scored: [Int] = [], precision: Int64? = nil
   ) -> WorkerMessage {
     var result = EvaluationResult()
     (result.clips, result.top1, result.failed, result.loss) = (clips, top1, failed, loss)
     result.scores = scored.map { ClipScores(clip: $0, values: [1]) }
+    result.meanPrecision = precision
     return .evaluated(.init(step: 7, state: digest, number: 1), result)
   }
 
   private static func evaluation(_ number: Int, _ clips: [Int], step: UInt64 = 7) -> CoordinatorMessage {
     .evaluate(EvaluationTask(.init(step: step, state: digest, number: number), clips: clips))
+  }
+
+  @Test("a task that measures batch norms names training clips; the sums are read as they were written")
+  func norms() throws {
+    func task(_ clips: [Int]) -> CoordinatorMessage {
+      .evaluate(EvaluationTask(.init(step: 7, state: Self.digest, number: 1), clips: clips, norms: .measured))
+    }
+    #expect(task([99]).problem(in: Self.limits) == nil && task([100]).problem(in: Self.limits) != nil)
+    var result = EvaluationResult()
+    (result.clips, result.moments) = (2, [.min, -1, 0, .max])
+    var norms = MeasuredNorms()
+    norms.add(result)
+    #expect(MeasuredNorms(bytes: norms.bytes) == norms && norms.bytes.count == 40)
+    for bytes in [[], norms.bytes.dropLast(), [UInt8](repeating: 0, count: 16), [UInt8](repeating: 255, count: 16)] {
+      #expect(MeasuredNorms(bytes: Array(bytes)) == nil)
+    }
+    result.moments = Array(repeating: 0, count: MeasuredNorms.most + 1)
+    #expect(
+      WorkerMessage.evaluated(.init(step: 7, state: Self.digest, number: 1), result).problem(in: Self.limits) != nil)
   }
 
   private static func fault(_ kind: Fault.Kind, step: UInt64 = 5, status: Int32 = 65) -> WorkerMessage {
@@ -111,11 +131,12 @@ import Wire
       .checkpointReady(step: 7, blobs: [BlobDescription(name: long, bytes: 1, digest: digest)]),
       .checkpointReady(
         step: 7, blobs: Array(repeating: BlobDescription(name: "a", bytes: 1, digest: digest), count: 65)),
-      evaluated(clips: -1), evaluated(clips: 51), evaluated(clips: 3, top1: 4),
-      evaluated(clips: 50, failed: ["one more"]), evaluated(clips: 2, loss: -1),
+      evaluated(clips: -1), evaluated(clips: 101), evaluated(clips: 3, top1: 4),
+      evaluated(clips: 100, failed: ["one more"]), evaluated(clips: 2, loss: -1),
       evaluated(clips: 2, loss: 2048 << 32 + 1), evaluated(clips: 0, loss: 1), evaluated(clips: 50, loss: .max),
       evaluated(clips: 2, scored: [0, 0]), evaluated(clips: 2, scored: [50]), evaluated(clips: 1, scored: [0, 1]),
-      evaluated(clips: 2, scored: [-1]), evaluated(clips: -1, loss: .max), evaluated(clips: 1 << 62, loss: .min),
+      evaluated(clips: 2, precision: 1), evaluated(clips: 2, scored: [-1]), evaluated(clips: -1, loss: .max),
+      evaluated(clips: 1 << 62, loss: .min),
       evaluated(clips: 1, failed: [long]), .evaluated(.init(step: 0, state: nil, number: -1), EvaluationResult()),
       fault(.silentPeer(rank: -1)), fault(.closedLink(rank: 16)), fault(.corruption(ranks: [3, 3])),
       fault(.corruption(ranks: [-1])), fault(.clip(lane: 8, clip: 0)), fault(.clip(lane: 0, clip: 100)),

@@ -64,12 +64,49 @@ import Wire
     #expect(machine.step(.message(.evaluate(task), payload: nil), at: .zero).isEmpty)
     let piece = BlobPiece(name: name, offset: 0, description: BlobDescription(name: name, bytes: 3, digest: digest))
     let loads = machine.step(.message(.blobPiece(piece), payload: 3), at: .zero).contains {
-      if case .loadPassed(step: 4, _) = $0 { true } else { false }
+      if case .loadBeside(step: 4, _) = $0 { true } else { false }
     }
     #expect(loads)
     #expect(computed(machine.step(.message(.evaluate(task), payload: nil), at: .zero)).isEmpty)
-    _ = machine.step(.passedLoaded(step: 4), at: .zero)
+    _ = machine.step(.besideLoaded, at: .zero)
     #expect(computed(machine.step(.message(.evaluate(task), payload: nil), at: .zero)) == [task])
+  }
+
+  @Test("measured batch norms are fetched before the first task that needs them, with the model of a passed state")
+  func measuredNorms() {
+    func asked(_ effects: [WorkerEffect]) -> [String] {
+      effects.compactMap { if case .ask(let request, peer: nil) = $0 { request.name } else { nil } }
+    }
+    for isPassed in [false, true] {
+      var machine = waiting()
+      machine.session = waitingSession(before: 7)
+      let step: UInt64 = isPassed ? 4 : 7
+      func task(_ number: Int, _ norms: EvaluationTask.Norms) -> EvaluationTask {
+        EvaluationTask(.init(step: step, state: digest, number: number), clips: [1], isPassed: isPassed, norms: norms)
+      }
+      func load(_ names: [String]) {
+        for name in names {
+          let piece = BlobPiece(
+            name: name, offset: 0, description: BlobDescription(name: name, bytes: 3, digest: digest))
+          _ = machine.step(.message(.blobPiece(piece), payload: 3), at: .zero)
+        }
+        _ = machine.step(.besideLoaded, at: .zero)
+      }
+      if isPassed {
+        #expect(
+          asked(machine.step(.message(.evaluate(task(0, .measured)), payload: nil), at: .zero))
+            == task(0, .measured).blobs)
+        load([StateBlobs.model(4)])
+      }
+      #expect(
+        computed(machine.step(.message(.evaluate(task(0, .measured)), payload: nil), at: .zero)) == [task(0, .measured)]
+      )
+      let precise = task(1, .precise)
+      #expect(precise.blobs == (isPassed ? [StateBlobs.model(4)] : []) + [StateBlobs.norms(step)])
+      #expect(asked(machine.step(.message(.evaluate(precise), payload: nil), at: .zero)) == [precise.blobs[0]])
+      load(precise.blobs)
+      #expect(computed(machine.step(.message(.evaluate(precise), payload: nil), at: .zero)) == [precise])
+    }
   }
 
   /// A session that waits at a boundary.

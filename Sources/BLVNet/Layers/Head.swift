@@ -1,4 +1,4 @@
-// From the last features to the loss: average over space, dropout, classifier, mean over frames, cross-entropy.
+// From the last features to the loss: average over space, dropout, classifier, mean over frames, the clips' losses.
 import CKernels
 import Shared
 
@@ -96,11 +96,9 @@ final class Head {
       let row = unsafe UnsafeBufferPointer(start: logits.base + clip * classes, count: classes)
       let gradient = unsafe UnsafeMutableBufferPointer(start: dLogits.base + clip * classes, count: classes)
       unsafe losses.append(loss.loss(row, target, gradient: gradient))
-      let label = target.largest
-      let place = row.indices.count { unsafe row[$0] > row[label] || (row[$0] == row[label] && $0 < label) }
-      let valid = unsafe row.allSatisfy { !$0.isNaN }
-      top1 += valid && place < 1 ? 1 : 0
-      top5 += valid && place < 5 ? 1 : 0
+      let place = rank(ofAny: target.counted, in: logits.array(clip * classes..<(clip + 1) * classes)) ?? .max
+      top1 += place < 1 ? 1 : 0
+      top5 += place < 5 ? 1 : 0
     }
     return (losses, top1, top5)
   }

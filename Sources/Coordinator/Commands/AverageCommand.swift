@@ -13,10 +13,8 @@ struct AverageCommand: ParsableCommand {
   @Option(help: "The file to write.") var out: String
 
   func run() throws {
-    let (model, _) = try givenModel(checkpoint, average: true)
-    do { try model.write(to: URL(fileURLWithPath: out)) } catch {
-      throw SharedError(.ioError, "\(out): cannot be written; check the folder and the space left on its disk")
-    }
+    let (model, _) = try givenModel(ModelFile(checkpoint), average: true)
+    try writeFile(model, to: out)
     ProgressDisplay().line("the average of the weights of \(checkpoint) is in \(out)")
   }
 }
@@ -24,8 +22,7 @@ struct AverageCommand: ParsableCommand {
 /// The model that a command is given: a file, a checkpoint's, or a run's (see `ModelFile`).
 /// - Parameter average: whether the running average of the weights is wanted; only a checkpoint has it.
 /// - Returns: its bytes, and what to call it.
-func givenModel(_ given: String, average: Bool) throws -> (Data, file: String) {
-  let file = try ModelFile(given)
+func givenModel(_ file: ModelFile, average: Bool) throws -> (Data, file: String) {
   var model = try file.data()
   if average {
     let path = URL(fileURLWithPath: file.path).deletingLastPathComponent().path + "/" + CheckpointFiles.trainerName

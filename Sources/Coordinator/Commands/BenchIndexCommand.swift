@@ -65,7 +65,7 @@ struct BenchIndexCommand: ParsableCommand {
     let id = String(random.next(), radix: 36) + "_\(random.below(900_000) + 100_000)"
     let label = random.below(400)
     return ClipEntry(
-      id: id, path: "\(Self.classes[label])/\(id).mp4", label: label, bytes: 1_000_000,
+      id: id, path: "\(Self.classes[label])/\(id).mp4", labels: [label], bytes: 1_000_000,
       hash: Digest128(high: random.next(), low: random.next()), frames: 300, isProved: true, width: 340, height: 256,
       frameRate: 30, codec: "h264")
   }
@@ -87,7 +87,7 @@ struct BenchIndexCommand: ParsableCommand {
           try index.forEach { number, clip in
             try insert(
               ClipRecord(
-                clip: number, id: clip.id, path: clip.path, label: index.classes[clip.label],
+                clip: number, id: clip.id, path: clip.path, label: index.names(of: clip),
                 bytes: Int(clamping: clip.bytes), hash: clip.hash.description))
           }
         }, rejected: { _ in })
@@ -131,7 +131,7 @@ struct BenchIndexCommand: ParsableCommand {
     let names = try VideoFolder.files(below: videos)
     guard !names.isEmpty else { throw SharedError(.badData, "\(videos): has no video file") }
     let rows = (0..<rows).map {
-      IndexRow(id: "clip \($0)", path: names[$0 % names.count], label: $0 % 400, part: .whole, range: nil)
+      IndexRow(id: "clip \($0)", path: names[$0 % names.count], labels: [$0 % 400], part: .whole, range: nil)
     }
     let builder = IndexBuilder(recipe: Recipe(), folder: kept) { _, _ in }
     for name in ["first", "again"] {

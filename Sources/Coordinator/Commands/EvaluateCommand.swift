@@ -6,6 +6,7 @@ import Dataset
 import Foundation
 import Recipes
 import Shared
+import Training
 import Wire
 
 struct EvaluateCommand: ParsableCommand {
@@ -29,7 +30,16 @@ struct EvaluateCommand: ParsableCommand {
   @Option(help: "Evaluate so many of the clips, drawn by the seed; 0 for all. Default: the recipe's validation.clips.")
   var sample: Int?
 
+  @Option(
+    help:
+      "Measure batch norms over so many training clips; 0 for the running statistics. Default: the recipe's validation.precise_bn."
+  )
+  var preciseBn: Int?
+
   func validate() throws {
+    guard (preciseBn.map { (0...1_000_000).contains($0) }) ?? true else {
+      throw ValidationError("--precise-bn must be from 0 to 1000000")
+    }
     guard (clips.map { (1...100).contains($0) }) ?? true else { throw ValidationError("--clips must be from 1 to 100") }
     guard (crops.map { [1, 3, 5, 10].contains($0) }) ?? true else {
       throw ValidationError("--crops must be 1, 3, 5 or 10")
@@ -39,15 +49,21 @@ struct EvaluateCommand: ParsableCommand {
 
   func run() throws {
     let display = ProgressDisplay()
-    let given = try recipes.resolve()
+    let modelFile = try ModelFile(checkpoint)
+    let given = try recipes.resolve(for: modelFile)
     var recipe = given.recipe
     recipe.data.evaluationClips = clips ?? recipe.data.evaluationClips
     recipe.data.evaluationCrops = crops ?? recipe.data.evaluationCrops
     recipe.validation.clips = sample ?? recipe.validation.clips
+    recipe.validation.preciseNorm = preciseBn ?? recipe.validation.preciseNorm
+    try files.require(recipe.loss.kind)
     let slots = try cluster.slots()
     try files.requireWritable()
     let (socket, endpoint) = try cluster.bind(display)
-    let (model, file) = try givenModel(checkpoint, average: average)
+    let (model, file) = try givenModel(modelFile, average: average)
+    do { _ = try TrainedModel(modelFile, recipe: recipe) } catch let error as CheckpointError {
+      throw SharedError(error.status, "\(error); name the recipe that it was trained with (--recipe)")
+    }
     let directory = try RunDirectory(given.directory)
     let indexes = try evaluationIndexes(given, directory, display)
     guard !indexes.validation.clips.isEmpty else {
@@ -55,6 +71,7 @@ struct EvaluateCommand: ParsableCommand {
       throw SharedError(.badData, "\(list): no validation clip can be used")
     }
     let plan = RunPlan(recipe: recipe, indexes: indexes, lastStep: 0, evaluateOnly: model)
+    try plan.requireFewScores()
     guard plan.givesScores || !files.isWanted else {
       throw SharedError(.usage, "\(recipe.model.classes) classes are too many for files of scores")
     }
@@ -66,9 +83,9 @@ struct EvaluateCommand: ParsableCommand {
     }
     for reason in result.failed { display.line("warning: validation clip left out: \(reason)") }
     display.line("validation: \(result.text(classes: indexes.train.classes.count))")
-    let report = EvaluationReport(result.scores, names: indexes.validation.classes) { position in
+    let report = EvaluationReport(result.scores, names: indexes.validation.classes, recipe.loss.kind) { position in
       let clip = indexes.validation.clips[position]
-      return (clip.id, clip.label)
+      return (clip.id, clip.labels)
     }
     for line in files.lines(report, of: result.clips) { display.line(line) }
     for path in try files.write(report) { display.line("wrote \(path)") }
@@ -80,19 +97,32 @@ struct EvaluationFiles: ParsableArguments {
   @Option(help: "Which top-k accuracies to give: numbers from 1 up, separated by commas.")
   var top = "1,5"
 
-  @Option(help: "Write each class's clips and accuracy to this file, as CSV.")
+  @Option(
+    help: "Write each class's clips and accuracy, or average precision (loss.kind: binary), to this file, as CSV.")
   var perClass: String?
 
   @Option(help: "Write the confusion matrix to this file: as a picture if its name ends in .svg, else as CSV.")
   var confusion: [String] = []
 
-  @Option(help: "Write each clip's scores (logits, means over its views) to this file, as CSV.")
+  @Option(
+    help:
+      "Write each clip's scores (logits, means over its views; probabilities with loss.kind: binary) to this file, as CSV."
+  )
   var scores: String?
 
   func validate() throws {
     guard !tops.isEmpty, tops.count == top.split(separator: ",", omittingEmptySubsequences: false).count,
       tops.allSatisfy({ $0 > 0 })
     else { throw ValidationError("--top is '\(top)', expected numbers from 1 up, such as 1,5,10") }
+  }
+
+  /// - Throws: `SharedError(.usage)` for a file that means nothing for this loss.
+  func require(_ kind: LossRecipe.Kind) throws {
+    guard kind == .binary, !confusion.isEmpty else { return }
+    throw SharedError(
+      .usage,
+      "--confusion is for clips of one class: with 'loss.kind: binary' no class takes another's place; --per-class gives each "
+        + "class's average precision")
   }
 
   private var tops: [Int] { top.split(separator: ",").compactMap { Int($0) } }
@@ -125,11 +155,7 @@ struct EvaluationFiles: ParsableArguments {
       contents.append((path, path.hasSuffix(".svg") ? report.picture() : report.confusionTable()))
     }
     if let scores { contents.append((scores, report.scoreTable())) }
-    for (path, text) in contents {
-      do { try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic) } catch {
-        throw SharedError(.ioError, "\(path): cannot be written: \(error.localizedDescription)")
-      }
-    }
+    for (path, text) in contents { try writeFile(Data(text.utf8), to: path) }
     return contents.map(\.path)
   }
 }

@@ -1,9 +1,11 @@
 // The recipe that a command was given, or the default, and its run directory.
 import ArgumentParser
+import Checkpoint
 import Dataset
 import Foundation
 import Recipes
 import Shared
+import Training
 
 /// The options that name a recipe and a run directory.
 struct RecipeOptions: ParsableArguments {
@@ -16,7 +18,11 @@ struct RecipeOptions: ParsableArguments {
   @Option(help: "Replace the recipe's seed.")
   var seed: UInt64?
 
-  func resolve() throws -> GivenRecipe {
+  /// - Parameter model: whose run's recipe is taken where no other is named.
+  func resolve(for model: ModelFile? = nil) throws -> GivenRecipe {
+    if recipe == nil, runDir == nil, let own = model?.recipe {
+      return try GivenRecipe(file: nil, runDirectory: (own as NSString).deletingLastPathComponent, seed: seed)
+    }
     let file = recipe ?? (FileManager.default.fileExists(atPath: "recipe.yaml") ? "recipe.yaml" : nil)
     return try GivenRecipe(file: file, runDirectory: runDir, seed: seed)
   }
@@ -40,7 +46,7 @@ struct GivenRecipe {
     self.file = file
     self.seed = seed
     if let file {
-      let read = try RecipeFile(path: file, known: Self.known)
+      let read = try Self.read(file)
       (recipe, named) = (Self.seeded(read.recipe, seed), read.named)
       directory = runDirectory ?? "runs/\(recipe.name)"
     } else {
@@ -52,9 +58,13 @@ struct GivenRecipe {
     }
   }
 
+  private static func read(_ file: String, over base: Recipe = Recipe()) throws -> RecipeFile {
+    try RecipeFile(path: file, over: base, known: known, others: patternMistakes)
+  }
+
   /// The given recipe on top of a resumed run's: keys that the file does not name keep the run's values.
   func over(_ base: Recipe) throws -> Recipe {
-    Self.seeded(try file.map { try RecipeFile(path: $0, over: base, known: Self.known).recipe } ?? base, seed)
+    Self.seeded(try file.map { try Self.read($0, over: base).recipe } ?? base, seed)
   }
 
   /// Whether a missing validation list is a mistake. It is none if the user named no list.

@@ -60,7 +60,14 @@ struct IndexCommand: ParsableCommand {
 /// The indexes of a recipe's data: those in the run directory, or new ones.
 func prepareIndexes(_ given: GivenRecipe, _ directory: RunDirectory, _ display: ProgressDisplay) throws -> Indexes {
   if given.needsValidation { try IndexBuilder.requireValidation(given.recipe) }
-  return try directory.index.indexes(of: given.recipe) ?? index(given.recipe, directory.index, display)
+  return try kept(directory.index, given.recipe) ?? index(given.recipe, directory.index, display)
+}
+
+/// The indexes that are there, if they were made of the recipe's data as it is now.
+private func kept(_ folder: IndexFolder, _ recipe: Recipe) throws -> Indexes? {
+  let indexes = try folder.indexes(of: recipe)
+  try indexes?.require(recipe)
+  return indexes
 }
 
 /// The indexes for an evaluation, which leaves the index of a run as it is.
@@ -68,10 +75,13 @@ func evaluationIndexes(
   _ given: GivenRecipe, _ directory: RunDirectory, _ display: ProgressDisplay
 ) throws -> Indexes {
   guard directory.holdsRun else { return try prepareIndexes(given, directory, display) }
-  if directory.index.isOf(given.recipe), let indexes = try directory.index.indexes() { return indexes }
+  if directory.index.isOf(given.recipe), let indexes = try directory.index.indexes() {
+    try indexes.require(given.recipe)
+    return indexes
+  }
   if given.needsValidation { try IndexBuilder.requireValidation(given.recipe) }
   let other = try IndexFolder(directory.otherIndex)
-  return try other.indexes(of: given.recipe) ?? index(given.recipe, other, display)
+  return try kept(other, given.recipe) ?? index(given.recipe, other, display)
 }
 
 /// Builds the indexes of a recipe in a folder, with progress on the screen.

@@ -99,9 +99,7 @@ struct PackCommand: ParsableCommand {
     let part = "data:\n  path: \(Self.quoted(path))\n"
     let file = "\(folder)/data.yaml"
     let comment = "# For a recipe that trains on this pack. It needs no lists, labels and folders of videos.\n"
-    do { try Data((comment + part).utf8).write(to: URL(fileURLWithPath: file), options: .atomic) } catch {
-      throw SharedError(.ioError, "\(file): cannot be written; check the permissions and the space left on its disk")
-    }
+    try writeFile(Data((comment + part).utf8), to: file)
     display.line(
       "to train on it, put this into the recipe in place of its lists, labels and folders (\(file)):\n\n\(part)")
   }

@@ -1,9 +1,10 @@
 // The model that a run starts from (`init` in the recipe): its bytes, its digest, and its copy in the run directory.
+import BLVNet
 import Checkpoint
 import Foundation
-import Glibc
 import Recipes
 import Shared
+import Training
 
 /// The recipe's initial model. The coordinator alone needs the file: workers fetch the bytes, and a resumed run has its
 /// own copy.
@@ -34,34 +35,12 @@ struct StartingModel {
     self.recipe = recipe
   }
 
-  /// Has a worker match the file with the network, which this program does not know.
-  /// - Returns: what is taken, skipped and missing, a line each; nothing where there is no worker on this machine.
-  /// - Throws: `SharedError` with the worker's reason if nothing matches.
-  func report(logs: String) throws -> [String] {
-    let program = LaunchSettings.workerBesideThisProgram()
-    guard FileManager.default.isExecutableFile(atPath: program) else { return [] }
-    let recipePath = "\(logs)/init-recipe.yaml"
-    try Data(recipe.yaml().utf8).write(to: URL(fileURLWithPath: recipePath), options: .atomic)
-    defer { try? FileManager.default.removeItem(atPath: recipePath) }
-    let (input, output) = (unsafe open("/dev/null", O_RDONLY | O_CLOEXEC), openNamelessFile(in: logs))
-    defer { for descriptor in [input, output] where descriptor >= 0 { close(descriptor) } }
-    guard input >= 0, output >= 0 else {
-      throw SharedError(.ioError, "\(logs): takes no file; check the space left there")
-    }
-    let (pid, code) = spawn(
-      [program, "match", "--recipe", recipePath, "--model", file.path],
-      environment: ProcessInfo.processInfo.environment, descriptors: [input, output, output], in: .group)
-    guard let pid else { throw LaunchError("start", program, errorNumber: code) }
-    var status: Int32 = 0
-    while unsafe waitpid(pid, &status, 0) == -1, errno == EINTR {}
-    let text = (try? Data(contentsOf: URL(fileURLWithPath: "/proc/self/fd/\(output)"))) ?? Data()
-    let lines = String(decoding: text, as: UTF8.self).split(separator: "\n").map(String.init)
-    guard status == 0 else {
-      let reason = lines.last.map { $0.hasPrefix("worker: ") ? String($0.dropFirst(8)) : $0 }
-      let exit = status & 0x7f == 0 ? ExitStatus(rawValue: status >> 8 & 0xff) : nil
-      throw SharedError(exit ?? .failed, reason ?? "\(program): ended without a reason while it read \(file.path)")
-    }
-    return ["init: \(file.path)"] + lines.map { "init: \($0)" }
+  /// What the recipe's network takes from the file, and what it does not, a line each.
+  /// - Throws: `SharedError` if nothing matches, or the file lacks what is frozen.
+  func report() throws -> [String] {
+    let network = try Network(recipe.model, engine: .openblas)
+    let initial = try InitialModel(SafeTensors(data, origin: file.path), for: network, origin: file.path)
+    return ["init: \(file.path)"] + initial.report.map { "init: \($0)" }
   }
 
   // MARK: A resumed run

@@ -1,5 +1,6 @@
 // `coordinator train`: trains, or resumes the run that the run directory holds.
 import ArgumentParser
+import BLVNet
 import Checkpoint
 import CoordinatorCore
 import Dataset
@@ -39,13 +40,14 @@ struct TrainCommand: ParsableCommand {
     let store: CheckpointStore
     do {
       let start = try resumes ? nil : StartingModel(given.recipe)
-      let report = try start?.report(logs: directory.logs) ?? []
+      let report = try start?.report() ?? []
       for line in report { display.line(line) }
       let indexes = try resumes ? kept(directory) : prepareIndexes(given, directory, display)
       let recipe = try resumes ? goOn(journal, directory, given, indexes, display) : start?.recipe ?? given.recipe
       try requireValidation(recipe, indexes)
       plan = self.plan(recipe, indexes)
-      if let start { try directory.write(start.data, to: directory.initialModel) }
+      try plan.requireFewScores()
+      if let start { try writeFile(start.data, to: directory.initialModel) }
       plan.initialModel = StartingModel.kept(in: directory, recipe)
       store = try CheckpointStore(directory.checkpoints, access: .writing)
       if !resumes { try begin(journal, directory, plan) }
@@ -58,9 +60,11 @@ struct TrainCommand: ParsableCommand {
       throw error
     }
     plan.run = try journal.identity(orElse: Self.newIdentity())
+    try noteHosts(slots, journal, display)
     let found = try resumes ? ResumedRun(journal, store, plan, say: display.line) : nil
-    try directory.write(Data(endpoint.description.utf8), to: directory.endpoint)
+    try writeFile(Data(endpoint.description.utf8), to: directory.endpoint)
     display.line(summary(plan, directory))
+    for line in try leftOut(plan.indexes) + trained(plan.recipe) { display.line(line) }
     let fleet = try cluster.fleet(slots, plan.recipe, logs: directory.logs, coordinator: endpoint)
     if cluster.launch == "none" { display.line("waiting for \(fleet.slots.count) workers at \(endpoint)") }
     let loop = try CoordinatorLoop(
@@ -110,6 +114,20 @@ struct TrainCommand: ParsableCommand {
       + ", \(plan.lastStep) steps of \(Self.clips(plan.steps)) clips; run directory \(directory.path)"
   }
 
+  /// Why most clips were left out that were.
+  private func leftOut(_ indexes: Indexes) throws -> [String] {
+    try [("training", indexes.rejectedTrain), ("validation", indexes.rejectedValidation)].compactMap { kind, list in
+      try list.reasons().sorted.first.map { "\(kind) clips left out: \($0.count) of \(list.count): \($0.value)" }
+    }
+  }
+
+  /// What `freeze` leaves to be trained.
+  private func trained(_ recipe: Recipe) throws -> [String] {
+    let tensors = try Network(recipe.model, engine: .openblas).layout.parameters
+    let frozen = tensors.count { $0.isFrozen }
+    return frozen == 0 ? [] : ["trained: \(tensors.count - frozen) of \(tensors.count) tensors; the others are frozen"]
+  }
+
   /// Of a full step: a number, or the least and the most.
   private static func clips(_ steps: StepPlan) -> String {
     let counts = Set(steps.laneSizes.keys.map { $0.clipsPerLane * steps.lanes }).sorted()
@@ -124,7 +142,7 @@ struct TrainCommand: ParsableCommand {
   }
 
   private func begin(_ journal: Journal, _ directory: RunDirectory, _ plan: RunPlan) throws {
-    try directory.write(Data(plan.recipe.yaml().utf8), to: directory.recipe)
+    try writeFile(Data(plan.recipe.yaml().utf8), to: directory.recipe)
     let indexes = plan.indexes
     try journal.beginRun(
       RunRecord(
@@ -136,7 +154,7 @@ struct TrainCommand: ParsableCommand {
         try indexes.train.forEach { number, clip in
           try insert(
             ClipRecord(
-              clip: number, id: clip.id, path: clip.path, label: indexes.train.classes[clip.label],
+              clip: number, id: clip.id, path: clip.path, label: indexes.train.names(of: clip),
               bytes: Int(clamping: clip.bytes), hash: clip.hash.description))
         }
       },
@@ -145,6 +163,14 @@ struct TrainCommand: ParsableCommand {
           try rejected.forEach { try insert(RejectedRecord(list: list, id: $0.id, path: $0.path, reason: $0.reason)) }
         }
       })
+  }
+
+  /// Which hosts take part decides no bit, so a run may go on with others; the journal has them, for people.
+  private func noteHosts(_ slots: [Slot], _ journal: Journal, _ display: ProgressDisplay) throws {
+    let before = try journal.lastEvent(from: "hosts")?.text
+    guard before != slots.hosts else { return }
+    try journal.record(EventRecord(at: .now, level: .info, source: "hosts", text: slots.hosts))
+    if let before { display.line("from step \(try journal.nextStep()) on: hosts: \(slots.hosts), were \(before)") }
   }
 
   // MARK: Going on
@@ -181,7 +207,7 @@ struct TrainCommand: ParsableCommand {
     }
     let text = Data(resumed.recipe.yaml().utf8)
     if FileManager.default.contents(atPath: directory.recipe) != text {
-      try directory.write(text, to: directory.recipe)
+      try writeFile(text, to: directory.recipe)
     }
     return resumed.recipe
   }

@@ -1,6 +1,7 @@
 // Parses one line of the hosts file, and explains what is wrong with a refused line. Other launchers' hosts files look
 // much the same: syntax with another meaning there is refused with a hint at ours, never guessed.
 import Glibc
+import Shared
 
 /// What is wrong with a line, and what to write instead.
 struct LineProblem: Error {

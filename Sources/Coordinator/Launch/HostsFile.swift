@@ -37,6 +37,26 @@ struct Slot: Equatable, Sendable {
   var worker: String?
 }
 
+extension [Slot] {
+  /// The hosts and how many workers each has, as in a hosts file: `localhost slots=2, far slots=1 threads=4`.
+  var hosts: String {
+    var counted: [(slot: Slot, count: Int)] = []
+    for slot in self {
+      if let last = counted.last, last.slot.host == slot.host, last.slot.threads == slot.threads,
+        last.slot.laneThreads == slot.laneThreads
+      {
+        counted[counted.count - 1].count += 1
+      } else {
+        counted.append((slot, 1))
+      }
+    }
+    return counted.map { slot, count in
+      let threads = [slot.threads.map { " threads=\($0)" }, slot.laneThreads.map { " lane_threads=\($0)" }]
+      return "\(slot.host) slots=\(count)" + threads.compactMap(\.self).joined()
+    }.joined(separator: ", ")
+  }
+}
+
 /// A parsed hosts file. A host may have several lines: its slots add up.
 struct HostsFile: Equatable, Sendable {
   let entries: [HostEntry]

@@ -32,6 +32,9 @@ extension CoordinatorLoop {
       checkpoints?.prune(keep: plan.recipe.checkpoint.keep, sparing: spared.map { Int($0) })
     case .markBest(let step, let figures): checkpoints?.markBest(step, figures)
     case .readCheckpoint(let step): checkpoints?.read(step)
+    case .serveNorms(let step, let norms):
+      blobs.removeAll { $0.hasPrefix("norms/") }
+      blobs.put(StateBlobs.norms(step), Data(norms.bytes))
     case .launch(let rank):
       do {
         let process = try fleet.start(rank)

@@ -150,7 +150,7 @@ final class FileIndexing: @unchecked Sendable {
       var clip = probed.clip
       clip.id = row.id
       clip.path = row.path
-      clip.label = row.label
+      clip.labels = row.labels
       try output.index.add(clip)
     case .rejected(let reason):
       progress.rejected += 1
@@ -232,7 +232,7 @@ final class FileIndexing: @unchecked Sendable {
   ) -> ProbedPart {
     let file = ClipPart.File(frames: video.frames, duration: video.duration, imageNumbers: video.imageNumbers)
     var clip = ClipEntry(
-      id: "", path: "", label: 0, bytes: video.bytes, hash: video.hash, offset: range?.lowerBound ?? 0,
+      id: "", path: "", labels: [0], bytes: video.bytes, hash: video.hash, offset: range?.lowerBound ?? 0,
       frames: video.frames, isProved: video.isProved, head: video.head?.code ?? 0, width: video.width,
       height: video.height,
       frameRate: Float(video.frameRate), codec: video.codec)

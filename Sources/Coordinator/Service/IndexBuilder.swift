@@ -60,13 +60,17 @@ struct IndexBuilder {
     guard classes.names.count <= recipe.model.classes else {
       throw SharedError(
         .badConfiguration,
-        "'model.classes' is \(recipe.model.classes), but \(lists.trainName) has \(classes.names.count) classes")
+        "'model.classes' is \(recipe.model.classes), but \(lists.trainName) has \(classes.names.count) classes; set it to that"
+      )
+    }
+    if classes.names.count < recipe.model.classes {
+      settings.say(
+        "warning: 'model.classes' is \(recipe.model.classes), and \(lists.trainName) has \(classes.names.count) classes: the "
+          + "others have no name and no clip")
     }
     for (name, list) in [(lists.trainName, lists.train), (lists.validationName, lists.validation)] {
-      guard let list, list.found.hasSeveralLabels else { continue }
-      throw SharedError(
-        .badData,
-        "\(name): some clips have several labels, and networks are trained with one; give each row one label")
+      guard let several = list?.found.firstWithSeveralClasses else { continue }
+      try recipe.requireBinaryLoss(for: several.candidate.id, in: "\(name):\(several.line)")
     }
     folder.begin()
     let (train, badTrain) = try index(lists.takeTrain(), classes, "train", named: lists.trainName, in: data.trainVideos)

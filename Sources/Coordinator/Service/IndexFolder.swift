@@ -13,6 +13,27 @@ struct Indexes {
   var rejectedValidation: RejectedList
 }
 
+extension Indexes {
+  /// - Throws: `SharedError(.badConfiguration)` naming a clip of several classes, if the recipe's loss is for clips of one.
+  func require(_ recipe: Recipe) throws {
+    for (list, index) in [("training", train), ("validation", validation)] {
+      guard let several = index.firstWithSeveralClasses else { continue }
+      try recipe.requireBinaryLoss(for: index.clips[several].id, in: "the \(list) index")
+    }
+  }
+}
+
+extension Recipe {
+  /// - Throws: `SharedError(.badConfiguration)` if a clip may have one class only.
+  func requireBinaryLoss(for clip: String, in place: String) throws {
+    guard loss.kind == .softmax else { return }
+    throw SharedError(
+      .badConfiguration,
+      "\(place): the clip '\(clip)' has several labels, but 'loss.kind: softmax' is for clips of one; set "
+        + "'loss.kind: binary', or give each row one label")
+  }
+}
+
 /// The folder with the indexes of a recipe's data; it exists.
 struct IndexFolder {
   let path: String
@@ -102,8 +123,6 @@ struct IndexFolder {
   func begin() { unsafe unlink(keyFile) }
 
   func finish(_ recipe: Recipe) throws {
-    do { try Data((key(recipe) ?? "folders").utf8).write(to: URL(fileURLWithPath: keyFile), options: .atomic) } catch {
-      throw SharedError(.ioError, "\(keyFile): cannot be written; check the permissions and the space left on its disk")
-    }
+    try writeFile(Data((key(recipe) ?? "folders").utf8), to: keyFile)
   }
 }

@@ -65,7 +65,11 @@ struct IndexPage {
       progress(done, chosen.count)
     }
     let all = taken.withLock { $0 }
-    sheets = Dictionary(grouping: all.keys.sorted().compactMap { all[$0] }, by: \.clip.label)
+    var sheets: [Int: [Sheet]] = [:]
+    for sheet in all.keys.sorted().compactMap({ all[$0] }) {
+      for label in sheet.clip.labels where label < shown { sheets[label, default: []].append(sheet) }
+    }
+    self.sheets = sheets
   }
 
   /// Some clips of each class, spread over the index.
@@ -80,8 +84,8 @@ struct IndexPage {
     for _ in 0..<min(count, 200_000) where chosen.count < classes * each {
       let clip = index.clips[number]
       number = (number + step) % count
-      guard clip.label < classes, found[clip.label] < each else { continue }
-      found[clip.label] += 1
+      guard clip.labels.contains(where: { $0 < classes && found[$0] < each }) else { continue }
+      for label in clip.labels { found[label] += 1 }
       chosen.append(clip)
     }
     return chosen
@@ -105,11 +109,7 @@ struct IndexPage {
   // MARK: The page
 
   /// - Throws: `SharedError(.ioError)` where the file cannot be written.
-  func write(to path: String) throws {
-    do { try Data(html.utf8).write(to: URL(fileURLWithPath: path), options: .atomic) } catch {
-      throw SharedError(.ioError, "\(path): cannot be written; check the permissions and the space left on its disk")
-    }
-  }
+  func write(to path: String) throws { try writeFile(Data(html.utf8), to: path) }
 
   var html: String {
     var page = """

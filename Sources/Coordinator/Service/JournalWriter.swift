@@ -63,7 +63,8 @@ final class JournalWriter {
       try journal.record(
         EvaluationRecord(
           step: Int(step), clips: result.clips, top1: result.top1, top5: result.top5, at: .now,
-          stateDigest: state?.description ?? "", lossSum: Int(result.loss)))
+          stateDigest: state?.description ?? "", lossSum: Int(result.loss),
+          meanPrecision: result.meanPrecision.map { Int($0) }))
     case .paused(let step, let reason):
       try journal.paused(PauseRecord(step: Int(step), reason: reason, startedAt: .now))
     case .resumed: try journal.resumed(at: .now)

@@ -48,6 +48,11 @@ struct PackedData {
         "'model.classes' is \(recipe.model.classes), but \(pack.folder) has \(train.classes.count) classes")
     }
     guard !train.clips.isEmpty else { throw SharedError(.badData, "\(pack.folder): has no training clip") }
+    let packedValidation = try pack.index("validation")
+    for index in [train, packedValidation] {
+      guard let several = index.firstWithSeveralClasses else { continue }
+      try recipe.requireBinaryLoss(for: index.clips[several].id, in: pack.folder)
+    }
     let isKnown = pack.manifest.prober == ProbedVideo.prober
     let name = "\(pack.folder)/\(PackManifest.name)"
     let clips = pack.manifest.shards.reduce(0) { $0 + $1.clips }
@@ -63,7 +68,7 @@ struct PackedData {
     builder.folder.begin()
     let (index, rejected) = try make(pack, train, "train", builder, probes: settings.deep || !isKnown)
     let (validation, rejectedValidation) = try make(
-      pack, pack.index("validation"), "validation", builder, probes: settings.deep || !isKnown)
+      pack, packedValidation, "validation", builder, probes: settings.deep || !isKnown)
     try builder.folder.finish(recipe)
     return Indexes(
       train: index, validation: validation, rejectedTrain: rejected, rejectedValidation: rejectedValidation)

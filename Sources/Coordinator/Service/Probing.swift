@@ -11,7 +11,7 @@ struct IndexRow: Sendable {
   let id: String
   /// Relative to the list's videos folder.
   let path: String
-  let label: Int
+  let labels: [Int]
   let part: ClipPart
   /// The part of a shard that holds the file.
   let range: Range<UInt64>?
@@ -20,7 +20,7 @@ struct IndexRow: Sendable {
 extension IndexRow {
   init(_ candidate: ClipCandidate) {
     self.init(
-      id: candidate.id, path: candidate.path, label: candidate.label, part: candidate.part, range: candidate.bytes)
+      id: candidate.id, path: candidate.path, labels: candidate.labels, part: candidate.part, range: candidate.bytes)
   }
 
   func isOfSameFile(as other: IndexRow) -> Bool {
@@ -47,7 +47,7 @@ struct IndexRows: Sendable {
   init(_ clips: ClipEntries, path: @escaping @Sendable (String) -> String) {
     row = { number in
       let clip = clips[number]
-      return IndexRow(id: clip.id, path: path(clip.path), label: clip.label, part: .whole, range: clip.bytesInShard)
+      return IndexRow(id: clip.id, path: path(clip.path), labels: clip.labels, part: .whole, range: clip.bytesInShard)
     }
     order = clips.orderOfFiles
   }

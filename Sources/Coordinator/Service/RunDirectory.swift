@@ -43,10 +43,4 @@ struct RunDirectory {
     // Folders that hold something are not removed.
     for folder in [checkpoints, logs, index.path, path] { unsafe rmdir(folder) }
   }
-
-  func write(_ data: Data, to path: String) throws {
-    do { try data.write(to: URL(fileURLWithPath: path), options: .atomic) } catch {
-      throw SharedError(.ioError, "\(path): cannot be written; check the permissions and the space left on its disk")
-    }
-  }
 }

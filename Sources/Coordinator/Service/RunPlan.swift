@@ -21,6 +21,22 @@ struct RunPlan {
   /// Whether an evaluation alone gives each clip's scores: those of more classes do not fit into a message.
   var givesScores: Bool { recipe.model.classes <= 200_000 }
 
+  /// The most scores that are kept for a mean average precision: 4 GB.
+  private static let mostScores = 1 << 30
+
+  /// - Throws: `SharedError(.badConfiguration)` if the scores of the validation clips, which the mean average precision is
+  ///   computed from, are too many.
+  func requireFewScores() throws {
+    let clips = indexes.validation.clips.count
+    let evaluated = recipe.validation.clips > 0 ? min(clips, recipe.validation.clips) : clips
+    guard recipe.loss.kind == .binary, evaluated > Self.mostScores / recipe.model.classes else { return }
+    throw SharedError(
+      .badConfiguration,
+      "the mean average precision needs the scores of all validation clips in memory, and \(evaluated) clips of "
+        + "\(recipe.model.classes) classes are too many; set 'validation.clips' to at most "
+        + "\(Self.mostScores / recipe.model.classes)")
+  }
+
   /// How the epochs are cut into steps.
   let steps: StepPlan
 
@@ -59,11 +75,18 @@ struct RunPlan {
     settings.classes = indexes.train.classes.count
     settings.validationSample = validationSample(
       of: settings.validationClips, wanted: recipe.validation.clips, seed: recipe.seed)
+    settings.measuredGroups = measuredGroups(
+      of: indexes.train.clips.count, wanted: recipe.validation.preciseNorm, size: recipe.batch.clipsPerLane,
+      seed: recipe.seed)
     settings.evaluateBefore = validationPoints
     settings.evaluationRules.stopAfter = recipe.validation.stopAfter
     settings.evaluationRules.patience = recipe.schedule.followsValidation ? recipe.schedule.patience : nil
     settings.evaluatesOnly = evaluateOnly != nil
-    settings.scoredClasses = evaluateOnly == nil || !givesScores ? nil : recipe.model.classes
+    let measuresPrecision = recipe.loss.kind == .binary
+    settings.scoredClasses = measuresPrecision || evaluateOnly != nil && givesScores ? recipe.model.classes : nil
+    if measuresPrecision {
+      settings.classesOfClip = { [validation = indexes.validation] in validation.clips[$0].labels }
+    }
     return settings
   }
 

@@ -74,6 +74,7 @@ extension ValidationFigures {
   init(_ row: EvaluationRecord) {
     self.init(
       clips: row.clips, top1: row.top1, top5: row.top5, loss: row.lossSum.map { Int64($0) },
+      meanPrecision: row.meanPrecision.map { Int64($0) },
       state: Digest128(hex: row.stateDigest))
   }
 }

@@ -10,7 +10,7 @@ extension RunStatus {
     if let evaluation { return "validation  \(evaluation.result.clips)/\(evaluation.clips) clips" }
     let pace = training?.clipsPerSecond ?? 0
     let validated = [("validated", lastEvaluation), ("best", best)].compactMap { name, evaluation in
-      evaluation.map { "\(name) \(percent($0.result.top1, $0.result.clips))" }
+      evaluation.map { "\(name) \($0.result.meanPrecisionText ?? percent($0.result.top1, $0.result.clips))" }
     }
     let fields = [
       "epoch \(epoch + 1)/\(epochs)", "step \(step)/\(lastStep)", "loss \(fixed(training?.loss ?? 0, 3))",
@@ -35,10 +35,14 @@ extension RunEvent {
 }
 
 extension EvaluationResult {
+  var meanPrecisionText: String? { meanPrecision.map { "mAP \(fixed(AveragePrecision.percent($0), 4)) %" } }
+
   /// - Parameter classes: of the data. With five or fewer, every clip's class is among the first five.
   func text(classes: Int) -> String {
     let five = classes > 5 ? ", top-5 \(percent(top5, clips))" : ""
-    return "top-1 \(percent(top1, clips))\(five) of \(clips) clips" + (loss > 0 ? ", loss \(fixed(meanLoss, 6))" : "")
+    let precision = meanPrecisionText.map { $0 + ", " } ?? ""
+    return "\(precision)top-1 \(percent(top1, clips))\(five) of \(clips) clips"
+      + (loss > 0 ? ", loss \(fixed(meanLoss, 6))" : "")
   }
 }
 

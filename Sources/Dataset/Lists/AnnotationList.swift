@@ -109,7 +109,7 @@ struct ListFile: Sendable {
     switch contents {
     case .data(let data): data
     case .remote: throw DatasetError.badData(name, line: 1, "a tar archive; expected a list, as text")
-    case .path(let path): try Dataset.contents(ofFile: path, advice: "check the recipe's annotation path")
+    case .path(let path): try Dataset.contents(ofFile: path, advice: "check data.train_list and data.validation_list")
     }
   }
 
@@ -137,7 +137,7 @@ struct ListFile: Sendable {
     case .data(let data): try splitter.add([UInt8](data), body)
     case .remote: throw DatasetError.badData(name, line: 1, "a tar archive; expected a list, as text")
     case .path(let path):
-      let (handle, _) = try openedFile(path, advice: "check the recipe's annotation path")
+      let (handle, _) = try openedFile(path, advice: "check data.train_list and data.validation_list")
       defer { try? handle.close() }
       while true {
         let chunk: Data?

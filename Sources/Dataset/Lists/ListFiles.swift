@@ -33,7 +33,7 @@ extension ListFile {
     guard !found.isEmpty else {
       throw DatasetError(
         .ioError,
-        "\(path): cannot be read (no such file); check the recipe's annotation path")
+        "\(path): cannot be read (no such file); check data.train_list and data.validation_list")
     }
     return found
   }
@@ -49,7 +49,8 @@ extension ListFile {
     if !compressed.isEmpty { return compressed.map { "\(folder)/\($0)" } }
     let advice =
       entries.areFolders.contains(true)
-      ? "if its folders are the classes, name it in data.path, and no list" : "check the recipe's annotation path"
+      ? "if its folders are the classes, name it in data.path, and no list"
+      : "check data.train_list and data.validation_list"
     throw DatasetError(.ioError, "\(folder): is a folder without lists (.txt, .csv) or shards (.tar); \(advice)")
   }
 

@@ -19,7 +19,7 @@ struct TarArchive {
   /// - Throws: `DatasetError` if the file cannot be read, or is compressed.
   init(path: String) throws(DatasetError) {
     self.path = path
-    (handle, size) = try openedFile(path, advice: "check the recipe's annotation path")
+    (handle, size) = try openedFile(path, advice: "check data.train_list and data.validation_list")
     let head = try? handle.read(upToCount: 6)
     guard !FileNames.isCompressedArchive(path), !Self.compressed.contains(where: { head?.starts(with: $0) == true })
     else {

@@ -14,17 +14,15 @@ public struct UpdateSettings: Sendable {
 
   public init() {}
 
-  /// - Throws: `SharedError(.badConfiguration)` naming a group that no tensor belongs to.
+  /// - Throws: `SharedError(.badConfiguration)` naming the patterns that match no tensor.
   public init(_ recipe: OptimizerRecipe, _ layout: StateLayout) throws {
     clipNorm = recipe.clipNorm > 0 ? recipe.clipNorm : nil
     averageDecay = recipe.ema > 0 ? recipe.ema : nil
     let groups = recipe.groups.list
     guard !groups.isEmpty else { return }
-    for group in groups where !layout.parameters.contains(where: { group.pattern.matches($0.name) }) {
-      throw SharedError(
-        .badConfiguration,
-        "optimizer.groups: '\(group.pattern.text)' matches no tensor, such as '\(layout.parameters.last?.name ?? "")'")
-    }
+    let names = layout.parameters.map(\.name)
+    let mistakes = groups.compactMap { $0.pattern.mistake("optimizer.groups", among: names) }
+    guard mistakes.isEmpty else { throw SharedError(.badConfiguration, mistakes.joined(separator: "; ")) }
     let rest = OptimizerRecipe.Group(pattern: NamePattern("*"))
     factors = layout.parameters.map { tensor in groups.first { $0.pattern.matches(tensor.name) } ?? rest }
   }

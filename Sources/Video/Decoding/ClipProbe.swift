@@ -29,6 +29,16 @@ public struct ProbedClip: Hashable, Sendable {
   /// The numbers in the names of a folder's images; empty for a file.
   public var imageNumbers: [Int]
 
+  /// The second at which the last frame ends, counted from the first frame; nil if nothing tells.
+  public var end: Double? {
+    guard let last = times.last else { return duration > 0 ? duration : nil }
+    // Else as long as the frame before it.
+    guard let length = frameRate > 0 ? 1 / frameRate : times.dropLast().last.map({ last - $0 }) else {
+      return duration > 0 ? duration : nil
+    }
+    return ((last + length) * 1e6).rounded() / 1e6
+  }
+
   /// The frames from one second up to another, both counted from the first frame.
   /// - Returns: positions in 0..<frames; empty if there is none, or neither timestamps nor a frame rate tell.
   public func frames(from: Double, to: Double) -> Range<Int> {

@@ -188,7 +188,6 @@ extension FieldWriter {
     put(request.isProved)
     put(request.head.map { Int($0.code) })
     put(request.clip)
-    put(request.label)
     put(request.expectedBytes)
     put(request.expectedHash)
     let form = job.form
@@ -254,7 +253,7 @@ extension FieldReader {
   fileprivate mutating func job() throws(DecoderEnd) -> ClipJob {
     let request = ClipRequest(
       path: try text(), range: try range(), first: try int(), frames: try int(), isProved: try flag(), head: try head(),
-      clip: try int(), label: try int(), expectedBytes: try unsigned(), expectedHash: try digest())
+      clip: try int(), expectedBytes: try unsigned(), expectedHash: try digest())
     let (frames, size) = (try int(), try int())
     let sampling: FrameSampling = try optional().map { .dense(stride: $0) } ?? .uniform
     let framesPerGroup = try int()

@@ -36,7 +36,6 @@ public struct LaneBatch: Sendable {
   public let key: LaneKey
   /// Begins with [clips·T, S, S, 3] float32; it may be longer.
   public let storage: FloatStorage
-  public let labels: [Int]
   /// Positions in the index.
   public let clips: [Int]
 }

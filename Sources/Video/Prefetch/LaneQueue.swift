@@ -97,8 +97,7 @@ struct LaneQueue {
     // After a failure threads may still write other clips, so the memory is not reused.
     if let failure = lane.failure { throw failure }
     return LaneBatch(
-      key: key, storage: lane.storage ?? FloatStorage(count: 0), labels: lane.job.clips.map(\.label),
-      clips: lane.job.clips.map(\.clip))
+      key: key, storage: lane.storage ?? FloatStorage(count: 0), clips: lane.job.clips.map(\.clip))
   }
 
   /// Cancels all other lanes.

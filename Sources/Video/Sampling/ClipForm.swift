@@ -17,7 +17,6 @@ public struct ClipRequest: Hashable, Sendable {
   public var head: FileHead?
   /// The clip's position in the index. It is part of the key of the clip's random draws.
   public var clip: Int
-  public var label: Int
   /// The file's size and hash in the index. With zero bytes nothing is checked.
   public var expectedBytes: UInt64
   public var expectedHash: Digest128
@@ -25,7 +24,7 @@ public struct ClipRequest: Hashable, Sendable {
   public init(
     path: String, range: Range<UInt64>? = nil, first: Int = 0, frames: Int = 0, isProved: Bool = false,
     head: FileHead? = nil,
-    clip: Int, label: Int, expectedBytes: UInt64, expectedHash: Digest128
+    clip: Int, expectedBytes: UInt64, expectedHash: Digest128
   ) {
     self.path = path
     self.range = range
@@ -34,7 +33,6 @@ public struct ClipRequest: Hashable, Sendable {
     self.isProved = isProved
     self.head = head
     self.clip = clip
-    self.label = label
     self.expectedBytes = expectedBytes
     self.expectedHash = expectedHash
   }

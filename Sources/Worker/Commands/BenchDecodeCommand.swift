@@ -34,7 +34,7 @@ struct BenchDecodeCommand: ParsableCommand {
         .badConfiguration, "\(path): has frames 0 to \(probe.frames - 1), not \(length) from \(first) on")
     }
     let request = ClipRequest(
-      path: path, first: first, frames: length, isProved: probe.isProved, head: probe.head, clip: 0, label: 0,
+      path: path, first: first, frames: length, isProved: probe.isProved, head: probe.head, clip: 0,
       expectedBytes: probe.bytes, expectedHash: probe.hash)
     let loader = ClipLoader()
     let pixels = FloatStorage(count: form.clipElements)

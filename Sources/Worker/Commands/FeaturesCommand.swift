@@ -45,7 +45,7 @@ struct FeaturesCommand: ParsableCommand {
     let width = rows[0].result.features.count
     let features = rows.flatMap(\.result.features)
     if out.hasSuffix(".npy") {
-      try write(numPyFile([rows.count, width], features), to: out)
+      try writeFile(numPyFile([rows.count, width], features), to: out)
     } else {
       var file = SafeTensorsWriter()
       file.add("features", .float32, shape: [rows.count, width], features)
@@ -56,24 +56,18 @@ struct FeaturesCommand: ParsableCommand {
           "input", .float32, shape: [rows.count, 3 * frames, size, size],
           rows.flatMap { planes($0.result.input, frames: frames, pixels: size * size) })
       }
-      try write(file.bytes(), to: out)
+      try writeFile(file.bytes(), to: out)
     }
     let lines = rows.map { path, result in
       [path, result.from.map { "\($0)" } ?? "", result.to.map { "\($0)" } ?? ""].joined(separator: "\t") + "\n"
     }
-    try write(Data(("video\tfrom\tto\n" + lines.joined()).utf8), to: out + ".tsv")
+    try writeFile(Data(("video\tfrom\tto\n" + lines.joined()).utf8), to: out + ".tsv")
   }
 
   /// From [T, S, S, 3] to [T, 3, S, S].
   private func planes(_ input: FloatStorage, frames: Int, pixels: Int) -> [Float] {
     (0..<frames).flatMap { frame in
       (0..<3).flatMap { channel in (0..<pixels).map { input[(frame * pixels + $0) * 3 + channel] } }
-    }
-  }
-
-  private func write(_ data: Data, to path: String) throws {
-    do { try data.write(to: URL(fileURLWithPath: path), options: .atomic) } catch {
-      throw SharedError(.ioError, "\(path): cannot be written; check the folder and the space left on its disk")
     }
   }
 }

@@ -14,11 +14,13 @@ struct PredictCommand: ParsableCommand {
       """)
 
   @OptionGroup var options: ModelOptions
-  @Option(help: "How many classes to print.") var top = 5
+  @Option(help: "How many classes to print. Default: 5; with loss.kind: binary those of more than 50 %.") var top: Int?
   @Flag(help: "Print a line of JSON for each result.") var json = false
 
   func validate() throws {
-    guard (1...1_000_000).contains(top) else { throw ValidationError("--top must be from 1 to 1000000") }
+    guard top.map({ (1...1_000_000).contains($0) }) ?? true else {
+      throw ValidationError("--top must be from 1 to 1000000")
+    }
   }
 
   func run() throws {
@@ -50,7 +52,9 @@ struct PredictCommand: ParsableCommand {
   private func line(_ path: String, _ result: ClipResult, _ model: TrainedModel) throws -> String {
     let all = result.probabilities
     // Of equal ones the lower class first, as evaluation counts them.
-    let best = all.indices.sorted { (all[$0], $1) > (all[$1], $0) }.prefix(top)
+    let ranked = all.indices.sorted { (all[$0], $1) > (all[$1], $0) }
+    let count = top ?? (model.recipe.loss.kind == .binary ? all.count { $0 > 0.5 } : 5)
+    let best = ranked.prefix(count)
     if json {
       return try Self.text(
         JSONResult(
@@ -59,7 +63,7 @@ struct PredictCommand: ParsableCommand {
     }
     let time = result.from.map { "  " + Self.seconds($0) + "-" + Self.seconds(result.to ?? $0) + " s" } ?? ""
     let classes = best.map { "\(model.name(ofClass: $0)) \(String(format: "%.1f", 100 * all[$0])) %" }
-    return "\(path)\(time): \(classes.joined(separator: ", "))"
+    return "\(path)\(time): " + (classes.isEmpty ? "no class of more than 50 %" : classes.joined(separator: ", "))
   }
 
   private static func seconds(_ value: Double) -> String { String(format: "%.2f", value) }

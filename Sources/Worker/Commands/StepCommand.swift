@@ -24,8 +24,6 @@ struct StepCommand: ParsableCommand {
       state: try SafeTensors(path: state),
       batch: try SafeTensors(path: batch))
     let result = try step.run(evaluating: true)
-    do { try result.bytes().write(to: URL(fileURLWithPath: out)) } catch {
-      throw SharedError(.ioError, "\(out): cannot be written; check the folder and the space left on its disk")
-    }
+    try writeFile(result.bytes(), to: out)
   }
 }

@@ -64,9 +64,9 @@ extension WorkerLoop {
     case .vote(let heard): try vote(heard)
     case .apply(let step, let skipping): return apply(step, skipping: skipping)
     case .evaluate(let task):
-      if let training, let model = task.isPassed ? passed : training.model { training.pool.submit(task, model) }
-    case .loadPassed(let step, let model): return try loadPassed(step, model)
-    case .forgetPassed: passed = nil
+      if let training, let model = task.blobs.isEmpty ? training.model : beside { training.pool.submit(task, model) }
+    case .loadBeside(let step, let blobs): return try loadBeside(step, blobs)
+    case .forgetBeside: beside = nil
     case .log(.info, let text): log.info("\(text)")
     case .log(.warning, let text): log.warning("\(text)")
     case .log(.error, let text): log.error("\(text)")
@@ -164,14 +164,20 @@ extension WorkerLoop {
     return .obtained(step: step, weights: state.digest)
   }
 
-  /// Loads a model beside the present state.
-  private func loadPassed(_ step: UInt64, _ model: BlobDescription) throws -> WorkerEvent? {
+  /// Loads what is evaluated beside the present state.
+  private func loadBeside(_ step: UInt64, _ blobs: [BlobDescription]) throws -> WorkerEvent? {
     guard let training else { return nil }
-    guard let bytes = incoming.take(model) else {
-      return .damaged(reason: "the model before step \(step) was damaged on its way")
+    var model = training.model
+    for blob in blobs {
+      guard let bytes = incoming.take(blob) else { return .damaged(reason: "'\(blob.name)' was damaged on its way") }
+      if blob.name == StateBlobs.model(step) {
+        model = try EvaluatedModel(training.context, bytes, origin: blob.name)
+      } else {
+        model = try model?.with(norms: bytes, training.context)
+      }
     }
-    passed = try EvaluatedModel(training.context, bytes, origin: StateBlobs.model(step))
-    return .passedLoaded(step: step)
+    beside = model
+    return .besideLoaded
   }
 
   /// Encodes the state and puts it in the store. It takes little more time than copying it, which only this thread may

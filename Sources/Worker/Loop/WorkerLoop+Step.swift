@@ -154,7 +154,7 @@ extension WorkerLoop {
     let (state, work) = (training.state, training.work)
     let weights = state.digest
     let rate = state.rate
-    let tally = LaneStatistics.tally(of: work.sums, isWeighted: training.context.loss.isWeighted)
+    let tally = LaneStatistics.tally(of: work.sums, isWeighted: training.context.loss.weighsClips)
     let begun = ContinuousClock.now
     let digest = work.sums.digest(threads: ring?.threads ?? 1)
     state.apply(work.sums, exponents: work.exponents, skipping: skipping)

@@ -55,8 +55,8 @@ final class WorkerLoop {
   var leaving: (reason: String, clean: Bool)?
 
   var training: Training?
-  /// The model of a state that the run has passed, while it is evaluated.
-  var passed: EvaluatedModel?
+  /// What is evaluated in place of the present state and its running statistics.
+  var beside: EvaluatedModel?
   // What exists while a generation runs.
   var ring: RingSession?
   var clock = StepClock()

@@ -49,7 +49,7 @@ struct VideoLooking: Sendable {
     return try windows(probe, path).map { part in
       let request = ClipRequest(
         path: path, first: part.frames.lowerBound, frames: part.frames.count, isProved: probe.isProved,
-        head: probe.head, clip: 0, label: 0, expectedBytes: 0, expectedHash: probe.hash)
+        head: probe.head, clip: 0, expectedBytes: 0, expectedHash: probe.hash)
       var result = try look(at: request, on: lane)
       (result.from, result.to) = (part.from, part.to)
       return result
@@ -65,8 +65,7 @@ struct VideoLooking: Sendable {
   /// Every window that has a frame. The last one ends with the video.
   private func windows(_ probe: ProbedClip, _ path: String) throws -> [Part] {
     guard let window, let every else { return [Part(frames: 0..<probe.frames)] }
-    let end = probe.times.last.map { $0 + 1e-3 } ?? probe.duration
-    guard end > 0 else {
+    guard let end = probe.end, end > 0 else {
       throw VideoError(path: path, operation: "cut into windows", cause: "it has no times, and does not say its length")
     }
     var parts: [Part] = []
@@ -100,7 +99,7 @@ struct VideoLooking: Sendable {
     }
     let count = Float(views.count)
     return ClipResult(
-      logits: logits.map { $0 / count }, probabilities: TrainedModel.probabilities(logits, views: views.count),
+      logits: logits.map { $0 / count }, probabilities: model.probabilities(logits, views: views.count),
       features: features.map { $0 / count }, input: first ?? FloatStorage(count: 0))
   }
 

@@ -64,6 +64,17 @@ final class ClipFeed: Sendable {
   /// Steps count up from 0: below are the validation clips.
   private static func key(validation clip: Int, _ number: Int) -> LaneKey { LaneKey(step: -1 - clip, lane: number) }
 
+  // MARK: Training clips whose batch norms are measured
+
+  /// Waits for training clips as evaluation sees them, as one batch.
+  /// - Parameter number: tells this batch from others.
+  func take(measured clips: [Int], number: Int, isWanted: () -> Bool) throws -> LaneBatch? {
+    try take(LaneKey(step: Int.min + number, lane: clips.count), isWanted) { key in
+      prefetcher.request(
+        key, LaneJob(clips: clips.map { context.trainingRequest($0) }, form: context.form(training: false), epoch: 0))
+    }
+  }
+
   private func request(_ key: LaneKey) {
     guard let job = context.job(step: UInt64(key.step), lane: key.lane) else { return }
     prefetcher.request(key, job)

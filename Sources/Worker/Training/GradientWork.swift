@@ -26,7 +26,7 @@ final class GradientWork {
 
   init(_ context: RunContext) {
     let layout = context.network.layout
-    let statistics = layout.statisticCount + LaneStatistics.extra(isWeighted: context.loss.isWeighted)
+    let statistics = layout.statisticCount + LaneStatistics.extra(isWeighted: context.loss.weighsClips)
     seed = context.recipe.seed
     accumulator = GradientAccumulator(
       tensorCounts: layout.gradients.map(\.count), statisticCount: statistics,

@@ -2,6 +2,7 @@
 // from a common queue.
 import BLVNet
 import Foundation
+import Recipes
 import Ring
 import Shared
 import Synchronization
@@ -180,6 +181,9 @@ final class LanePool: Sendable {
       } catch is Cancelled { return } catch {
         event = .failed(job, text: "\(error)", clip: (error as? VideoError)?.clip)
       }
+    case .evaluation(let task, let model) where task.norms == .measured:
+      guard let result = measure(task, on: lane(context.recipe.model.clipShape), model) else { return }
+      event = .evaluated(task.id, result)
     case .evaluation(let task, let model):
       guard let result = evaluate(task, on: lane(context.recipe.model.clipShape), model) else { return }
       event = .evaluated(task.id, result)
@@ -222,7 +226,7 @@ final class LanePool: Sendable {
       times.quantise += lap()
     }
     let entries = LaneStatistics.entries(
-      result, clips: batch.labels.count, lanes: context.recipe.batch.lanes, isWeighted: context.loss.isWeighted)
+      result, clips: batch.clips.count, lanes: context.recipe.batch.lanes, isWeighted: context.loss.weighsClips)
     accumulator.addStatistics(entries, at: 0, lane: job.lane)
     times.backward += lap()
     return (times, batch.clips)
@@ -263,9 +267,38 @@ final class LanePool: Sendable {
         continue
       }
       let scores = sum.map { $0 / Float(views.count) }
-      result.add(clip: scores, label: context.validationRequest(clip).label)
+      result.add(clip: scores, labels: context.validation.clips[clip].labels, context.recipe.loss.kind)
       if task.wantsScores { result.scores.append(ClipScores(clip: clip, values: scores)) }
       steps.add(1, ordering: .relaxed)
+    }
+    return result
+  }
+
+  /// The batch norms' statistics of a task's training clips, as one batch. Clips that cannot be decoded are left out.
+  /// - Returns: nil if the task was cancelled.
+  private func measure(_ task: EvaluationTask, on lane: Lane, _ model: EvaluatedModel) -> EvaluationResult? {
+    let round = currentRound
+    var clips = task.clips
+    var result = EvaluationResult()
+    while !clips.isEmpty {
+      do {
+        let taken = awaitClips { try feed.take(measured: clips, number: task.id.number) { round == currentRound } }
+        guard let batch = try taken.get() else { return nil }
+        defer { feed.recycle(batch) }
+        let moments = lane.batchStatistics(
+          parameters: model.parameters, statistics: model.statistics, input: batch.storage, clips: clips.count)
+        let most = context.recipe.validation.preciseNorm / context.recipe.batch.clipsPerLane + 1
+        guard
+          let sums = PreciseNorms.sums(moments, context.network.layout, clips: clips.count, groups: most)
+        else { throw SharedError(.badData, "its batch norms' statistics are not finite") }
+        (result.clips, result.moments) = (clips.count, sums)
+        steps.add(1, ordering: .relaxed)
+        return result
+      } catch {
+        let bad = (error as? VideoError)?.clip
+        result.failed += clips.filter { bad == nil || $0 == bad }.map { _ in "\(error)" }
+        clips = bad.map { bad in clips.filter { $0 != bad } } ?? []
+      }
     }
     return result
   }
@@ -290,9 +323,11 @@ final class LanePool: Sendable {
 extension EvaluationResult {
   /// Adds a clip that could be decoded.
   /// - Parameter scores: the logits, means over its views. Where one is not a number, no class is ranked.
-  mutating func add(clip scores: [Float], label: Int) {
-    let place = rank(of: label, in: scores)
-    let loss = crossEntropy(of: label, in: scores) * 0x1p32
+  mutating func add(clip scores: [Float], labels: [Int], _ kind: LossRecipe.Kind) {
+    let place = rank(ofAny: labels, in: scores)
+    let loss =
+      0x1p32
+      * (kind == .softmax ? crossEntropy(of: labels[0], in: scores) : binaryCrossEntropy(of: labels, in: scores))
     var sums = EvaluationResult()
     sums.clips = 1
     sums.top1 = place == 0 ? 1 : 0

@@ -52,6 +52,9 @@ final class RunContext: Sendable {
     remote = RemoteFiles(folder: cache, bytes: recipe.data.cacheBytes, patience: .seconds)
     self.train = train
     self.validation = validation
+    guard recipe.loss.kind == .binary || [train, validation].allSatisfy({ $0.firstWithSeveralClasses == nil }) else {
+      throw SharedError(.badConfiguration, "clips have several labels, which needs 'loss.kind: binary'")
+    }
     let engine = try recipe.makeEngine()
     network = try Network(recipe.model, engine: engine)
     steps = recipe.steps(clips: train.clips.count)
@@ -61,11 +64,17 @@ final class RunContext: Sendable {
     largestLane =
       steps.isUniform
       ? 0 : steps.laneSizes.keys.map { $0.clipsPerLane * $0.shape.elements }.max() ?? 0
+    guard recipe.validation.preciseNorm == 0 || network.layout.statisticCount <= MeasuredNorms.most else {
+      throw SharedError(
+        .badConfiguration,
+        "validation.precise_bn: the network's \(network.layout.statisticCount) statistics are more than fit into a message, "
+          + "\(MeasuredNorms.most); set it to 0")
+    }
     rule = try recipe.optimizer.makeRule()
     settings = try UpdateSettings(recipe.optimizer, network.layout)
     var counts = [Int](repeating: 0, count: recipe.model.classes)
     if recipe.loss.classWeights == .balanced {
-      for place in train.clips.indices { counts[train.clips[place].label] += 1 }
+      for clip in train.clips { for label in clip.labels { counts[label] += 1 } }
     }
     loss = try ClassLoss(recipe.loss, counts: counts)
     // Two tries take less than it takes to find that reading does not go on.
@@ -134,13 +143,14 @@ final class RunContext: Sendable {
   /// - Returns: what each clip then shows.
   func mix(_ batch: LaneBatch, step: UInt64, lane: Int, share: (Int, (Int) -> Void) -> Void) -> [ClassTarget] {
     let mixing = ClipMixing(recipe)
-    guard mixing.isWanted else { return batch.labels.map { ClassTarget($0) } }
+    let labels = batch.clips.map { train.clips[$0 % train.clips.count].labels }
+    guard mixing.isWanted else { return labels.map { ClassTarget($0) } }
     let planned = plannedClips(step: step, lane: lane)
     let shape = steps.grid(of: step).shape
     let pairs = mixing.pairs(of: planned.count, size: shape.size, seed: recipe.seed, step: step, lane: lane)
     return ClipMixing.mix(
-      pairs, planned: planned, trained: batch.clips, labels: batch.labels, batch.storage, frames: shape.frames,
-      size: shape.size, share: share)
+      pairs, planned: planned, trained: batch.clips, labels: labels.map { $0[0] }, batch.storage,
+      frames: shape.frames, size: shape.size, share: share)
   }
 
   /// `ClipPairs` of what each lane of a step is to train.
@@ -166,7 +176,7 @@ final class RunContext: Sendable {
     return ClipRequest(
       path: clipPath(data: dataPath, videos: videos, path: entry.path),
       range: entry.bytesInShard, first: entry.first,
-      frames: entry.frames, isProved: entry.isProved, head: FileHead(code: entry.head), clip: clip, label: entry.label,
+      frames: entry.frames, isProved: entry.isProved, head: FileHead(code: entry.head), clip: clip,
       expectedBytes: entry.bytes,
       expectedHash: entry.hash)
   }

@@ -96,6 +96,26 @@ def losses():
     }
 
 
+def binary():
+    torch.manual_seed(4)
+    logits = (torch.randn(4, 5) * 3).double()
+    labels = [[0], [1, 3, 4], [], [0, 1, 2, 3, 4]]
+    targets = torch.stack([torch.tensor([float(c in own) for c in range(5)]) for own in labels]).double()
+    weights = torch.tensor([0.5, 1.0, 2.0, 0.25, 4.0]).double()
+    cases = []
+    for smoothing in (0.0, 0.1):
+        for weight in (None, weights):
+            z = logits.clone().requires_grad_()
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(
+                z, (1 - smoothing) * targets + smoothing / 2, weight=weight, reduction="none").mean(1)
+            loss.sum().backward()
+            cases.append({
+                "smoothing": smoothing, "weighted": weight is not None, "losses": flat([loss]),
+                "gradient": flat([z.grad]),
+            })
+    return {"logits": flat([logits]), "labels": labels, "weights": flat([weights]), "cases": cases}
+
+
 print(json.dumps({
     "torch": torch.__version__.split("+")[0],
     "start": flat(start().values()),
@@ -107,4 +127,5 @@ print(json.dumps({
     "sgdGroups": optimise(groups(torch.optim.SGD, momentum=0.9, nesterov=True)),
     "adamwGroups": optimise(groups(torch.optim.AdamW)),
     "losses": losses(),
+    "binary": binary(),
 }, indent=1))

@@ -2,7 +2,7 @@
 
 /// The word of `words` that is fewest typing errors away from `word`, if that is near enough to be meant.
 /// - Returns: nil if more than half of the word would have to change.
-func nearest(to word: String, of words: [String]) -> String? {
+public func nearest(to word: String, of words: [String]) -> String? {
   let ranked = words.map { (word: $0, distance: editDistance(word.lowercased(), $0)) }
   guard let best = ranked.min(by: { $0.distance < $1.distance }) else { return nil }
   return best.distance <= max(1, best.word.count / 2) ? best.word : nil

@@ -1,0 +1,89 @@
+"""Answers the paper's four questions on two data sets with three seeds: trains what is missing, then makes tables and
+plots. Whatever is done is kept: the same command goes on where it was cut."""
+
+import argparse
+import pathlib
+import subprocess
+import sys
+
+import plots
+import results
+import settings
+from runs import Failure, Runs
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+
+
+def parse():
+    parser = argparse.ArgumentParser(
+        prog="cluster/experiments/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="questions:\n" + "\n".join(f"  {name:8} {title}" for name, title in settings.TITLES.items()))
+    parser.add_argument("question", choices=[*settings.QUESTIONS, "all", "costs", "report"], help="or all of them; "
+                        "costs: only measure multiply-adds, memory and seconds, best on an idle machine; "
+                        "report: only make tables and plots of what is there")
+    parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "runs" / "experiments",
+                        help="data, runs and figures (runs/experiments)")
+    parser.add_argument("--data", choices=list(settings.DATA), help="only this data set")
+    parser.add_argument("--seeds", type=int, nargs="+", default=settings.SEEDS, metavar="N", help="the seeds (1 2 3)")
+    parser.add_argument("--workers", type=pathlib.Path, default=ROOT / "cluster" / "hosts.txt",
+                        help="the hosts file (cluster/hosts.txt)")
+    parser.add_argument("--programs", type=pathlib.Path, help="the folder of coordinator and worker; else they are built")
+    return parser.parse_args()
+
+
+def build():
+    """Builds Tamring; the folder of its programs."""
+    command = ["swift", "build", "-c", "release", "-Xswiftc", "-enable-testing"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    shown = subprocess.run([*command, "--show-bin-path"], cwd=ROOT, check=True, capture_output=True, text=True)
+    return pathlib.Path(shown.stdout.strip())
+
+
+def train(runs, wanted):
+    for data in dict.fromkeys(run.data for run in wanted):
+        runs.make_data(data)
+    for number, run in enumerate(wanted, 1):
+        if not runs.is_done(run):
+            print(f"{number} of {len(wanted)}: {run.name}", flush=True)
+            runs.train(run)
+            print(f"  top-1 {100 * results.read_result(runs, run).top1:.1f} %", flush=True)
+
+
+def measured_costs(runs, again):
+    path = runs.folder / "costs.csv"
+    if again or not path.exists():
+        networks = settings.networks(settings.QUESTIONS)
+        results.write_csv(path, results.Cost, [results.measure_cost(runs, *network) for network in networks])
+    return results.read_csv(path, results.Cost)
+
+
+def report(runs, questions, seeds, costs):
+    every = settings.runs(settings.QUESTIONS, settings.DATA.values(), seeds)
+    found = [results.read_result(runs, run) for run in every if runs.is_done(run)]
+    results.write_csv(runs.folder / "runs.csv", results.Result, found)
+    for question in questions:
+        text = results.table(question, found, costs)
+        (runs.folder / f"{question}.md").write_text(text)
+        plots.draw(question, found, costs, [runs.folder / f"{question}.svg", runs.folder / f"{question}.png"])
+        print(f"\n{settings.TITLES[question]} ({runs.folder}/{question}.md, .svg, .png)\n\n{text}")
+
+
+def main():
+    options = parse()
+    questions = [options.question] if options.question in settings.QUESTIONS else list(settings.QUESTIONS)
+    data_sets = [settings.DATA[options.data]] if options.data else list(settings.DATA.values())
+    runs = Runs(options.folder.resolve(), (options.programs or build()).resolve(), options.workers.resolve())
+    if options.question not in ("costs", "report"):
+        train(runs, settings.runs(questions, data_sets, options.seeds))
+    costs = measured_costs(runs, again=options.question == "costs") if "cost" in questions else []
+    report(runs, questions, options.seeds, costs)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (Failure, OSError, subprocess.CalledProcessError) as error:
+        print(f"cluster/experiments/run: {error}", file=sys.stderr)
+        sys.exit(getattr(error, "code", 1))
+    except KeyboardInterrupt:
+        sys.exit(130)
