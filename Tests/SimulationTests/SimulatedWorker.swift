@@ -389,7 +389,8 @@ final class SimulatedWorker {
         }
         time = Nanoseconds(job.clips.count) * 7_000.milliseconds
       }
-      let jitter = Nanoseconds(world.random.below(Int(time / 4)))
+      // So little that the last of slow clips does not take as long as a hang either.
+      let jitter = Nanoseconds(world.random.below(Int(min(time, 14_000.milliseconds) / 4)))
       world.schedule(.laneDone(job), node: pid, at: world.now + time + jitter)
     }
   }
