@@ -18,8 +18,8 @@ def parse():
     parser = argparse.ArgumentParser(
         prog="cluster/experiments/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="questions:\n" + "\n".join(f"  {name:8} {title}" for name, title in settings.TITLES.items()))
-    parser.add_argument("question", choices=[*settings.QUESTIONS, "all", "costs", "report"], help="or all of them; "
-                        "costs: only measure multiply-adds, memory and seconds, best on an idle machine; "
+    parser.add_argument("question", choices=[*settings.QUESTIONS, "all", "measure", "report"], help="or all of them; "
+                        "measure: only multiply-adds, memory and seconds, best on an idle machine; "
                         "report: only make tables and plots of what is there")
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "runs" / "experiments",
                         help="data, runs and figures (runs/experiments)")
@@ -73,9 +73,9 @@ def main():
     questions = [options.question] if options.question in settings.QUESTIONS else list(settings.QUESTIONS)
     data_sets = [settings.DATA[options.data]] if options.data else list(settings.DATA.values())
     runs = Runs(options.folder.resolve(), (options.programs or build()).resolve(), options.workers.resolve())
-    if options.question not in ("costs", "report"):
+    if options.question not in ("measure", "report"):
         train(runs, settings.runs(questions, data_sets, options.seeds))
-    costs = measured_costs(runs, again=options.question == "costs") if "cost" in questions else []
+    costs = measured_costs(runs, again=options.question == "measure") if "cost" in questions else []
     report(runs, questions, options.seeds, costs)
 
 
