@@ -135,6 +135,8 @@ class Audit:
             self.clips, self.per_epoch, self.epochs = run
             if not all(0 < number < 1 << 31 for number in run):
                 return self.journal("a run of {} clips, {} steps an epoch and {} epochs cannot be".format(*run))
+            self.recipe = self.read_recipe()
+            self.plan = self.read_plan()
             self.revisions()
             self.steps()
             self.generations()
@@ -181,13 +183,13 @@ class Audit:
             step, old, new = row["step"], row["old"], row["new"]
             epochs = int(new) if re.fullmatch(r"\d{1,7}", new) else 0
             if not (1 <= epochs <= 1_000_000 and old == str(before) and first <= step
-                    and step <= before * self.per_epoch and step <= epochs * self.per_epoch):
+                    and step <= self.plan.first_step(before) and step <= self.plan.first_step(epochs)):
                 self.journal(f"revision {row['seq']} ({old} -> {new} epochs from step {step}) does not follow from "
                              "the run")
                 continue
             self.revised.append((step, epochs))
             before, first = epochs, step
-        self.total = before * self.per_epoch
+        self.total = self.plan.first_step(before)
 
     def steps(self):
         """The rows in the order in which they were written: no gap, one live row a step, the chain."""
@@ -213,7 +215,7 @@ class Audit:
         for row in stack:
             if row["rolled_back"] and row["step"] < last:
                 self.journal(f"step {row['step']} is marked as rolled back, but was not computed again")
-        if astray := [row for row in self.live if row["epoch"] != row["step"] // self.per_epoch]:
+        if astray := [row for row in self.live if row["epoch"] != self.plan.epoch(row["step"])]:
             self.journal(f"{span(astray[0]['step'], astray[-1]['step'])} cannot be in epoch {astray[0]['epoch']}")
         if last >= self.total:
             self.journal(f"step {last} is beyond the run's last")
@@ -291,18 +293,18 @@ class Audit:
 
     def ledger(self):
         """Each clip once an epoch, apart from those that a verdict leaves out of a step."""
-        per_epoch, clips = self.per_epoch, self.clips
+        plan, clips = self.plan, self.clips
         # A balanced run draws by class: then a number is occurrence * clips + clip.
-        balanced = self.is_balanced()
+        balanced = (self.recipe or {}).get("data.balanced") == "true"
         left_out = collections.defaultdict(set)
         for row in self.database.execute("SELECT * FROM verdicts ORDER BY step, clip"):
             left_out[row["step"]].add(row["clip"])
-            if not (0 <= row["step"] < self.total and row["epoch"] == row["step"] // per_epoch
+            if not (0 <= row["step"] < self.total and row["epoch"] == plan.epoch(row["step"])
                     and (balanced or 0 <= row["clip"] < clips)):
                 self.journal(f"the verdict about clip {row['clip']} in step {row['step']} of epoch {row['epoch']} is "
                              "about no step or clip of the run")
         sizes = [row["clips"] + len(left_out.get(row["step"], ()))
-                 for row in self.live if (row["step"] + 1) % per_epoch]
+                 for row in self.live if not plan.ends_epoch(row["step"])]
         full = collections.Counter(sorted(sizes)).most_common(1)[0][0] if sizes else clips
         self.whole_epochs = 0
         epochs = collections.defaultdict(list)
@@ -316,7 +318,7 @@ class Audit:
                     "SELECT step, lane, clip FROM consumed WHERE epoch = ? ORDER BY step, lane, clip", [epoch]):
                 steps[step].append((lane, clip))
                 times[clip] += 1
-            out_of_epoch = {clip for step, out in left_out.items() if step // per_epoch == epoch for clip in out}
+            out_of_epoch = {clip for step, out in left_out.items() if plan.epoch(step) == epoch for clip in out}
             for row in epochs[epoch]:
                 where = f"epoch {epoch}, step {row['step']}"
                 consumed, out = steps.pop(row["step"], []), left_out.get(row["step"], ())
@@ -326,8 +328,10 @@ class Audit:
                 if row["pairs_digest"] not in (None, pairs_digest(row["step"], consumed)):
                     self.journal(f"{where}: the clips consumed are not those that the ranks trained",
                                  "go back to a checkpoint before it and check the hosts' memory")
-                is_last = (row["step"] + 1) % per_epoch == 0
-                expected = clips - full * (per_epoch - 1) if is_last else full
+                expected = plan.clips_in(row["step"])
+                if plan.is_uniform:  # its batch is not in the journal
+                    is_last = plan.ends_epoch(row["step"])
+                    expected = clips - full * (self.per_epoch - 1) if is_last else full
                 if row["clips"] == 0:
                     self.journal(f"epoch {epoch}, step {row['step']}: was trained without any clip")
                 if row["clips"] + len(out) != expected:
@@ -340,7 +344,7 @@ class Audit:
                 self.journal(f"epoch {epoch}: {named(strange, 'clip')} consumed, but not of the index")
             if both := [clip for clip in times if clip in out_of_epoch]:
                 self.journal(f"epoch {epoch}: {named(both, 'clip')} consumed, but left out by a verdict")
-            if len(epochs[epoch]) == per_epoch:
+            if len(epochs[epoch]) == plan.steps(epoch):
                 self.whole_epochs += 1
                 draws = set(times) | out_of_epoch
                 if balanced and len(draws) != clips:
@@ -350,12 +354,33 @@ class Audit:
                 if missing := set() if balanced else set(range(clips)) - draws:
                     self.journal(f"epoch {epoch} is over without {named(missing, 'clip')}")
 
-    def is_balanced(self):
+    def read_recipe(self):
+        """The keys of recipe.yaml as `section.key`; None where it cannot be read, which the check of the rates says."""
         try:
             with open(f"{self.directory}/recipe.yaml", encoding="utf-8") as file:
-                return any(line.strip() == "balanced: true" for line in file)
+                lines = file.readlines()
         except (OSError, ValueError):
-            return False  # what says that it cannot be read is the check of the rates
+            return None
+        keys, name = {}, ""
+        for line in lines:
+            key, _, value = line.rstrip("\n").partition(":")
+            name = name if key.startswith(" ") else key
+            keys[name if key == name else f"{name}.{key.strip()}"] = value.strip()
+        return keys
+
+    def read_plan(self):
+        """How the run's steps are cut into epochs: all alike, or by the recipe's multigrid cycles."""
+        if (self.recipe or {}).get("schedule.multigrid", "none") == "none":
+            return Plan.uniform(self.per_epoch)
+        try:
+            plan = Plan(self.clips, int(self.recipe["batch.lanes"]), multigrid_stages(self.recipe, self.epochs))
+        except (ValueError, KeyError, ZeroDivisionError):
+            self.recipe = None
+            return Plan.uniform(self.per_epoch)
+        if plan.starts[-1][2] != self.per_epoch:
+            self.journal(f"has {self.per_epoch} steps for an epoch of full clips, but recipe.yaml gives "
+                         f"{plan.starts[-1][2]}")
+        return plan
 
     def validations(self):
         """Of each state that a live step led to, the first result: step, clips, top-1, loss."""
@@ -374,9 +399,8 @@ class Audit:
         goes by the results of the validations.
         """
         try:
-            with open(f"{self.directory}/recipe.yaml", encoding="utf-8") as file:
-                schedule = Schedule(file, self.epochs, self.per_epoch, self.revised, self.validations())
-        except (OSError, ValueError, KeyError):
+            schedule = Schedule(self.recipe, self.epochs, self.plan, self.revised, self.validations())
+        except (TypeError, ValueError, KeyError):
             return self.file("recipe.yaml", "cannot be read", "restore it from a copy")
         wrong = []
         for row in self.live:
@@ -487,34 +511,135 @@ class Audit:
             return  # pruned by a working coordinator meanwhile: it was whole a moment ago
         if found != expected:
             self.file(f"checkpoints/{name}", "its state is not the one that the journal has", remedy)
+
+
+class Plan:
+    """How the epochs of a run are cut into steps.
+
+    A stage is (epochs, the clips of a lane in each step of a cycle, the factor of the learning rate); the last one has
+    no end.
+    """
+
+    def __init__(self, clips, lanes, stages):
+        self.clips, self.lanes, self.stages, self.starts = clips, lanes, stages, []
+        epoch = step = 0
+        for epochs, cycle, _ in stages:
+            rounds, left = divmod(clips, lanes * sum(cycle))
+            steps = rounds * len(cycle)
+            for batch in cycle:
+                steps, left = (steps + 1, left - lanes * batch) if left > 0 else (steps, left)
+            self.starts.append((epoch, step, max(1, steps)))
+            epoch, step = epoch + epochs, step + epochs * steps
+        self.is_uniform = len(stages) == 1 and len(stages[0][1]) == 1
+
+    @classmethod
+    def uniform(cls, per_epoch):
+        return cls(per_epoch, 1, [(0, [1], 1)])
+
+    def stage(self, number, column):
+        """The last stage that begins at or before an epoch (column 0) or a step (column 1)."""
+        return max((i for i, start in enumerate(self.starts) if start[column] <= number), default=0)
+
+    def epoch(self, step):
+        first, begin, steps = self.starts[self.stage(step, 1)]
+        return first + (step - begin) // steps
+
+    def step_in_epoch(self, step):
+        _, begin, steps = self.starts[self.stage(step, 1)]
+        return (step - begin) % steps
+
+    def first_step(self, epoch):
+        first, begin, steps = self.starts[self.stage(epoch, 0)]
+        return begin + (epoch - first) * steps
+
+    def steps(self, epoch):
+        return self.starts[self.stage(epoch, 0)][2]
+
+    def steps_in(self, epochs):
+        """Of so many epochs, a part of one perhaps."""
+        return self.first_step(int(epochs)) + (epochs - int(epochs)) * self.steps(int(epochs))
+
+    def ends_epoch(self, step):
+        return self.step_in_epoch(step) + 1 == self.steps(self.epoch(step))
+
+    def clips_in(self, step):
+        cycle = self.stages[self.stage(step, 1)][1]
+        rounds, rest = divmod(self.step_in_epoch(step), len(cycle))
+        before = self.lanes * (rounds * sum(cycle) + sum(cycle[:rest]))
+        return min(self.clips, before + self.lanes * cycle[rest]) - min(self.clips, before)
+
+    def factor(self, step):
+        return self.stages[self.stage(step, 1)][2]
+
+
+def multigrid_stages(recipe, epochs):
+    """The stages of multigrid training; docs/decisions/0031-multigrid.md has the rules."""
+    frames, size = int(recipe["model.groups"]), int(recipe["model.input_size"])
+    lane, kind, short = int(recipe["batch.clips_per_lane"]), recipe["schedule.kind"], recipe["schedule.multigrid"]
+    if frames < 4 or size < 32 or short not in ("long", "both"):
+        raise ValueError(short)
+
+    def side(part):
+        return max(16, math.floor(size / math.sqrt(part) / 8 + 0.5) * 8)
+
+    def factor(shape):
+        whole, part = frames * size * size, shape[0] * shape[1] * shape[1]
+        return max(1, (2 * whole + part) // (2 * part))
+
+    def long_cycle(count, is_last):
+        shapes = [(frames // 4, side(2)), (frames // 2, side(2)), (frames // 2, size), (frames, size)]
+        cycles = []
+        for shape in shapes:
+            plain = short == "long" or is_last and shape == shapes[-1]
+            cycles.append([factor(each) for each in [shape] + ([] if plain else [(shape[0], side(2)), (shape[0], side(4))])])
+        weights = [3 // len(cycle) * sum(cycle) for cycle in cycles]
+        done, stages = 0, []
+        for number, shape in enumerate(shapes):
+            end = (2 * count * sum(weights[:number + 1]) + sum(weights)) // (2 * sum(weights))
+            if is_last:
+                end = count if shape == shapes[-1] else min(end, count - 1)
+            if end > done:
+                stages.append((end - done, [lane * clips for clips in cycles[number]], factor(shape)))
+                done = end
+        return stages
+
+    reductions = []
+    if kind == "step":
+        every = int(recipe["schedule.step_epochs"])
+        reductions = list(range(every, epochs, every))
+    elif kind == "multi-step":
+        reductions = [each for each in map(int, re.findall(r"\d+", recipe["schedule.milestones"])) if each < epochs]
+    if not reductions:
+        return long_cycle(epochs, True)
+    stages = []
+    for first, end in zip([0] + reductions, reductions):
+        stages += long_cycle(end - first, False)
+    return stages + [(0, [lane], 1)]
+
+
 class Schedule:
     """The learning rates that a recipe gives, step after step."""
 
-    def __init__(self, lines, epochs, per_epoch, revised, validations):
-        section = {}
-        name = ""
-        for line in lines:
-            key, _, value = line.rstrip("\n").partition(":")
-            name = name if key.startswith(" ") else key
-            section[name if key == name else f"{name}.{key.strip()}"] = value.strip()
+    def __init__(self, section, epochs, plan, revised, validations):
         self.kind = section["schedule.kind"]
         self.base, self.gamma = float(section["optimizer.learning_rate"]), float(section["schedule.gamma"])
         self.every, self.patience = int(section["schedule.step_epochs"]), int(section["schedule.patience"])
         if self.kind not in ("cosine", "cosine-step", "step", "multi-step", "plateau") or self.every < 1:
             raise ValueError(self.kind)
         self.milestones = [int(text) for text in re.findall(r"\d+", section["schedule.milestones"])]
-        self.warmup = float(section["schedule.warmup_epochs"]) * per_epoch
-        self.epochs, self.per_epoch, self.revised = epochs, per_epoch, revised
+        self.warmup = plan.steps_in(float(section["schedule.warmup_epochs"]))
+        self.epochs, self.plan, self.revised = epochs, plan, revised
         # The plateau's: sums of the present epoch, None where they are not known; what came of those before.
         self.loss, self.clips = 0, 0
         self.best, self.waited, self.reductions = None, 0, 0
         # Or the validations that it follows, those to come.
-        every = int(section.get("validation.every_epochs", "0")) * per_epoch
+        every = int(section.get("validation.every_epochs", "0"))
         self.follows = section.get("schedule.plateau_on") == "validation"
-        self.validations = [row for row in validations if every and row[0] % every == 0]
+        self.validations = [row for row in validations
+                            if every and plan.step_in_epoch(row[0]) == 0 and plan.epoch(row[0]) % every == 0]
 
     def rate(self, step):
-        epoch = step // self.per_epoch
+        epoch = self.plan.epoch(step)
         if self.kind in ("cosine", "cosine-step"):
             rate = self.cosine(step)
         elif self.kind == "step":
@@ -529,22 +654,22 @@ class Schedule:
             return None
         else:
             rate = self.base * self.gamma ** self.reductions
-        return rate * min(1, (step + 1) / max(self.warmup, 1e-300))
+        return rate * self.plan.factor(step) * min(1, (step + 1) / max(self.warmup, 1e-300))
 
     def cosine(self, step):
-        rate, start, end = self.base, 0, self.epochs * self.per_epoch
+        rate, start, end = self.base, 0, self.plan.first_step(self.epochs)
 
         def fallen(step):
             if end <= start:
                 return rate
-            place = step - step % self.per_epoch if self.kind == "cosine" else step
+            place = step - self.plan.step_in_epoch(step) if self.kind == "cosine" else step
             done = max(place, start) - start
             return rate * (1 + math.cos(math.pi * min(1, done / (end - start)))) / 2
 
         for revision, epochs in self.revised:
             if revision <= step:
                 rate = fallen(max(start, min(revision, end - 1)))
-                start, end = revision, epochs * self.per_epoch
+                start, end = revision, self.plan.first_step(epochs)
         return fallen(step)
 
     def take(self, row):
@@ -559,7 +684,7 @@ class Schedule:
                 return
             self.loss += round(units)
             self.clips += row["clips"]
-        if (row["step"] + 1) % self.per_epoch:
+        if not self.plan.ends_epoch(row["step"]):
             return
         if self.clips:
             mean = self.loss * 2.0 ** -32 / self.clips

@@ -34,6 +34,8 @@ public struct LaneResult {
 
 /// Activations, gradients and workspaces, planned when the lane is made. A step allocates no large memory.
 ///
+/// Batch norms take their statistics over groups of clips, which are as even as can be.
+///
 /// A lane belongs to one thread at a time, and a team of threads may help it. Results are a pure function of the
 /// arguments, whatever the number of threads.
 public final class Lane {
@@ -41,7 +43,9 @@ public final class Lane {
   public let maximumClips: Int
   /// The number of clips in the present pass.
   private(set) var clips = 0
-  /// Mean and unbiased variance of the present pass, in the order of `layout.statistics`.
+  /// The most clips of a group over which batch norms take their statistics.
+  private let groupClips: Int
+  /// Mean and unbiased variance of the present pass, in the order of `layout.statistics`, group by group.
   let moments: FloatStorage
   /// 1/√(variance + ε) at the offsets of the variances.
   let inverseDeviations: FloatStorage
@@ -62,67 +66,75 @@ public final class Lane {
   private let evaluationPlan: MemoryPlan
   private let trainingLayers: [any Layer]
   private let evaluationLayers: [any ForwardLayer]
-  private let arena: AlignedStorage<UInt8>
-  let team: Team
-  /// One workspace for each thread, and its size in floats.
-  private let work: FloatStorage
-  private let workCount: Int
-  private let gradientScratch: FloatStorage
-  /// Per-channel vectors, and the floats of each.
-  private let vectors: FloatStorage
-  private let vectorCount: Int
-  private let sumScratch: AlignedStorage<Double>
+  private let memory: LaneMemory
+  /// The numbers of clips for which the layers have what they need.
+  private var prepared: Set<Int> = []
   private let head: Head
   private var parameters: FloatStorage
   private var input: FloatStorage
-  /// The input converted to bf16, if activations are bf16.
-  private let bf16Input: AlignedStorage<UInt16>
 
   /// - Parameters:
   ///   - maximumClips: the most clips per call; memory is proportional to it.
   ///   - training: false for a lane that only evaluates, which needs a fraction of the memory.
   ///   - threads: how many threads share a pass, including the caller's.
-  public init(_ network: Network, maximumClips: Int, training: Bool = true, threads: Int = 1) {
-    precondition(maximumClips > 0, "a lane of \(maximumClips) clips")
+  public convenience init(_ network: Network, maximumClips: Int, training: Bool = true, threads: Int = 1) {
+    self.init(
+      network, maximumClips: maximumClips, groupClips: maximumClips, training: training,
+      in: LaneMemory(threads: threads))
+    // An epoch's last lane may have fewer clips, and fewer images can need more scratch.
+    for clips in 1...maximumClips { prepare(clips) }
+  }
+
+  /// A lane for clips of another shape, in the memory of `other`: they must not work at the same time.
+  /// - Parameters:
+  ///   - network: the same for another shape.
+  ///   - sizes: the numbers of clips that most passes have. For others, the first pass may take more memory.
+  ///   - groupClips: the most clips over which batch norms take their statistics.
+  public convenience init(_ network: Network, sizes: Set<Int>, groupClips: Int, sharing other: Lane) {
+    precondition(network.layout == other.network.layout, "lanes of different networks")
+    self.init(
+      network, maximumClips: sizes.max() ?? 1, groupClips: groupClips, training: other.canTrain, in: other.memory)
+    for clips in sizes { prepare(clips) }
+  }
+
+  private init(_ network: Network, maximumClips: Int, groupClips: Int, training: Bool, in memory: LaneMemory) {
+    precondition(maximumClips > 0 && groupClips > 0, "a lane of \(maximumClips) clips, in groups of \(groupClips)")
     let structure = network.structure
     self.network = network
     self.maximumClips = maximumClips
+    self.groupClips = groupClips
+    self.memory = memory
     evaluationPlan = MemoryPlan(evaluating: structure)
     plan = training ? MemoryPlan(training: structure) : evaluationPlan
     trainingLayers = training ? structure.trainingLayers : []
     evaluationLayers = structure.evaluationLayers
-    arena = AlignedStorage(count: max(plan.count, evaluationPlan.count) * maximumClips * network.elementBytes)
-    moments = FloatStorage(count: network.layout.statisticCount)
-    inverseDeviations = FloatStorage(count: network.layout.statisticCount)
+    memory.grow(
+      arena: max(plan.count, evaluationPlan.count) * maximumClips * network.elementBytes,
+      bf16Input: network.precision == .bf16 ? maximumClips * network.inputCount : 0)
+    memory.grow(to: structure.head.scratch)
+    let groups = (maximumClips + groupClips - 1) / groupClips
+    moments = FloatStorage(count: groups * network.layout.statisticCount)
+    inverseDeviations = FloatStorage(count: groups * network.layout.statisticCount)
     parameters = FloatStorage(count: 0)
     input = FloatStorage(count: 0)
     running = FloatStorage(count: 0)
-    bf16Input = AlignedStorage(count: network.precision == .bf16 ? maximumClips * network.inputCount : 0)
-
-    team = Team(threads)
-    var scratch = structure.head.scratch
-    // An epoch's last lane may have fewer clips, and fewer images can need more scratch.
-    for clips in 1...maximumClips {
-      for layer in trainingLayers {
-        scratch.grow(to: layer.scratch(clips: clips, network.engine, team))
-      }
-      for layer in evaluationLayers { scratch.grow(to: layer.scratch(clips: clips, network.engine, team)) }
-    }
-    // Round up to whole cache lines.
-    workCount = (scratch.workspace + 15) / 16 * 16
-    work = FloatStorage(count: workCount * threads)
-    gradientScratch = FloatStorage(count: scratch.gradient)
-    vectorCount = scratch.span
-    vectors = FloatStorage(count: scratch.vectors * vectorCount)
-    sumScratch = AlignedStorage(count: Self.mostParts * scratch.sums)
     head = Head(structure.head, maximumClips: maximumClips)
     canTrain = training
   }
 
   private let canTrain: Bool
 
+  /// Lets the layers prepare for passes over so many clips.
+  private func prepare(_ clips: Int) {
+    guard prepared.insert(clips).inserted else { return }
+    var scratch = LayerScratch()
+    for layer in trainingLayers { scratch.grow(to: layer.scratch(clips: clips, engine, team)) }
+    for layer in evaluationLayers { scratch.grow(to: layer.scratch(clips: clips, engine, team)) }
+    memory.grow(to: scratch)
+  }
+
   /// The bytes of the lane's arena and workspaces.
-  public var memoryBytes: Int { arena.count + 4 * (work.count + gradientScratch.count) }
+  public var memoryBytes: Int { memory.bytes }
 
   /// Forward, loss and backward over the lane's clips, for training.
   ///
@@ -157,11 +169,25 @@ public final class Lane {
       for earlier in plan.recomputed[i] { trainingLayers[earlier].forward(self) }
       try unsafe layer.backward(self, plan.roles[i], gradient)
     }
-    let batchStatistics = FloatStorage(count: moments.count)
-    batchStatistics.copy(from: moments)
     return LaneResult(
       losses: losses, weight: targets.reduce(0) { $0 + loss.weight(of: $1) }, logits: logits, top1: top1, top5: top5,
-      batchStatistics: batchStatistics)
+      batchStatistics: batchStatistics())
+  }
+
+  /// The clip-weighted means over the groups of what batch norms measured; of frozen ones, what they used.
+  private func batchStatistics() -> FloatStorage {
+    let count = network.layout.statisticCount
+    let statistics = FloatStorage(count: count)
+    unsafe statistics.base.update(from: moments.base, count: count)
+    guard groupCount > 1 else { return statistics }
+    for tensor in network.layout.statistics where !tensor.isFrozen {
+      for i in tensor.range {
+        var sum = 0.0
+        for number in 0..<groupCount { sum += Double(group(number).count) * Double(moments[number * count + i]) }
+        statistics[i] = Float(sum / Double(clips))
+      }
+    }
+    return statistics
   }
 
   /// The same for clips of one class each.
@@ -199,13 +225,15 @@ public final class Lane {
     precondition((1...maximumClips).contains(clips), "\(clips) clips in a lane of \(maximumClips)")
     precondition(parameters.count == network.layout.parameterCount, "parameters of another network")
     precondition(input.count >= clips * network.inputCount, "too little input for \(clips) clips")
+    prepare(clips)
     self.clips = clips
     self.parameters = parameters
     self.input = input
     self.pass = pass
     if bf16 {
       team.part(clips * network.inputCount, by: 4096) { range, _ in
-        unsafe tamring_to_bf16(input.base + range.lowerBound, Int64(range.count), bf16Input.base + range.lowerBound)
+        unsafe tamring_to_bf16(
+          input.base + range.lowerBound, Int64(range.count), memory.bf16Input.base + range.lowerBound)
       }
     }
     if case .evaluation = pass {
@@ -221,6 +249,12 @@ public final class Lane {
 extension Lane {
   var engine: any ConvolutionEngine { network.engine }
 
+  var team: Team { memory.team }
+
+  /// How many groups the pass's clips have, over which batch norms take their statistics; and the clips of one.
+  var groupCount: Int { (clips + groupClips - 1) / groupClips }
+  func group(_ number: Int) -> Range<Int> { Team.part(number, of: groupCount, clips) }
+
   /// Whether activations and their gradients are bf16; else they are floats.
   var bf16: Bool { network.precision == .bf16 }
   /// Bytes per activation.
@@ -229,7 +263,7 @@ extension Lane {
   /// The value's first element. For the read-only input, this is the caller's memory or the bf16 copy of it.
   func value(_ index: Int) -> UnsafeMutableRawPointer {
     if index == 0 {
-      return unsafe bf16 ? UnsafeMutableRawPointer(bf16Input.base) : UnsafeMutableRawPointer(input.base)
+      return unsafe bf16 ? UnsafeMutableRawPointer(memory.bf16Input.base) : UnsafeMutableRawPointer(input.base)
     }
     let offset =
       switch pass {
@@ -237,14 +271,14 @@ extension Lane {
       case .backward: plan.valuesBackward[index]
       case .evaluation: evaluationPlan.values[index]
       }
-    return unsafe UnsafeMutableRawPointer(arena.base + offset * maximumClips * elementBytes)
+    return unsafe UnsafeMutableRawPointer(memory.arena.base + offset * maximumClips * elementBytes)
   }
 
   /// Whether the backward pass computes the value's gradient.
   func hasGradient(_ index: Int) -> Bool { plan.gradients[index] >= 0 }
 
   func gradient(_ index: Int) -> UnsafeMutableRawPointer {
-    unsafe UnsafeMutableRawPointer(arena.base + plan.gradients[index] * maximumClips * elementBytes)
+    unsafe UnsafeMutableRawPointer(memory.arena.base + plan.gradients[index] * maximumClips * elementBytes)
   }
 
   /// One pixel's channels as floats; may use the first of `channelValues`.
@@ -259,19 +293,23 @@ extension Lane {
   }
 
   /// The workspace of a thread.
-  func workspace(_ thread: Int) -> UnsafeMutablePointer<Float> { unsafe work.base + thread * workCount }
+  func workspace(_ thread: Int) -> UnsafeMutablePointer<Float> {
+    unsafe memory.work.base + thread * memory.workCount
+  }
 
   /// Where a layer writes a parameter's gradient before it emits it.
-  var parameterGradient: UnsafeMutablePointer<Float> { unsafe gradientScratch.base }
+  var parameterGradient: UnsafeMutablePointer<Float> { unsafe memory.gradientScratch.base }
 
   /// Passes the gradient of `tensor`, which begins at `parameterGradient + offset`, to the sink, unless it is frozen.
   func emit(_ tensor: TensorReference, at offset: Int = 0, _ sink: GradientSink) throws {
     guard !tensor.isFrozen else { return }
-    try unsafe sink(tensor.index, UnsafeBufferPointer(start: gradientScratch.base + offset, count: tensor.count))
+    try unsafe sink(tensor.index, UnsafeBufferPointer(start: parameterGradient + offset, count: tensor.count))
   }
 
   /// One of the per-channel vectors.
-  func channelValues(_ index: Int) -> UnsafeMutablePointer<Float> { unsafe vectors.base + index * vectorCount }
+  func channelValues(_ index: Int) -> UnsafeMutablePointer<Float> {
+    unsafe memory.vectors.base + index * memory.vectorCount
+  }
 
   /// Repeats a per-channel vector to its span, in one of six slots behind the four vectors.
   func expand(_ values: UnsafePointer<Float>, _ channels: Int, _ place: Int) -> UnsafePointer<Float> {
@@ -280,9 +318,6 @@ extension Lane {
     return unsafe UnsafePointer(expanded)
   }
 
-  /// The most parts that a sum is divided into.
-  private static let mostParts = 8
-
   /// Sums over `rows`. How they are divided and combined depends on their number alone, never on the threads. `body`
   /// adds a range of rows to zeroed sums.
   /// - Parameters:
@@ -290,8 +325,8 @@ extension Lane {
   func sums(
     _ count: Int, over rows: Int, by unit: Int, _ body: (Range<Int>, UnsafeMutablePointer<Double>) -> Void
   ) -> UnsafePointer<Double> {
-    let parts = max(1, min(Self.mostParts, (rows + unit - 1) / unit))
-    let all = unsafe sumScratch.base
+    let parts = max(1, min(LaneMemory.mostParts, (rows + unit - 1) / unit))
+    let all = unsafe memory.sumScratch.base
     team.part(parts) { range, _ in
       for part in range {
         let sums = unsafe all + part * count

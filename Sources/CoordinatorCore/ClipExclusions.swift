@@ -2,26 +2,15 @@
 import Shared
 import Wire
 
-/// How an epoch is cut into steps, as far as excluding clips depends on it.
-package struct EpochShape: Sendable {
-  /// Clips of an epoch, and of a full step.
-  package var clips = Int.max
-  package var batch = Int.max
+/// What excluding clips depends on.
+package struct EpochRules: Sendable {
+  package var plan = StepPlan(clips: Int(Int32.max), lanes: 1, clipsPerLane: Int(Int32.max))
   /// The fraction of an epoch's clips that may be excluded; eight always may.
   package var maximumLost = 0.01
 
   package init() {}
 
-  var stepsPerEpoch: Int { max(1, clips / batch + (clips % batch == 0 ? 0 : 1)) }
-
-  func epoch(of step: UInt64) -> UInt64 { step / UInt64(stepsPerEpoch) }
-
-  func clips(in step: UInt64) -> Int {
-    let place = Int(clamping: step % UInt64(stepsPerEpoch))
-    return min(batch, clips - place * batch)
-  }
-
-  var mostLost: Int { max(8, Int(Double(clips) * maximumLost)) }
+  var mostLost: Int { max(8, Int(Double(plan.clips) * maximumLost)) }
 }
 
 struct ClipExclusions {
@@ -52,14 +41,14 @@ struct ClipExclusions {
   mutating func committed() { (failures, avoided) = ([:], [:]) }
 
   /// Why the run cannot go on without one more clip; nil where it can.
-  func problem(excluding clip: ClipExclusion, _ shape: EpochShape) -> String? {
-    let epoch = shape.epoch(of: clip.step)
-    let lost = Set(excluded.filter { shape.epoch(of: $0.step) == epoch })
-    if lost.count + 1 > shape.mostLost {
-      return "more than \(shape.mostLost) clips of epoch \(epoch + 1) cannot be decoded by any worker "
-        + "(data.maximum_lost is \(shape.maximumLost))"
+  func problem(excluding clip: ClipExclusion, _ rules: EpochRules) -> String? {
+    let epoch = rules.plan.epoch(of: clip.step)
+    let lost = Set(excluded.filter { rules.plan.epoch(of: $0.step) == epoch })
+    if lost.count + 1 > rules.mostLost {
+      return "more than \(rules.mostLost) clips of epoch \(epoch + 1) cannot be decoded by any worker "
+        + "(data.maximum_lost is \(rules.maximumLost))"
     }
-    if lost.count(where: { $0.step == clip.step }) + 1 >= shape.clips(in: clip.step) {
+    if lost.count(where: { $0.step == clip.step }) + 1 >= rules.plan.clips(inStep: clip.step) {
       return "no clip of step \(clip.step) can be decoded by any worker"
     }
     return nil

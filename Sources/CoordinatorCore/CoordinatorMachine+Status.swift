@@ -8,7 +8,7 @@ extension CoordinatorMachine {
     status.phase = phase(at: now)
     status.step = collector.next
     status.lastStep = settings.lastStep
-    status.stepsPerEpoch = UInt64(settings.epoch.stepsPerEpoch)
+    status.plan = settings.epoch.plan
     status.classes = settings.classes
     status.training = history.training
     status.lastExchange = history.last

@@ -35,7 +35,7 @@ package struct CoordinatorMachine {
     package var returnAfter = Duration.seconds(60)
     package var hangAfter = Duration.seconds(60)
     package var dataWait = Duration.seconds(600)
-    package var epoch = EpochShape()
+    package var epoch = EpochRules()
     /// Classes of the data.
     package var classes = Int.max
     /// Of the index, and which of them are evaluated: all if nil.
@@ -56,7 +56,7 @@ package struct CoordinatorMachine {
     /// What every message is bounded by.
     var limits: MessageLimits {
       MessageLimits(
-        lanes: lanes, clips: epoch.clips, validationClips: validationClips, lastStep: max(lastStep, allSteps))
+        lanes: lanes, clips: epoch.plan.clips, validationClips: validationClips, lastStep: max(lastStep, allSteps))
     }
 
     package init(ranks: [Int], lanes: Int, lastStep: UInt64) {
@@ -141,7 +141,7 @@ package struct CoordinatorMachine {
         stored: past.stored))
     stateDigests = past.passedStates
     evaluated = past.evaluated.max { $0.key < $1.key }.map { ($0.key, $0.value.result) }
-    history = StepHistory(stepsPerEpoch: UInt64(settings.epoch.stepsPerEpoch))
+    history = StepHistory(settings.epoch.plan)
     collector = CommitCollector(next: past.next, written: past.held)
     if let generation = past.generation { _ = collector.begin(generation) }
     if let state = past.state { stateDigests[past.next] = state }

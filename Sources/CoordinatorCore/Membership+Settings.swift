@@ -22,6 +22,6 @@ extension Membership {
     var run = ""
     /// How long training waits while nobody can read its data.
     var dataWait = Duration.seconds(600)
-    var epoch = EpochShape()
+    var epoch = EpochRules()
   }
 }

@@ -142,10 +142,10 @@ package struct RunStatus: Equatable, Sendable {
   /// The identity of the run.
   package var run: String
   package var phase = Phase.unknown
-  /// Committed steps, of how many, and of each epoch.
+  /// Committed steps, of how many, and how they are cut into epochs.
   package var step: UInt64 = 0
   package var lastStep: UInt64 = 0
-  package var stepsPerEpoch: UInt64 = 1
+  package var plan = StepPlan(stepsPerEpoch: 1)
   /// Classes of the data, or some number above five.
   package var classes = Int.max
   package var training: Training?
@@ -167,13 +167,13 @@ package struct RunStatus: Equatable, Sendable {
   package init(run: String) { self.run = run }
 
   /// The epoch of the last committed step, from 0; of the first before there is one.
-  package var epoch: UInt64 { step == 0 ? 0 : (step - 1) / stepsPerEpoch }
+  package var epoch: Int { step == 0 ? 0 : plan.epoch(of: step - 1) }
 
-  /// Rounded up: the last may be cut short.
-  package var epochs: UInt64 { lastStep / stepsPerEpoch + (lastStep % stepsPerEpoch == 0 ? 0 : 1) }
+  /// The last may be cut short.
+  package var epochs: Int { plan.epochs(ofSteps: lastStep) }
 
   /// Whether the last committed step was the last of its epoch.
-  package var endsEpoch: Bool { step > 0 && step % stepsPerEpoch == 0 }
+  package var endsEpoch: Bool { step > 0 && plan.endsEpoch(step - 1) }
 
   /// Seconds that the remaining steps take at the present pace.
   package var secondsLeft: Double? {

@@ -4,8 +4,8 @@ import Shared
 struct StepHistory {
   private static let window = 50
 
-  private let stepsPerEpoch: UInt64
-  private var epoch: UInt64 = 0
+  private let plan: StepPlan
+  private var epoch = 0
   private var clips = 0
   private var top1 = 0
   private var loss = 0.0
@@ -14,12 +14,12 @@ struct StepHistory {
   private(set) var last: RunStatus.Exchange?
   private(set) var exchange = RunStatus.Exchange()
 
-  init(stepsPerEpoch: UInt64) { self.stepsPerEpoch = stepsPerEpoch }
+  init(_ plan: StepPlan) { self.plan = plan }
 
   mutating func add(_ step: CommittedStep, at now: Duration) {
     let record = step.record
-    if record.step / stepsPerEpoch != epoch {
-      epoch = record.step / stepsPerEpoch
+    if plan.epoch(of: record.step) != epoch {
+      epoch = plan.epoch(of: record.step)
       (clips, top1, loss) = (0, 0, 0)
     }
     clips += record.clips

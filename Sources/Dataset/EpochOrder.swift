@@ -20,43 +20,10 @@ public struct EpochOrder: Equatable, Sendable {
     clips = order
   }
 
-  /// The clips of one lane, in order; fewer than a full lane, or none, at the end of the last step.
-  public func clips(step: Int, lane: Int, in shards: StepShards) -> [Int] {
-    precondition(shards.count == clips.count, "the shards are of \(shards.count) clips, the order of \(clips.count)")
-    return clips[shards.positions(step: step, lane: lane)].map { Int($0) }
+  /// The clips of one lane, in order; fewer than a full lane, or none, at the end of the epoch's last step.
+  /// - Parameter step: one of the epoch.
+  public func clips(step: some BinaryInteger, lane: Int, in plan: StepPlan) -> [Int] {
+    precondition(plan.clips == clips.count, "the plan is of \(plan.clips) clips, the order of \(clips.count)")
+    return clips[plan.positions(step: step, lane: lane)].map { Int($0) }
   }
-}
-
-/// How an epoch of `count` clips is cut into steps and lanes: step i takes the positions
-/// `i·V·c ..< min((i + 1)·V·c, count)` of the epoch's order, V the lanes and c the clips of a lane.
-/// The lanes of a short last step fill in order, and nothing is padded, repeated or dropped.
-public struct StepShards: Equatable, Sendable {
-  /// Clips in the index.
-  public let count: Int
-  public let lanes: Int
-  public let clipsPerLane: Int
-
-  public init(count: Int, lanes: Int, clipsPerLane: Int) {
-    precondition(count >= 0 && lanes > 0 && clipsPerLane > 0, "an epoch cannot be cut into empty lanes")
-    self.count = count
-    self.lanes = lanes
-    self.clipsPerLane = clipsPerLane
-  }
-
-  /// Clips in a full step.
-  public var batch: Int { lanes * clipsPerLane }
-
-  public var stepsPerEpoch: Int { (count + batch - 1) / batch }
-
-  /// How many clips a step consumes; `step` counts from the start of the epoch.
-  public func clips(inStep step: Int) -> Int { bounded((step + 1) * batch) - bounded(step * batch) }
-
-  /// The positions in the epoch's order that a lane consumes; `step` counts from the start of the epoch.
-  public func positions(step: Int, lane: Int) -> Range<Int> {
-    precondition(step >= 0 && (0..<lanes).contains(lane), "step \(step), lane \(lane) of \(lanes)")
-    let start = step * batch + lane * clipsPerLane
-    return bounded(start)..<bounded(start + clipsPerLane)
-  }
-
-  private func bounded(_ position: Int) -> Int { min(position, count) }
 }

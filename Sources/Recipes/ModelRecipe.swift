@@ -131,6 +131,8 @@ public struct ScheduleRecipe: Hashable, Sendable, Codable {
   /// `plateau`: epochs without a better training loss, or validations without a better model, before a reduction.
   public var patience = 10
   public var plateauOn = Measure.loss
+  /// Whether the shape of the clips changes, and the number of a step's clips with it.
+  public var multigrid = Multigrid.none
 
   /// Whether the rate depends on validations.
   public var followsValidation: Bool { kind == .plateau && plateauOn == .validation }

@@ -195,6 +195,6 @@ extension Recipe {
       found.append("'loss.class_weights' has \(weights.count) numbers for \(model.classes) classes ('model.classes')")
     }
     if initial.path.isEmpty, !initial.sha256.isEmpty { found.append("'init_sha256' is given without 'init'") }
-    return found + model.contradictions
+    return found + model.contradictions + multigridMistakes
   }
 }

@@ -205,6 +205,7 @@ extension Recipe {
       value("schedule.gamma", \.schedule.gamma, 0.1, .run, "above 0 and at most 1") { $0 > 0 && $0 <= 1 },
       count("schedule.patience", \.schedule.patience, 10, from: 0),
       choice("schedule.plateau_on", \.schedule.plateauOn, .loss),
+      choice("schedule.multigrid", \.schedule.multigrid, .none),
       count("batch.lanes", \.batch.lanes, 8, to: 4096),
       count("batch.clips_per_lane", \.batch.clipsPerLane, 4, to: 4096),
       name("data.format", \.data.format, "kinetics"),

@@ -41,7 +41,7 @@ extension JournalAudit {
     for row in try Row.fetchAll(database, sql: "SELECT step, clip, epoch FROM verdicts ORDER BY step, clip") {
       let (step, clip, epoch): (Int, Int, Int) = (row["step"], row["clip"], row["epoch"])
       leftOut[step, default: []].insert(clip)
-      if !(0...lastStep).contains(step) || epoch != step / stepsPerEpoch || !isOfIndex(clip) {
+      if !(0...lastStep).contains(step) || epoch != plan.epoch(of: step) || !isOfIndex(clip) {
         report(
           "the verdict about clip \(clip) in step \(step) of epoch \(epoch) is about no step or clip of the run")
       }
@@ -52,14 +52,20 @@ extension JournalAudit {
   /// Whether the index has the clip, or a balanced run may draw it.
   private func isOfIndex(_ clip: Int) -> Bool { clip >= 0 && (isBalanced || clip < clipCount) }
 
-  /// The clip count of most steps that do not end an epoch.
+  /// The clip count of most steps that do not end an epoch: of a plan that the recipe does not give.
   private func clipsOfFullStep(_ leftOut: [Int: Set<Int>]) -> Int {
     var counts: [Int: Int] = [:]
-    for row in live where !endsEpoch(row.step) { counts[row.clips &+ (leftOut[row.step]?.count ?? 0), default: 0] += 1 }
+    for row in live where !plan.endsEpoch(row.step) {
+      counts[row.clips &+ (leftOut[row.step]?.count ?? 0), default: 0] += 1
+    }
     return counts.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key ?? clipCount
   }
 
-  private func endsEpoch(_ step: Int) -> Bool { step % stepsPerEpoch == stepsPerEpoch - 1 }
+  /// How many clips a step takes, the excluded ones among them.
+  private func clips(inStep step: Int, full: Int) -> Int {
+    guard plan.isUniform else { return plan.clips(inStep: step) }
+    return plan.endsEpoch(step) ? clipCount &- full &* (plan.lastStepsPerEpoch - 1) : full
+  }
 
   private mutating func auditEpoch(
     _ epoch: Int, _ rows: [Step], _ leftOut: [Int: Set<Int>], clipsOfFullStep full: Int, _ database: Database
@@ -86,7 +92,7 @@ extension JournalAudit {
           "epoch \(epoch), step \(row.step): the clips consumed are not those that the ranks trained",
           "go back to a checkpoint before it and check the hosts' memory")
       }
-      let expected = endsEpoch(row.step) ? clipCount &- full &* (stepsPerEpoch - 1) : full
+      let expected = clips(inStep: row.step, full: full)
       if row.clips == 0 { report("epoch \(epoch), step \(row.step): was trained without any clip") }
       if row.clips &+ out != expected {
         report("epoch \(epoch), step \(row.step): \(row.clips) clips and \(out) left out, expected \(expected)")
@@ -95,14 +101,14 @@ extension JournalAudit {
     for step in consumed.keys.sorted() {
       report("epoch \(epoch): clips of step \(step) were consumed, which is not committed")
     }
-    auditClips(ofEpoch: epoch, times, isOver: rows.count == stepsPerEpoch, leftOut)
+    auditClips(ofEpoch: epoch, times, isOver: rows.count == plan.steps(inEpoch: epoch), leftOut)
   }
 
   /// - Parameter times: how often each clip was consumed.
   private mutating func auditClips(
     ofEpoch epoch: Int, _ times: [Int: Int], isOver: Bool, _ leftOut: [Int: Set<Int>]
   ) {
-    let out = leftOut.reduce(into: Set<Int>()) { if $1.key / stepsPerEpoch == epoch { $0.formUnion($1.value) } }
+    let out = leftOut.reduce(into: Set<Int>()) { if plan.epoch(of: $1.key) == epoch { $0.formUnion($1.value) } }
     let twice = times.filter { $0.value > 1 }.keys
     if !twice.isEmpty { report("epoch \(epoch): \(named(twice, "clip")) consumed more than once") }
     let strange = times.keys.filter { !isOfIndex($0) }

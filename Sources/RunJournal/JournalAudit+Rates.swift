@@ -18,7 +18,7 @@ extension JournalAudit {
     while let row = try rows.next() {
       let (step, old, new): (Int, String, String) = (row["step"], row["old"], row["new"])
       guard let epochs = Int(new), (1...1_000_000).contains(epochs), old == String(before), step >= first,
-        step <= before * stepsPerEpoch, step <= epochs * stepsPerEpoch
+        step <= plan.firstStep(ofEpoch: before), step <= plan.firstStep(ofEpoch: epochs)
       else {
         report("revision \(row["seq"] as Int) (\(old) -> \(new) epochs from step \(step)) does not follow from the run")
         continue
@@ -26,7 +26,7 @@ extension JournalAudit {
       epochRevisions.append(EpochRevision(step: step, old: before, new: epochs))
       (before, first) = (epochs, step)
     }
-    lastStep = before * stepsPerEpoch - 1
+    lastStep = plan.firstStep(ofEpoch: before) - 1
   }
 
   /// Of each state that a live step led to, the first result.
@@ -51,8 +51,7 @@ extension JournalAudit {
   /// follows exactly below 2^51. If a sum is larger, the rates after that epoch are not checked. Or it depends on the
   /// results of the validations.
   public func rateProblems(_ recipe: Recipe) -> [String] {
-    var expected = ExpectedRates(
-      recipe, epochRevisions, epochs: epochs, stepsPerEpoch: stepsPerEpoch, validations)
+    var expected = ExpectedRates(recipe, epochRevisions, epochs: epochs, plan, validations)
     var wrong: [(step: Int, found: Double, expected: Double)] = []
     for row in live {
       guard let rate = expected.rate(of: row) else { break }
@@ -77,7 +76,7 @@ private struct ExpectedRates {
   private let recipe: Recipe
   private let revisions: [EpochRevision]
   private let epochs: Int
-  private let stepsPerEpoch: Int
+  private let plan: StepPlan
   // For a plateau: the sums of the present epoch, nil if unknown, and the outcome of the epochs before.
   private var loss: Int64? = 0
   private var clips = 0
@@ -89,18 +88,20 @@ private struct ExpectedRates {
   private var reductions = 0
 
   init(
-    _ recipe: Recipe, _ revisions: [EpochRevision], epochs: Int, stepsPerEpoch: Int,
+    _ recipe: Recipe, _ revisions: [EpochRevision], epochs: Int, _ plan: StepPlan,
     _ validations: [JournalAudit.Validation]
   ) {
-    let (every, overflow) = recipe.validation.everyEpochs.multipliedReportingOverflow(by: stepsPerEpoch)
-    self.validations = every > 0 && !overflow ? validations.filter { $0.step % every == 0 }.reversed() : []
-    (self.recipe, self.revisions, self.epochs, self.stepsPerEpoch) = (recipe, revisions, epochs, stepsPerEpoch)
+    let every = recipe.validation.everyEpochs
+    self.validations = validations.reversed().filter {
+      every > 0 && plan.stepInEpoch($0.step) == 0 && plan.epoch(of: $0.step) % every == 0
+    }
+    (self.recipe, self.revisions, self.epochs, self.plan) = (recipe, revisions, epochs, plan)
   }
 
   /// The rate of a step; nil if it can no longer be computed.
   mutating func rate(of row: JournalAudit.Step) -> Double? {
     let schedule = recipe.schedule
-    let epoch = row.step / stepsPerEpoch
+    let epoch = plan.epoch(of: row.step)
     var rate = recipe.optimizer.learningRate
     switch schedule.kind {
     case .cosine, .cosineStep: rate = cosine(rate, at: row.step)
@@ -118,21 +119,21 @@ private struct ExpectedRates {
       if loss == nil { return nil }
       rate *= pow(schedule.gamma, Double(reductions))
     }
-    let warmup = schedule.warmupEpochs * Double(stepsPerEpoch)
-    return rate * min(1, Double(row.step &+ 1) / max(warmup, 1e-300))
+    let warmup = plan.steps(inEpochs: schedule.warmupEpochs)
+    return rate * Double(plan.rateFactor(of: row.step)) * min(1, Double(row.step &+ 1) / max(warmup, 1e-300))
   }
 
   private func cosine(_ base: Double, at step: Int) -> Double {
-    var (rate, start, end) = (base, 0, epochs * stepsPerEpoch)
+    var (rate, start, end) = (base, 0, plan.firstStep(ofEpoch: epochs))
     func fallen(_ step: Int) -> Double {
       if end <= start { return rate }
-      let place = recipe.schedule.kind == .cosine ? step - step % stepsPerEpoch : step
+      let place = recipe.schedule.kind == .cosine ? step - plan.stepInEpoch(step) : step
       let done = max(place, start) - start
       return rate * (1 + cos(Double.pi * min(1, Double(done) / Double(end - start)))) / 2
     }
     for revision in revisions where revision.step <= step {
       rate = fallen(max(start, min(revision.step, end - 1)))
-      (start, end) = (revision.step, revision.new * stepsPerEpoch)
+      (start, end) = (revision.step, plan.firstStep(ofEpoch: revision.new))
     }
     return fallen(step)
   }
@@ -146,7 +147,7 @@ private struct ExpectedRates {
       loss = units.magnitude < 0x1p51 ? sum &+ Int64(units) : nil
       clips &+= row.clips
     }
-    guard (row.step &+ 1) % stepsPerEpoch == 0, let sum = loss else { return }
+    guard plan.endsEpoch(row.step), let sum = loss else { return }
     if clips > 0 { endEpoch(Double(sum) * 0x1p-32 / Double(clips)) }
     (loss, clips) = (0, 0)
   }

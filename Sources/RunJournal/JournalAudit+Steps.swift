@@ -64,7 +64,7 @@ extension JournalAudit {
     for row in inForce where row.rolledBack && row.step < last {
       report("step \(row.step) is marked as rolled back, but was not computed again")
     }
-    let astray = live.filter { $0.epoch != $0.step / stepsPerEpoch }
+    let astray = live.filter { $0.epoch != plan.epoch(of: $0.step) }
     if let first = astray.first, let end = astray.last {
       report("\(span(first.step, end.step)) cannot be in epoch \(first.epoch)")
     }

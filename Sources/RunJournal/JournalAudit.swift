@@ -61,9 +61,12 @@ public struct JournalAudit: Sendable {
   public internal(set) var isReadable = false
   var live: [Step] = []
   var clipCount = 0
+  /// What the run was made with; nil if it cannot be read.
+  private let recipe: Recipe?
   /// Whether the run draws clips by class: then a ledger's number is `occurrence · clipCount + clip`.
-  let isBalanced: Bool
-  var stepsPerEpoch = 1
+  var isBalanced: Bool { recipe?.data.balanced ?? false }
+  /// How steps are cut into epochs; and which clips they take, unless all are alike, for which no recipe is needed.
+  var plan = StepPlan(stepsPerEpoch: 1)
   var lastStep = 0
   /// As the run began.
   var epochs = 1
@@ -85,16 +88,16 @@ public struct JournalAudit: Sendable {
 
   /// - Parameters:
   ///   - directory: the run directory.
-  ///   - balanced: whether the run's recipe says `data.balanced`.
+  ///   - recipe: the run's.
   ///   - atSnapshot: called when the snapshot of the journal is taken. Others may write to the journal meanwhile.
   ///   - eachClip: gets the training clips, by number, one by one: there may be more than fit into memory.
   /// - Throws: `JournalError`, bad data if there is no run or one of another layout.
   public init(
-    _ directory: String, balanced: Bool = false, atSnapshot: () throws -> Void = {},
+    _ directory: String, recipe: Recipe? = nil, atSnapshot: () throws -> Void = {},
     eachClip: (Clip) throws -> Void = { _ in }
   ) throws {
     self.directory = directory
-    isBalanced = balanced
+    self.recipe = recipe
     let path = "\(directory)/run.db"
     guard FileManager.default.fileExists(atPath: path) else {
       throw JournalError(.badData, directory, "holds no run: there is no run.db; give a run directory")
@@ -171,11 +174,18 @@ public struct JournalAudit: Sendable {
     }
     indexDigest = run["index_digest"]
     clipCount = run["clips"]
-    stepsPerEpoch = run["steps_per_epoch"]
+    let stepsPerEpoch: Int = run["steps_per_epoch"]
     epochs = run["epochs"]
     guard [clipCount, stepsPerEpoch, epochs].allSatisfy({ (1...Int(Int32.max)).contains($0) }) else {
       report("a run of \(clipCount) clips, \(stepsPerEpoch) steps an epoch and \(epochs) epochs cannot be")
       return false
+    }
+    plan = StepPlan(stepsPerEpoch: stepsPerEpoch)
+    if let own = recipe?.steps(clips: clipCount), !own.isUniform {
+      plan = own
+      if own.lastStepsPerEpoch != stepsPerEpoch {
+        report("has \(stepsPerEpoch) steps for an epoch of full clips, but recipe.yaml gives \(own.lastStepsPerEpoch)")
+      }
     }
     return true
   }

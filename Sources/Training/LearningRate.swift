@@ -50,39 +50,40 @@ public struct LearningRate: Sendable {
   ///
   /// **Formula:** cosine: base · (1 + cos(π · epoch / epochs)) / 2, and cosine-step the same of steps; step:
   /// base · gamma^⌊epoch / stepEpochs⌋; multi-step: base · gamma^(milestones reached); plateau: base · gamma^reductions.
-  /// Warm-up multiplies by (steps done + 1) / (warm-up steps). Where the epochs are changed from step S on, a cosine goes from the rate that
+  /// Warm-up multiplies by (steps done + 1) / (warm-up steps), the plan by its stage's factor. Where the epochs are changed from step S on, a cosine goes from the rate that
   /// it has at S, or had at its last step if it was over, to 0 at the new end; the other kinds do not ask for the end.
   /// - Parameters:
-  ///   - epoch: from 0.
-  ///   - stepInEpoch: from 0.
+  ///   - step: from 0.
+  ///   - plan: of the run's steps.
   ///   - reductions: of the plateau schedule.
-  public func rate(epoch: Int, stepInEpoch: Int, stepsPerEpoch: Int, reductions: Int = 0) -> Float {
-    precondition(epoch >= 0 && stepInEpoch >= 0 && stepsPerEpoch > 0)
+  public func rate(step: Int, in plan: StepPlan, reductions: Int = 0) -> Float {
+    precondition(step >= 0, "step \(step)")
+    let epoch = plan.epoch(of: step)
     var rate = base
     switch schedule.kind {
-    case .cosine, .cosineStep: rate = cosine(epoch, stepInEpoch, stepsPerEpoch)
+    case .cosine, .cosineStep: rate = cosine(step, plan)
     case .step: rate *= power(epoch / max(1, schedule.stepEpochs))
     case .multiStep: rate *= power(schedule.milestones.count { $0 <= epoch })
     case .plateau: rate *= power(reductions)
     }
-    let warmupSteps = schedule.warmupEpochs * Double(stepsPerEpoch)
-    let done = Double(epoch * stepsPerEpoch + stepInEpoch + 1)
-    return Float(done < warmupSteps ? rate * (done / warmupSteps) : rate)
+    let warmupSteps = plan.steps(inEpochs: schedule.warmupEpochs)
+    let done = Double(step + 1)
+    return Float((done < warmupSteps ? rate * (done / warmupSteps) : rate) * Double(plan.rateFactor(of: step)))
   }
 
   /// What the cosine gives for a step, along one stretch for each number of epochs.
-  private func cosine(_ epoch: Int, _ stepInEpoch: Int, _ stepsPerEpoch: Int) -> Double {
-    let step = epoch * stepsPerEpoch + stepInEpoch
+  private func cosine(_ step: Int, _ plan: StepPlan) -> Double {
     /// The step whose place in the cosine counts for `step`.
-    func place(_ step: Int) -> Int { schedule.kind == .cosine ? step / stepsPerEpoch * stepsPerEpoch : step }
-    var stretch = CosineStretch(rate: base, start: 0, end: (revisions.first?.old ?? schedule.epochs) * stepsPerEpoch)
+    func place(_ step: Int) -> Int { schedule.kind == .cosine ? step - plan.stepInEpoch(step) : step }
+    var stretch = CosineStretch(
+      rate: base, start: 0, end: plan.firstStep(ofEpoch: revisions.first?.old ?? schedule.epochs))
     for revision in revisions where revision.step <= step {
       let last = max(stretch.start, min(revision.step, stretch.end - 1))
       stretch = CosineStretch(
         rate: stretch.rate(from: place(last)), start: revision.step,
-        end: revision.new * stepsPerEpoch)
+        end: plan.firstStep(ofEpoch: revision.new))
     }
-    return stretch.rate(from: schedule.kind == .cosine ? epoch * stepsPerEpoch : step)
+    return stretch.rate(from: place(step))
   }
 
   /// gamma^n, by multiplication, as the C library's pow may differ from machine to machine.

@@ -137,7 +137,7 @@ public final class StateSlots {
   ///
   /// - Parameters:
   ///   - quantised: the exponents that the sum was quantised with.
-  ///   - clips: of this step; `fullClips`: of a full one.
+  ///   - clips: of this step; `fullClips`: of the next one, if it is full.
   ///   - divisor: as in `update`; the clips by default.
   public func apply(
     _ sum: AlignedStorage<Int32>, quantised: [Int32], clips: Int, fullClips: Int, gradientBits: Int,

@@ -14,9 +14,8 @@ public struct TrainingPlan: Sendable {
   public var learningRate: Double
   /// When the number of epochs was changed.
   public var revisions: [EpochRevision]
-  public var stepsPerEpoch: Int
-  /// Clips of a full step.
-  public var fullClips: Int
+  /// How the epochs are cut into steps.
+  public var steps: StepPlan
   public var gradientBits: Int
   /// Whether the loss has class weights.
   public var isWeighted: Bool
@@ -29,13 +28,12 @@ public struct TrainingPlan: Sendable {
   public var model: ModelDescription
 
   /// - Parameter classes: their names.
-  public init(_ recipe: Recipe, stepsPerEpoch: Int, indexDigest: String, classes: [String] = []) {
+  public init(_ recipe: Recipe, steps: StepPlan, indexDigest: String, classes: [String] = []) {
     model = ModelDescription(recipe, classes: classes)
     seed = recipe.seed
     schedule = recipe.schedule
     learningRate = recipe.optimizer.learningRate
-    self.stepsPerEpoch = stepsPerEpoch
-    fullClips = recipe.batch.clips
+    self.steps = steps
     gradientBits = recipe.exchange.gradientBits
     isWeighted = recipe.loss.isWeighted
     revisions = recipe.epochRevisions
@@ -95,13 +93,12 @@ public final class TrainingState {
     updateDigest()
   }
 
-  private var epoch: Int { Int(step) / plan.stepsPerEpoch }
-  private var stepInEpoch: Int { Int(step) % plan.stepsPerEpoch }
+  private var epoch: Int { plan.steps.epoch(of: step) }
 
   /// The rate of step `step`.
   public var rate: Float {
     LearningRate(plan.schedule, base: plan.learningRate, revisions: plan.revisions).rate(
-      epoch: epoch, stepInEpoch: stepInEpoch, stepsPerEpoch: plan.stepsPerEpoch,
+      step: Int(step), in: plan.steps,
       reductions: plan.schedule.followsValidation ? validationReductions : plateau.reductions)
   }
 
@@ -112,7 +109,7 @@ public final class TrainingState {
     let stream = Digest128Stream()
     if !skipping, tally.clips > 0, tally.divisor > 0 {
       slots.apply(
-        sums.gradients, quantised: quantised, clips: tally.clips, fullClips: plan.fullClips,
+        sums.gradients, quantised: quantised, clips: tally.clips, fullClips: plan.steps.fullClips(of: step + 1),
         gradientBits: plan.gradientBits, divisor: tally.divisor, rate: rate, step: step
       ) { tensor in
         let values = unsafe UnsafeMutableBufferPointer(rebasing: parameters.buffer[tensor.range])
@@ -126,7 +123,7 @@ public final class TrainingState {
       unsafe stream.update(UnsafeRawBufferPointer(parameters.bytes))
     }
     step += 1
-    if stepInEpoch == 0 { endEpoch() }
+    if plan.steps.stepInEpoch(step) == 0 { endEpoch() }
     endDigest(stream)
   }
 

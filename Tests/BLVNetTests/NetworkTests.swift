@@ -227,6 +227,74 @@ import Testing
     }
   }
 
+  @Test(
+    "a lane whose batch norms see groups of clips has the gradients of a lane for each group, and their mean statistics",
+    arguments: [[], ["*.conv1.weight", "*.bn1.*", "*.layer1.*", "*_*0.*"], ["*.bn2.*"]])
+  func groups(_ frozen: [String]) throws {
+    let recipe = Self.small { ($0.freeze, $0.dropout) = (NamePatterns(frozen), 0) }
+    let network = try Network(recipe, engine: .openblas)
+    let (parameters, input, labels) = random(network, clips: 5)
+    let statistics = network.initialStatistics()
+    for i in 0..<statistics.count { statistics[i] += 0.25 }
+    func train(_ lane: Lane, _ clips: Range<Int>) throws -> (gradients: [Double], LaneResult) {
+      var gradients = [Double](repeating: 0, count: network.layout.parameterCount)
+      let part = FloatStorage(
+        input.array(clips.lowerBound * network.inputCount..<clips.upperBound * network.inputCount))
+      let result = try lane.train(
+        parameters: parameters, statistics: statistics, input: part, targets: labels[clips].map { ClassTarget($0) },
+        dropout: DropoutKey(seed: 1, step: 0, lane: 0)
+      ) { tensor, values in
+        let first = network.layout.parameters[tensor].offset
+        for (i, value) in values.enumerated() { gradients[first + i] = Double(value) }
+      }
+      return (gradients, result)
+    }
+    let single = Lane(network, maximumClips: 3)
+    let (grouped, result) = try train(Lane(network, sizes: [5], groupClips: 3, sharing: single), 0..<5)
+    // Five clips in groups of at most three: two and three.
+    let parts = try [0..<2, 2..<5].map { try train(single, $0) }
+    let sums = zip(parts[0].gradients, parts[1].gradients).map(+)
+    let size = sums.map(abs).max() ?? 0
+    for (a, b) in zip(grouped, sums) { #expect(abs(a - b) <= 1e-4 * size) }
+    for (a, b) in zip(result.logits, parts.flatMap { $0.1.logits }) { #expect(abs(a - b) <= 1e-4 * max(1, abs(b))) }
+    for tensor in network.layout.statistics {
+      for i in tensor.range {
+        let mean = (2 * Double(parts[0].1.batchStatistics[i]) + 3 * Double(parts[1].1.batchStatistics[i])) / 5
+        #expect(abs(Double(result.batchStatistics[i]) - mean) <= 1e-6 * max(1, abs(mean)))
+      }
+    }
+  }
+
+  @Test("lanes of several shapes in one memory give the bytes of lanes in their own", arguments: TestedEngine.allCases)
+  func sharedMemory(_ tested: TestedEngine) throws {
+    let engine = tested.make()
+    let shapes = [(4, 33, 2), (8, 32, 1), (2, 24, 7)]
+    let networks = try shapes.map { frames, size, _ in
+      try Network(Self.small { ($0.groups, $0.inputSize) = (frames, size) }, engine: engine)
+    }
+    func bytes(_ lane: Lane, clips: Int) throws -> [UInt32] {
+      let (parameters, input, labels) = random(lane.network, clips: clips)
+      var found: [UInt32] = []
+      let result = try lane.train(
+        parameters: parameters, input: input, labels: labels, dropout: DropoutKey(seed: 1, step: 2, lane: 3)
+      ) { found += $1.map(\.bitPattern) }
+      return found + (result.logits + result.batchStatistics.array).map(\.bitPattern)
+    }
+    let first = Lane(networks[0], maximumClips: shapes[0].2)
+    let lanes =
+      [first]
+      + zip(networks, shapes).dropFirst().map { network, shape in
+        Lane(network, sizes: [shape.2], groupClips: shape.2, sharing: first)
+      }
+    let alone = try zip(networks, shapes).map { try bytes(Lane($0, maximumClips: $1.2), clips: $1.2) }
+    for number in [0, 1, 2, 0, 2, 1, 0] {
+      #expect(try bytes(lanes[number], clips: shapes[number].2) == alone[number], "shape \(number)")
+    }
+    // A number of clips that was not expected.
+    #expect(try bytes(lanes[2], clips: 3) == bytes(Lane(networks[2], maximumClips: 3), clips: 3))
+    #expect(lanes.allSatisfy { $0.memoryBytes == first.memoryBytes })
+  }
+
   @Test("what the sink throws comes out of the step")
   func sink() throws {
     struct Stop: Error {}

@@ -31,6 +31,14 @@ struct RecipeVariant: Sendable, CustomTestStringConvertible {
         "schedule": "{epochs: 4}",
         "data": "{path: data, crop_area: 0.3, colour_jitter: 0.4, hue_jitter: 0.1, erasing: 0.5, balanced: true}",
       ]),
+    RecipeVariant(
+      testDescription: "multigrid",
+      lines: [
+        "model": "{depth: 50, width: 8, groups: 8, input_size: 32, dropout: 0.3, classes: 6}",
+        "schedule": "{kind: cosine-step, epochs: 6, warmup_epochs: 1.5, multigrid: both}",
+        "data": "{path: data, flip: false, mixup: 0.4, cutmix: 1, sampling: dense, dense_stride: 2}",
+        "checkpoint": "{every_steps: 2, keep: 2}",
+      ]),
   ]
 
   var recipe: String {

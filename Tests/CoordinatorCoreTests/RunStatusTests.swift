@@ -43,7 +43,7 @@ import Wire
 
   @Test("loss and top-1 are those of the epoch's clips")
   func history() {
-    var history = StepHistory(stepsPerEpoch: 2)
+    var history = StepHistory(StepPlan(stepsPerEpoch: 2))
     for (step, clips, loss) in [(0, 4, 9.0), (1, 4, 8), (2, 6, 3), (3, 2, 1)] {
       history.add(MachineDriver.committed(UInt64(step), clips: clips, top1: 1, loss: loss), at: .seconds(step))
     }
@@ -115,7 +115,7 @@ struct MachineDriver {
   init(lastStep: UInt64, _ change: (inout CoordinatorMachine.Settings) -> Void = { _ in }) {
     var settings = CoordinatorMachine.Settings(ranks: [0], lanes: 2, lastStep: lastStep)
     settings.run = "r"
-    (settings.epoch.clips, settings.epoch.batch) = (8, 2)
+    settings.epoch.plan = StepPlan(clips: 8, lanes: 1, clipsPerLane: 2)
     change(&settings)
     machine = CoordinatorMachine(settings)
     effects += machine.step(.started(vanished: []), at: now)

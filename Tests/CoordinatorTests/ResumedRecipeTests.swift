@@ -13,7 +13,7 @@ import Testing
   ) throws -> ResumedRecipe {
     var given = kept
     change(&given)
-    return try ResumedRecipe(kept, given: given, done: done, stepsPerEpoch: 6, directory: "runs/x")
+    return try ResumedRecipe(kept, given: given, done: done, steps: StepPlan(stepsPerEpoch: 6), directory: "runs/x")
   }
 
   @Test("every key that may not change is named with both values, on one line, the seed too")
@@ -57,7 +57,8 @@ import Testing
   func tooFew() throws {
     let error = #expect(throws: SharedError.self) { try resumed { $0.schedule.epochs = 3 } }
     #expect(
-      error?.description.contains("schedule.epochs is 3, but 20 steps of 6 an epoch are done; give at least 4") == true)
+      error?.description.contains("schedule.epochs is 3, but 20 steps are done, which are more; give at least 4")
+        == true)
     #expect(try resumed { $0.schedule.epochs = 4 }.revisions.count == 1)
     #expect(try resumed(done: 18) { $0.schedule.epochs = 3 }.revisions.count == 1)
   }

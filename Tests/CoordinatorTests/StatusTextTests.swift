@@ -10,7 +10,7 @@ import Wire
   private func training() -> RunStatus {
     var status = RunStatus(run: "r")
     status.phase = .training
-    (status.step, status.lastStep, status.stepsPerEpoch) = (23, 45, 10)
+    (status.step, status.lastStep, status.plan) = (23, 45, StepPlan(stepsPerEpoch: 10))
     var training = RunStatus.Training()
     (training.clips, training.top1, training.loss) = (48, 9, 1.23456)
     (training.clipsPerSecond, training.secondsPerStep) = (12.34, 5)

@@ -77,7 +77,9 @@ private struct AuditedRun {
       }
     }
     try queue.close()
-    return try JournalAudit(folder.path("."), balanced: balanced).problems
+    var recipe = Recipe()
+    recipe.data.balanced = balanced
+    return try JournalAudit(folder.path("."), recipe: recipe).problems
   }
 }
 

@@ -41,8 +41,7 @@ final class SimulatedCoordinator {
     settings.returnAfter = .seconds(8)
     settings.hangAfter = .seconds(12)
     settings.dataWait = .seconds(20)
-    settings.epoch.clips = world.training.clipCount
-    settings.epoch.batch = world.training.lanes * world.training.clipsPerLane
+    settings.epoch.plan = world.training.plan
     settings.validationClips = world.training.validationClips
     settings.evaluateBefore = world.training.evaluateBefore
     settings.validationSample = world.training.validationSample

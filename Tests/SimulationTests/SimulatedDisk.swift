@@ -164,7 +164,7 @@ struct SimulatedDisk {
     }
     var leftOut: [Int: Int] = [:]
     for exclusion in Set(exclusions) { leftOut[training.epoch(of: exclusion.step), default: 0] += 1 }
-    for epoch in 0..<Int(training.lastStep / training.stepsPerEpoch) {
+    for epoch in 0..<training.epoch(of: training.lastStep) {
       let count = consumed[epoch]?.count ?? 0
       if count + leftOut[epoch, default: 0] != training.clipCount {
         return "I2: epoch \(epoch) consumed \(count) of \(training.clipCount) clips"

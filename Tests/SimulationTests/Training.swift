@@ -21,7 +21,8 @@ struct Training {
   let seed: UInt64
   let lanes: Int
   let clipsPerLane: Int
-  let stepsPerEpoch: UInt64
+  /// Of one grid, or of two stages and a short cycle, as multigrid training has.
+  let plan: StepPlan
   let lastStep: UInt64
   let checkpointEvery: UInt64
   /// 0 in most worlds.
@@ -44,7 +45,7 @@ struct Training {
     lanes = members.map { $0 + random.between(0, $0 / 2) } ?? random.between(4, 5)
     clipsPerLane = random.between(1, 2)
     lastStep = UInt64(random.between(4, 8))
-    stepsPerEpoch = UInt64(random.between(2, 4))
+    let stepsPerEpoch = random.between(2, 4)
     checkpointEvery = UInt64(random.between(1, 4))
     let choice = SplitMix64.hash(seed, 4)
     let evaluates = members == nil && choice % 3 == 0
@@ -55,22 +56,27 @@ struct Training {
     evaluateBefore = evaluates ? Set((1..<lastStep).filter { choice >> (20 + $0) & 1 == 1 }) : []
     let full = lanes * clipsPerLane
     // The last step of an epoch is short, often to the point that lanes are empty.
-    let count = full * Int(stepsPerEpoch - 1) + random.between(1, full)
-    order = (0...lastStep / stepsPerEpoch).map { _ in
+    let count = full * (stepsPerEpoch - 1) + random.between(1, full)
+    let shape = ClipShape(frames: 1, size: 1)
+    let single = StepPlan.Grid(shape, clipsPerLane: clipsPerLane)
+    let double = StepPlan.Grid(shape, clipsPerLane: 2 * clipsPerLane)
+    let first = StepPlan.Stage(epochs: 1, cycle: [double, single])
+    plan = StepPlan(
+      clips: count, lanes: lanes,
+      stages: (choice >> 56 & 1 == 0 ? [] : [first]) + [StepPlan.Stage(epochs: 0, cycle: [single])])
+    order = (0...plan.epoch(of: lastStep)).map { _ in
       var clips = Array(0..<count)
       for i in stride(from: count - 1, to: 0, by: -1) { clips.swapAt(i, random.below(i + 1)) }
       return clips
     }
   }
 
-  func epoch(of step: UInt64) -> Int { Int(step / stepsPerEpoch) }
+  func epoch(of step: UInt64) -> Int { plan.epoch(of: step) }
 
   func isCheckpoint(_ step: UInt64) -> Bool { step % checkpointEvery == 0 }
 
   func clips(step: UInt64, lane: Int, without exclusions: [ClipExclusion]) -> [Int] {
-    let order = order[epoch(of: step)]
-    let first = (Int(step % stepsPerEpoch) * lanes + lane) * clipsPerLane
-    let clips = order[min(first, order.count)..<min(first + clipsPerLane, order.count)]
+    let clips = order[epoch(of: step)][plan.positions(step: step, lane: lane)]
     return exclusions.isEmpty
       ? Array(clips) : clips.filter { !exclusions.contains(ClipExclusion(step: step, lane: lane, clip: $0)) }
   }

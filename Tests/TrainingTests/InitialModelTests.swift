@@ -36,7 +36,7 @@ import Testing
       ])
 
     func state(_ initial: InitialModel?) -> TrainingState {
-      let plan = TrainingPlan(Recipe(), stepsPerEpoch: 3, indexDigest: "index")
+      let plan = TrainingPlan(Recipe(), steps: Recipe().steps(clips: 96), indexDigest: "index")
       let state = TrainingState(network, SGD(OptimizerRecipe()), plan, initial: initial)
       state.initialise()
       return state
@@ -54,7 +54,7 @@ import Testing
     var settings = UpdateSettings()
     settings.averageDecay = 0.9
     let averaged = TrainingState(
-      network, SGD(OptimizerRecipe()), TrainingPlan(Recipe(), stepsPerEpoch: 3, indexDigest: "index"),
+      network, SGD(OptimizerRecipe()), TrainingPlan(Recipe(), steps: Recipe().steps(clips: 96), indexDigest: "index"),
       settings: settings, initial: initial)
     averaged.initialise()
     let trainer = try SafeTensors(averaged.files().trainer, origin: "trainer")

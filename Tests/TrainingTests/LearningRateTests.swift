@@ -6,6 +6,14 @@ import Testing
 
 @testable import Training
 
+extension LearningRate {
+  /// The rate where all epochs have as many steps.
+  fileprivate func rate(epoch: Int, stepInEpoch: Int, stepsPerEpoch: Int, reductions: Int = 0) -> Float {
+    rate(
+      step: epoch * stepsPerEpoch + stepInEpoch, in: StepPlan(stepsPerEpoch: stepsPerEpoch), reductions: reductions)
+  }
+}
+
 @Suite struct LearningRateTests {
   @Test("cosine falls from the full rate to zero by epochs, after a warm-up by steps")
   func cosine() {
@@ -23,10 +31,10 @@ import Testing
     }
     schedule.warmupEpochs = 0.5
     let warm = LearningRate(schedule, base: 0.4)
-    let rates = (0..<10).map { warm.rate(epoch: 0, stepInEpoch: $0, stepsPerEpoch: 8) }
+    let rates = (0..<8).map { warm.rate(epoch: 0, stepInEpoch: $0, stepsPerEpoch: 8) }
     #expect(
       rates
-        == [0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4].map { Float($0) }.enumerated().map {
+        == [0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4, 0.4].map { Float($0) }.enumerated().map {
           $0.offset == 2 ? rates[2] : $0.element
         })
     #expect(abs(rates[2] - 0.3) < 1e-7)
@@ -121,5 +129,35 @@ import Testing
     #expect(rates(middle, 0..<40) == rates([], 0..<40))
     schedule.kind = .cosine
     #expect(rates(middle, 18..<19) == plain(10, 18..<19))
+  }
+
+  @Test("stages multiply the rate; a cosine and the warm-up go by the steps that there are")
+  func stages() {
+    let grid = StepPlan.Grid(ClipShape(frames: 4, size: 32), clipsPerLane: 4)
+    let small = StepPlan.Grid(ClipShape(frames: 2, size: 32), clipsPerLane: 8)
+    // Two epochs of 5 steps, then two of 10.
+    let plan = StepPlan(
+      clips: 40, lanes: 1,
+      stages: [
+        StepPlan.Stage(epochs: 2, cycle: [small], rateFactor: 2), StepPlan.Stage(epochs: 2, cycle: [grid]),
+      ])
+    var schedule = ScheduleRecipe()
+    (schedule.kind, schedule.epochs, schedule.warmupEpochs) = (.cosineStep, 4, 0)
+    let rate = LearningRate(schedule, base: 8)
+    #expect(rate.rate(step: 0, in: plan) == 16)
+    for step in [3, 9, 10, 29] {
+      let expected = 8 * (1 + cos(Double.pi * Double(step) / 30)) / 2 * (step < 10 ? 2 : 1)
+      #expect(abs(Double(rate.rate(step: step, in: plan)) - expected) < 1e-5)
+    }
+    schedule.kind = .cosine
+    let even = LearningRate(schedule, base: 8)
+    #expect(even.rate(step: 20, in: plan) == even.rate(step: 29, in: plan))
+    #expect(abs(Double(even.rate(step: 29, in: plan)) - 8 * (1 + cos(Double.pi * 2 / 3)) / 2) < 1e-5)
+    (schedule.kind, schedule.warmupEpochs, schedule.milestones) = (.multiStep, 2.5, [3])
+    let warm = LearningRate(schedule, base: 8)
+    #expect(
+      [0, 9, 10, 14, 19, 20].map { warm.rate(step: $0, in: plan) } == [
+        Float(16.0 / 15), Float(160.0 / 15), Float(88.0 / 15), 8, 8, Float(0.8),
+      ])
   }
 }

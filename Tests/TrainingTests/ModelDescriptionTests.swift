@@ -56,7 +56,7 @@ import Testing
   func inFiles() throws {
     let (plain, described) = try (ShortTraining(toyNetwork(), SGD(OptimizerRecipe())), toyNetwork())
     plain.state.initialise()
-    let plan = TrainingPlan(Recipe(), stepsPerEpoch: 3, indexDigest: "index", classes: ["a", "b"])
+    let plan = TrainingPlan(Recipe(), steps: Recipe().steps(clips: 96), indexDigest: "index", classes: ["a", "b"])
     let state = TrainingState(described, SGD(OptimizerRecipe()), plan)
     state.initialise()
     let files = try state.files()

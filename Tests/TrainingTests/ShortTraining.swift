@@ -22,7 +22,7 @@ struct ShortTraining {
 
   init(
     _ network: Network, _ rule: any UpdateRule, _ settings: UpdateSettings = UpdateSettings(),
-    _ weights: LossRecipe.ClassWeights = .equal
+    _ weights: LossRecipe.ClassWeights = .equal, steps: StepPlan? = nil
   ) {
     var recipe = Recipe()
     recipe.seed = 9
@@ -32,7 +32,8 @@ struct ShortTraining {
     if case .list(let weights) = weights { loss = ClassLoss(weights: weights) } else { loss = ClassLoss() }
     self.network = network
     state = TrainingState(
-      network, rule, TrainingPlan(recipe, stepsPerEpoch: 3, indexDigest: "index"), settings: settings)
+      network, rule, TrainingPlan(recipe, steps: steps ?? recipe.steps(clips: 12), indexDigest: "index"),
+      settings: settings)
     lane = Lane(network, maximumClips: 4)
     input = randomNumbers(4 * network.inputCount, seed: 1)
     labels = (0..<4).map { $0 % network.classes }

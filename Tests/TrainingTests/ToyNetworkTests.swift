@@ -82,4 +82,23 @@ func toyNetwork(_ change: (inout ModelRecipe) -> Void = { _ in }) throws -> Netw
 
   @Test("every architecture that a recipe can name has a definition", arguments: ModelRecipe.Architecture.allCases)
   func complete(_ architecture: ModelRecipe.Architecture) { #expect(Models.all[architecture] != nil) }
+
+  @Test("the scales of a step are for its own batch: eight times the clips have scales eight times as large")
+  func comingBatch() throws {
+    func exponents(clipsPerLane: Int) throws -> [Int32] {
+      let shape = ClipShape(frames: 1, size: 1)
+      let plan = StepPlan(
+        clips: 4, lanes: 1,
+        stages: [4, clipsPerLane].map {
+          StepPlan.Stage(epochs: 1, cycle: [StepPlan.Grid(shape, clipsPerLane: $0)])
+        })
+      let training = ShortTraining(try toyNetwork(), SGD(OptimizerRecipe()), steps: plan)
+      training.state.initialise()
+      _ = try training.train(steps: 1)
+      return training.state.exponents
+    }
+    let (same, larger) = (try exponents(clipsPerLane: 4), try exponents(clipsPerLane: 32))
+    for (a, b) in zip(same, larger) { #expect(b == a + 3 || a == -40 && b == -40, "\(a), \(b)") }
+    #expect(same != larger)
+  }
 }

@@ -27,6 +27,23 @@ private final class QueueBox {
     return LaneJob(clips: requests, form: ClipForm(frames: 2, size: 4, training: true, seed: 1), epoch: 0)
   }
 
+  @Test("lanes of other sizes use one another's memory where their jobs say how much any of them needs")
+  func room() throws {
+    let queue = QueueBox(capacity: 1)
+    var memory: Set<Int> = []
+    for (step, clips) in [1, 4, 2, 4].enumerated() {
+      var job = job(clips)
+      job.room = 4 * job.form.clipElements
+      let key = LaneKey(step: step, lane: 0)
+      queue.add(key, job)
+      for _ in 0..<clips { _ = queue.finish(try #require(queue.next()), failure: nil) }
+      let storage = try #require(try queue.remove(key)).storage
+      memory.insert(Int(bitPattern: storage.base))
+      queue.recycle(storage)
+    }
+    #expect(memory.count == 1)
+  }
+
   private func key(_ lane: Int) -> LaneKey { LaneKey(step: 0, lane: lane) }
 
   @Test("clips are handed out in the order of requests, up to the capacity, and an awaited lane beyond it")

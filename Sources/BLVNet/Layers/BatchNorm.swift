@@ -4,10 +4,11 @@ import Shared
 
 /// dst = ReLU((src − mean) / √(variance + ε) · weight + bias + residual), residual and ReLU being optional.
 ///
-/// Training takes mean and (biased) variance from the lane's batch and reports the mean and the unbiased variance;
-/// with a single value per channel, where the latter does not exist, the biased one. A smaller residual is upsampled
-/// by nearest neighbour. **Shapes:** src, dst [N·frames, H, W, C]; weight, bias, mean, variance [C].
-/// **Source:** Ioffe and Szegedy, "Batch Normalization", ICML 2015, algorithm 1 and section 3.
+/// Training takes mean and (biased) variance from each group of the lane's clips and reports the mean and the unbiased
+/// variance; with a single value per channel, where the latter does not exist, the biased one. A smaller residual is
+/// upsampled by nearest neighbour. **Shapes:** src, dst [N·frames, H, W, C]; weight, bias, mean, variance [C].
+/// **Source:** Ioffe and Szegedy, "Batch Normalization", ICML 2015, algorithm 1 and section 3; groups: Wu et al., "A
+/// Multigrid Method for Efficiently Training Video Models", CVPR 2020, section 3.3.
 struct BatchNorm: Layer {
   static let epsilon = 1e-5
 
@@ -60,20 +61,38 @@ struct BatchNorm: Layer {
   /// The unit in which threads divide a pass, in elements.
   private var block: Int { Int(tamring_block_rows) * span }
 
-  func forward(_ lane: Lane) {
-    let count = lane.clips * shape.count
-    let x = unsafe lane.value(src)
-    let y = unsafe lane.value(dst)
+  /// Clips that are normalised together, and where their statistics begin in `Lane.moments` and `inverseDeviations`.
+  private struct Group {
+    let clips: Range<Int>
+    let statistics: Int
+  }
+
+  private func eachGroup(_ lane: Lane, _ body: (Group) -> Void) {
+    var usesRunning = isFrozen
+    if case .evaluation = lane.pass { usesRunning = true }
+    guard !usesRunning else { return body(Group(clips: 0..<lane.clips, statistics: 0)) }
+    for number in 0..<lane.groupCount {
+      body(Group(clips: lane.group(number), statistics: number * lane.network.layout.statisticCount))
+    }
+  }
+
+  func forward(_ lane: Lane) { eachGroup(lane) { forward(lane, $0) } }
+
+  private func forward(_ lane: Lane, _ group: Group) {
+    let bytes = lane.elementBytes
+    let (start, count) = (group.clips.lowerBound * shape.count * bytes, group.clips.count * shape.count)
+    let x = unsafe lane.value(src) + start
+    let y = unsafe lane.value(dst) + start
     switch lane.pass {
-    case .training: if isFrozen { recall(lane) } else { unsafe measure(lane, x, count) }
+    case .training: if isFrozen { recall(lane) } else { unsafe measure(lane, group, x, count) }
     case .backward: break
     case .evaluation: recall(lane)
     }
 
-    let means = unsafe lane.expand(lane.moments.base + mean.offset, channels, 0)
-    let (scale, shift) = unsafe affine(lane)
-    let other = unsafe residual.map { unsafe lane.value($0) }
-    let bytes = lane.elementBytes
+    let means = unsafe lane.expand(lane.moments.base + group.statistics + mean.offset, channels, 0)
+    let (scale, shift) = unsafe affine(lane, group)
+    let otherStart = group.clips.lowerBound * residualCount * bytes
+    let other = unsafe residual.map { unsafe lane.value($0) + otherStart }
     // A smaller residual is upsampled image by image.
     let (unit, otherUnit) =
       enlarges ? (shape.count / shape.frames, residualCount / shape.frames) : (block, block)
@@ -102,9 +121,9 @@ struct BatchNorm: Layer {
   }
 
   /// weight / √(variance + ε) and the bias, for each channel.
-  private func affine(_ lane: Lane) -> (scale: UnsafePointer<Float>?, shift: UnsafePointer<Float>?) {
+  private func affine(_ lane: Lane, _ group: Group) -> (scale: UnsafePointer<Float>?, shift: UnsafePointer<Float>?) {
     let weights = unsafe lane.parameter(weight)
-    let deviations = unsafe lane.inverseDeviations.base + variance.offset
+    let deviations = unsafe lane.inverseDeviations.base + group.statistics + variance.offset
     let scale = unsafe lane.channelValues(0)
     for c in 0..<channels { unsafe scale[c] = weights[c] * deviations[c] }
     return unsafe (lane.expand(scale, channels, 4), lane.expand(lane.parameter(bias), channels, 5))
@@ -120,8 +139,9 @@ struct BatchNorm: Layer {
     }
   }
 
-  /// Mean and variance of the batch, in double, relative to the first row, so that a large mean costs no digits.
-  private func measure(_ lane: Lane, _ x: UnsafeRawPointer, _ count: Int) {
+  /// Mean and variance of a group, in double, relative to the first row, so that a large mean costs no digits.
+  private func measure(_ lane: Lane, _ group: Group, _ x: UnsafeRawPointer, _ count: Int) {
+    let (mean, variance) = (group.statistics + mean.offset, group.statistics + variance.offset)
     let pivot = unsafe lane.expand(lane.floats(x, channels), channels, 0)
     let sums = unsafe sums(lane, count) { first, n, sums in
       unsafe tamring_norm_sums(lane.bf16, x + first, n, Int64(span), pivot, sums)
@@ -131,9 +151,9 @@ struct BatchNorm: Layer {
       let (sum, squares) = unsafe foldedSums(sums, c)
       let offset = sum / values
       let biased = max(0, squares / values - offset * offset)
-      lane.moments[mean.offset + c] = unsafe Float(Double(pivot[c]) + offset)
-      lane.moments[variance.offset + c] = Float(biased * (values / max(1, values - 1)))
-      lane.inverseDeviations[variance.offset + c] = Float(1 / (biased + Self.epsilon).squareRoot())
+      lane.moments[mean + c] = unsafe Float(Double(pivot[c]) + offset)
+      lane.moments[variance + c] = Float(biased * (values / max(1, values - 1)))
+      lane.inverseDeviations[variance + c] = Float(1 / (biased + Self.epsilon).squareRoot())
     }
   }
 
@@ -158,17 +178,23 @@ struct BatchNorm: Layer {
   }
 
   /// With x̂ = (x − mean) · s: dBias = Σg, dWeight = Σ g·x̂, dx = weight · s · (g − Σg/n − x̂ · Σ(g·x̂)/n). If it is
-  /// frozen, mean and s are constants, and dx = weight · s · g.
+  /// frozen, mean and s are constants, and dx = weight · s · g. The sums of the groups add up to dBias and dWeight.
   func backward(_ lane: Lane, _ roles: [GradientRole], _ sink: GradientSink) throws {
-    let count = lane.clips * shape.count
-    let x = unsafe lane.value(src)
-    let g = unsafe lane.gradient(dst)
-    let means = unsafe lane.expand(lane.moments.base + mean.offset, channels, 0)
+    eachGroup(lane) { backward(lane, roles, $0) }
+    try unsafe lane.emit(bias, sink)
+    try unsafe lane.emit(weight, at: channels, sink)
+  }
+
+  private func backward(_ lane: Lane, _ roles: [GradientRole], _ group: Group) {
     let bytes = lane.elementBytes
+    let (start, count) = (group.clips.lowerBound * shape.count * bytes, group.clips.count * shape.count)
+    let x = unsafe lane.value(src) + start
+    let g = unsafe lane.gradient(dst) + start
+    let means = unsafe lane.expand(lane.moments.base + group.statistics + mean.offset, channels, 0)
     // Without a residual, x shows what ReLU clipped. That saves a pass over the result, and writing g.
     let recomputes = relu && residual == nil
-    let stopped = unsafe recomputes ? affine(lane) : (nil, nil)
-    let y = unsafe relu && !recomputes ? lane.value(dst) : nil
+    let stopped = unsafe recomputes ? affine(lane, group) : (nil, nil)
+    let y = unsafe relu && !recomputes ? lane.value(dst) + start : nil
     // This pass also applies ReLU's mask to g where the result shows it.
     let sums =
       unsafe isFrozen && y == nil
@@ -184,25 +210,24 @@ struct BatchNorm: Layer {
     let (a, b, c) = unsafe (lane.channelValues(1), lane.channelValues(2), lane.channelValues(3))
     let dBias = unsafe lane.parameterGradient
     let dWeight = unsafe lane.parameterGradient + channels
+    let isFirst = group.clips.lowerBound == 0
     for i in 0..<channels {
       let (sum, products) = unsafe isFrozen ? (0, 0) : sums.map { unsafe foldedSums($0, i) } ?? (0, 0)
-      let s = Double(lane.inverseDeviations[variance.offset + i])
+      let s = Double(lane.inverseDeviations[group.statistics + variance.offset + i])
       let direct = unsafe Double(weights[i]) * s
       unsafe a[i] = Float(direct)
       unsafe b[i] = Float(-direct * sum / values)
       unsafe c[i] = Float(-direct * s * s * products / values)
-      unsafe dBias[i] = Float(sum)
-      unsafe dWeight[i] = Float(products * s)
+      unsafe dBias[i] = isFirst ? Float(sum) : dBias[i] + Float(sum)
+      unsafe dWeight[i] = isFirst ? Float(products * s) : dWeight[i] + Float(products * s)
     }
-    try unsafe lane.emit(bias, sink)
-    try unsafe lane.emit(weight, at: channels, sink)
 
-    if let residual { unsafe passOn(lane, g, count, to: residual, roles[1]) }
+    if let residual { unsafe passOn(lane, g, group.clips, to: residual, roles[1]) }
     let vectors = unsafe (
       a: lane.expand(a, channels, 1), b: lane.expand(b, channels, 2), c: lane.expand(c, channels, 3)
     )
     guard roles[0] != .none else { return }
-    let dx = unsafe lane.gradient(src)
+    let dx = unsafe lane.gradient(src) + start
     lane.team.part(count, by: block) { part, _ in
       let first = part.lowerBound * bytes
       unsafe tamring_norm_backward(
@@ -212,14 +237,14 @@ struct BatchNorm: Layer {
   }
 
   private func passOn(
-    _ lane: Lane, _ g: UnsafeRawPointer, _ count: Int, to residual: Int, _ role: GradientRole
+    _ lane: Lane, _ g: UnsafeRawPointer, _ clips: Range<Int>, to residual: Int, _ role: GradientRole
   ) {
     guard role == .write || role == .accumulate else { return }
-    let dResidual = unsafe lane.gradient(residual)
     let bytes = lane.elementBytes
+    let dResidual = unsafe lane.gradient(residual) + clips.lowerBound * residualCount * bytes
     if enlarges {
       let (large, small) = (shape.count / shape.frames * bytes, residualCount / shape.frames * bytes)
-      lane.team.part(lane.clips * shape.frames) { images, _ in
+      lane.team.part(clips.count * shape.frames) { images, _ in
         var sizes = sizes
         unsafe tamring_enlarge_gradient(
           lane.bf16, &sizes, Int64(images.count), g + images.lowerBound * large, role == .accumulate,
@@ -227,7 +252,7 @@ struct BatchNorm: Layer {
       }
       return
     }
-    lane.team.part(count, by: block) { part, _ in
+    lane.team.part(clips.count * shape.count, by: block) { part, _ in
       let first = part.lowerBound * bytes
       if role == .write {
         unsafe (dResidual + first).copyMemory(from: g + first, byteCount: part.count * bytes)

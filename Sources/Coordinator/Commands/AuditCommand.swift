@@ -44,7 +44,7 @@ struct RunAudit {
     var index = IndexComparison(directory)
     let recipe = try? Recipe(ofRun: "\(directory)/recipe.yaml")
     let journal = try JournalAudit(
-      directory, balanced: recipe?.data.balanced ?? false, atSnapshot: { onDisk = store.steps() },
+      directory, recipe: recipe, atSnapshot: { onDisk = store.steps() },
       eachClip: { index.take($0) })
     self.directory = directory
     self.store = store

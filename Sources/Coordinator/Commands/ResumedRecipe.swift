@@ -15,8 +15,9 @@ struct ResumedRecipe {
   ///   - kept: the recipe in the run directory.
   ///   - given: the recipe to resume with.
   ///   - done: how many steps are committed.
+  ///   - steps: of the run.
   /// - Throws: `SharedError(.badConfiguration)` naming each key whose change is not allowed.
-  init(_ kept: Recipe, given: Recipe, done: Int, stepsPerEpoch: Int, directory: String) throws {
+  init(_ kept: Recipe, given: Recipe, done: Int, steps: StepPlan, directory: String) throws {
     let differences = given.differences(from: kept)
     let refused = differences.filter { !$0.isAllowed }
     guard refused.isEmpty else {
@@ -28,12 +29,12 @@ struct ResumedRecipe {
     }
     // Steps may have been rolled back since the last revision, but revisions stay in the order of their steps.
     let step = max(done, kept.revisions.last?.step ?? 0)
-    let epochs = given.schedule.epochs
-    guard epochs >= (step + stepsPerEpoch - 1) / stepsPerEpoch else {
+    let (epochs, begun) = (given.schedule.epochs, steps.epochs(ofSteps: step))
+    guard epochs >= begun else {
       throw SharedError(
         .badConfiguration,
-        "\(directory): schedule.epochs is \(epochs), but \(step) steps of \(stepsPerEpoch) an epoch are done; give at "
-          + "least \((step + stepsPerEpoch - 1) / stepsPerEpoch), or another --run-dir")
+        "\(directory): schedule.epochs is \(epochs), but \(step) steps are done, which are more; give at least "
+          + "\(begun), or another --run-dir")
     }
     revisions = differences.filter(\.isRevision).map {
       RecipeRevision(step: step, key: $0.key, old: $0.old, new: $0.new)

@@ -2,6 +2,7 @@
 import ArgumentParser
 import CoordinatorCore
 import Foundation
+import Recipes
 import RunJournal
 import Shared
 
@@ -13,11 +14,17 @@ struct StatusCommand: ParsableCommand {
   func run() throws {
     let journal = try Journal("\(directory)/run.db", .reading).status()
     guard let run = journal.run else { throw SharedError(.badData, "\(directory): holds no run") }
-    let status = try RunStatus(journal, run, at: .now)
+    let status = try RunStatus(journal, run, plan(run), at: .now)
     print("\(run.name): seed \(run.seed), \(run.clips) clips, \(journal.rejectedClips) clips left out")
     for line in status.lines(rolledBack: journal.rolledBack, lastCommit: journal.lastCommit?.committedAt) {
       print(line)
     }
+  }
+
+  /// How the run's steps are cut into epochs. Without its recipe, all epochs are taken to be alike.
+  private func plan(_ run: RunRecord) -> StepPlan {
+    let recipe = try? Recipe(ofRun: "\(directory)/recipe.yaml")
+    return recipe?.steps(clips: max(0, run.clips)) ?? StepPlan(stepsPerEpoch: max(1, run.stepsPerEpoch))
   }
 }
 

@@ -85,8 +85,7 @@ struct TrainCommand: ParsableCommand {
 
   private func plan(_ recipe: Recipe, _ indexes: Indexes) -> RunPlan {
     var plan = RunPlan(recipe: recipe, indexes: indexes, lastStep: 0)
-    let all = UInt64(recipe.schedule.epochs * plan.shards.stepsPerEpoch)
-    plan.lastStep = min(all, steps ?? all)
+    plan.lastStep = min(plan.allSteps, steps ?? .max)
     return plan
   }
 
@@ -108,7 +107,13 @@ struct TrainCommand: ParsableCommand {
     return "\(plan.recipe.name): "
       + count("train", "training", indexes.train.clips.count, indexes.rejectedTrain.count) + " and "
       + count("validation", "validation", indexes.validation.clips.count, indexes.rejectedValidation.count)
-      + ", \(plan.lastStep) steps of \(plan.recipe.batch.clips) clips; run directory \(directory.path)"
+      + ", \(plan.lastStep) steps of \(Self.clips(plan.steps)) clips; run directory \(directory.path)"
+  }
+
+  /// Of a full step: a number, or the least and the most.
+  private static func clips(_ steps: StepPlan) -> String {
+    let counts = Set(steps.laneSizes.keys.map { $0.clipsPerLane * steps.lanes }).sorted()
+    return (counts.count > 1 ? counts.prefix(1) + counts.suffix(1) : counts).map(String.init).joined(separator: " to ")
   }
 
   // MARK: Beginning
@@ -126,7 +131,7 @@ struct TrainCommand: ParsableCommand {
         name: plan.recipe.name, seed: plan.recipe.seed,
         recipeDigest: plan.recipe.digest,
         indexDigest: indexes.train.digest.description, fingerprint: "", clips: indexes.train.clips.count,
-        stepsPerEpoch: plan.shards.stepsPerEpoch, epochs: plan.recipe.schedule.epochs, createdAt: .now),
+        stepsPerEpoch: plan.steps.lastStepsPerEpoch, epochs: plan.recipe.schedule.epochs, createdAt: .now),
       clips: { insert in
         try indexes.train.forEach { number, clip in
           try insert(
@@ -169,8 +174,7 @@ struct TrainCommand: ParsableCommand {
     let kept = try ResumedRecipe.kept(in: directory, journal, run, given: whole)
     let resumed = try ResumedRecipe(
       kept, given: try StartingModel.resolved(given.over(kept), over: kept), done: try journal.nextStep(),
-      stepsPerEpoch: run.stepsPerEpoch,
-      directory: directory.path)
+      steps: kept.steps(clips: run.clips), directory: directory.path)
     if !resumed.revisions.isEmpty { try journal.revise(resumed.revisions, identity: Self.newIdentity(), at: .now) }
     for revision in resumed.revisions {
       display.line("from step \(revision.step) on: \(revision.key) is \(revision.new), was \(revision.old)")

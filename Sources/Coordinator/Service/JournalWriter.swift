@@ -57,7 +57,7 @@ final class JournalWriter {
     case .exclusion(let clip, let reason):
       try journal.record(
         VerdictRecord(
-          step: Int(clip.step), clip: clip.clip, epoch: Int(clip.step) / plan.shards.stepsPerEpoch, lane: clip.lane,
+          step: Int(clip.step), clip: clip.clip, epoch: plan.steps.epoch(of: clip.step), lane: clip.lane,
           reason: reason, decidedAt: .now))
     case .evaluation(let step, let state, let result):
       try journal.record(
@@ -104,11 +104,10 @@ final class JournalWriter {
 
   private func row(_ step: CommittedStep, _ excluded: Set<ClipExclusion>) -> JournalCommit {
     let record = step.record
-    let shards = plan.shards
-    let epoch = Int(record.step) / shards.stepsPerEpoch
+    let epoch = plan.steps.epoch(of: record.step)
     let order = epochOrder(epoch)
-    let consumed = (0..<shards.lanes).flatMap { lane in
-      order.clips(step: Int(record.step) % shards.stepsPerEpoch, lane: lane, in: shards).filter {
+    let consumed = (0..<plan.steps.lanes).flatMap { lane in
+      order.clips(step: record.step, lane: lane, in: plan.steps).filter {
         !excluded.contains(ClipExclusion(step: record.step, lane: lane, clip: $0))
       }.map { ConsumedClip(lane: lane, clip: $0) }
     }

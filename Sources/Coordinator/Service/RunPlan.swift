@@ -8,8 +8,8 @@ import Wire
 
 /// A training, or an evaluation alone.
 struct RunPlan {
-  var recipe: Recipe
-  var indexes: Indexes
+  let recipe: Recipe
+  let indexes: Indexes
   var lastStep: UInt64
   /// The identity of the run.
   var run = ""
@@ -21,16 +21,16 @@ struct RunPlan {
   /// Whether an evaluation alone gives each clip's scores: those of more classes do not fit into a message.
   var givesScores: Bool { recipe.model.classes <= 200_000 }
 
-  var shards: StepShards {
-    StepShards(
-      count: indexes.train.clips.count, lanes: recipe.batch.lanes, clipsPerLane: recipe.batch.clipsPerLane)
+  /// How the epochs are cut into steps.
+  let steps: StepPlan
+
+  init(recipe: Recipe, indexes: Indexes, lastStep: UInt64, evaluateOnly: Data? = nil) {
+    (self.recipe, self.indexes, self.lastStep, self.evaluateOnly) = (recipe, indexes, lastStep, evaluateOnly)
+    steps = recipe.steps(clips: indexes.train.clips.count)
   }
 
   /// The run's whole length.
-  private var allSteps: UInt64 {
-    let (steps, overflow) = recipe.schedule.epochs.multipliedReportingOverflow(by: shards.stepsPerEpoch)
-    return overflow ? .max : UInt64(steps)
-  }
+  var allSteps: UInt64 { UInt64(steps.firstStep(ofEpoch: recipe.schedule.epochs)) }
 
   func settings(_ slots: [Slot], startsWorkers: Bool, indexes blobs: [BlobDescription] = [])
     -> CoordinatorMachine.Settings
@@ -53,8 +53,7 @@ struct RunPlan {
     settings.returnAfter = .seconds(faults.returnSeconds)
     settings.hangAfter = .seconds(faults.hangSeconds)
     settings.dataWait = .seconds(faults.dataSeconds)
-    settings.epoch.clips = indexes.train.clips.count
-    settings.epoch.batch = recipe.batch.clips
+    settings.epoch.plan = steps
     settings.epoch.maximumLost = recipe.data.maximumLost
     settings.validationClips = indexes.validation.clips.count
     settings.classes = indexes.train.classes.count
@@ -70,8 +69,10 @@ struct RunPlan {
 
   /// The steps before which the state is evaluated: the ends of every so many epochs, but for the last.
   var validationPoints: Set<UInt64> {
-    let (every, overflow) = recipe.validation.everyEpochs.multipliedReportingOverflow(by: shards.stepsPerEpoch)
-    guard every > 0, !overflow, evaluateOnly == nil else { return [] }
-    return Set(stride(from: UInt64(every), to: allSteps, by: every).filter { $0 >= recipe.firstValidation })
+    let every = recipe.validation.everyEpochs
+    guard every > 0, evaluateOnly == nil else { return [] }
+    return Set(
+      stride(from: every, to: recipe.schedule.epochs, by: every).map { UInt64(steps.firstStep(ofEpoch: $0)) }
+        .filter { $0 >= recipe.firstValidation })
   }
 }

@@ -6,9 +6,11 @@ import Shared
 import Wire
 
 extension RunStatus {
-  /// - Parameter now: ages are counted up to it.
+  /// - Parameters:
+  ///   - plan: of the run's steps.
+  ///   - now: ages are counted up to it.
   /// - Throws: `SharedError` where a row holds what cannot be.
-  init(_ journal: JournalStatus, _ run: RunRecord, at now: Date) throws {
+  init(_ journal: JournalStatus, _ run: RunRecord, _ plan: StepPlan, at now: Date) throws {
     func number<Value: FixedWidthInteger>(_ row: Int, _ column: String) throws -> Value {
       guard let value = Value(exactly: row) else { throw SharedError(.badData, "run.db: \(column) is \(row)") }
       return value
@@ -16,9 +18,8 @@ extension RunStatus {
     func age(_ time: Date) -> Double { max(0, now.timeIntervalSince(time)) }
     self.init(run: run.identity)
     step = try number(journal.steps, "steps.step")
-    stepsPerEpoch = try number(max(1, run.stepsPerEpoch), "runs.steps_per_epoch")
-    let total = journal.epochs.multipliedReportingOverflow(by: run.stepsPerEpoch)
-    lastStep = total.overflow ? .max : try number(total.partialValue, "runs.epochs")
+    self.plan = plan
+    lastStep = try number(plan.firstStep(ofEpoch: journal.epochs), "runs.epochs")
     if let last = journal.lastCommit {
       var shown = Training()
       (shown.clips, shown.top1, shown.loss) = (last.clips, last.top1, last.loss)

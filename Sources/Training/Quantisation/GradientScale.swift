@@ -9,8 +9,8 @@ public enum GradientScale {
   public static let initialExponent: Int32 = -24
 
   /// `round(log2(max(R, 2^-30))) − gradientBits`.
-  /// - Parameter rootMeanSquare: R, the RMS of the last committed step's sum, rescaled to a full batch; nil without
-  ///   history.
+  /// - Parameter rootMeanSquare: R, the RMS of the last committed step's sum, rescaled to the next step's full batch; nil
+  ///   without history.
   public static func exponent(rootMeanSquare: Double?, gradientBits: Int) -> Int32 {
     guard let rootMeanSquare else { return initialExponent }
     precondition(rootMeanSquare.isFinite && rootMeanSquare >= 0, "an RMS of \(rootMeanSquare)")
@@ -41,7 +41,7 @@ public enum GradientScale {
   /// - Parameters:
   ///   - range: the tensor's elements in `sum`.
   ///   - exponent: the exponent that the sum was quantised with.
-  ///   - fullClips: clips of a full step; `clips`: those of this one.
+  ///   - fullClips: clips of the next step, if it is full; `clips`: those of this one.
   public static func rootMeanSquare(
     of sum: AlignedStorage<Int32>, _ range: Range<Int>, exponent: Int32, fullClips: Int, clips: Int
   ) -> Double {
@@ -61,7 +61,7 @@ public enum GradientScale {
   /// A tensor's exponent in the next step.
   /// - Parameters:
   ///   - range: the tensor's elements in `sum`; `quantised`: what they were quantised with.
-  ///   - fullClips: clips of a full step; `clips`: those of this one.
+  ///   - fullClips: clips of the next step, if it is full; `clips`: those of this one.
   public static func exponent(
     after sum: AlignedStorage<Int32>, _ range: Range<Int>, quantised: Int32, fullClips: Int, clips: Int,
     gradientBits: Int

@@ -17,11 +17,14 @@ public struct LaneJob: Sendable {
   public var clips: [ClipRequest]
   public var form: ClipForm
   public var epoch: Int
+  /// The least size of new memory for the lane, in numbers: as much as any lane needs that may come to have it.
+  public var room: Int
 
-  public init(clips: [ClipRequest], form: ClipForm, epoch: Int) {
+  public init(clips: [ClipRequest], form: ClipForm, epoch: Int, room: Int = 0) {
     self.clips = clips
     self.form = form
     self.epoch = epoch
+    self.room = room
   }
 
   /// How many numbers the lane has: clips·T·S·S·3.

@@ -60,7 +60,7 @@ struct LaneQueue {
       } else {
         // A lane that a thread waits for must not wait for memory held by lanes that nobody takes yet.
         guard holding < capacity || lane.isAwaited else { continue }
-        storage = memory(lane.job.elements)
+        storage = memory(lane.job)
         holding += 1
       }
       lane.storage = storage
@@ -115,8 +115,8 @@ struct LaneQueue {
     if storage.count > 0 && pool.count <= capacity { pool.append(storage) }
   }
 
-  private mutating func memory(_ count: Int) -> FloatStorage {
-    if let place = pool.firstIndex(where: { $0.count >= count }) { return pool.remove(at: place) }
-    return allocate(count)
+  private mutating func memory(_ job: LaneJob) -> FloatStorage {
+    if let place = pool.firstIndex(where: { $0.count >= job.elements }) { return pool.remove(at: place) }
+    return allocate(max(job.elements, job.room))
   }
 }

@@ -65,9 +65,7 @@ final class ClipFeed: Sendable {
   private static func key(validation clip: Int, _ number: Int) -> LaneKey { LaneKey(step: -1 - clip, lane: number) }
 
   private func request(_ key: LaneKey) {
-    let step = UInt64(key.step)
-    let clips = context.requests(step: step, lane: key.lane)
-    guard !clips.isEmpty else { return }
-    prefetcher.request(key, LaneJob(clips: clips, form: context.form(training: true), epoch: context.epoch(of: step)))
+    guard let job = context.job(step: UInt64(key.step), lane: key.lane) else { return }
+    prefetcher.request(key, job)
   }
 }

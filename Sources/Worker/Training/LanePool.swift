@@ -146,8 +146,7 @@ final class LanePool: Sendable {
   }
 
   private func work() {
-    let lane = Lane(
-      context.network, maximumClips: context.recipe.batch.clipsPerLane, threads: threads.each)
+    let lanes = context.makeLanes(threads: threads.each)
     while true {
       condition.lock()
       var next: Job?
@@ -157,7 +156,7 @@ final class LanePool: Sendable {
       }
       busy.add(1, ordering: .acquiringAndReleasing)
       condition.unlock()
-      if let next { perform(next, on: lane) }
+      if let next { perform(next, on: lanes) }
       condition.lock()
       busy.subtract(1, ordering: .acquiringAndReleasing)
       condition.broadcast()
@@ -166,21 +165,26 @@ final class LanePool: Sendable {
     }
   }
 
-  private func perform(_ job: Job, on lane: Lane) {
+  /// - Parameter lanes: this thread's, by the shape of their clips.
+  private func perform(_ job: Job, on lanes: [ClipShape: Lane]) {
     let event: LaneEvent
+    func lane(_ shape: ClipShape) -> Lane {
+      guard let lane = lanes[shape] else { preconditionFailure("no lane for clips of \(shape)") }
+      return lane
+    }
     switch job {
     case .lane(let job):
       do {
-        let (times, clips) = try train(job, on: lane)
+        let (times, clips) = try train(job, on: lane(context.steps.grid(of: job.step).shape))
         event = .finished(job, times, clips: clips)
       } catch is Cancelled { return } catch {
         event = .failed(job, text: "\(error)", clip: (error as? VideoError)?.clip)
       }
     case .evaluation(let task, let model):
-      guard let result = evaluate(task, on: lane, model) else { return }
+      guard let result = evaluate(task, on: lane(context.recipe.model.clipShape), model) else { return }
       event = .evaluated(task.id, result)
     case .selfTest:
-      let (test, dataLost) = LaneSelfTest.run(context, on: lane, loader)
+      let (test, dataLost) = LaneSelfTest.run(context, on: lanes, loader)
       event = .tested(test, dataLost: dataLost)
     }
     outcome.withLock { $0.append(event) }

@@ -14,10 +14,14 @@ import Wire
 /// Everything about a run that no step changes.
 final class RunContext: Sendable {
   let recipe: Recipe
+  /// For clips of the full shape.
   let network: Network
+  /// How the epochs are cut into steps.
+  let steps: StepPlan
+  /// For clips of the shapes of some steps, which have the same tensors.
+  private let resized: [ClipShape: Network]
   let train: ClipIndex
   let validation: ClipIndex
-  let shards: StepShards
   let lastStep: UInt64
   /// This host's copy of the data.
   let dataPath: String
@@ -27,6 +31,8 @@ final class RunContext: Sendable {
   let settings: UpdateSettings
   let loss: ClassLoss
   let decoders: DecodingPool
+  /// The numbers of the largest lane, if not all are alike: memory for one then does for all.
+  private let largestLane: Int
   private let orders: EpochOrders
   private let order = Mutex<(epoch: Int, order: EpochOrder)?>(nil)
   private let leftOut = Mutex<Set<ClipExclusion>>([])
@@ -46,7 +52,15 @@ final class RunContext: Sendable {
     remote = RemoteFiles(folder: cache, bytes: recipe.data.cacheBytes, patience: .seconds)
     self.train = train
     self.validation = validation
-    network = try Network(recipe.model, engine: recipe.makeEngine())
+    let engine = try recipe.makeEngine()
+    network = try Network(recipe.model, engine: engine)
+    steps = recipe.steps(clips: train.clips.count)
+    let others = Set(steps.laneSizes.keys.map(\.shape)).subtracting([recipe.model.clipShape])
+    resized = try Dictionary(
+      uniqueKeysWithValues: others.map { ($0, try Network(recipe.model.taking($0), engine: engine)) })
+    largestLane =
+      steps.isUniform
+      ? 0 : steps.laneSizes.keys.map { $0.clipsPerLane * $0.shape.elements }.max() ?? 0
     rule = try recipe.optimizer.makeRule()
     settings = try UpdateSettings(recipe.optimizer, network.layout)
     var counts = [Int](repeating: 0, count: recipe.model.classes)
@@ -58,23 +72,29 @@ final class RunContext: Sendable {
     let silence = Duration.seconds(min(20, recipe.faults.hangSeconds / 3))
     decoders = isolatesDecoding ? DecodingPool(DecodingPool.Settings(silence: silence)) : .inThisProcess()
     orders = try EpochOrders(seed: recipe.seed, train, balanced: recipe.data.balanced)
-    shards = StepShards(
-      count: self.train.clips.count, lanes: recipe.batch.lanes, clipsPerLane: recipe.batch.clipsPerLane)
   }
-
-  func epoch(of step: UInt64) -> Int { Int(step) / shards.stepsPerEpoch }
-  func stepInEpoch(_ step: UInt64) -> Int { Int(step) % shards.stepsPerEpoch }
 
   /// Whether the state before `step` is kept as a checkpoint.
   func isCheckpoint(_ step: UInt64) -> Bool {
-    let every = recipe.checkpoint.everySteps > 0 ? recipe.checkpoint.everySteps : shards.stepsPerEpoch
-    return Int(step) % every == 0
+    let every = recipe.checkpoint.everySteps
+    return every > 0 ? Int(step) % every == 0 : steps.stepInEpoch(step) == 0
   }
 
   /// Whether the state before `step` is evaluated while training goes on.
   func isValidated(_ step: UInt64) -> Bool {
-    !validation.clips.isEmpty && stepInEpoch(step) == 0
-      && recipe.isValidated(afterEpochs: epoch(of: step), step: Int(step))
+    !validation.clips.isEmpty && steps.stepInEpoch(step) == 0
+      && recipe.isValidated(afterEpochs: steps.epoch(of: step), step: Int(step))
+  }
+
+  /// One thread's lanes, or those of a few that work together: one for each shape of clips, in the same memory.
+  func makeLanes(threads: Int) -> [ClipShape: Lane] {
+    let full = Lane(network, maximumClips: recipe.batch.clipsPerLane, threads: threads)
+    var lanes = [recipe.model.clipShape: full]
+    for (grid, sizes) in steps.laneSizes {
+      guard let network = resized[grid.shape] else { continue }
+      lanes[grid.shape] = Lane(network, sizes: sizes, groupClips: recipe.batch.clipsPerLane, sharing: full)
+    }
+    return lanes
   }
 
   /// Replaces the excluded clips.
@@ -97,14 +117,14 @@ final class RunContext: Sendable {
 
   /// The clips of a lane, as above, with the excluded ones.
   func plannedClips(step: UInt64, lane: Int) -> [Int] {
-    let epoch = epoch(of: step)
+    let epoch = steps.epoch(of: step)
     let known = order.withLock { cached in
       if let cached, cached.epoch == epoch { return cached.order }
       let made = orders.order(epoch: epoch)
       cached = (epoch, made)
       return made
     }
-    return known.clips(step: stepInEpoch(step), lane: lane, in: shards)
+    return known.clips(step: step, lane: lane, in: steps)
   }
 
   /// Mixes the clips of a lane, where the recipe wants that.
@@ -116,10 +136,11 @@ final class RunContext: Sendable {
     let mixing = ClipMixing(recipe)
     guard mixing.isWanted else { return batch.labels.map { ClassTarget($0) } }
     let planned = plannedClips(step: step, lane: lane)
-    let pairs = mixing.pairs(of: planned.count, size: recipe.model.inputSize, seed: recipe.seed, step: step, lane: lane)
+    let shape = steps.grid(of: step).shape
+    let pairs = mixing.pairs(of: planned.count, size: shape.size, seed: recipe.seed, step: step, lane: lane)
     return ClipMixing.mix(
-      pairs, planned: planned, trained: batch.clips, labels: batch.labels, batch.storage, frames: recipe.model.groups,
-      size: recipe.model.inputSize, share: share)
+      pairs, planned: planned, trained: batch.clips, labels: batch.labels, batch.storage, frames: shape.frames,
+      size: shape.size, share: share)
   }
 
   /// `ClipPairs` of what each lane of a step is to train.
@@ -127,9 +148,12 @@ final class RunContext: Sendable {
     (0..<recipe.batch.lanes).map { ClipPairs.digest(step: step, lane: $0, clips: clips(step: step, lane: $0)) }
   }
 
-  /// What must be decoded for a lane.
-  func requests(step: UInt64, lane: Int) -> [ClipRequest] {
-    clips(step: step, lane: lane).map { trainingRequest($0) }
+  /// What must be decoded for a lane; nil if it is empty.
+  func job(step: UInt64, lane: Int) -> LaneJob? {
+    let clips = clips(step: step, lane: lane).map { trainingRequest($0) }
+    guard !clips.isEmpty else { return nil }
+    let form = form(training: true, steps.grid(of: step).shape)
+    return LaneJob(clips: clips, form: form, epoch: steps.epoch(of: step), room: largestLane)
   }
 
   /// - Parameter clip: a clip of the training index, or a draw of it (`EpochOrders`).
@@ -148,10 +172,14 @@ final class RunContext: Sendable {
   }
 
   /// How frames are taken from a clip.
-  func form(training: Bool, view: ClipView = ClipView()) -> ClipForm {
-    let sampling: FrameSampling = recipe.data.sampling == .dense ? .dense(stride: recipe.data.denseStride) : .uniform
+  /// - Parameter shape: what is wanted of it, if not the full shape. It covers the same time and the same pixels.
+  func form(training: Bool, view: ClipView = ClipView(), _ shape: ClipShape? = nil) -> ClipForm {
+    let shape = shape ?? recipe.model.clipShape
+    let sampling: FrameSampling =
+      recipe.data.sampling == .dense
+      ? .dense(stride: recipe.data.denseStride * recipe.model.groups / shape.frames) : .uniform
     return ClipForm(
-      frames: recipe.model.groups, size: recipe.model.inputSize, sampling: sampling,
+      frames: shape.frames, size: shape.size, sampling: sampling,
       framesPerGroup: recipe.data.framesPerGroup, training: training, flip: recipe.data.flip,
       shuffleFrames: recipe.data.shuffleFrames, seed: recipe.seed,
       scales: recipe.data.multiScale ? [1, 0.875, 0.75, 0.66] : [1],

@@ -8,7 +8,7 @@ extension TrainingState {
     self.init(
       context.network, context.rule,
       TrainingPlan(
-        context.recipe, stepsPerEpoch: context.shards.stepsPerEpoch, indexDigest: context.train.digest.description,
+        context.recipe, steps: context.steps, indexDigest: context.train.digest.description,
         classes: context.train.classes),
       settings: context.settings, initial: initial)
   }
