@@ -62,7 +62,7 @@ class Results(unittest.TestCase):
             runs = types.SimpleNamespace(folder=pathlib.Path(folder), worker=os.environ["WORKER"])
             adds = {}
             for network, frames in settings.QUESTIONS["cost"] + settings.QUESTIONS["frames"]:
-                cost = results.measure_cost(runs, network, frames, rounds=1)
+                cost = results.measure_cost(runs, network, frames, steps=1)
                 adds[network, frames] = cost.multiply_adds
                 self.assertGreater(min(cost.parameters, cost.megabytes, cost.seconds), 0)
             self.assertEqual(4 * adds["blvnet-tam", 8], adds["blvnet-tam", 32])

@@ -111,17 +111,18 @@ def template(number):
     return list(CLASSES)[number % len(CLASSES)]
 
 
-def contact_sheet(path, seed, columns=8):
-    """A picture with a row of frames for each class, each of the clip of that class with the lowest number."""
+def contact_sheet(path, seed, columns=6, rows=8):
+    """A picture with a row of frames for each class, of the clip of that class with the lowest number."""
     from PIL import Image
 
-    sheet = Image.new("RGB", (columns * SIZE, len(CLASSES) * SIZE))
-    for row in range(len(CLASSES)):
-        pictures = list(frames(seed, "train", row))
+    sheet = Image.new("RGB", (-(-len(CLASSES) // rows) * columns * SIZE, rows * SIZE))
+    for number in range(len(CLASSES)):
+        pictures = list(frames(seed, "train", number))
         for column in range(columns):
             picture = pictures[(2 * column + 1) * FRAMES // (2 * columns)]
-            sheet.paste(Image.fromarray(picture), (column * SIZE, row * SIZE))
-    sheet.save(path)
+            place = (number // rows * columns + column) * SIZE, number % rows * SIZE
+            sheet.paste(Image.fromarray(picture), place)
+    sheet.quantize(256).save(path)
 
 
 def begin(folder, counts, seed):

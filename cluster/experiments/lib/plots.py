@@ -16,20 +16,19 @@ matplotlib.rcParams.update({"svg.hashsalt": "tamring", "font.size": 9, "axes.spi
 
 
 def draw(question, results, costs, paths):
-    """Draws what there is of a question, and writes it to each of `paths`. False where there is nothing."""
+    """Draws what there is of a question to each of `paths`; nothing where there are no runs."""
     series = {
         data: [(network, frames, values) for network, frames in settings.QUESTIONS[question]
                if (values := [100 * r.top1 for r in results if (r.data, r.network, r.frames) == (data, network, frames)])]
         for data in settings.DATA}
     series = {data: points for data, points in series.items() if points}
     if not series:
-        return False
+        return
     figure = {"cost": draw_costs, "frames": draw_frames}.get(question, draw_pairs)(series, costs)
     figure.suptitle(settings.TITLES[question])
     for path in paths:
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
     plt.close(figure)
-    return True
 
 
 def panels(rows, columns):
@@ -52,14 +51,13 @@ def point(axes, x, values, network, label=None):
 def draw_costs(series, costs):
     kinds = [
         ("M multiply-adds a clip", lambda c: c.multiply_adds / 1e6), ("MB of a step of one clip", lambda c: c.megabytes),
-        ("ms of a step of one clip", lambda c: 1000 * c.seconds)]
+        ("ms of a step, a clip", lambda c: 1000 * c.seconds)]
     figure, axes = panels(len(series), len(kinds))
     for row, (data, points) in zip(axes, series.items()):
         for axis, (title, value) in zip(row, kinds):
             for network, frames, values in points:
-                cost = next((c for c in costs if (c.network, c.frames) == (network, frames)), None)
-                if cost:
-                    point(axis, value(cost), values, network, network)
+                cost = next(c for c in costs if (c.network, c.frames) == (network, frames))
+                point(axis, value(cost), values, network, network)
             axis.set_xlabel(title)
             axis.set_xlim(left=0)
             accuracy_axis(axis, data)

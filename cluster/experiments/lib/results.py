@@ -1,6 +1,8 @@
 """What runs found: reads runs and measures costs; the tables as CSV and Markdown."""
 
 import csv
+import json
+import os
 import re
 import sqlite3
 import statistics
@@ -64,7 +66,8 @@ def grouped(rows, data):
 
 @dataclass
 class Cost:
-    """What a network takes: multiply-adds of a clip's forward pass; a training step of one clip on one core."""
+    """What a network takes: multiply-adds of a clip's forward pass, without the classifier; the memory that a training
+    step of one clip is planned to take; the time of a training step on one core, by its clips."""
 
     network: str
     frames: int
@@ -74,31 +77,31 @@ class Cost:
     seconds: float
 
 
-def measure_cost(runs, network, frames, rounds=5):
-    """The lowest time of some rounds counts: whatever else runs only adds to it."""
+def measure_cost(runs, network, frames, steps=30):
+    """The lowest time of the steps counts: whatever else runs only adds to it."""
     recipe = runs.folder / "recipes" / f"cost-{network}-{frames}.yaml"
     recipe.write_text(settings.Run(network, frames, settings.DATA["long"], 1).recipe)
-    costs = []
-    for _ in range(rounds):
+
+    def ask(*command):
         finished = subprocess.run(
-            [runs.worker, "profile", "--recipe", recipe, "--measure"], capture_output=True, text=True)
+            [runs.worker, *command, "--recipe", recipe], capture_output=True, text=True,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
         if finished.returncode:
-            raise Failure(f"worker profile of {network} failed: {finished.stderr.strip()}", finished.returncode)
-        costs.append(read_cost(finished.stdout, network, frames))
-    return min(costs, key=lambda cost: cost.seconds)
+            raise Failure(f"worker {command[0]} of {network}: {finished.stderr.strip()}", finished.returncode)
+        return finished.stdout
 
+    profile = ask("profile", "--measure")
+    times = [json.loads(line) for line in ask("bench", "step", "--steps", str(steps)).splitlines()]
 
-def read_cost(text, network, frames):
-    """Reads what `worker profile --measure` prints."""
     def find(pattern):
-        match = re.search(pattern, text, re.MULTILINE)
+        match = re.search(pattern, profile, re.MULTILINE)
         if not match:
             raise Failure(f"worker profile of {network} printed no line like: {pattern}")
         return match[1]
 
     return Cost(
         network, frames, int(find(r"^total\s+(\d+)")), int(find(r"as papers count: (\d+)")),
-        float(find(r"planned ([\d.]+) MB")), float(find(r"MB, ([\d.]+) s$")))
+        float(find(r"planned ([\d.]+) MB")), min(step["seconds"] / step["clips"] for step in times))
 
 
 def write_csv(path, kind, rows):
@@ -123,12 +126,12 @@ def deviation(values):
     return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
-def table(question, results, costs):
-    """The Markdown table of a question, of the runs that are there."""
-    lines = [
-        "| data | network | frames | seeds | top-1 % | top-5 % | right group % | right within group % |"
-        + (" M multiply-adds | MB | ms |" if question == "cost" else "")]
-    lines.append("| --- " * (lines[0].count("|") - 1) + "|")
+def section(question, results, costs):
+    """A question's title, the table of the runs that are there, and its plot, as Markdown."""
+    header = "| data | network | frames | seeds | top-1 % | top-5 % | right group % | right within group % |"
+    if question == "cost":
+        header += " M multiply-adds | MB | ms |"
+    lines = [f"## {question}: {settings.TITLES[question]}", "", header, "| --- " * (header.count("|") - 1) + "|"]
     for data in settings.DATA:
         for network, frames in settings.QUESTIONS[question]:
             chosen = [r for r in results if (r.data, r.network, r.frames) == (data, network, frames)]
@@ -136,8 +139,8 @@ def table(question, results, costs):
                 continue
             cells = [data, f"`{network}`", str(frames), str(len(chosen))]
             cells += [spread([getattr(r, key) for r in chosen]) for key in ("top1", "top5", "group", "within")]
-            cost = next((c for c in costs if (c.network, c.frames) == (network, frames)), None)
-            if question == "cost" and cost:
+            if question == "cost":
+                cost = next(c for c in costs if (c.network, c.frames) == (network, frames))
                 cells += [f"{cost.multiply_adds / 1e6:.1f}", f"{cost.megabytes:.1f}", f"{1000 * cost.seconds:.1f}"]
             lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", f"![{settings.TITLES[question]}]({question}.svg)", ""])

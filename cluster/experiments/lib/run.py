@@ -18,11 +18,12 @@ def parse():
     parser = argparse.ArgumentParser(
         prog="cluster/experiments/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="questions:\n" + "\n".join(f"  {name:8} {title}" for name, title in settings.TITLES.items()))
-    parser.add_argument("question", choices=[*settings.QUESTIONS, "all", "costs", "report"], help="or all of them; "
-                        "costs: only measure multiply-adds, memory and seconds, best on an idle machine; "
+    parser.add_argument("question", choices=[*settings.QUESTIONS, "all", "measure", "report"], help="or all of them; "
+                        "measure: only multiply-adds, memory and seconds, best on an idle machine; "
                         "report: only make tables and plots of what is there")
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "runs" / "experiments",
-                        help="data, runs and figures (runs/experiments)")
+                        help="data and runs (runs/experiments)")
+    parser.add_argument("--out", type=pathlib.Path, help="where tables and plots go; else to --folder")
     parser.add_argument("--data", choices=list(settings.DATA), help="only this data set")
     parser.add_argument("--seeds", type=int, nargs="+", default=settings.SEEDS, metavar="N", help="the seeds (1 2 3)")
     parser.add_argument("--workers", type=pathlib.Path, default=ROOT / "cluster" / "hosts.txt",
@@ -57,15 +58,18 @@ def measured_costs(runs, again):
     return results.read_csv(path, results.Cost)
 
 
-def report(runs, questions, seeds, costs):
+def report(runs, questions, seeds, costs, out):
+    """Writes the figures of the runs that are there to the folder `out`; prints the tables of the questions."""
+    out.mkdir(parents=True, exist_ok=True)
     every = settings.runs(settings.QUESTIONS, settings.DATA.values(), seeds)
     found = [results.read_result(runs, run) for run in every if runs.is_done(run)]
-    results.write_csv(runs.folder / "runs.csv", results.Result, found)
-    for question in questions:
-        text = results.table(question, found, costs)
-        (runs.folder / f"{question}.md").write_text(text)
-        plots.draw(question, found, costs, [runs.folder / f"{question}.svg", runs.folder / f"{question}.png"])
-        print(f"\n{settings.TITLES[question]} ({runs.folder}/{question}.md, .svg, .png)\n\n{text}")
+    results.write_csv(out / "runs.csv", results.Result, found)
+    results.write_csv(out / "costs.csv", results.Cost, costs)
+    sections = {question: results.section(question, found, costs) for question in settings.QUESTIONS}
+    (out / "results.md").write_text("# Results of the experiments\n\n" + "\n".join(sections.values()))
+    for question in settings.QUESTIONS:
+        plots.draw(question, found, costs, [out / f"{question}.svg", out / f"{question}.png"])
+    print("\n".join(["", *(sections[question] for question in questions), f"tables and plots: {out}"]))
 
 
 def main():
@@ -73,10 +77,10 @@ def main():
     questions = [options.question] if options.question in settings.QUESTIONS else list(settings.QUESTIONS)
     data_sets = [settings.DATA[options.data]] if options.data else list(settings.DATA.values())
     runs = Runs(options.folder.resolve(), (options.programs or build()).resolve(), options.workers.resolve())
-    if options.question not in ("costs", "report"):
+    if options.question not in ("measure", "report"):
         train(runs, settings.runs(questions, data_sets, options.seeds))
-    costs = measured_costs(runs, again=options.question == "costs") if "cost" in questions else []
-    report(runs, questions, options.seeds, costs)
+    costs = measured_costs(runs, again=options.question == "measure")
+    report(runs, questions, options.seeds, costs, options.out or runs.folder)
 
 
 if __name__ == "__main__":

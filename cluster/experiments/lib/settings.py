@@ -8,7 +8,7 @@ SEEDS = (1, 2, 3)
 # A network and the frames of a clip. All questions share the runs with 8 frames.
 TAM = ("blvnet-tam", 8)
 QUESTIONS = {
-    "cost": [TAM, ("i3d", 8), ("tsn", 8)],
+    "cost": [TAM, ("tsn", 8), ("i3d", 8)],
     "fusion": [TAM, ("blvnet", 8)],
     "frames": [("blvnet-tam", 4), TAM, ("blvnet-tam", 16), ("blvnet-tam", 32)],
     "shift": [TAM, ("blvnet-tsm", 8)],
@@ -81,7 +81,9 @@ model:
   dropout: 0
   classes: {self.data.classes}
 optimizer:
-  learning_rate: 0.05
+  kind: adamw
+  learning_rate: 0.001
+  weight_decay: 0.01
 schedule:
   kind: cosine-step
   epochs: {self.data.epochs}
