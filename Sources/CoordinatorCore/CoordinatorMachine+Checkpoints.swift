@@ -71,7 +71,7 @@ extension CoordinatorMachine {
     let blobs = done.blobs.descriptions
     guard blobs.count == 2 else { return }
     // The copy is from before a restart, and cannot be compared with the journal. A newer one will come.
-    if stateDigests[done.step] == nil, done.step > 0, !isAwaited {
+    if stateDigests[done.step] == nil, done.step > 0, !isAwaited(done.step) {
       handover = nil
       return send(.checkpointTaken(step: done.step), to: done.from)
     }
@@ -135,10 +135,10 @@ extension CoordinatorMachine {
       level: .warning)
   }
 
-  /// Whether the run waits for the checkpoint.
-  private var isAwaited: Bool {
+  /// Whether the run waits for this checkpoint: it stands before the step, or before one that is to be evaluated first.
+  private func isAwaited(_ step: UInt64) -> Bool {
     switch membership.phase {
-    case .stopped, .paused: true
+    case .stopped(let next), .paused(let next): step == next || membership.evaluations.lacks(step)
     case .recovering, .gathering, .halting, .preparing, .running: false
     }
   }
@@ -147,7 +147,7 @@ extension CoordinatorMachine {
   mutating func checkpointFailed(_ step: UInt64, _ reason: String) {
     mark { $0.position.pendingCheckpoint = nil }
     guard let failed = handover, failed.step == step else { return }
-    guard isAwaited else {
+    guard isAwaited(step) else {
       report(.checkpoint, "the checkpoint of step \(step) was not written: \(reason); training goes on", level: .error)
       handover = nil
       return send(.checkpointTaken(step: step), to: failed.from)

@@ -70,6 +70,10 @@ import Testing
       LocalCluster.program("coordinator"), cluster.training("hurt", hosts: "localhost slots=3"))
     for (epoch, rank) in [(2, 1), (5, 0), (8, 2)] {
       #expect(process.wait(for: "epoch \(epoch)/"), "\(process.output)")
+      // Three that die before the first is replaced would take the state with them.
+      let present = "SELECT count(*) FROM members WHERE left_at IS NULL"
+      let isWhole = try process.wait { try cluster.query("hurt", present, as: Int.self) == [3] }
+      #expect(isWhole, "\(process.output)")
       let pids = try cluster.query(
         "hurt", "SELECT pid FROM members WHERE rank = \(rank) AND left_at IS NULL", as: Int.self)
       for pid in pids { kill(pid_t(pid), SIGKILL) }
