@@ -9,7 +9,6 @@ FRAMES = 32
 STEPS_PER_FRAME = 20
 TIME_STEP = 0.004
 FRAMES_PER_SECOND = 12.5  # 1 / (STEPS_PER_FRAME * TIME_STEP)
-SECONDS = FRAMES / FRAMES_PER_SECOND
 SIZE = 96
 
 FIST = 0.05  # radius
@@ -104,7 +103,6 @@ class Scene:
 
     def carry(self, name, points, below, release=None):
         """The hand moves through `points` with `name` hanging `below` its middle, until progress is `release`."""
-        last = {}
 
         def act(model, data):
             t = self.progress(data)
@@ -116,7 +114,6 @@ class Scene:
                 data.qpos[at : at + 3] = place[0], place[1], place[2] - below
                 data.qpos[at + 3 : at + 7] = 1, 0, 0, 0
                 data.qvel[speed : speed + 6] = 0
-            last["place"] = place
 
         self.act = act
 
