@@ -54,6 +54,7 @@ extension WorkerMachine {
   /// whatever passed in the meantime changes no result.
   mutating func settle(_ id: EvaluationTask.ID, _ result: EvaluationResult) {
     guard let evaluation = evaluations[id] else { return }
+    guard isAtHand(evaluation.task) else { return evaluations[id] = nil }
     if evaluation.tried == result { return finish(id, result) }
     evaluations[id]?.tried = result
     effects.append(.evaluate(evaluation.task))

@@ -121,6 +121,8 @@ package struct WorkerMachine {
     case .evaluated(let task, let result):
       // It was cancelled meanwhile, or is done.
       guard let known = evaluations[task], known.result == nil else { return }
+      // Another state is evaluated by now. If this is asked for again, it is computed again.
+      guard isAtHand(known.task) else { return evaluations[task] = nil }
       if result.failed.isEmpty { return finish(task, result) }
       doubtful.append((task, result))
       effects.append(.probe(clip: nil))
@@ -253,10 +255,14 @@ package struct WorkerMachine {
       return
     }
     // The task comes again.
-    let blobs = task.blobs
-    if !blobs.isEmpty, beside?.blobs != blobs || beside?.isLoaded != true { return fetchBeside(task.id.step, blobs) }
+    if !isAtHand(task) { return fetchBeside(task.id.step, task.blobs) }
     evaluations[task.id] = Evaluation(task: task)
     effects.append(.evaluate(task))
+  }
+
+  /// Whether all that the task needs besides the state is here.
+  func isAtHand(_ task: EvaluationTask) -> Bool {
+    task.blobs.isEmpty || (beside?.blobs == task.blobs && beside?.isLoaded == true)
   }
 
   private mutating func fetchBeside(_ step: UInt64, _ blobs: [String]) {
