@@ -98,14 +98,10 @@ BF16_INLINE void panels_product(int vectors, const uint32_t *a, int64_t rows, in
     uint16_t *result = c + first * to;
     prefetch(next);
     prefetch(place_next);
-    switch (count) {
-      case 6: rows_product(6, vectors, left, from, packed, add, epilogue, column, result, to); break;
-      case 5: rows_product(5, vectors, left, from, packed, add, epilogue, column, result, to); break;
-      case 4: rows_product(4, vectors, left, from, packed, add, epilogue, column, result, to); break;
-      default:
-        for (int64_t r = 0; r < count; r++)
-          rows_product(1, vectors, left + r * from, from, packed, add, epilogue, column, result + r * to, to);
-    }
+#define TILE(n, vectors, r) \
+  rows_product(n, vectors, left + (r) * from, from, packed, add, epilogue, column, result + (r) * to, to)
+    FOR_ROWS(false, count, vectors, TILE)
+#undef TILE
   }
 }
 
