@@ -42,7 +42,7 @@ let package = Package(
     .target(name: "Shared", dependencies: ["CKernels", "CLinux", "CSodium", "CXXHash"], swiftSettings: strict),
     .target(name: "Recipes", dependencies: ["Shared", "Yams"], swiftSettings: strict),
     .target(name: "Wire", dependencies: ["Shared"], swiftSettings: strict),
-    .target(name: "Messaging", dependencies: ["CLinux", "CZMQ", "Shared", "Wire"], swiftSettings: strict),
+    .target(name: "Messaging", dependencies: ["CLinux", "CSodium", "CZMQ", "Shared", "Wire"], swiftSettings: strict),
     .target(name: "Remote", dependencies: ["CCurl", "CLinux", "Shared"], swiftSettings: strict),
     .target(name: "Dataset", dependencies: ["Remote", "Shared"], swiftSettings: strict),
     .target(

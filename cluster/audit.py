@@ -11,7 +11,7 @@ sys.dont_write_bytecode = True  # an audit leaves nothing behind, not even besid
 from state_digest import BadState, Hash, state_digest
 
 RESTORE = "restore run.db from a copy, or start a new run directory"
-LAYOUT = 9
+LAYOUT = 10
 CHAINED = """step epoch generation attempt digest weights_digest loss top1 top5 clips learning_rate gradient_bits
   clips_digest state_digest pairs_digest""".split()
 KINDS = {"INTEGER": "integer", "INT": "integer", "REAL": "real", "TEXT": "text"}

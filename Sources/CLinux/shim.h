@@ -7,10 +7,16 @@
 #include <pthread.h>
 #include <spawn.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 extern int pipe2(int ends[2], int flags);
@@ -87,6 +93,100 @@ static inline uint32_t loadAfterReads(const uint32_t *word) {
 // A number in shared memory that one process counts up and another reads now and then.
 static inline void storeCount(uint64_t *place, uint64_t value) { __atomic_store_n(place, value, __ATOMIC_RELAXED); }
 static inline uint64_t loadCount(const uint64_t *place) { return __atomic_load_n(place, __ATOMIC_RELAXED); }
+
+// Sockets over which a process hands its memory to others of its user, on this machine: of an abstract name, which no
+// folder shows and the kernel forgets with the socket. -1 where it cannot be.
+static inline struct sockaddr_un nameOfMemoryDoor(uint64_t number) {
+  struct sockaddr_un name = {.sun_family = AF_UNIX};
+  snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "tamring-%016llx", (unsigned long long)number);
+  return name;
+}
+
+static inline int listenAtMemoryDoor(uint64_t number) {
+  const struct sockaddr_un name = nameOfMemoryDoor(number);
+  const int door = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  if (door == -1) return -1;
+  if (bind(door, (const struct sockaddr *)&name, sizeof name) == 0 && listen(door, 64) == 0) return door;
+  close(door);
+  return -1;
+}
+
+// Whether the process at the other end has this process's user.
+static inline int isOfThisUser(int connection) {
+  struct { pid_t pid; uid_t uid; gid_t gid; } other;
+  socklen_t length = sizeof other;
+  return getsockopt(connection, SOL_SOCKET, 17 /* SO_PEERCRED */, &other, &length) == 0 && other.uid == geteuid();
+}
+
+// Neither side waits for the other for longer than a second.
+static inline void limitWaiting(int connection) {
+  const struct timeval second = {.tv_sec = 1};
+  setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
+  setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &second, sizeof second);
+}
+
+static inline int connectToMemoryDoor(uint64_t number) {
+  const struct sockaddr_un name = nameOfMemoryDoor(number);
+  const int connection = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  if (connection == -1) return -1;
+  limitWaiting(connection);
+  if (connect(connection, (const struct sockaddr *)&name, sizeof name) == 0 && isOfThisUser(connection)) return connection;
+  close(connection);
+  return -1;
+}
+
+static inline int acceptAtMemoryDoor(int door) {
+  const int connection = accept(door, NULL, NULL);
+  if (connection == -1) return -1;
+  fcntl(connection, F_SETFD, FD_CLOEXEC);
+  limitWaiting(connection);
+  if (isOfThisUser(connection)) return connection;
+  close(connection);
+  return -2;
+}
+
+union DescriptorMessage { struct cmsghdr head; char room[CMSG_SPACE(sizeof(int))]; };
+
+// Sends a byte, and a descriptor with it.
+static inline int sendDescriptor(int connection, int descriptor) {
+  union DescriptorMessage control = {.head = {
+    .cmsg_len = CMSG_LEN(sizeof descriptor), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+  memcpy(CMSG_DATA(&control.head), &descriptor, sizeof descriptor);
+  char byte = 1;
+  struct iovec bytes = {&byte, 1};
+  const struct msghdr message = {
+    .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  return sendmsg(connection, &message, MSG_NOSIGNAL) == 1 ? 0 : -1;
+}
+
+static inline int receiveDescriptor(int connection) {
+  union DescriptorMessage control;
+  char byte;
+  struct iovec bytes = {&byte, 1};
+  struct msghdr message = {
+    .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  if (recvmsg(connection, &message, 0x40000000 /* MSG_CMSG_CLOEXEC */) != 1) return -1;
+  const struct cmsghdr *const head = CMSG_FIRSTHDR(&message);
+  if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) return -1;
+  int descriptor;
+  memcpy(&descriptor, CMSG_DATA(head), sizeof descriptor);
+  return descriptor;
+}
+
+// From now on the process leaves no core dump, and other processes of its user cannot read its memory.
+static inline void forbidDumps(void) {
+  const struct rlimit none = {0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+  prctl(PR_SET_DUMPABLE, 0);
+}
+
+// As many open files as the system lets this process have.
+static inline void raiseFileLimit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 // A socket pair whose ends are not inherited by child processes.
 static inline int closeOnExecSocketPair(int ends[2]) {

@@ -347,10 +347,10 @@ package struct CoordinatorMachine {
 
   private mutating func sendDecided(_ message: CoordinatorMessage, to worker: WorkerIdentity) {
     switch message {
-    case .prepare(_, let step, .coordinator) where !settings.evaluatesOnly:
+    case .prepare(_, let step, .coordinator, _) where !settings.evaluatesOnly:
       // Sent once the checkpoint can be fetched. A newcomer that finds training ended asks again.
       guard servedCheckpoint == step else { return servesPassedState ? () : read(step) }
-    case .prepare(_, let step, .peer):
+    case .prepare(_, let step, .peer, _):
       // A state transfer carries no commit records.
       unwritten += collector.release(below: step)
       writeDown()

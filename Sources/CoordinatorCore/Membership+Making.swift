@@ -71,7 +71,14 @@ extension Membership {
     guard case .preparing(var preparation) = phase else { return [] }
     preparation.transfers[identity.rank] = Preparation.Transfer(source: source, since: now)
     phase = .preparing(preparation)
-    return [.send(identity, .prepare(generation: number, step: preparation.step, source: source))]
+    return [.send(identity, .prepare(generation: number, step: preparation.step, source: source, peers: peers))]
+  }
+
+  /// Whom the participants may admit.
+  var peers: [Peer] {
+    participants.compactMap { worker in
+      worker.hello.key.map { Peer(identity: worker.identity, endpoint: worker.hello.endpoint, key: $0) }
+    }
   }
 
   /// Sends those who lack the state to a peer that has it, once all who have it agree: a wrong state must not spread,
@@ -119,7 +126,9 @@ extension Membership {
         Set(all.indices.filter { ranks.contains(all[$0].identity.rank) })
       })
     let members = ring.map { place in
-      Member(identity: all[place].identity, endpoint: all[place].hello.endpoint, lanes: shares.lanes[place])
+      Member(
+        identity: all[place].identity, endpoint: all[place].hello.endpoint, lanes: shares.lanes[place],
+        key: all[place].hello.key)
     }
     position.begin(generation: number, at: step, state: states.first)
     let isEnough = !wantsStop && evaluations.endsTraining(at: step) && !awaitsValidation(before: step)

@@ -279,7 +279,7 @@ package struct Membership {
     guard case .preparing(let preparation) = phase, preparation.step == step else { return [] }
     return participants.map(\.identity).filter {
       preparation.prepared[$0.rank] == nil && preparation.transfers[$0.rank]?.source == .coordinator
-    }.map { .send($0, .prepare(generation: number, step: step, source: .coordinator)) }
+    }.map { .send($0, .prepare(generation: number, step: step, source: .coordinator, peers: peers)) }
   }
 
   // MARK: Directives, and messages that are sent again
@@ -299,7 +299,7 @@ package struct Membership {
     case .preparing(let preparation):
       return participants.filter { preparation.prepared[$0.rank] == nil }.compactMap { identity in
         preparation.transfers[identity.rank].map {
-          .send(identity, .prepare(generation: number, step: preparation.step, source: $0.source))
+          .send(identity, .prepare(generation: number, step: preparation.step, source: $0.source, peers: peers))
         }
       }
     case .running, .paused:

@@ -3,12 +3,13 @@ import Foundation
 import Shared
 import Wire
 
-/// `c.RANK.INCARNATION.NUMBER` for control messages, `h.…` for heartbeats, and `g.RANK.INCARNATION.NUMBER.GENERATION` for
-/// the frames to a right neighbour; numbers in their shortest form.
+/// `c.RANK.INCARNATION.NUMBER` for control messages, `h.…` for heartbeats, `b.…` for blobs of a peer, and
+/// `g.RANK.INCARNATION.NUMBER.GENERATION` for the frames to a right neighbour; numbers in their shortest form.
 public struct ConnectionName: Hashable, Sendable {
   public enum Channel: Hashable, Sendable {
     case control
     case heartbeat
+    case blobs
     case ring(generation: UInt32)
   }
 
@@ -37,6 +38,7 @@ public struct ConnectionName: Hashable, Sendable {
     switch (parts[0], parts.count) {
     case ("c", 4): channel = .control
     case ("h", 4): channel = .heartbeat
+    case ("b", 4): channel = .blobs
     case ("g", 5):
       guard let generation = UInt32(parts[4]) else { return nil }
       channel = .ring(generation: generation)
@@ -50,6 +52,7 @@ public struct ConnectionName: Hashable, Sendable {
     return switch channel {
     case .control: Data("c.\(rest)".utf8)
     case .heartbeat: Data("h.\(rest)".utf8)
+    case .blobs: Data("b.\(rest)".utf8)
     case .ring(let generation): Data("g.\(rest).\(generation)".utf8)
     }
   }

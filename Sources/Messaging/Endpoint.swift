@@ -53,6 +53,15 @@ public enum Endpoint: Hashable, Sendable, CustomStringConvertible {
   /// The port of a TCP address; 0 between threads.
   public var port: UInt16 { if case .tcp(_, let port) = self { port } else { 0 } }
 
+  /// Where a process of this machine reaches it: an address that stands for all of this machine's is none.
+  public var onThisMachine: Endpoint {
+    switch self {
+    case .tcp("*", let port), .tcp("0.0.0.0", let port): .tcp(host: "127.0.0.1", port: port)
+    case .tcp("::", let port): .tcp(host: "::1", port: port)
+    default: self
+    }
+  }
+
   /// Whether only processes on this machine can reach it. The name `localhost` counts; other names are not looked up.
   public var isLoopback: Bool {
     switch self {

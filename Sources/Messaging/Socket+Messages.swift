@@ -88,15 +88,21 @@ extension Socket {
   /// - Returns: nil if there is none and `dontWait` is true.
   /// - Throws: `MessagingError` with cause `tooLong` if the message exceeds the limits in the options. The whole message is
   ///   dropped, and the socket is ready for the next.
-  public func receive(dontWait: Bool = false) throws -> [Data]? {
+  public func receive(dontWait: Bool = false) throws -> [Data]? { try receiveWithUser(dontWait: dontWait)?.parts }
+
+  /// The same, with what the context's authenticator said of the connection that the message came over.
+  func receiveWithUser(dontWait: Bool) throws -> (parts: [Data], user: String?)? {
     guard let first = try receivePart(dontWait: dontWait) else { return nil }
     var parts = [first.data]
     var bytes = first.data.count
     var count = 1
     var more = first.more
+    // A routing id was set by the socket here: what came over the connection knows the user.
+    var user = first.user
     while more {
       // The parts of a message arrive together, so this never waits.
       guard let part = try receivePart(dontWait: false) else { break }
+      user = user ?? part.user
       bytes += part.data.count
       count += 1
       more = part.more
@@ -108,7 +114,7 @@ extension Socket {
     if count > options.maximumParts {
       throw MessagingError("receive at", place, .tooLong(limit: options.maximumParts))
     }
-    return parts
+    return (parts, user)
   }
 
   /// Receives the next message that is here, without waiting. A message that exceeds the limits is reported and skipped.
@@ -121,7 +127,7 @@ extension Socket {
     }
   }
 
-  private func receivePart(dontWait: Bool) throws -> (data: Data, more: Bool)? {
+  private func receivePart(dontWait: Bool) throws -> (data: Data, more: Bool, user: String?)? {
     let message = UnsafeMutablePointer<zmq_msg_t>.allocate(capacity: 1)
     unsafe zmq_msg_init(message)
     func release() {
@@ -139,11 +145,15 @@ extension Socket {
       throw error
     }
     let more = unsafe zmq_msg_more(message) != 0
+    var user: String?
+    if case .server = options.protection {
+      user = unsafe zmq_msg_gets(message, "User-Id").map { unsafe String(cString: $0) }
+    }
     let count = unsafe zmq_msg_size(message)
     guard count > Self.copiedBytes, let bytes = unsafe zmq_msg_data(message) else {
       let data = unsafe count == 0 ? Data() : Data(UnsafeRawBufferPointer(start: zmq_msg_data(message), count: count))
       release()
-      return (data, more)
+      return (data, more, user)
     }
     // ZeroMQ's message lives until the data's last user is gone.
     let address = UInt(bitPattern: message)
@@ -154,7 +164,7 @@ extension Socket {
         unsafe zmq_msg_close(message)
         unsafe message.deallocate()
       })
-    return (data, more)
+    return (data, more, user)
   }
 
   /// Parts up to this many bytes are copied, which is cheaper than keeping ZeroMQ's block alive.

@@ -1,6 +1,7 @@
 // A ZeroMQ socket: options, binding, connecting. Sending and receiving are in Socket+Messages.swift.
 import CZMQ
 import Glibc
+import Wire
 
 /// A ZeroMQ socket. It belongs to the thread that uses it first, and is closed when it is released.
 ///
@@ -38,8 +39,20 @@ public final class Socket {
     public var mandatory = true
     /// The routing id that a router at the other side sees: 1…255 bytes, the first not zero. If nil, the router makes one.
     public var routingID: [UInt8]?
+    public var protection = Protection.none
+    /// How long a connection may take to prove itself.
+    public var handshake = Duration.seconds(2)
 
     public init() {}
+  }
+
+  /// How a socket's connections are encrypted.
+  public enum Protection: Sendable {
+    case none
+    /// Others connect to it, and the context's authenticator says who may.
+    case server(KeyPair)
+    /// It connects to the holder of `key`, and to nobody else.
+    case client(KeyPair, of: PublicKey)
   }
 
   public let kind: Kind
@@ -73,9 +86,35 @@ public final class Socket {
     if kind == .router {
       try set(ZMQ_ROUTER_MANDATORY, Int32(options.mandatory ? 1 : 0))
     }
+    try set(ZMQ_HANDSHAKE_IVL, options.handshake.wholeMilliseconds)
+    try protect(options.protection)
     if let id = options.routingID {
       try call("set routing id") { unsafe zmq_setsockopt(handle, ZMQ_ROUTING_ID, id, id.count) }
     }
+  }
+
+  private func protect(_ protection: Protection) throws {
+    switch protection {
+    case .none: break
+    case .server(let own):
+      try set(ZMQ_CURVE_SERVER, Int32(1))
+      try set(ZMQ_ZAP_DOMAIN, Array(Authenticator.domain.utf8))
+      try set(secret: own)
+    case .client(let own, let key):
+      try set(ZMQ_CURVE_SERVERKEY, key.bytes)
+      try set(ZMQ_CURVE_PUBLICKEY, own.publicKey.bytes)
+      try set(secret: own)
+    }
+  }
+
+  private func set(secret own: KeyPair) throws {
+    _ = try unsafe own.secretKey.withBytes { bytes in
+      try call("set the secret key") { unsafe zmq_setsockopt(handle, ZMQ_CURVE_SECRETKEY, bytes, SecretKey.count) }
+    }
+  }
+
+  private func set(_ option: Int32, _ bytes: [UInt8]) throws {
+    try call("zmq_setsockopt \(option)") { unsafe zmq_setsockopt(handle, option, bytes, bytes.count) }
   }
 
   private func set<Value: FixedWidthInteger>(_ option: Int32, _ value: Value) throws {

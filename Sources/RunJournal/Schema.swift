@@ -142,5 +142,13 @@ enum Schema {
       sql: """
         ALTER TABLE evaluations ADD COLUMN mean_precision INTEGER;
         """),
+    Migration(
+      name: "worker keys",
+      sql: """
+        CREATE TABLE worker_keys (
+          id INTEGER PRIMARY KEY, rank INTEGER NOT NULL, incarnation TEXT NOT NULL, key TEXT NOT NULL,
+          admitted_at TEXT NOT NULL
+        );
+        """),
   ]
 }

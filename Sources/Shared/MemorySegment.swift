@@ -1,6 +1,5 @@
 // Shared memory between processes of one machine.
 import CLinux
-import Foundation
 import Glibc
 
 /// A block of memory that other processes on this machine can map, with a generation tag for its contents.
@@ -12,19 +11,18 @@ import Glibc
 public final class MemorySegment: @unchecked Sendable {
   /// Identifies a segment, so that another process can map it and verify it.
   public struct Name: Hashable, Sendable {
-    public var process: UInt32
-    public var descriptor: UInt32
+    /// The number of the door where its process hands it out.
+    public var door: UInt64
     /// The size of the contents.
     public var bytes: UInt64
-    /// Random, and stored in the segment: on another machine, another process may have the same id.
+    /// Random, and stored in the segment.
     public var nonce: UInt64
 
-    public init(process: UInt32, descriptor: UInt32, bytes: UInt64, nonce: UInt64) {
-      (self.process, self.descriptor, self.bytes, self.nonce) = (process, descriptor, bytes, nonce)
+    public init(door: UInt64, bytes: UInt64, nonce: UInt64) {
+      (self.door, self.bytes, self.nonce) = (door, bytes, nonce)
     }
   }
 
-  private static let label = "tamring"
   /// The trailer behind the contents: the nonce, then the generation tag.
   private static let trailerBytes = 64
   private static let largest = 1 << 40
@@ -34,15 +32,19 @@ public final class MemorySegment: @unchecked Sendable {
   private let descriptor: Int32
   private let reserved: UnsafeMutableRawBufferPointer
   private let base: UnsafeMutableRawPointer
+  /// Whether this process made it, and hands it out.
+  private var isOwn = false
 
   /// Creates a zeroed segment; nil if the system has no such memory.
   public static func create(bytes: Int) -> MemorySegment? {
     precondition((0..<largest).contains(bytes), "a segment of \(bytes) bytes")
-    let descriptor = unsafe createMemory(label, off_t(length(of: bytes)))
+    guard let door = MemoryDoor.own else { return nil }
+    let descriptor = unsafe createMemory("tamring", off_t(length(of: bytes)))
     if descriptor == -1 { return nil }
-    let name = Name(
-      process: UInt32(getpid()), descriptor: UInt32(descriptor), bytes: UInt64(bytes), nonce: .random(in: 1 ... .max))
+    let name = Name(door: door.number, bytes: UInt64(bytes), nonce: .random(in: 1 ... .max))
     guard let segment = MemorySegment(name, descriptor, PROT_READ | PROT_WRITE) else { return nil }
+    door.offer(name.nonce, descriptor)
+    segment.isOwn = true
     unsafe segment.trailer.storeBytes(of: name.nonce, as: UInt64.self)
     segment.useHugePages()
     return segment
@@ -51,14 +53,9 @@ public final class MemorySegment: @unchecked Sendable {
   /// Maps another process's segment; nil if it is not on this machine, or if this user may not read it.
   /// - Parameter isWritable: whether this process may write to it, too.
   public static func open(_ name: Name, isWritable: Bool = false) -> MemorySegment? {
-    guard name.bytes < UInt64(largest) else { return nil }
-    let path = "/proc/\(name.process)/fd/\(name.descriptor)"
-    // Open only a memory file: opening anything else could have side effects.
-    guard let target = try? FileManager.default.destinationOfSymbolicLink(atPath: path),
-      target.hasPrefix("/memfd:\(label)")
-    else { return nil }
-    let descriptor = unsafe Glibc.open(path, (isWritable ? O_RDWR : O_RDONLY) | O_CLOEXEC)
-    if descriptor == -1 { return nil }
+    guard name.bytes < UInt64(largest), let descriptor = MemoryDoor.fetch(name.nonce, from: name.door) else {
+      return nil
+    }
     var status = stat()
     guard cannotShrink(descriptor) == 1, unsafe fstat(descriptor, &status) == 0,
       Int(status.st_size) == length(of: Int(name.bytes))
@@ -94,6 +91,7 @@ public final class MemorySegment: @unchecked Sendable {
   }
 
   deinit {
+    if isOwn { MemoryDoor.own?.withdraw(name.nonce) }
     unsafe munmap(reserved.baseAddress, reserved.count)
     close(descriptor)
   }

@@ -21,12 +21,18 @@ public struct Member: Hashable, Sendable, Codable {
   public var endpoint: String
   /// The lanes that it computes.
   public var lanes: [Int]
+  /// The key by which its peers know it; nil in a run without keys.
+  public var key: PublicKey?
 
-  public init(identity: WorkerIdentity, endpoint: String, lanes: [Int]) {
+  public init(identity: WorkerIdentity, endpoint: String, lanes: [Int], key: PublicKey? = nil) {
     self.identity = identity
     self.endpoint = endpoint
     self.lanes = lanes
+    self.key = key
   }
+
+  /// Nil in a run without keys.
+  public var peer: Peer? { key.map { Peer(identity: identity, endpoint: endpoint, key: $0) } }
 }
 
 /// One membership with one lane plan and one ring order. Only the coordinator makes one.

@@ -13,6 +13,8 @@ public struct Hello: Hashable, Sendable, Codable {
   public var fingerprint: [String: String]
   /// Its history, if it already is in a run.
   public var past: Past?
+  /// Its key, which the coordinator's door fills in: what a worker says of it does not count.
+  public var key: PublicKey?
 
   /// What a worker reports to a coordinator that was restarted.
   public struct Past: Hashable, Sendable, Codable {
@@ -36,7 +38,8 @@ public struct Hello: Hashable, Sendable, Codable {
   }
 
   public init(
-    host: String, pid: Int32, threads: Int, endpoint: String, fingerprint: [String: String], past: Past? = nil
+    host: String, pid: Int32, threads: Int, endpoint: String, fingerprint: [String: String], past: Past? = nil,
+    key: PublicKey? = nil
   ) {
     self.host = host
     self.pid = pid
@@ -44,6 +47,7 @@ public struct Hello: Hashable, Sendable, Codable {
     self.endpoint = endpoint
     self.fingerprint = fingerprint
     self.past = past
+    self.key = key
   }
 }
 

@@ -68,7 +68,8 @@ extension CoordinatorMessage {
     case .welcome(let welcome): welcome.problem(in: limits)
     case .dismiss(let reason, _): limits.text(reason, "reason")
     case .halt: nil
-    case .prepare(_, let step, let source): first(limits.step(step), source.problem(in: limits))
+    case .prepare(_, let step, let source, let peers):
+      first(limits.step(step), source.problem(in: limits), limits.peers(peers))
     case .begin(let generation): generation.problem(in: limits)
     case .acknowledged(let step), .checkpointTaken(let step): limits.step(step)
     case .pulse(let directives): limits.directives(directives)
@@ -299,6 +300,11 @@ extension MessageLimits {
     return blobs.firstProblem {
       first(text($0.name, "name"), amount($0.bytes, atMost: Self.blobBytes, "bytes of a blob"))
     }
+  }
+
+  fileprivate func peers(_ peers: [Peer]) -> String? {
+    guard peers.count <= ranks else { return "\(peers.count) peers" }
+    return peers.firstProblem { first(rank($0.identity.rank), endpoint($0.endpoint)) }
   }
 
   fileprivate func directives(_ directives: [Directive]) -> String? {

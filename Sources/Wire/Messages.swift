@@ -33,8 +33,8 @@ public enum CoordinatorMessage: Hashable, Sendable, Codable {
   case dismiss(reason: String, clean: Bool)
   /// A member died or a new one waits: stop before applying anything else, and send a state report.
   case halt(generation: UInt32)
-  /// Get the state before `step` from `source`.
-  case prepare(generation: UInt32, step: UInt64, source: StateSource)
+  /// Get the state before `step` from `source`, and admit the peers that take part in the generation.
+  case prepare(generation: UInt32, step: UInt64, source: StateSource, peers: [Peer] = [])
   case begin(Generation)
   /// All steps below `step` are durable in the journal.
   case acknowledged(step: UInt64)

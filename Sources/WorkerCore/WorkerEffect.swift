@@ -33,6 +33,8 @@ package enum WorkerEffect {
   case load(step: UInt64, model: BlobDescription, trainer: BlobDescription)
 
   // A step.
+  /// Let in these peers too, which prepare for this generation.
+  case admit([Peer], generation: UInt32)
   case openRing(Generation)
   case closeRing
   /// Drop the sums of lanes that were kept.

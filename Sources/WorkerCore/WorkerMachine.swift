@@ -140,6 +140,9 @@ package struct WorkerMachine {
     switch message {
     case .blobPiece(let piece): took(piece, payload)
     case .blobRequest(let request): effects.append(.serve(request, peer: nil))
+    case .prepare(let number, _, _, let peers):
+      effects.append(.admit(peers, generation: number))
+      ask { $0.receive(message) }
     default: ask { $0.receive(message) }
     }
   }

@@ -126,7 +126,7 @@ package struct WorkerSession {
       return [.leave(reason: reason, clean: clean)]
     case .halt(let number):
       return halt(number)
-    case .prepare(let number, let step, let source):
+    case .prepare(let number, let step, let source, _):
       return prepare(number, step, source)
     case .begin(let generation):
       return begin(generation)

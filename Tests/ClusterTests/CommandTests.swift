@@ -21,7 +21,9 @@ import Testing
     try check(["--workers", hosts, "--recipe", cluster.folder.path("bad.yaml")], 78, "line 1: unknown key 'modle'")
     try check(
       ["--workers", cluster.folder.path("none"), "--listen", "tcp://127.0.0.1:0"] + recipe, 78, "cannot be read")
-    try check(["--workers", hosts, "--listen", "tcp://0.0.0.0:0"] + recipe, 78, "--insecure-listen")
+    try check(["--workers", hosts, "--listen", "tcp://0.0.0.0:0"] + recipe, 64, "needs --advertise")
+    try check(["--workers", hosts, "--insecure", "--keys", "k"] + recipe, 64, "exclude one another")
+    try check(["--workers", hosts, "--keys", cluster.folder.path("no-keys")] + recipe, 78, "coordinator keygen")
     try check(["--workers", hosts, "--nonsense"], 64, "--nonsense")
     try check(["status", cluster.folder.path("nowhere")], 65, "no journal")
     for (line, expected) in [
@@ -93,9 +95,13 @@ import Testing
       cluster.training("run", hosts: "localhost slots=2", ["--launch", "none", "--steps", "3"]))
     #expect(process.wait(for: "waiting for 2 workers at tcp://"))
     let address = try #require(process.output.split(whereSeparator: \.isWhitespace).last { $0.hasPrefix("tcp://") })
-    let workers = try (0..<2).map {
-      try RunningProcess(LocalCluster.program("worker"), ["--rank", "\($0)", "--coordinator", String(address)])
+    func worker(_ rank: Int, _ keys: [String]) throws -> RunningProcess {
+      try RunningProcess(
+        LocalCluster.program("worker"), ["--rank", "\(rank)", "--coordinator", String(address)] + keys)
     }
+    let without = try worker(0, []).finish()
+    #expect(without.status == 78 && without.output.contains("no keys: give --keys DIR"), "\(without.output)")
+    let workers = try (0..<2).map { try worker($0, ["--keys", cluster.folder.path("run/keys")]) }
     let finished = process.finish()
     #expect(finished.status == 0, "\(finished.output)")
     for worker in workers { #expect(worker.finish().status == 0) }

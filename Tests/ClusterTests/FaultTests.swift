@@ -113,7 +113,9 @@ import Testing
     #expect(run.wait(for: "waiting for 2 workers at "))
     let coordinator = try cluster.folder.text("hang/endpoint")
     func worker(_ rank: Int) throws -> RunningProcess {
-      try RunningProcess(LocalCluster.program("worker"), ["--rank", "\(rank)", "--coordinator", coordinator])
+      try RunningProcess(
+        LocalCluster.program("worker"),
+        ["--rank", "\(rank)", "--coordinator", coordinator, "--keys", cluster.folder.path("hang/keys")])
     }
     let (other, hanging) = (try worker(0), try worker(1))
     #expect(run.wait(for: "epoch 2/"))

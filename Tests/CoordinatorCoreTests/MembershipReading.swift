@@ -11,6 +11,6 @@ func sent(_ actions: [Membership.Action]) -> [(WorkerIdentity, CoordinatorMessag
 /// Where each rank is told to take the state from.
 func sources(_ actions: [Membership.Action]) -> [Int: StateSource] {
   var found: [Int: StateSource] = [:]
-  for case (let to, .prepare(_, _, let source)) in sent(actions) { found[to.rank] = source }
+  for case (let to, .prepare(_, _, let source, _)) in sent(actions) { found[to.rank] = source }
   return found
 }

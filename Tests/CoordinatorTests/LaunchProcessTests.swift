@@ -42,7 +42,7 @@ struct NamedPipe {
   private func start(_ script: String, _ arguments: [String] = []) throws -> LaunchedWorker {
     try folder.write("#!/bin/sh\n\(script)\n", to: "worker", permissions: 0o700)
     return try launcher.start(
-      rank: 0, slot: Slot(rank: 0, host: "localhost"), arguments: arguments)
+      rank: 0, slot: Slot(rank: 0, host: "localhost"), arguments: arguments, input: [])
   }
 
   private func end(of worker: LaunchedWorker) throws -> ExitReason {
@@ -142,7 +142,7 @@ struct NamedPipe {
   @Test("what cannot be started is an error that names the program or the log")
   func cannotStart() throws {
     let missing = #expect(throws: LaunchError.self) {
-      try launcher.start(rank: 0, slot: Slot(rank: 0, host: "localhost"), arguments: [])
+      try launcher.start(rank: 0, slot: Slot(rank: 0, host: "localhost"), arguments: [], input: [])
     }
     #expect(missing?.description.contains(folder.path("worker")) == true)
     #expect(missing?.status == .badConfiguration)

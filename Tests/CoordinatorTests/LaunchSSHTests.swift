@@ -54,7 +54,7 @@ struct LaunchSSHTests {
     let settings = LaunchSettings(
       workerProgram: folder.path("worker"), logDirectory: folder.url.path, sshCommand: server.sshCommand)
     let worker = try SSHLauncher(children: children, settings: settings).start(
-      rank: 0, slot: Slot(rank: 0, host: "localhost"), arguments: [])
+      rank: 0, slot: Slot(rank: 0, host: "localhost"), arguments: [], input: [])
     #expect(try up.next() == "up\n")
     children.kill(worker.processID)
     waitUntilEnded(worker.processID)
@@ -71,7 +71,7 @@ struct LaunchSSHTests {
     let settings = LaunchSettings(
       workerProgram: "/bin/true", logDirectory: folder.url.path, sshCommand: server.sshCommand)
     let worker = try SSHLauncher(children: children, settings: settings).start(
-      rank: 0, slot: Slot(rank: 0, host: "nobody"), arguments: [])
+      rank: 0, slot: Slot(rank: 0, host: "nobody"), arguments: [], input: [])
     waitUntilEnded(worker.processID)
     #expect(children.reap().map(\.reason) == [.code(255)])
     #expect(try folder.text("rank-0.log").contains("refused"))

@@ -34,13 +34,11 @@ import Testing
   func strangers() throws {
     let own = try #require(MemorySegment.create(bytes: 100))
     let another = try #require(MemorySegment.create(bytes: 100))
-    let file = FileManager.default.temporaryDirectory.appendingPathComponent("segment-\(UUID().uuidString)")
-    try Data(count: 192).write(to: file)
-    defer { try? FileManager.default.removeItem(at: file) }
-    let handle = try FileHandle(forReadingFrom: file)
     let wrong: [(inout MemorySegment.Name) -> Void] = [
-      { $0.nonce ^= 1 }, { $0.bytes = 200 }, { $0.bytes = .max }, { $0.process = 0 }, { $0.descriptor = 1 << 20 },
-      { $0.descriptor = another.name.descriptor }, { $0.descriptor = UInt32(handle.fileDescriptor) },
+      { $0.nonce ^= 1 }, { $0.bytes = 200 }, { $0.bytes = .max }, { $0.door ^= 1 },
+      {
+        $0.nonce = another.name.nonce; $0.bytes = 300
+      },
     ]
     for change in wrong {
       var name = own.name

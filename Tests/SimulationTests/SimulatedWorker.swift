@@ -89,6 +89,10 @@ final class SimulatedWorker {
   /// What came with the present message.
   private var payload: TrainingValue?
 
+  /// Whom this worker lets in: the members of the generation that runs or ran last, and those that prepare for another.
+  private var members: Set<Int> = []
+  private var coming: (generation: UInt32, peers: Set<Int>) = (0, [])
+
   init(_ world: World, pid: Int, identity: WorkerIdentity) {
     self.world = world
     self.pid = pid
@@ -134,6 +138,9 @@ final class SimulatedWorker {
     case .laneDone(let job): laneDone(job)
     case .probed(let clip): probed(clip)
     case .evaluationDone(let task, let round): evaluationDone(task, round)
+    // The door of the real worker lets in nobody else.
+    case .ring(let from, _, _) where !isAdmitted(from): break
+    case .ask(_, let asker, _) where asker != World.coordinatorNode && !isAdmitted(asker): break
     case .ring(let from, let generation, let bytes):
       let peer = Peer(pid: from, generation: generation)
       if peer == left { fromLeft(bytes) } else { keep(peer, bytes) }
@@ -249,6 +256,8 @@ final class SimulatedWorker {
       return state.map { .obtained(step: step, weights: $0.digest) }
     case .initialise: return take(training.initial)
     case .load(_, let model, _): return fetched[model.name].flatMap { take($0) }
+    case .admit(let peers, let generation):
+      if generation >= coming.generation { coming = (generation, Set(peers.map { World.pid(at: $0.endpoint) })) }
     case .openRing(let generation): openRing(generation)
     case .closeRing:
       mend()
@@ -297,8 +306,10 @@ final class SimulatedWorker {
     Hello(
       host: world.scenario.launch == .local ? World.coordinatorHost : "there", pid: Int32(pid + 1),
       threads: world.scenario.threads[identity.rank], endpoint: World.endpoint(pid), fingerprint: Self.fingerprint,
-      past: past)
+      past: past, key: World.key(pid))
   }
+
+  private func isAdmitted(_ peer: Int) -> Bool { members.contains(peer) || coming.peers.contains(peer) }
 
   private func serve(_ request: BlobRequest, _ peer: Int?) {
     let state = shelf.first {
@@ -334,6 +345,8 @@ final class SimulatedWorker {
   private func openRing(_ generation: Generation) {
     guard let position = generation.members.firstIndex(where: { $0.identity == identity }) else { return }
     leftOut = generation.exclusions
+    members = Set(generation.members.compactMap(\.peer).map { World.pid(at: $0.endpoint) })
+    if coming.generation <= generation.number { coming = (generation.number, []) }
     (ring, left, right) = (nil, nil, nil)
     let members = generation.members
     func peer(_ place: Int) -> Peer {

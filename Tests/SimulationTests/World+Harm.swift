@@ -130,7 +130,7 @@ extension World {
       .hello(
         Hello(
           host: "elsewhere", pid: 1, threads: 1, endpoint: Self.endpoint(0), fingerprint: SimulatedWorker.fingerprint,
-          past: past)), from: stranger)
+          past: past, key: Self.key(0))), from: stranger)
     come(.standing(StateReport(generation: number, next: min(next + 1, training.lastStep))), from: stranger)
     come(.prepared(generation: number, step: next, weights: wrong), from: stranger)
     if next < training.lastStep { come(.committed(record(next)), from: stranger) }

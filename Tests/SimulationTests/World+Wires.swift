@@ -90,6 +90,10 @@ extension World {
 
   /// Where peers reach a process.
   static func endpoint(_ pid: Int) -> String { "tcp://10.0.0.1:\(pid + 1)" }
+  static func key(_ pid: Int) -> PublicKey? {
+    PublicKey(bytes: (0..<32).map { UInt8(truncatingIfNeeded: pid >> (8 * ($0 % 4))) })
+  }
+
   static func pid(at endpoint: String) -> Int {
     endpoint.split(separator: ":").last.flatMap { Int($0) }.map { $0 - 1 } ?? -3
   }

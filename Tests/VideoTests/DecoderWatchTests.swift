@@ -79,7 +79,7 @@ import Testing
     #expect(Mirror(reflecting: request).children.count == 9)
     #expect(Mirror(reflecting: form).children.count == 13)
     #expect(Mirror(reflecting: rules).children.count == 6)
-    let memory = MemorySegment.Name(process: 1, descriptor: 2, bytes: 3, nonce: .max)
+    let memory = MemorySegment.Name(door: 1, bytes: 3, nonce: .max)
     for work in [
       DecodingRequest.Work.load(job, memory, offset: 64), .probe(path: "x", range: nil, deep: true),
       .pictures(path: "y", range: 1..<2, isProved: true, first: 1, frames: 2, count: 3, height: 4),

@@ -12,7 +12,9 @@ import Wire
     let messaging = try MessagingContext()
     let coordinator = try Socket(messaging, .router)
     let endpoint = try coordinator.bind(Endpoint("tcp://127.0.0.1:0"))
-    let heartbeat = Heartbeat(messaging, endpoint, WorkerIdentity(rank: 0, incarnation: 1)) {}
+    let heartbeat = Heartbeat(
+      messaging, CoordinatorPlace(endpoint: endpoint, key: nil), WorkerIdentity(rank: 0, incarnation: 1)
+    ) {}
     heartbeat.set(.milliseconds(100), reconnectAfter: .seconds(60))
 
     func answer() throws {
@@ -35,7 +37,9 @@ import Wire
     let coordinator = try Socket(messaging, .router)
     let endpoint = try coordinator.bind(Endpoint("tcp://127.0.0.1:0"))
     let wakeup = try Wakeup()
-    let heartbeat = Heartbeat(messaging, endpoint, WorkerIdentity(rank: 0, incarnation: 1)) { wakeup.signal() }
+    let heartbeat = Heartbeat(
+      messaging, CoordinatorPlace(endpoint: endpoint, key: nil), WorkerIdentity(rank: 0, incarnation: 1)
+    ) { wakeup.signal() }
     _ = try Poller.wait(for: [PollItem(coordinator)], timeout: .seconds(10))
     let parts = try #require(try coordinator.receive(dontWait: true))
     _ = try coordinator.send([parts[0]] + ControlCodec.encode(CoordinatorMessage.identify(run: "r")))

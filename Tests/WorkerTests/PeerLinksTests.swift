@@ -12,7 +12,8 @@ import Wire
   @Test("a message of 65 parts, frames from nobody and frames of the past are dropped with a line each")
   func strangers() throws {
     let messaging = try MessagingContext()
-    let peers = try PeerLinks(messaging, listen: Endpoint("tcp://127.0.0.1:0"))
+    let peers = try PeerLinks(
+      messaging, WorkerIdentity(rank: 0, incarnation: 5), listen: Endpoint("tcp://127.0.0.1:0"))
     let tag = Data([0x52])
     func send(_ name: String, _ parts: [Data]) throws -> Socket {
       var options = Socket.Options()
@@ -41,13 +42,14 @@ import Wire
   @Test("a left neighbour whose connection is another's name is heard over its next one, and gets the answers there")
   func nextConnection() throws {
     let messaging = try MessagingContext()
-    let peers = try PeerLinks(messaging, listen: Endpoint("tcp://127.0.0.1:0"))
+    let peers = try PeerLinks(
+      messaging, WorkerIdentity(rank: 0, incarnation: 5), listen: Endpoint("tcp://127.0.0.1:0"))
     let (me, left) = (WorkerIdentity(rank: 0, incarnation: 5), WorkerIdentity(rank: 1, incarnation: 7))
     let members = [me, left].map { Member(identity: $0, endpoint: peers.endpoint.description, lanes: []) }
     try peers.open(Generation(number: 3, startStep: 0, members: members), position: 0)
     func heard(_ byte: UInt8, on number: Int) throws -> (socket: Socket, arrived: Bool) {
       let name = ConnectionName(left, .ring(generation: 3), number: number)
-      let socket = try Connections.connect(messaging, name, to: peers.endpoint)
+      let socket = try Connections.connect(messaging, name, to: peers.endpoint, key: nil)
       #expect(try socket.send([Data([0x52]), Data([byte])]))
       _ = try Poller.wait(for: peers.pollItems, timeout: .seconds(10))
       if case .fromLeft? = try peers.next(drop: { _ in }) { return (socket, true) }

@@ -1,5 +1,6 @@
 // The options of the commands that use workers.
 import ArgumentParser
+import CLinux
 import Foundation
 import Messaging
 import Recipes
@@ -19,8 +20,14 @@ struct ClusterOptions: ParsableArguments {
   @Option(help: "The address to give to workers, if they cannot use the one of --listen: tcp://HOST:PORT.")
   var advertise: String?
 
-  @Flag(help: "Allow an address beyond this machine. There is no encryption: anybody on that network can take part.")
-  var insecureListen = false
+  @Option(
+    help:
+      "A folder of keys that `coordinator keygen` made, for workers that something else starts. Default: TAMRING_KEYS, else the folder keys of the run directory."
+  )
+  var keys: String?
+
+  @Flag(help: "Use no keys and no encryption: anybody who reaches this port can take part, and read everything.")
+  var insecure = false
 
   @Option(help: "Who starts the workers: auto (the coordinator, here or through ssh) or none (something else).")
   var launch = "auto"
@@ -28,26 +35,61 @@ struct ClusterOptions: ParsableArguments {
   @Option(help: "The ssh command, with options.")
   var ssh = "ssh"
 
-  /// Binds the socket that workers connect to.
-  /// - Parameter before: where this run's coordinator listened last time; used again if any port will do.
-  /// - Returns: the socket, and the address that workers connect to.
-  func bind(_ display: ProgressDisplay, before: String? = nil) throws -> (Socket, Endpoint) {
+  /// Where workers arrive.
+  struct Entrance {
+    let door: Door
+    /// Nil in a run without keys.
+    let keys: RunKeys?
+    /// The address that workers connect to.
+    let endpoint: Endpoint
+  }
+
+  /// Binds the socket that workers connect to, and tries whether it is locked.
+  /// - Parameters:
+  ///   - before: where this run's coordinator listened last time; used again if any port will do.
+  ///   - files: the run's own keys, made if they are not there.
+  func open(_ display: ProgressDisplay, _ slots: [Slot], before: String? = nil, keys files: KeyFiles) throws -> Entrance
+  {
     let wanted = try Endpoint(listen)
-    guard wanted.isLoopback || insecureListen else {
-      throw SharedError(
-        .badConfiguration,
-        "listening at \(wanted) would let anybody on that network take part: give --insecure-listen if that is acceptable"
-      )
+    let keys = try runKeys(slots, files)
+    if keys == nil {
+      display.line("warning: --insecure: whoever reaches \(wanted) can take part, change the run, and read everything")
     }
-    if !wanted.isLoopback { display.line("warning: listening at \(wanted) without encryption or authentication") }
-    let socket = try Connections.coordinatorDoor(try MessagingContext())
-    let bound = try bind(socket, wanted, before)
+    let security = keys.map { Security.keys(own: $0.own, admitted: $0.admitted) } ?? .none
+    let door = try Connections.coordinatorDoor(try MessagingContext(security))
+    let bound = try bind(door.socket, wanted, before)
+    if let keys { try DoorCheck.run(bound.onThisMachine, key: keys.own.publicKey) }
     guard advertise != nil || !["*", "0.0.0.0", "::"].contains(wanted.host) else {
       throw SharedError(
         .usage,
         "listening at all addresses of \(wanted) needs --advertise tcp://HOST:PORT, the one that workers connect to")
     }
-    return (socket, try advertise.map { try Endpoint($0) } ?? bound)
+    return Entrance(door: door, keys: keys, endpoint: try advertise.map { try Endpoint($0) } ?? bound)
+  }
+
+  /// What whoever starts the workers has to know.
+  func invitation(_ slots: [Slot], _ entrance: Entrance, _ files: KeyFiles) -> String {
+    let keys = keys ?? ProcessInfo.processInfo.environment["TAMRING_KEYS"] ?? files.folder
+    let options = entrance.keys == nil ? "--insecure" : "--keys \(keys)"
+    return
+      "waiting for \(slots.count) workers at \(entrance.endpoint): worker --rank N --coordinator \(entrance.endpoint) "
+      + options
+  }
+
+  /// - Returns: nil where the user wants none.
+  private func runKeys(_ slots: [Slot], _ files: KeyFiles) throws -> RunKeys? {
+    let given = keys ?? ProcessInfo.processInfo.environment["TAMRING_KEYS"]
+    raiseFileLimit()
+    guard !insecure else {
+      guard given == nil else {
+        throw SharedError(.usage, "--insecure and --keys exclude one another: give one of them")
+      }
+      return nil
+    }
+    forbidDumps()
+    let folder = given.map { KeyFiles($0) } ?? files
+    if given == nil, !folder.exist { try folder.make() }
+    return try RunKeys(folder, admitting: launch == WorkerFleet.Mode.none.rawValue ? slots.map(\.rank) : [])
   }
 
   private func bind(_ socket: Socket, _ wanted: Endpoint, _ before: String?) throws -> Endpoint {
@@ -70,6 +112,6 @@ struct ClusterOptions: ParsableArguments {
       slots: slots, mode: mode,
       settings: LaunchSettings(
         workerProgram: LaunchSettings.workerBesideThisProgram(), logDirectory: logs, sshCommand: ssh),
-      coordinator: coordinator, insecure: insecureListen)
+      coordinator: coordinator)
   }
 }

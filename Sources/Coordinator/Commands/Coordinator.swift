@@ -12,7 +12,7 @@ struct CoordinatorCommand: ParsableCommand {
     subcommands: [
       TrainCommand.self, IndexCommand.self, PackCommand.self, EvaluateCommand.self, AverageCommand.self,
       DemoDataCommand.self,
-      StatusCommand.self, AuditCommand.self, BenchIndexCommand.self,
+      StatusCommand.self, AuditCommand.self, KeygenCommand.self, BenchIndexCommand.self,
     ], defaultSubcommand: TrainCommand.self)
 
   /// Reports a failure in one line, and exits with its code.

@@ -59,12 +59,12 @@ struct EvaluateCommand: ParsableCommand {
     try files.require(recipe.loss.kind)
     let slots = try cluster.slots()
     try files.requireWritable()
-    let (socket, endpoint) = try cluster.bind(display)
     let (model, file) = try givenModel(modelFile, average: average)
     do { _ = try TrainedModel(modelFile, recipe: recipe) } catch let error as CheckpointError {
       throw SharedError(error.status, "\(error); name the recipe that it was trained with (--recipe)")
     }
     let directory = try RunDirectory(given.directory)
+    let entrance = try cluster.open(display, slots, keys: directory.keys)
     let indexes = try evaluationIndexes(given, directory, display)
     guard !indexes.validation.clips.isEmpty else {
       let list = shownPath(folderPath(data: recipe.data.path, recipe.data.validationList))
@@ -76,8 +76,9 @@ struct EvaluateCommand: ParsableCommand {
       throw SharedError(.usage, "\(recipe.model.classes) classes are too many for files of scores")
     }
     let loop = try CoordinatorLoop(
-      plan, socket: socket, fleet: try cluster.fleet(slots, recipe, logs: directory.logs, coordinator: endpoint),
-      display: display, journal: nil, store: nil, past: .init(checkpoint: 0))
+      plan, door: entrance.door, keys: entrance.keys,
+      fleet: try cluster.fleet(slots, recipe, logs: directory.logs, coordinator: entrance.endpoint), display: display,
+      journal: nil, store: nil, past: .init(checkpoint: 0))
     guard let result = try loop.run().result(checkpoint: file) else {
       throw SharedError(.failed, "the evaluation ended without a result")
     }

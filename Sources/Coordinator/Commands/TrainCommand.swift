@@ -5,6 +5,7 @@ import Checkpoint
 import CoordinatorCore
 import Dataset
 import Foundation
+import Glibc
 import Recipes
 import RunJournal
 import Shared
@@ -30,7 +31,8 @@ struct TrainCommand: ParsableCommand {
     let display = ProgressDisplay()
     let given = try recipes.resolve()
     let slots = try cluster.slots()
-    let (socket, endpoint) = try cluster.bind(display, before: RunDirectory.endpoint(in: given.directory))
+    // Others need not know what is learnt here.
+    umask(0o077)
     let directory = try RunDirectory(given.directory)
     let lock = try RunLock(directory.path)
     defer { withExtendedLifetime(lock) {} }
@@ -38,7 +40,10 @@ struct TrainCommand: ParsableCommand {
     let resumes = try journal.run() != nil
     var plan: RunPlan
     let store: CheckpointStore
+    let entrance: ClusterOptions.Entrance
     do {
+      entrance = try cluster.open(
+        display, slots, before: RunDirectory.endpoint(in: directory.path), keys: directory.keys)
       let start = try resumes ? nil : StartingModel(given.recipe)
       let report = try start?.report() ?? []
       for line in report { display.line(line) }
@@ -62,13 +67,14 @@ struct TrainCommand: ParsableCommand {
     plan.run = try journal.identity(orElse: Self.newIdentity())
     try noteHosts(slots, journal, display)
     let found = try resumes ? ResumedRun(journal, store, plan, say: display.line) : nil
-    try writeFile(Data(endpoint.description.utf8), to: directory.endpoint)
+    for record in try journal.workerKeys() { entrance.keys?.admit(record) }
+    try writeFile(Data(entrance.endpoint.description.utf8), to: directory.endpoint)
     display.line(summary(plan, directory))
     for line in try leftOut(plan.indexes) + trained(plan.recipe) { display.line(line) }
-    let fleet = try cluster.fleet(slots, plan.recipe, logs: directory.logs, coordinator: endpoint)
-    if cluster.launch == "none" { display.line("waiting for \(fleet.slots.count) workers at \(endpoint)") }
+    let fleet = try cluster.fleet(slots, plan.recipe, logs: directory.logs, coordinator: entrance.endpoint)
+    if cluster.launch == "none" { display.line(cluster.invitation(fleet.slots, entrance, directory.keys)) }
     let loop = try CoordinatorLoop(
-      plan, socket: socket, fleet: fleet, display: display, journal: journal, store: store,
+      plan, door: entrance.door, keys: entrance.keys, fleet: fleet, display: display, journal: journal, store: store,
       past: found?.past ?? .init(), resumeFrom: found?.checkpoint)
     if verbose { loop.stepLedger = StepLedger() }
     let started = ContinuousClock.now

@@ -53,14 +53,20 @@ final class ChildProcesses {
   ///
   /// - Parameter command: the program's absolute path and its arguments.
   /// - Parameter environment: all of it.
+  /// - Parameter input: what its standard input begins with; a pipe holds it, so it must be short.
   /// - Throws: `LaunchError` when the log cannot be opened or the program cannot be started.
-  func start(_ command: [String], environment: [String: String], log: String) throws -> pid_t {
-    let output = unsafe open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+  func start(_ command: [String], environment: [String: String], log: String, input: [UInt8] = []) throws -> pid_t {
+    let output = unsafe open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
     guard output >= 0 else { throw LaunchError("open log", log, errorNumber: errno) }
     defer { close(output) }
     var ends: [Int32] = [-1, -1]
     guard unsafe closeOnExecPipe(&ends) == 0 else { throw LaunchError("pipe for", command[0], errorNumber: errno) }
     defer { close(ends[0]) }
+    let unwritten = unsafe input.withUnsafeBytes { unsafe writeAll($0, to: ends[1]) }
+    guard unwritten == 0 else {
+      close(ends[1])
+      throw LaunchError("write to", command[0], errorNumber: unwritten)
+    }
     do {
       let pid = try spawn(command, environment: environment, input: ends[0], output: output)
       inputs[pid] = ends[1]

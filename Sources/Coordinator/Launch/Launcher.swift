@@ -15,10 +15,11 @@ struct LaunchedWorker: Hashable, Sendable {
 
 /// Starts workers in one way. Ends are seen by `ChildProcesses.reap`, signals are sent there too, by process id.
 protocol Launcher {
-  /// Starts the program of `slot` with `arguments`, which already say all that the worker must know.
+  /// Starts the program of `slot` with `arguments`, which already say all that the worker must know but its keys, which
+  /// come first on its standard input.
   ///
   /// - Throws: `LaunchError` when it cannot be started; a failure after that shows as its exit.
-  func start(rank: Int, slot: Slot, arguments: [String]) throws -> LaunchedWorker
+  func start(rank: Int, slot: Slot, arguments: [String], input: [UInt8]) throws -> LaunchedWorker
 }
 
 /// Where workers' programs and logs are.
@@ -60,7 +61,7 @@ struct LocalLauncher: Launcher {
   let children: ChildProcesses
   let settings: LaunchSettings
 
-  func start(rank: Int, slot: Slot, arguments: [String]) throws -> LaunchedWorker {
+  func start(rank: Int, slot: Slot, arguments: [String], input: [UInt8]) throws -> LaunchedWorker {
     let program = URL(fileURLWithPath: slot.worker ?? settings.workerProgram).path
     guard unsafe access(program, X_OK) == 0 else {
       throw LaunchError(
@@ -71,7 +72,7 @@ struct LocalLauncher: Launcher {
     let start = WorkerLog.size(log)
     let pid = try children.start(
       ["/bin/sh", "-c", "\(ignoringHangups) exec \"$0\" \"$@\"", program] + arguments, environment: environment,
-      log: log)
+      log: log, input: input)
     return LaunchedWorker(rank: rank, processID: pid, log: log, logStart: start)
   }
 }
@@ -84,16 +85,20 @@ struct SSHLauncher: Launcher {
   let children: ChildProcesses
   let settings: LaunchSettings
 
-  func start(rank: Int, slot: Slot, arguments: [String]) throws -> LaunchedWorker {
+  func start(rank: Int, slot: Slot, arguments: [String], input: [UInt8]) throws -> LaunchedWorker {
     let remote = Self.remoteCommand(program: slot.worker ?? settings.workerProgram, arguments)
-    let options = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=15"]
+    // Nothing of this machine is offered to the other one: no agent, no display, no forwarded port.
+    let options = [
+      "-T", "-a", "-x", "-o", "ClearAllForwardings=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o",
+      "ServerAliveInterval=15",
+    ]
     let log = settings.log(rank: rank)
     let start = WorkerLog.size(log)
     // The shell here splits the ssh command that the user gave; everything of ours arrives as words of its own.
     let pid = try children.start(
       ["/bin/sh", "-c", "\(ignoringHangups) exec \(settings.sshCommand) \"$@\"", "ssh"] + options
         + [slot.host, "--", remote],
-      environment: ProcessInfo.processInfo.environment, log: log)
+      environment: ProcessInfo.processInfo.environment, log: log, input: input)
     return LaunchedWorker(rank: rank, processID: pid, log: log, logStart: start)
   }
 
@@ -120,8 +125,8 @@ struct HostLauncher: Launcher {
     ssh = SSHLauncher(children: children, settings: settings)
   }
 
-  func start(rank: Int, slot: Slot, arguments: [String]) throws -> LaunchedWorker {
+  func start(rank: Int, slot: Slot, arguments: [String], input: [UInt8]) throws -> LaunchedWorker {
     let launcher: any Launcher = isLocal(slot.host) ? local : ssh
-    return try launcher.start(rank: rank, slot: slot, arguments: arguments)
+    return try launcher.start(rank: rank, slot: slot, arguments: arguments, input: input)
   }
 }

@@ -37,7 +37,7 @@ extension CoordinatorLoop {
       blobs.put(StateBlobs.norms(step), Data(norms.bytes))
     case .launch(let rank):
       do {
-        let process = try fleet.start(rank)
+        let process = try fleet.start(rank, keys: try newKeys(rank))
         return .processStarted(rank: rank, process: process)
       } catch { return .processNotStarted(rank: rank, reason: "\(error)") }
     case .adopt(let rank, let process):
@@ -54,12 +54,18 @@ extension CoordinatorLoop {
     return nil
   }
 
+  /// The keys of a worker that is about to be started. A coordinator that is started again must know it.
+  private func newKeys(_ rank: Int) throws -> WorkerKeys? {
+    guard let keys else { return nil }
+    let life = keys.newLife(rank: rank)
+    let worker = WorkerIdentity(rank: rank, incarnation: life.incarnation ?? 0)
+    _ = try durably { try $0.admitted(life.own.publicKey, as: worker) }
+    return life
+  }
+
+  /// What finds nobody is lost: what matters is sent again.
   func send(_ message: CoordinatorMessage, payload: Data? = nil, to receiver: Sender) throws {
-    do {
-      _ = try socket.send([receiver.name.bytes] + ControlCodec.encode(message, payload: payload), dontWait: true)
-    } catch let error as MessagingError where error.isUnreachable {
-      // It is gone, or not connected again yet: what matters is sent again.
-    }
+    try door.send(ControlCodec.encode(message, payload: payload), to: receiver.name)
   }
 
   func show(_ event: RunEvent) {
@@ -81,7 +87,7 @@ extension Sender {
     switch name.channel {
     case .control: self.init(worker: name.worker, channel: .control(name.number))
     case .heartbeat: self.init(worker: name.worker, channel: .heartbeat(name.number))
-    case .ring: return nil
+    case .ring, .blobs: return nil
     }
   }
 

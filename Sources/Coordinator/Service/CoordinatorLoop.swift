@@ -17,7 +17,9 @@ final class CoordinatorLoop {
   /// Nil where only an evaluation is wanted.
   let journal: JournalWriter?
   let checkpoints: CheckpointKeeper?
-  let socket: Socket
+  let door: Door
+  /// Nil in a run without keys.
+  let keys: RunKeys?
   let signals: SignalSource
   private let wakeup: Wakeup
   private var machine: CoordinatorMachine
@@ -34,11 +36,12 @@ final class CoordinatorLoop {
   var now: Duration { ContinuousClock.now - start }
 
   init(
-    _ plan: RunPlan, socket: Socket, fleet: WorkerFleet, display: ProgressDisplay, journal: Journal?,
+    _ plan: RunPlan, door: Door, keys: RunKeys?, fleet: WorkerFleet, display: ProgressDisplay, journal: Journal?,
     store: CheckpointStore?, past: Membership.Past = .init(), resumeFrom checkpoint: StoredCheckpoint? = nil
   ) throws {
     self.plan = plan
-    self.socket = socket
+    self.door = door
+    self.keys = keys
     self.fleet = fleet
     self.display = display
     self.journal = try journal.map { try JournalWriter($0, plan) }
@@ -80,7 +83,8 @@ final class CoordinatorLoop {
     while true {
       if let outcome { return try finish(outcome) }
       _ = try Poller.wait(
-        for: [PollItem(socket), PollItem(signals), PollItem(wakeup)] + fleet.pollItems, timeout: max(.zero, tick - now))
+        for: [PollItem(door.socket), PollItem(signals), PollItem(wakeup)] + fleet.pollItems,
+        timeout: max(.zero, tick - now))
       wakeup.clear()
       try takeSignals()
       try takeEnds()
@@ -132,22 +136,22 @@ final class CoordinatorLoop {
 
   private func takeMessages() throws {
     for _ in 0..<Self.messagesAtOnce {
-      do {
-        guard let parts = try socket.receive(dontWait: true) else { return }
-        guard let sender = parts.first.flatMap(ConnectionName.init).flatMap(Sender.init) else {
-          try handle(.unreadable(reason: "its sender's routing id is no worker's"))
-          continue
-        }
-        let message: WorkerMessage
-        do {
-          (message, incoming.payload) = try ControlCodec.decode(WorkerMessage.self, Array(parts.dropFirst()))
-        } catch {
-          try handle(.unreadable(reason: "\(error)"))
-          continue
-        }
-        try handle(.message(message, payload: incoming.payload?.count, from: sender))
-        incoming.payload = nil
-      } catch let error as MessagingError where error.isTooLong { try handle(.unreadable(reason: "\(error)")) }
+      guard let (name, key, parts) = try door.receive(refuse: { try handle(.unreadable(reason: $0)) }) else { return }
+      guard let sender = Sender(name) else {
+        try handle(.unreadable(reason: "its sender's routing id is not that of a connection to a coordinator"))
+        continue
+      }
+      var message: WorkerMessage
+      do { (message, incoming.payload) = try ControlCodec.decode(WorkerMessage.self, parts) } catch {
+        try handle(.unreadable(reason: "\(error)"))
+        continue
+      }
+      if case .hello(var hello) = message {
+        hello.key = key
+        message = .hello(hello)
+      }
+      try handle(.message(message, payload: incoming.payload?.count, from: sender))
+      incoming.payload = nil
     }
   }
 
@@ -207,10 +211,10 @@ final class CoordinatorLoop {
       throw SharedError(.interrupted, "stopped at once while the journal could not be written")
     }
     for _ in 0..<Self.messagesAtOnce {
-      guard let parts = try socket.receive(dontWait: true) else { return }
-      guard let sender = parts.first.flatMap(ConnectionName.init).flatMap(Sender.init),
-        case .heartbeat? = try? ControlCodec.decode(WorkerMessage.self, Array(parts.dropFirst())).0
-      else { continue }
+      guard let (name, _, parts) = try door.receive(refuse: { _ in }) else { return }
+      guard let sender = Sender(name), case .heartbeat? = try? ControlCodec.decode(WorkerMessage.self, parts).0 else {
+        continue
+      }
       for answered in [sender, machine.controlConnection(of: sender.worker)] { try send(.pulse([]), to: answered) }
     }
   }

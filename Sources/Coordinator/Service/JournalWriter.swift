@@ -71,6 +71,12 @@ final class JournalWriter {
     }
   }
 
+  func admitted(_ key: PublicKey, as worker: WorkerIdentity) throws {
+    try journal.record(
+      WorkerKeyRecord(
+        rank: worker.rank, incarnation: String(worker.incarnation), key: key.description, admittedAt: .now))
+  }
+
   func wrote(_ stored: StoredCheckpoint) throws {
     try journal.record(
       CheckpointRecord(

@@ -1,5 +1,6 @@
 // What lies where in a run directory.
 import Foundation
+import Messaging
 import Shared
 
 /// A run directory; it and its folders exist.
@@ -14,6 +15,8 @@ struct RunDirectory {
   var initialModel: String { path + "/init.safetensors" }
   var checkpoints: String { path + "/checkpoints" }
   var logs: String { path + "/logs" }
+  /// The keys of the run's coordinator, and those that a worker finds there that is started by hand.
+  var keys: KeyFiles { KeyFiles(path + "/keys") }
   /// Where the run's coordinator listens, so that one that is started again is found by the workers.
   var endpoint: String { path + "/endpoint" }
   /// Where the indexes of other data than the run's go, for an evaluation.
@@ -29,7 +32,10 @@ struct RunDirectory {
   init(_ path: String) throws {
     self.path = path
     for folder in [path, path + "/checkpoints", path + "/logs"] {
-      do { try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true) } catch {
+      do {
+        try FileManager.default.createDirectory(
+          atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+      } catch {
         throw SharedError(.ioError, "\(folder): cannot be made; check the permissions and the space left on its disk")
       }
     }
@@ -40,6 +46,7 @@ struct RunDirectory {
   /// need not be found again; so does what others have put here.
   func removeUnbegun() {
     for file in [journal, journal + "-wal", journal + "-shm", path + "/run.lock", initialModel] { unsafe unlink(file) }
+    keys.remove()
     // Folders that hold something are not removed.
     for folder in [checkpoints, logs, index.path, path] { unsafe rmdir(folder) }
   }

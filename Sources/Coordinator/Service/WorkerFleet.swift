@@ -29,29 +29,28 @@ final class WorkerFleet {
   private let adopted = AdoptedProcesses()
   private let launcher: HostLauncher
   private let coordinator: Endpoint
-  private let insecure: Bool
   private let settings: LaunchSettings
   private var running: [pid_t: LaunchedWorker] = [:]
   private var adoptedRanks: [pid_t: Int] = [:]
 
   init(
-    slots: [Slot], mode: Mode, settings: LaunchSettings, coordinator: Endpoint, insecure: Bool
+    slots: [Slot], mode: Mode, settings: LaunchSettings, coordinator: Endpoint
   ) {
     self.slots = slots
     self.mode = mode
     self.settings = settings
     launcher = HostLauncher(children: children, settings: settings)
     self.coordinator = coordinator
-    self.insecure = insecure
   }
 
   /// Whether workers are started here; else somebody else does.
   var startsWorkers: Bool { mode == .auto }
 
   /// Starts the worker of a rank.
+  /// - Parameter keys: what it proves itself with; nil in a run without keys.
   /// - Returns: its process, or the ssh client's that runs it.
   /// - Throws: `LaunchError` where it cannot be started.
-  func start(_ rank: Int) throws -> pid_t {
+  func start(_ rank: Int, keys: WorkerKeys?) throws -> pid_t {
     guard let slot = slots.first(where: { $0.rank == rank }) else {
       throw LaunchError(.badConfiguration, "the hosts file has no rank \(rank)")
     }
@@ -61,8 +60,8 @@ final class WorkerFleet {
     if let address = slot.address { arguments += ["--listen", address] }
     if let data = slot.data { arguments += ["--data", data] }
     if let cache = slot.cache { arguments += ["--cache", cache] }
-    if insecure { arguments.append("--insecure-listen") }
-    let worker = try launcher.start(rank: rank, slot: slot, arguments: arguments)
+    arguments += keys == nil ? ["--insecure"] : ["--keys", "-"]
+    let worker = try launcher.start(rank: rank, slot: slot, arguments: arguments, input: keys?.line ?? [])
     running[worker.processID] = worker
     return worker.processID
   }

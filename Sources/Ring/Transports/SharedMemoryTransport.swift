@@ -35,23 +35,24 @@ struct SharedMemoryTransport {
       sums = Self.name(bytes.suffix(Self.nameBytes))
     }
 
-    /// Process and descriptor (4 bytes each), bytes and nonce (8 each), of the partials and of the sums; little-endian.
+    /// Door, bytes and nonce (8 bytes each) of the partials and of the sums; little-endian.
     var encoded: [UInt8] {
       [partials, sums].flatMap { name in
-        unsafe withUnsafeBytes(of: (name.process.littleEndian, name.descriptor.littleEndian)) { unsafe Array($0) }
-          + withUnsafeBytes(of: (name.bytes.littleEndian, name.nonce.littleEndian)) { unsafe Array($0) }
+        unsafe withUnsafeBytes(of: (name.door.littleEndian, name.bytes.littleEndian, name.nonce.littleEndian)) {
+          unsafe Array($0)
+        }
       }
     }
 
     private static let nameBytes = 24
 
     private static func name(_ bytes: Data) -> MemorySegment.Name {
-      func get<Value: FixedWidthInteger & BitwiseCopyable>(_ type: Value.Type, _ offset: Int) -> Value {
-        unsafe bytes.withUnsafeBytes { unsafe Value(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: type)) }
+      func get(_ offset: Int) -> UInt64 {
+        unsafe bytes.withUnsafeBytes {
+          unsafe UInt64(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+        }
       }
-      return MemorySegment.Name(
-        process: get(UInt32.self, 0), descriptor: get(UInt32.self, 4), bytes: get(UInt64.self, 8),
-        nonce: get(UInt64.self, 16))
+      return MemorySegment.Name(door: get(0), bytes: get(8), nonce: get(16))
     }
   }
 

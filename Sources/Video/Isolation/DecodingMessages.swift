@@ -61,8 +61,7 @@ extension DecodingRequest {
     case .load(let job, let memory, let offset):
       fields.put(0)
       fields.put(job)
-      fields.put(UInt64(memory.process))
-      fields.put(UInt64(memory.descriptor))
+      fields.put(memory.door)
       fields.put(memory.bytes)
       fields.put(memory.nonce)
       fields.put(offset)
@@ -96,10 +95,8 @@ extension DecodingRequest {
     switch try fields.int() {
     case 0:
       let job = try fields.job()
-      let (process, descriptor) = (try fields.unsigned(), try fields.unsigned())
       let memory = MemorySegment.Name(
-        process: UInt32(clamping: process), descriptor: UInt32(clamping: descriptor), bytes: try fields.unsigned(),
-        nonce: try fields.unsigned())
+        door: try fields.unsigned(), bytes: try fields.unsigned(), nonce: try fields.unsigned())
       work = .load(job, memory, offset: try fields.int())
     case 1: work = .probe(path: try fields.text(), range: try fields.range(), deep: try fields.flag())
     case 2:

@@ -49,9 +49,7 @@ final class DecodingProcess: @unchecked Sendable {
       throw .notStarted(number)
     }
     let name = status.name
-    let arguments = [
-      DecodingService.argument, "\(name.process)", "\(name.descriptor)", "\(name.bytes)", "\(name.nonce)",
-    ]
+    let arguments = [DecodingService.argument, "\(name.door)", "\(name.bytes)", "\(name.nonce)"]
     // Its parent's libraries would start threads for work that it never does.
     let environment = ProcessInfo.processInfo.environment.merging(
       ["OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "SWIFT_BACKTRACE": "enable=no"]) { $1 }

@@ -22,9 +22,8 @@ public enum DecodingService {
   public static func runIfAsked(_ arguments: [String] = CommandLine.arguments) {
     guard arguments.count > 1, arguments[1] == argument else { return }
     let numbers = arguments.dropFirst(2).compactMap { UInt64($0) }
-    guard numbers.count == 4, let process = UInt32(exactly: numbers[0]), let descriptor = UInt32(exactly: numbers[1])
-    else { _exit(ExitStatus.usage.rawValue) }
-    let name = MemorySegment.Name(process: process, descriptor: descriptor, bytes: numbers[2], nonce: numbers[3])
+    guard numbers.count == 3 else { _exit(ExitStatus.usage.rawValue) }
+    let name = MemorySegment.Name(door: numbers[0], bytes: numbers[1], nonce: numbers[2])
     guard let status = DecoderStatus.open(name) else { _exit(ExitStatus.ioError.rawValue) }
     prepare()
     unsafe FileWait.status = status

@@ -126,7 +126,8 @@ private final class AllReduceBench {
       statisticCount: partial.statistics.count, settings: settings)
     session = RingSession(generation: 1, plan: plan, settings: settings)
     session.threads = command.threads
-    peers = try PeerLinks(MessagingContext(), listen: try Endpoint(command.listen))
+    peers = try PeerLinks(
+      MessagingContext(), WorkerIdentity(rank: command.rank, incarnation: 0), listen: try Endpoint(command.listen))
     let members = command.peer.enumerated().map { rank, endpoint in
       Member(identity: WorkerIdentity(rank: rank, incarnation: 0), endpoint: endpoint, lanes: [rank])
     }

@@ -1,5 +1,6 @@
 // `worker --rank N`: joins a run.
 import ArgumentParser
+import CLinux
 import Foundation
 import Logging
 import Messaging
@@ -36,8 +37,14 @@ struct JoinCommand: ParsableCommand {
   @Option(help: "The folder for shards from the web. Default: TAMRING_CACHE, else tamring in the user's cache folder.")
   var cache: String?
 
-  @Flag(help: "Allow an address beyond this machine. There is no encryption.")
-  var insecureListen = false
+  @Option(
+    help:
+      "The folder of keys that `coordinator keygen` made. Default: TAMRING_KEYS. A coordinator that starts workers hands them their keys."
+  )
+  var keys: String?
+
+  @Flag(help: "Use no keys and no encryption: anybody who reaches this worker can take part, and read everything.")
+  var insecure = false
 
   func validate() throws {
     guard threads >= 1 && threads <= 1024 else { throw ValidationError("--threads must be from 1 to 1024") }
@@ -56,25 +63,40 @@ struct JoinCommand: ParsableCommand {
       throw SharedError(.usage, "no rank: give --rank N, or set RANK, SLURM_PROCID or JOB_COMPLETION_INDEX")
     }
     ProcessName.set("worker \(rank)")
+    let identityKeys = try givenKeys(rank: rank, environment)
     let target = try Endpoint(coordinator ?? environment["TAMRING_COORDINATOR"] ?? "tcp://127.0.0.1:5577")
     let address = try listen ?? routeAddress(to: target.host)
     let own = try Endpoint("tcp://" + withPort(address))
-    guard own.isLoopback || insecureListen else {
-      throw SharedError(
-        .badConfiguration,
-        "listening at \(own) would let anybody on that network take part: give --insecure-listen if that is acceptable")
-    }
     var log = Logger(label: "worker", factory: { LineLog(label: $0) })
     log[metadataKey: "rank"] = "\(rank)"
-    if !own.isLoopback { log.warning("listening at \(own) without encryption") }
+    if identityKeys == nil { log.warning("--insecure: whoever reaches \(own) can take part, and read everything") }
     let loop = try WorkerLoop(
       WorkerLoop.Settings(
-        identity: WorkerIdentity(rank: rank, incarnation: .random(in: 1...UInt64.max)), coordinator: target,
-        listen: own,
+        identity: WorkerIdentity(
+          rank: rank, incarnation: identityKeys?.incarnation ?? .random(in: 1...UInt64.max)),
+        coordinator: target, keys: identityKeys, listen: own,
         advertise: try advertise.map { try advertised($0, own) },
         threads: ComputeThreads(lanes: threads, each: laneThreads), dataPath: data, cache: cache),
       log: log)
     try loop.run()
+  }
+
+  /// - Returns: nil where the user wants none.
+  private func givenKeys(rank: Int, _ environment: [String: String]) throws -> WorkerKeys? {
+    raiseFileLimit()
+    guard let keys = keys ?? environment["TAMRING_KEYS"] else {
+      guard insecure else {
+        throw SharedError(
+          .badConfiguration,
+          "no keys: give --keys DIR, a folder that `coordinator keygen` made and that its coordinator has too, or the keys "
+            + "folder of its run; or --insecure, and anybody can take part")
+      }
+      return nil
+    }
+    guard !insecure else { throw SharedError(.usage, "--insecure and --keys exclude one another: give one of them") }
+    forbidDumps()
+    if keys == "-" { return try WorkerKeys(readingFrom: STDIN_FILENO) }
+    return try WorkerKeys(KeyFiles(keys), rank: rank)
   }
 
   private func withPort(_ address: String) -> String {

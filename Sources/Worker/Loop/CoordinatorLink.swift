@@ -8,23 +8,33 @@ import Synchronization
 import Wire
 import WorkerCore
 
+/// Where the coordinator is, and the key by which it is known; nil in a run without keys.
+struct CoordinatorPlace {
+  let endpoint: Endpoint
+  let key: PublicKey?
+
+  func connect(_ messaging: MessagingContext, _ name: ConnectionName) throws -> Socket {
+    try Connections.connect(messaging, name, to: endpoint, key: key)
+  }
+}
+
 /// Control messages to and from the coordinator.
 final class CoordinatorLink {
   private(set) var socket: Socket
   private let messaging: MessagingContext
-  private let coordinator: Endpoint
+  private let coordinator: CoordinatorPlace
   private let identity: WorkerIdentity
 
-  init(_ messaging: MessagingContext, _ coordinator: Endpoint, _ identity: WorkerIdentity) throws {
+  init(_ messaging: MessagingContext, _ coordinator: CoordinatorPlace, _ identity: WorkerIdentity) throws {
     self.messaging = messaging
     self.coordinator = coordinator
     self.identity = identity
-    socket = try Connections.connect(messaging, ConnectionName(identity, .control), to: coordinator)
+    socket = try coordinator.connect(messaging, ConnectionName(identity, .control))
   }
 
   /// Replaces the connection by one of this number.
   func connect(_ number: Int) throws {
-    socket = try Connections.connect(messaging, ConnectionName(identity, .control, number: number), to: coordinator)
+    socket = try coordinator.connect(messaging, ConnectionName(identity, .control, number: number))
   }
 
   /// Queues a message. A message that finds the queue full is dropped: everything that matters is resent.
@@ -55,7 +65,7 @@ final class Heartbeat: Sendable {
 
   /// - Parameter wake: called when there is a question.
   init(
-    _ messaging: MessagingContext, _ coordinator: Endpoint, _ identity: WorkerIdentity,
+    _ messaging: MessagingContext, _ coordinator: CoordinatorPlace, _ identity: WorkerIdentity,
     wake: @escaping @Sendable () -> Void
   ) {
     questions = Mailbox(wake: wake)
@@ -73,8 +83,10 @@ final class Heartbeat: Sendable {
 
   func update(_ change: (inout Wire.Progress) -> Void) { progress.withLock { change(&$0) } }
 
-  private func beat(_ messaging: MessagingContext, _ coordinator: Endpoint, _ identity: WorkerIdentity) throws {
-    var socket = try Connections.connect(messaging, ConnectionName(identity, .heartbeat), to: coordinator)
+  private func beat(
+    _ messaging: MessagingContext, _ coordinator: CoordinatorPlace, _ identity: WorkerIdentity
+  ) throws {
+    var socket = try coordinator.connect(messaging, ConnectionName(identity, .heartbeat))
     let start = ContinuousClock.now
     var liveness = LinkLiveness()
     var dismissed: (reason: String, at: ContinuousClock.Instant)?
@@ -102,8 +114,7 @@ final class Heartbeat: Sendable {
       }
       liveness.limit = reconnectAfter.withLock { $0 }
       if let number = liveness.reconnect(at: .now - start) {
-        let name = ConnectionName(identity, .heartbeat, number: number)
-        socket = try Connections.connect(messaging, name, to: coordinator)
+        socket = try coordinator.connect(messaging, ConnectionName(identity, .heartbeat, number: number))
       }
     }
   }

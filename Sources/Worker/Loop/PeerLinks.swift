@@ -23,35 +23,55 @@ final class PeerLinks {
 
   let endpoint: Endpoint
   private let messaging: MessagingContext
-  private let inbound: Socket
+  private let identity: WorkerIdentity
+  private let door: Door
   private var right: Socket?
   /// Notices when the right neighbour closes the connection.
   private var monitor: DisconnectMonitor?
   private var source: Socket?
+  /// How many connections for blobs there were.
+  private var sources = 0
   /// The right neighbour, and the name of the connection to it.
-  private var target: (endpoint: Endpoint, name: ConnectionName, since: ContinuousClock.Instant)?
+  private var target: (peer: Member, name: ConnectionName, since: ContinuousClock.Instant)?
   /// The left neighbour's newest connection.
   private var left: ConnectionName?
   /// The generation that runs, or ran last.
   private var present: UInt32 = 0
   /// Peers that asked for blobs, by the numbers that they go by here.
-  private var askers: [Data] = []
+  private var askers: [ConnectionName] = []
+  /// In a run with keys: who is let in, as members of the generation that runs or ran last, and as those of one that is
+  /// prepared.
+  private let admitted: AdmittedKeys?
+  private var members: [Peer] = []
+  private var coming: (generation: UInt32, peers: [Peer]) = (0, [])
   /// Ring messages of neighbours that began a generation before this worker did.
   private var early: [(from: ConnectionName, message: FrameMessage)] = []
 
   /// - Parameter listen: where peers reach this worker; port 0 for any.
-  init(_ messaging: MessagingContext, listen: Endpoint) throws {
+  /// - Parameter admitted: whom the context's authenticator lets in; nil in a run without keys.
+  init(
+    _ messaging: MessagingContext, _ identity: WorkerIdentity, listen: Endpoint, admitted: AdmittedKeys? = nil
+  ) throws {
     self.messaging = messaging
-    inbound = try Connections.peerDoor(messaging)
-    endpoint = try inbound.bind(listen)
+    self.identity = identity
+    self.admitted = admitted
+    door = try Connections.peerDoor(messaging)
+    endpoint = try door.socket.bind(listen)
   }
 
   /// Sockets to wait for.
   var pollItems: [PollItem] {
-    [PollItem(inbound)] + [right, source, monitor?.socket].compactMap { $0 }.map { PollItem($0) }
+    [PollItem(door.socket)] + [right, source, monitor?.socket].compactMap { $0 }.map { PollItem($0) }
   }
 
   // MARK: Generations
+
+  /// Lets in the peers that prepare for a generation, besides the members of the one before.
+  func admit(_ peers: [Peer], generation: UInt32) {
+    guard generation >= coming.generation else { return }
+    coming = (generation, peers)
+    admitted?.admitOnly(members + coming.peers)
+  }
 
   /// Connects to the right neighbour and listens to the left one.
   func open(_ generation: Generation, position: Int) throws {
@@ -59,29 +79,31 @@ final class PeerLinks {
     present = generation.number
     let members = generation.members
     let me = members[position]
+    self.members = members.compactMap(\.peer)
+    if coming.generation <= generation.number { coming = (generation.number, []) }
+    admitted?.admitOnly(self.members + coming.peers)
     let ring = ConnectionName.Channel.ring(generation: generation.number)
     let name = ConnectionName(members[(position + members.count - 1) % members.count].identity, ring)
     early.removeAll { $0.from.worker != name.worker || $0.from.channel != ring }
     guard members.count > 1 else { return }
     left = name
-    let right = try Endpoint(members[(position + 1) % members.count].endpoint)
-    try connect(right, ConnectionName(me.identity, ring))
+    try connect(members[(position + 1) % members.count], ConnectionName(me.identity, ring))
   }
 
-  private func connect(_ endpoint: Endpoint, _ name: ConnectionName) throws {
+  private func connect(_ peer: Member, _ name: ConnectionName) throws {
     monitor = nil
-    let made = try Connections.monitored(messaging, name, to: endpoint)
+    let made = try Connections.monitored(messaging, name, to: try Endpoint(peer.endpoint), key: peer.key)
     (right, monitor) = (made.socket, made.monitor)
-    target = (endpoint, name, .now)
+    target = (peer, name, .now)
   }
 
   /// Whether the connection to the right neighbour was closed since the last call. ZeroMQ makes it again under its name,
   /// which the neighbour may ignore; so once a second at most there is one of a new name.
   func rightWasClosed() throws -> Bool {
-    guard let monitor, monitor.take(), case (let endpoint, var name, let since)? = target else { return false }
+    guard let monitor, monitor.take(), case (let peer, var name, let since)? = target else { return false }
     if .now - since > .seconds(1) {
       name.number += 1
-      try connect(endpoint, name)
+      try connect(peer, name)
     }
     return true
   }
@@ -100,9 +122,8 @@ final class PeerLinks {
 
   func sendLeft(_ frame: FrameBytes) throws {
     guard let left else { return }
-    try unreachableIsSilent {
-      _ = try inbound.send([left.bytes, Self.ringTag], lending: frame.parts, dontWait: true)
-    }
+    // If the peer is gone, the coordinator notifies whoever needs to know.
+    try door.send([Self.ringTag], lending: frame.parts, to: left)
   }
 
   // MARK: Blobs
@@ -110,14 +131,17 @@ final class PeerLinks {
   /// Asks a peer for a piece of a blob.
   func ask(_ endpoint: String, _ request: BlobRequest) throws {
     if source == nil || source?.place != endpoint {
-      source = try Connections.forBlobs(messaging, to: Endpoint(endpoint))
+      sources += 1
+      let key = (coming.peers + members).first { $0.endpoint == endpoint }?.key
+      source = try Connections.connect(
+        messaging, ConnectionName(identity, .blobs, number: sources), to: Endpoint(endpoint), key: key)
     }
     _ = try source?.send([Self.blobTag] + ControlCodec.encode(WorkerMessage.blobRequest(request)), dontWait: true)
   }
 
   func doneAsking() { source = nil }
 
-  private func number(of asker: Data) -> Int {
+  private func number(of asker: ConnectionName) -> Int {
     if let known = askers.firstIndex(of: asker) { return known }
     // Peers that fetch a state are at most the ranks of a run; their numbers are only used until they are answered.
     if askers.count >= 1 << 16 { askers = [] }
@@ -127,16 +151,8 @@ final class PeerLinks {
 
   func answer(_ peer: Int, _ piece: BlobPiece, _ payload: Data?) throws {
     guard askers.indices.contains(peer) else { return }
-    try reply(to: askers[peer], [Self.blobTag] + ControlCodec.encode(WorkerMessage.blobPiece(piece), payload: payload))
-  }
-
-  private func reply(to peer: Data, _ parts: [Data]) throws {
-    try unreachableIsSilent { _ = try inbound.send([peer] + parts, dontWait: true) }
-  }
-
-  /// If the peer is gone, the coordinator notifies whoever needs to know.
-  private func unreachableIsSilent(_ send: () throws -> Void) throws {
-    do { try send() } catch let error as MessagingError where error.isUnreachable {}
+    let parts = try ControlCodec.encode(WorkerMessage.blobPiece(piece), payload: payload)
+    try door.send([Self.blobTag] + parts, to: askers[peer])
   }
 
   // MARK: Arrivals
@@ -147,14 +163,15 @@ final class PeerLinks {
       let (from, message) = early.remove(at: place)
       if isLeft(from) { return .fromLeft(message) }
     }
-    while let parts = try inbound.receive(reporting: drop) {
-      if (3...4).contains(parts.count), parts[1] == Self.ringTag {
-        let message = FrameMessage(parts[2...])
-        let from = ConnectionName(parts[0])
-        if let from, isLeft(from) { return .fromLeft(message) }
+    while let (from, _, parts) = try door.receive(refuse: drop) {
+      if (2...3).contains(parts.count), parts[0] == Self.ringTag {
+        let message = FrameMessage(parts[1...])
+        if isLeft(from) { return .fromLeft(message) }
         if !keep(from, message) { drop("a frame from a peer of no coming generation") }
-      } else if parts.count >= 3, parts[1] == Self.blobTag, let message = control(parts, from: 2, drop) {
-        if case (.blobRequest(let request), _) = message { return .request(request, from: number(of: parts[0])) }
+      } else if parts.count >= 2, parts[0] == Self.blobTag, from.channel == .blobs,
+        let message = control(parts, from: 1, drop)
+      {
+        if case (.blobRequest(let request), _) = message { return .request(request, from: number(of: from)) }
       } else {
         drop("a message of \(parts.count) parts from a peer that is no member")
       }
@@ -182,7 +199,7 @@ final class PeerLinks {
   }
 
   /// Frames of a neighbour that began its generation before this worker did are few, and short.
-  private static let earlyLimit = (messages: 256, bytes: 64 << 20)
+  private static let earlyLimit = (messages: 256, bytes: 32 << 20)
 
   /// Whether this is the left neighbour's newest connection in the present generation.
   private func isLeft(_ from: ConnectionName) -> Bool {
@@ -194,8 +211,8 @@ final class PeerLinks {
   }
 
   /// - Returns: false for a sender whose name is not that of a member of a coming generation.
-  private func keep(_ from: ConnectionName?, _ message: FrameMessage) -> Bool {
-    guard let from, case .ring(let generation) = from.channel, generation > present else { return false }
+  private func keep(_ from: ConnectionName, _ message: FrameMessage) -> Bool {
+    guard case .ring(let generation) = from.channel, generation > present else { return false }
     early.append((from, message))
     while early.count > Self.earlyLimit.messages
       || early.reduce(0, { $0 + $1.message.count }) > Self.earlyLimit.bytes

@@ -16,6 +16,8 @@ final class WorkerLoop {
   struct Settings {
     var identity: WorkerIdentity
     var coordinator: Endpoint
+    /// Nil in a run without keys.
+    var keys: WorkerKeys?
     var listen: Endpoint
     /// What peers are told to connect to, if not where this worker listens.
     var advertise: String?
@@ -75,13 +77,17 @@ final class WorkerLoop {
     self.settings = settings
     self.log = log
     machine = WorkerMachine(identity: settings.identity)
-    let messaging = try MessagingContext()
+    let admitted = settings.keys.map { _ in AdmittedKeys() }
+    let security =
+      settings.keys.flatMap { keys in admitted.map { Security.keys(own: keys.own, admitted: $0) } } ?? .none
+    let messaging = try MessagingContext(security)
+    let coordinator = CoordinatorPlace(endpoint: settings.coordinator, key: settings.keys?.coordinator)
     let wakeup = try Wakeup()
     self.wakeup = wakeup
     signals = try SignalSource([SIGTERM, SIGINT])
-    link = try CoordinatorLink(messaging, settings.coordinator, settings.identity)
-    peers = try PeerLinks(messaging, listen: settings.listen)
-    heartbeat = Heartbeat(messaging, settings.coordinator, settings.identity) { wakeup.signal() }
+    link = try CoordinatorLink(messaging, coordinator, settings.identity)
+    peers = try PeerLinks(messaging, settings.identity, listen: settings.listen, admitted: admitted)
+    heartbeat = Heartbeat(messaging, coordinator, settings.identity) { wakeup.signal() }
   }
 
   /// Works until the coordinator dismisses this worker.

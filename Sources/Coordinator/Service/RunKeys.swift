@@ -1,0 +1,47 @@
+// The keys of a coordinator, those of the workers that it starts, and whom it admits.
+import Foundation
+import Messaging
+import RunJournal
+import Wire
+
+/// Belongs to the thread of the coordinator's loop.
+final class RunKeys {
+  let own: KeyPair
+  let admitted = AdmittedKeys()
+  /// The lives of each rank that are admitted: the newest, and the one before, which has to be told that it is not wanted
+  /// any more.
+  private var lives: [Int: [UInt64]] = [:]
+
+  init(_ own: KeyPair) { self.own = own }
+
+  /// - Parameter files: a folder that holds keys; those that workers of these ranks find there are admitted.
+  convenience init(_ files: KeyFiles, admitting ranks: [Int]) throws {
+    self.init(try files.coordinator())
+    for rank in ranks {
+      admitted.admit(try files.worker(rank: rank).publicKey, as: AdmittedKeys.Holder(rank: rank))
+    }
+  }
+
+  /// Makes the keys of a new life of a worker, and admits them.
+  func newLife(rank: Int) -> WorkerKeys {
+    let incarnation = UInt64.random(in: 1...UInt64.max)
+    let pair = KeyPair()
+    admit(pair.publicKey, as: WorkerIdentity(rank: rank, incarnation: incarnation))
+    return WorkerKeys(own: pair, coordinator: own.publicKey, incarnation: incarnation)
+  }
+
+  /// Admits a worker that an earlier coordinator of the run has started. What cannot be a key admits nobody.
+  func admit(_ record: WorkerKeyRecord) {
+    guard let key = PublicKey(record.key), let incarnation = UInt64(record.incarnation) else { return }
+    admit(key, as: WorkerIdentity(rank: record.rank, incarnation: incarnation))
+  }
+
+  /// Admits a life of a worker, and revokes those of that rank that are older than the one before it.
+  func admit(_ key: PublicKey, as worker: WorkerIdentity) {
+    admitted.admit(key, as: AdmittedKeys.Holder(worker))
+    let known = (lives[worker.rank] ?? []) + [worker.incarnation]
+    lives[worker.rank] = known.suffix(2)
+    let old = known.dropLast(2)
+    admitted.revoke { $0.rank == worker.rank && $0.incarnation.map(old.contains) ?? false }
+  }
+}
