@@ -101,7 +101,7 @@ import Testing
     for worker in workers { #expect(worker.finish().status == 0) }
   }
 
-  @Test("a run directory that is in use is refused")
+  @Test("a run directory that is in use is refused, and status tells who uses it")
   func locked() throws {
     let cluster = try LocalCluster(clips: 12)
     let process = try RunningProcess(
@@ -110,7 +110,12 @@ import Testing
     let second = try cluster.train("run", hosts: "localhost")
     #expect(second.status == 69, "\(second.output)")
     #expect(second.output.contains("another coordinator"))
+    func status() throws -> String {
+      try cluster.run(LocalCluster.program("coordinator"), ["status", cluster.folder.path("run")]).output
+    }
+    #expect(try status().contains("coordinator: running (pid \(process.pid) on "))
     process.signal(SIGINT)
     #expect(process.finish().status == 130)
+    #expect(try status().contains("coordinator: none; to go on: coordinator train --recipe "))
   }
 }

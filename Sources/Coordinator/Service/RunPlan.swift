@@ -91,11 +91,16 @@ struct RunPlan {
   }
 
   /// The steps before which the state is evaluated: the ends of every so many epochs, but for the last.
-  var validationPoints: Set<UInt64> {
-    let every = recipe.validation.everyEpochs
-    guard every > 0, evaluateOnly == nil else { return [] }
+  var validationPoints: Set<UInt64> { evaluateOnly == nil ? recipe.validationPoints(steps) : [] }
+}
+
+extension Recipe {
+  /// The steps of a training before which the state is evaluated.
+  func validationPoints(_ steps: StepPlan) -> Set<UInt64> {
+    let every = validation.everyEpochs
+    guard every > 0 else { return [] }
     return Set(
-      stride(from: every, to: recipe.schedule.epochs, by: every).map { UInt64(steps.firstStep(ofEpoch: $0)) }
-        .filter { $0 >= recipe.firstValidation })
+      stride(from: every, to: schedule.epochs, by: every).map { UInt64(steps.firstStep(ofEpoch: $0)) }
+        .filter { $0 >= firstValidation })
   }
 }
