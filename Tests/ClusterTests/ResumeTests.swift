@@ -184,6 +184,13 @@ import Testing
     #expect(elsewhere.status == 74)
     #expect(
       elsewhere.output.contains("/daat: there is no such folder; check the recipe's data.path"), "\(elsewhere.output)")
+    try write(cluster, [("path: data", "path: data, train_videos: trian")])
+    let folders = try cluster.train("typo", hosts: "localhost", ["--steps", "1"])
+    #expect(folders.status == 74)
+    #expect(
+      folders.output.contains(
+        "small.yaml: line 6: 'data.train_videos' is 'trian', but there is no folder \(cluster.folder.path("data/trian"))"
+      ), "\(folders.output)")
     // The default may be missing, and one may do without.
     try FileManager.default.removeItem(atPath: cluster.folder.path("data/validation.csv"))
     for (name, words) in [("unnamed", "path: data"), ("none", "path: data, validation_list: ''")] {
