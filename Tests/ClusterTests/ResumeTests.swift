@@ -158,7 +158,67 @@ import Testing
     for audit in try cluster.audits("run") { #expect(audit.status == 0, "\(audit.output)") }
   }
 
-  @Test("clips that are left out are counted for each list, and a validation list that is named must be there")
+  @Test("a run without a step begins anew with a mended recipe and other clips, says so, and keeps its events")
+  func beginsAnew() throws {
+    let cluster = try LocalCluster(clips: 12)
+    func begin() throws {
+      let process = try RunningProcess(
+        LocalCluster.program("coordinator"), cluster.training("run", hosts: "localhost", ["--launch", "none"]))
+      #expect(process.wait(for: "waiting for"), "\(process.output)")
+      process.signal(SIGINT)
+      #expect(process.finish().status == 130)
+    }
+    func lines(_ output: String) -> [Substring] { output.split(separator: "\n").filter { $0.hasPrefix("no step was") } }
+    try begin()
+    let first = try cluster.query("run", "SELECT identity FROM runs", as: String.self)
+    // The same recipe, or what any run may change, is no new beginning.
+    try write(cluster, [("keep: 2", "keep: 3"), ("epochs: 12", "epochs: 3")])
+    try begin()
+    #expect(try cluster.query("run", "SELECT count(*) FROM revisions", as: Int.self) == [1])
+    // What cannot be used leaves the run as it was.
+    let text = try cluster.folder.text("data/train.csv").split(separator: "\n")
+    try cluster.folder.write(text.dropLast(2).joined(separator: "\n") + "\n", to: "data/short.csv")
+    try write(cluster, [("path: data", "path: data, train_list: none.csv")])
+    let typo = try cluster.train("run", hosts: "localhost")
+    #expect(typo.status == 74 && typo.output.contains("none.csv: cannot be read"), "\(typo.output)")
+    #expect(try cluster.query("run", "SELECT recipe_digest FROM runs", as: String.self).count == 1)
+
+    // So does a worker that may have steps, and a checkpoint of the state before the first one is put aside.
+    try write(cluster, [("path: data", "path: data, train_list: short.csv"), ("lanes: 5", "lanes: 3")])
+    let (host, pid) = (ProcessInfo.processInfo.hostName, ProcessInfo.processInfo.processIdentifier)
+    try cluster.execute(
+      "run", "INSERT INTO members VALUES (0, '5', '\(host)', \(pid), 1, '2026-01-01 00:00:00.000', NULL, NULL)")
+    let present = try cluster.train("run", hosts: "localhost")
+    #expect(present.status == 78 && present.output.contains("begun with another recipe"), "\(present.output)")
+    try cluster.execute("run", "UPDATE members SET left_at = joined_at")
+    try FileManager.default.createDirectory(
+      atPath: cluster.folder.path("run/checkpoints/step-00000000"), withIntermediateDirectories: true)
+
+    let trained = try cluster.train("run", hosts: "localhost slots=2", ["--steps", "3"])
+    #expect(trained.status == 0, "\(trained.output)")
+    let said =
+      "no step was committed, so the run begins anew: batch.lanes is 3, was 5; data.train_list is \"short.csv\", was "
+      + "\"train.csv\""
+    #expect(lines(trained.output) == [said[...]], "\(trained.output)")
+    #expect(trained.output.contains("small: 10 training clips"), "\(trained.output)")
+    #expect(FileManager.default.fileExists(atPath: cluster.folder.path("run/checkpoints/rejected-step-00000000")))
+    #expect(try cluster.query("run", "SELECT text FROM events WHERE text LIKE 'no step%'", as: String.self) == [said])
+    #expect(try cluster.query("run", "SELECT count(*) FROM revisions", as: Int.self) == [0])
+    #expect(try cluster.query("run", "SELECT identity FROM runs", as: String.self) != first)
+    for audit in try cluster.audits("run") { #expect(audit.output.hasPrefix("ok: 3 steps"), "\(audit)") }
+    // With steps, another recipe is refused as ever.
+    try write(cluster, [("lanes: 5", "lanes: 4")])
+    let refused = try cluster.train("run", hosts: "localhost")
+    #expect(refused.status == 78 && refused.output.contains("batch.lanes is 4, was 3"), "\(refused.output)")
+
+    // The bits are those of a run that had this recipe from the start.
+    try write(cluster, [("path: data", "path: data, train_list: short.csv"), ("lanes: 5", "lanes: 3")])
+    let fresh = try cluster.train("fresh", hosts: "localhost slots=2", ["--steps", "3"])
+    #expect(fresh.status == 0, "\(fresh.output)")
+    #expect(try cluster.weights("run") == cluster.weights("fresh"))
+  }
+
+  @Test("clips that are left out are counted for each list, and lists and folders that are named must be there")
   func lists() throws {
     let cluster = try LocalCluster(clips: 12)
     for (list, rows) in [("train", 1), ("validation", 2)] {

@@ -35,13 +35,17 @@ struct TrainCommand: ParsableCommand {
     let lock = try RunLock(directory.path)
     defer { withExtendedLifetime(lock) {} }
     let journal = try Journal(directory.journal, directory.holdsRun ? .resume : .create)
-    let resumes = try journal.run() != nil
+    let run = try journal.run()
+    let anew = try run.flatMap { try NewBeginning(journal, directory, $0, given: given) }
+    let resumes = run != nil && anew == nil
     var plan: RunPlan
     let store: CheckpointStore
     do {
+      if let anew { display.line(anew.line) }
       let start = try resumes ? nil : StartingModel(given.recipe)
-      let report = try start?.report() ?? []
-      for line in report { display.line(line) }
+      let model = try start?.report() ?? []
+      for line in model { display.line(line) }
+      let report = [anew?.line].compactMap(\.self) + model
       let indexes = try resumes ? kept(directory) : prepareIndexes(given, directory, display)
       let recipe = try resumes ? goOn(journal, directory, given, indexes, display) : start?.recipe ?? given.recipe
       try requireValidation(recipe, indexes)
@@ -50,10 +54,11 @@ struct TrainCommand: ParsableCommand {
       if let start { try writeFile(start.data, to: directory.initialModel) }
       plan.initialModel = StartingModel.kept(in: directory, recipe)
       store = try CheckpointStore(directory.checkpoints, access: .writing)
-      if !resumes { try begin(journal, directory, plan) }
+      try anew?.tidy(directory, store, plan)
+      if !resumes { try begin(journal, directory, plan, anew: anew != nil) }
       for line in report { try journal.record(EventRecord(at: .now, level: .info, source: "coordinator", text: line)) }
     } catch {
-      if !resumes {
+      if run == nil {
         try? journal.close()
         directory.removeUnbegun()
       }
@@ -141,7 +146,7 @@ struct TrainCommand: ParsableCommand {
     String(UInt64.random(in: 1...UInt64.max), radix: 16) + String(UInt64.random(in: 1...UInt64.max), radix: 16)
   }
 
-  private func begin(_ journal: Journal, _ directory: RunDirectory, _ plan: RunPlan) throws {
+  private func begin(_ journal: Journal, _ directory: RunDirectory, _ plan: RunPlan, anew: Bool) throws {
     try writeFile(Data(plan.recipe.yaml().utf8), to: directory.recipe)
     let indexes = plan.indexes
     try journal.beginRun(
@@ -150,6 +155,7 @@ struct TrainCommand: ParsableCommand {
         recipeDigest: plan.recipe.digest,
         indexDigest: indexes.train.digest.description, fingerprint: "", clips: indexes.train.clips.count,
         stepsPerEpoch: plan.steps.lastStepsPerEpoch, epochs: plan.recipe.schedule.epochs, createdAt: .now),
+      anew: anew,
       clips: { insert in
         try indexes.train.forEach { number, clip in
           try insert(
