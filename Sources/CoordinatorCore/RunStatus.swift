@@ -25,7 +25,7 @@ package struct RunStatus: Equatable, Sendable {
 
   /// The steps of the present epoch, and the pace of the last ones.
   package struct Training: Equatable, Sendable {
-    /// Over the steps of the epoch that this coordinator has seen.
+    /// Over the epoch's steps so far.
     package var clips = 0
     package var top1 = 0
     package var loss = 0.0

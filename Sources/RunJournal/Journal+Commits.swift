@@ -68,6 +68,16 @@ extension Journal {
     }
   }
 
+  /// What the live steps from `step` on came to, in their order.
+  public func figures(from step: Int) throws -> [(clips: Int, top1: Int, loss: Double)] {
+    try read("reading the steps") { database in
+      try Row.fetchAll(
+        database, sql: "SELECT clips, top1, loss FROM steps WHERE rolled_back = 0 AND step >= ? ORDER BY step",
+        arguments: [step]
+      ).map { ($0[0], $0[1], $0[2]) }
+    }
+  }
+
   /// Each rank's share of a live step, by rank.
   public func shares(step: Int) throws -> [ShareRecord] {
     try read("reading a step") { database in
