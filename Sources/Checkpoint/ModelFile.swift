@@ -14,7 +14,7 @@ public struct ModelFile: Hashable, Sendable {
     guard Self.isFolder(given) else {
       guard FileManager.default.fileExists(atPath: given) else {
         throw CheckpointError(
-          badData: "there is no such file; give a safetensors file, a checkpoint or a run directory", path: given)
+          missing: "there is no such file; give a safetensors file, a checkpoint or a run directory", path: given)
       }
       path = given
       recipe = Self.recipe(ofModel: given)
@@ -32,7 +32,7 @@ public struct ModelFile: Hashable, Sendable {
         where: FileManager.default.fileExists(atPath:))
     else {
       throw CheckpointError(
-        badData: "holds no \(CheckpointFiles.modelName) and no checkpoints; give a checkpoint or a run directory",
+        missing: "holds no \(CheckpointFiles.modelName) and no checkpoints; give a checkpoint or a run directory",
         path: given)
     }
     path = found

@@ -19,8 +19,17 @@ import Testing
     }
     let recipe = ["--recipe", cluster.folder.path("small.yaml"), "--run-dir", cluster.folder.path("r")]
     try check(["--workers", hosts, "--recipe", cluster.folder.path("bad.yaml")], 78, "line 1: unknown key 'modle'")
-    try check(
-      ["--workers", cluster.folder.path("none"), "--listen", "tcp://127.0.0.1:0"] + recipe, 78, "cannot be read")
+    // What is named and not there has one code, whatever it is.
+    let none = cluster.folder.path("none")
+    let here = ["--workers", hosts, "--listen", "tcp://127.0.0.1:0"]
+    try check(["--workers", none, "--listen", "tcp://127.0.0.1:0"] + recipe, 74, "hosts file \(none) cannot be read")
+    try check(here + ["--recipe", none], 74, "\(none): cannot be read")
+    try check(["evaluate", "--checkpoint", none] + here + recipe, 74, "\(none): there is no such file")
+    for key in ["init: none", "data: {train_list: none}", "data: {path: data, labels: none}", "data: {path: none}"] {
+      try cluster.folder.write("model: {classes: 6, width: 8, groups: 4, input_size: 32}\n\(key)\n", to: "key.yaml")
+      let given = ["--recipe", cluster.folder.path("key.yaml"), "--run-dir", cluster.folder.path("r")]
+      try check(here + given, 74, "/none: ")
+    }
     try check(["--workers", hosts, "--listen", "tcp://0.0.0.0:0"] + recipe, 78, "--insecure-listen")
     try check(["--workers", hosts, "--nonsense"], 64, "--nonsense")
     try check(["status", cluster.folder.path("nowhere")], 65, "no journal")

@@ -111,7 +111,7 @@ import Testing
     let other = try begin("two", "source/checkpoints/step-00000002/../../../one", hosts: "localhost slots=2")
     #expect(other.status == 78 && other.output.contains("init_sha256 is"), "\(other.output)")
     let gone = try begin("three", "elsewhere.safetensors", hosts: "localhost")
-    #expect(gone.status == 65 && gone.output.contains("elsewhere.safetensors: there is no such file"), "\(gone.output)")
+    #expect(gone.status == 74 && gone.output.contains("elsewhere.safetensors: there is no such file"), "\(gone.output)")
     var strange = SafeTensorsWriter()
     strange.add("weight", .float32, shape: [1], [Float(1)])
     try strange.bytes().write(to: URL(fileURLWithPath: cluster.folder.path("strange.safetensors")))
