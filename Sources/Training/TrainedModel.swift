@@ -17,7 +17,7 @@ public struct TrainedModel: Sendable {
   /// - Parameters:
   ///   - recipe: replaces what the file says of its network.
   /// - Throws: `SharedError`, `CheckpointError` or `BLVNetError` if the file cannot be read, does not say which network it
-  ///   is of, or does not fit that network.
+  ///   is of, or does not fit that network; naming the keys in which the file and the given recipe differ.
   public init(_ file: ModelFile, recipe given: Recipe? = nil) throws {
     let data = try file.data()
     let tensors = try SafeTensors(data, origin: file.path)
@@ -28,6 +28,11 @@ public struct TrainedModel: Sendable {
         .badConfiguration,
         "\(file.path): does not say which network it is of; name the recipe that it was trained with "
           + "(--recipe)")
+    }
+    let own = described ?? kept.map { ModelDescription($0, classes: []) }
+    if let difference = own?.difference(from: recipe, others: ["model.classes", "loss.kind"]) {
+      throw SharedError(
+        .badConfiguration, "\(file.path): \(difference); name the recipe that it was trained with (--recipe)")
     }
     // Weights are the same numbers in every precision; float32 runs everywhere.
     (recipe.precision, recipe.emulateBF16) = (.float32, false)
