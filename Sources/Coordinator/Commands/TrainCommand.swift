@@ -69,7 +69,10 @@ struct TrainCommand: ParsableCommand {
     let found = try resumes ? ResumedRun(journal, store, plan, say: display.line) : nil
     try writeFile(Data(endpoint.description.utf8), to: directory.endpoint)
     display.line(summary(plan, directory))
-    for line in try leftOut(plan.indexes) + trained(plan.recipe) { display.line(line) }
+    let leftOut = try plan.indexes.leftOut().compactMap { list in
+      list.reasons.first.map { "\(list.list) clips left out: \($0.clips) of \(list.clips): \($0.reason)" }
+    }
+    for line in try leftOut + trained(plan.recipe) { display.line(line) }
     let fleet = try cluster.fleet(slots, plan.recipe, logs: directory.logs, coordinator: endpoint)
     if cluster.launch == "none" { display.line("waiting for \(fleet.slots.count) workers at \(endpoint)") }
     let loop = try CoordinatorLoop(
@@ -117,13 +120,6 @@ struct TrainCommand: ParsableCommand {
       + count("train", "training", indexes.train.clips.count, indexes.rejectedTrain.count) + " and "
       + count("validation", "validation", indexes.validation.clips.count, indexes.rejectedValidation.count)
       + ", \(plan.lastStep) steps of \(Self.clips(plan.steps)) clips; run directory \(directory.path)"
-  }
-
-  /// Why most clips were left out that were.
-  private func leftOut(_ indexes: Indexes) throws -> [String] {
-    try [("training", indexes.rejectedTrain), ("validation", indexes.rejectedValidation)].compactMap { kind, list in
-      try list.reasons().sorted.first.map { "\(kind) clips left out: \($0.count) of \(list.count): \($0.value)" }
-    }
   }
 
   /// What `freeze` leaves to be trained.
