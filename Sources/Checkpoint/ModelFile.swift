@@ -7,8 +7,8 @@ public struct ModelFile: Hashable, Sendable {
   /// The run's recipe.yaml; nil if the file lies in no run.
   public let recipe: String?
 
-  /// - Parameter given: a safetensors file, a checkpoint's folder, or a run directory: its best checkpoint, or the newest
-  ///   where none is marked as the best.
+  /// - Parameter given: a safetensors file, a checkpoint's folder, or a run directory: its best checkpoint, or the
+  ///   newest where none is marked as the best.
   /// - Throws: `CheckpointError` if there is no such file, or a folder holds no model.
   public init(_ given: String) throws(CheckpointError) {
     guard Self.isFolder(given) else {

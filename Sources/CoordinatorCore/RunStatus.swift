@@ -1,6 +1,6 @@
-// Where a run is, in one immutable value. The progress line, `coordinator status`, and whatever else shows a run are made
-// from it and from `RunEvent`s. The machine fills in what it knows, whoever shows it adds the rest, and a run that is not
-// led from here is described from its journal. What is not known is nil, or empty.
+// Where a run is, in one immutable value. The progress line, `coordinator status`, and whatever else shows a run are
+// made from it and from `RunEvent`s. The machine fills in what it knows, whoever shows it adds the rest, and a run that
+// is not led from here is described from its journal. What is not known is nil, or empty.
 import Shared
 import Wire
 

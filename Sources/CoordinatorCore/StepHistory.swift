@@ -14,7 +14,8 @@ struct StepHistory {
   private static let window = 50
 
   private let plan: StepPlan
-  /// Of the steps from `first` on: a rollback may reach back to the newest checkpoint, and into the epoch that it is in.
+  /// Of the steps from `first` on: a rollback may reach back to the newest checkpoint, and into the epoch that it is
+  /// in.
   private var figures: [StepFigures]
   private var first: Int
   /// Sums over these steps, which are those of the present epoch.

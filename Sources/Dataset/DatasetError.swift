@@ -1,5 +1,5 @@
-// The failures of this module and of `Packing`: annotation files, data folders, index files and packs that cannot be used
-// or made.
+// The failures of this module and of `Packing`: annotation files, data folders, index files and packs that cannot be
+// used or made.
 import Foundation
 import Shared
 

@@ -86,8 +86,8 @@ extension Socket {
   /// Receives a message of several parts; a router's first part is the peer's routing id.
   ///
   /// - Returns: nil if there is none and `dontWait` is true.
-  /// - Throws: `MessagingError` with cause `tooLong` if the message exceeds the limits in the options. The whole message is
-  ///   dropped, and the socket is ready for the next.
+  /// - Throws: `MessagingError` with cause `tooLong` if the message exceeds the limits in the options. The whole
+  ///   message is dropped, and the socket is ready for the next.
   public func receive(dontWait: Bool = false) throws -> [Data]? {
     guard let first = try receivePart(dontWait: dontWait) else { return nil }
     var parts = [first.data]
@@ -111,7 +111,8 @@ extension Socket {
     return parts
   }
 
-  /// Receives the next message that is here, without waiting. A message that exceeds the limits is reported and skipped.
+  /// Receives the next message that is here, without waiting. A message that exceeds the limits is reported and
+  /// skipped.
   /// - Returns: nil if there is none.
   public func receive(reporting drop: (String) -> Void) throws -> [Data]? {
     while true {

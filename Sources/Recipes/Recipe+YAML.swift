@@ -155,7 +155,8 @@ extension Recipe {
       ? text : text + "\(Recipe.revisionsKey):\n" + revisions.map { "  - \($0.text)\n" }.joined()
   }
 
-  /// The keys that decide what the network computes for a video, as YAML, with their values at the beginning of the run.
+  /// The keys that decide what the network computes for a video, as YAML, with their values at the beginning of the
+  /// run.
   public var evaluationYAML: String {
     let values = valuesAtTheBeginning
     let data: Set = ["data.sampling", "data.dense_stride", "data.image_names", "data.evaluation_scale_up"]

@@ -16,8 +16,8 @@ extension Journal {
   /// Records commits. The journal may already hold some of them, since several ranks report the same step.
   ///
   /// Either all of them become durable or none.
-  /// - Throws: `JournalError`, bad data, if the journal holds a step with another digest, if earlier steps are missing, or
-  ///   if a step consumes a clip that the epoch has already consumed. The run must then stop.
+  /// - Throws: `JournalError`, bad data, if the journal holds a step with another digest, if earlier steps are missing,
+  ///   or if a step consumes a clip that the epoch has already consumed. The run must then stop.
   @discardableResult
   public func recordCommits(_ commits: [JournalCommit]) throws -> CommitOutcome {
     try write("recording a commit") { database in
@@ -96,7 +96,8 @@ extension Journal {
 
   /// Rolls back to the state before step `step`, as when the run resumes from that checkpoint.
   ///
-  /// Later commits stay as history (`rolled_back`); their clips count as not consumed, and later checkpoints as removed.
+  /// Later commits stay as history (`rolled_back`); their clips count as not consumed, and later checkpoints as
+  /// removed.
   /// - Returns: how many commits were rolled back.
   @discardableResult
   public func rollBack(to step: Int, reason: String, at time: Date) throws -> Int {

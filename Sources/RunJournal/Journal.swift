@@ -5,8 +5,9 @@ import Shared
 
 /// The run's durable memory: `run.db`, an SQLite database that people may also query by hand.
 ///
-/// Each call is one transaction, which is durable when the call returns (write-ahead log, `synchronous=FULL`). Calls wait
-/// for the disk, so they belong on a thread, not on the cooperative pool. One process writes (`RunLock`); others may read.
+/// Each call is one transaction, which is durable when the call returns (write-ahead log, `synchronous=FULL`). Calls
+/// wait for the disk, so they belong on a thread, not on the cooperative pool. One process writes (`RunLock`); others
+/// may read.
 public final class Journal: Sendable {
   public enum Access: Sendable {
     /// A new journal; the file must not exist.

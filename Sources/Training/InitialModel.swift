@@ -13,7 +13,8 @@ public struct InitialModel: Sendable {
   public let taken: [String]
   public let skipped: [(name: String, reason: String)]
   public let missing: [String]
-  /// How the file's network differs from this one, in the recipe's words; nil where it does not, or the file does not say.
+  /// How the file's network differs from this one, in the recipe's words; nil where it does not, or the file does not
+  /// say.
   public let difference: String?
 
   private let file: SafeTensors

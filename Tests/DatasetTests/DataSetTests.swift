@@ -1,4 +1,5 @@
-// From a recipe's words to the clips: data sets without lists, lists that are missing or mistyped, what is said of them.
+// From a recipe's words to the clips: data sets without lists, lists that are missing or mistyped, what is said of
+// them.
 import Foundation
 import Shared
 import Testing

@@ -10,9 +10,10 @@ struct NewBeginning {
   /// What is different, for the user and the journal.
   let line: String
 
-  /// - Returns: nil where the run goes on: it has steps, or workers that may have some, or nothing has changed that a run
-  ///   could not go on with.
-  /// - Throws: `JournalError` or `CheckpointError` if either cannot be read; as `StartingModel` for a new initial model.
+  /// - Returns: nil where the run goes on: it has steps, or workers that may have some, or nothing has changed that a
+  ///   run could not go on with.
+  /// - Throws: `JournalError` or `CheckpointError` if either cannot be read; as `StartingModel` for a new initial
+  ///   model.
   init?(_ journal: Journal, _ directory: RunDirectory, _ run: RunRecord, given: GivenRecipe) throws {
     let store = try CheckpointStore(directory.checkpoints, access: .reading)
     guard try journal.stepsHeld() == 0, try journal.presentMembers().count == journal.vanishedMembers().count,

@@ -1,5 +1,5 @@
-// The page of `coordinator index --html`: the report, and pictures of some clips of each class. One file without scripts,
-// which also prints.
+// The page of `coordinator index --html`: the report, and pictures of some clips of each class. One file without
+// scripts, which also prints.
 import Dataset
 import Foundation
 import Recipes

@@ -24,8 +24,8 @@ struct RunPlan {
   /// The most scores that are kept for a mean average precision: 4 GB.
   private static let mostScores = 1 << 30
 
-  /// - Throws: `SharedError(.badConfiguration)` if the scores of the validation clips, which the mean average precision is
-  ///   computed from, are too many.
+  /// - Throws: `SharedError(.badConfiguration)` if the scores of the validation clips, which the mean average precision
+  ///   is computed from, are too many.
   func requireFewScores() throws {
     let clips = indexes.validation.clips.count
     let evaluated = recipe.validation.clips > 0 ? min(clips, recipe.validation.clips) : clips
