@@ -219,8 +219,8 @@ public final class Lane {
     return head.logits.array(0..<clips * network.classes)
   }
 
-  /// The batch's own statistics in the order of `layout.statistics`, mean and unbiased variance, of a forward pass as in
-  /// training, without dropout.
+  /// The batch's own statistics in the order of `layout.statistics`, mean and unbiased variance, of a forward pass as
+  /// in training, without dropout.
   public func batchStatistics(
     parameters: FloatStorage, statistics: FloatStorage, input: FloatStorage, clips: Int
   ) -> FloatStorage {

@@ -103,7 +103,8 @@ public final class Team: Sendable {
   }
 }
 
-/// A thread that waits for others: for a moment by looking again and again, as what a layer takes is short; then asleep.
+/// A thread that waits for others: for a moment by looking again and again, as what a layer takes is short; then
+/// asleep.
 private final class Sleeper: Sendable {
   let isAsleep = Atomic<Bool>(false)
   private let bed = DispatchSemaphore(value: 0)

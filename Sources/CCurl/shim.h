@@ -1,4 +1,5 @@
-// The C headers behind CCurl. Swift cannot call functions with variable arguments: each kind of value has one of its own.
+// The C headers behind CCurl. Swift cannot call functions with variable arguments: each kind of value has one of its
+// own.
 #pragma once
 #define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>

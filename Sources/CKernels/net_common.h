@@ -19,8 +19,8 @@
   CLONES void tamring_##name parameters { name##_body arguments; }             \
   void tamring_##name##_generic parameters { name##_body arguments; }
 
-/// The same for a GEMM, whose body's first parameter, `wide`, is constant: whether there are AVX-512's 32 vector registers.
-/// The arguments of the kernel come without parentheses.
+/// The same for a GEMM, whose body's first parameter, `wide`, is constant: whether there are AVX-512's 32 vector
+/// registers. The arguments of the kernel come without parentheses.
 #define GEMM_KERNEL(name, parameters, ...)                                                                     \
   static WHOLE_VECTORS __attribute__((target("arch=x86-64-v4"))) void name##_wide parameters { name##_body(true, __VA_ARGS__); } \
   static CLONES_WITHOUT_V4 void name##_narrow parameters { name##_body(false, __VA_ARGS__); }                  \

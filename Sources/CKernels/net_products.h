@@ -1,6 +1,6 @@
 // Shared by the GEMM kernels. A panel has sixteen columns, the lanes of a vector. The sums of a tile stay in registers:
-// one panel of MOST_ROWS rows in those of AVX2, two panels of twice as many (`wide`) in those of AVX-512, where a core can
-// begin two vectors of multiply-adds in each cycle, and each takes four. The tile does not affect the bits.
+// one panel of MOST_ROWS rows in those of AVX2, two panels of twice as many (`wide`) in those of AVX-512, where a core
+// can begin two vectors of multiply-adds in each cycle, and each takes four. The tile does not affect the bits.
 #pragma once
 #include "net_common.h"
 

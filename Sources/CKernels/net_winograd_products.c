@@ -5,8 +5,8 @@
 /// The channel count, rounded up to whole panels.
 INLINE int64_t whole_panels(int64_t channels) { return (channels + LANES - 1) / LANES * LANES; }
 
-/// results[r] = Σ a[r] · weights over `channels` in panels of sixteen, `panel` apart, for `count` rows and `panels` panels of
-/// results, `to_panel` apart.
+/// results[r] = Σ a[r] · weights over `channels` in panels of sixteen, `panel` apart, for `count` rows and `panels`
+/// panels of results, `to_panel` apart.
 INLINE void rows_product(int count, int panels, const float *restrict a, int64_t panel, const float *restrict weights,
                          int64_t channels, float *restrict results, int64_t to_panel) {
   tile_sums sums = {0};

@@ -1,4 +1,5 @@
-// Changes to the colours of a frame of red, green and blue from 0 to 1. Each operation rounds once, in the order written.
+// Changes to the colours of a frame of red, green and blue from 0 to 1. Each operation rounds once, in the order
+// written.
 #include "video_colour.h"
 
 #define CLONES __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))

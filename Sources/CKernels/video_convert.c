@@ -1,7 +1,8 @@
 // From the planes of a decoded picture to the network's input, sixteen rows of the result at a time.
 //
-// Each plane is resized down its columns first, since that reads each row of the picture in order, then turned, so that a
-// vector holds sixteen rows of one column, and resized across. Then colours are converted, and the result is turned back.
+// Each plane is resized down its columns first, since that reads each row of the picture in order, then turned, so that
+// a vector holds sixteen rows of one column, and resized across. Then colours are converted, and the result is turned
+// back.
 #include "net_common.h"
 #include "video_convert.h"
 
@@ -29,8 +30,8 @@ INLINE float sample(bool wide, const uint8_t *at) {
 
 typedef uint8_t byte32u __attribute__((vector_size(32), aligned(1), may_alias));
 
-/// Every second, third or fourth of the bytes from `at` on, or every second of its 16-bit words. The second vector ends with
-/// the last that is wanted, so that nothing behind it is read.
+/// Every second, third or fourth of the bytes from `at` on, or every second of its 16-bit words. The second vector ends
+/// with the last that is wanted, so that nothing behind it is read.
 #define OF_TWO(at) \
   __builtin_shufflevector(*(const byte16u *)(at), *(const byte16u *)((at) + 15), 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, \
                           21, 23, 25, 27, 29, 31)
@@ -113,7 +114,8 @@ INLINE void resize_down(const tamring_video_plane *plane, bool wide, int64_t sam
   for (int64_t r = 0; r < ROWS; r++) {
     const int64_t y = smaller(row + r, size - 1);
     const float *weights = plane->down.weights + y * taps;
-    // The rows that the next row of the result reads and this one does not: too many streams for the processor to follow.
+    // The rows that the next row of the result reads and this one does not: too many streams for the processor to
+    // follow.
     const int64_t next = smaller(row + r + 1, size - 1);
     const int64_t from_row = plane->down.first[y] + taps, to_row = plane->down.first[next] + taps;
     for (int64_t column = 0; column < columns; column += 16) {

@@ -6,8 +6,8 @@ extension CheckpointFiles {
   /// Before a parameter's name, the name of its running average in trainer.safetensors.
   public static let averagePrefix = "ema."
 
-  /// The model file with the running average (`optimizer.ema`) in the parameters' places. Running statistics are those of
-  /// the weights.
+  /// The model file with the running average (`optimizer.ema`) in the parameters' places. Running statistics are those
+  /// of the weights.
   ///
   /// - Throws: `CheckpointError` where the state has no average; `SharedError` where the files are no safetensors.
   public func averagedModel() throws -> Data {

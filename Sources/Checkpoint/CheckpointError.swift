@@ -24,8 +24,14 @@ public struct CheckpointError: Failure, Equatable {
 
   /// Contents that are not what they should be.
   /// - Parameter what: what is wrong, and what to do about it.
-  init(badData what: String, path: String) {
-    status = .badData
+  init(badData what: String, path: String) { self.init(.badData, what, path: path) }
+
+  /// A file that is not there.
+  /// - Parameter what: as above.
+  init(missing what: String, path: String) { self.init(.ioError, what, path: path) }
+
+  private init(_ status: ExitStatus, _ what: String, path: String) {
+    self.status = status
     self.path = path
     operation = nil
     code = 0

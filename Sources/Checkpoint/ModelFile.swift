@@ -7,14 +7,14 @@ public struct ModelFile: Hashable, Sendable {
   /// The run's recipe.yaml; nil if the file lies in no run.
   public let recipe: String?
 
-  /// - Parameter given: a safetensors file, a checkpoint's folder, or a run directory: its best checkpoint, or the newest
-  ///   where none is marked as the best.
+  /// - Parameter given: a safetensors file, a checkpoint's folder, or a run directory: its best checkpoint, or the
+  ///   newest where none is marked as the best.
   /// - Throws: `CheckpointError` if there is no such file, or a folder holds no model.
   public init(_ given: String) throws(CheckpointError) {
     guard Self.isFolder(given) else {
       guard FileManager.default.fileExists(atPath: given) else {
         throw CheckpointError(
-          badData: "there is no such file; give a safetensors file, a checkpoint or a run directory", path: given)
+          missing: "there is no such file; give a safetensors file, a checkpoint or a run directory", path: given)
       }
       path = given
       recipe = Self.recipe(ofModel: given)
@@ -32,7 +32,7 @@ public struct ModelFile: Hashable, Sendable {
         where: FileManager.default.fileExists(atPath:))
     else {
       throw CheckpointError(
-        badData: "holds no \(CheckpointFiles.modelName) and no checkpoints; give a checkpoint or a run directory",
+        missing: "holds no \(CheckpointFiles.modelName) and no checkpoints; give a checkpoint or a run directory",
         path: given)
     }
     path = found

@@ -48,9 +48,9 @@ struct TrainerSlots {
 }
 
 extension CheckpointFiles {
-  /// The digest that a training state with these files' contents has, as commit records and the journal hold it. It needs
-  /// no network: parameters are the tensors that the trainer file keeps something for, all others of the model are
-  /// statistics, and each slot is sorted by name.
+  /// The digest that a training state with these files' contents has, as commit records and the journal hold it. It
+  /// needs no network: parameters are the tensors that the trainer file keeps something for, all others of the model
+  /// are statistics, and each slot is sorted by name.
   ///
   /// - Throws: `CheckpointError` or `SharedError`, bad data, where the files are no checkpoint.
   public func stateDigest() throws -> Digest128 {

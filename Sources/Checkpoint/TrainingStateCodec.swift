@@ -6,8 +6,8 @@ import Shared
 ///
 /// Files are functions of the state: equal states give equal bytes.
 ///
-/// - `model.safetensors`: the slots of the model (parameters and running statistics) under their tensors' names, and what
-///   the model is (`description`) as metadata.
+/// - `model.safetensors`: the slots of the model (parameters and running statistics) under their tensors' names, and
+///   what the model is (`description`) as metadata.
 /// - `trainer.safetensors`: the other slots under their prefixes (`momentum.NAME`, `trainer.scales`), and
 ///   `TrainerState` as metadata, with the XXH3-128 of the model file that belongs to it.
 public struct TrainingStateCodec: Sendable {

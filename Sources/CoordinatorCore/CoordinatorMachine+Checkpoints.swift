@@ -83,6 +83,7 @@ extension CoordinatorMachine {
 
   mutating func wrote(_ step: UInt64) {
     checkpointProblem = nil
+    history.wroteCheckpoint(step)
     mark {
       $0.position.wroteCheckpoint(step)
       $0.evaluations.wroteCheckpoint(step)

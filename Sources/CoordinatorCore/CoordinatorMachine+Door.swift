@@ -87,8 +87,8 @@ extension CoordinatorMachine {
     guard record.generation <= membership.number else {
       return refuse("commit", "\(worker) reports a step of generation \(record.generation)")
     }
-    // Each worker resends its records in order, so none is missing before the next. A coordinator that was started again
-    // gets new ones first, and those that it lacks within a second.
+    // Each worker resends its records in order, so none is missing before the next. A coordinator that was started
+    // again gets new ones first, and those that it lacks within a second.
     guard record.step <= collector.reported else {
       let since = recordsAheadSince ?? now
       recordsAheadSince = since

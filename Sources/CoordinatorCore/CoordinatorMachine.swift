@@ -146,7 +146,7 @@ package struct CoordinatorMachine {
         stored: past.stored))
     stateDigests = past.passedStates
     evaluated = past.evaluated.max { $0.key < $1.key }.map { ($0.key, $0.value.result) }
-    history = StepHistory(settings.epoch.plan)
+    history = StepHistory(settings.epoch.plan, past: past.figures, from: past.figuresFrom)
     collector = CommitCollector(next: past.next, written: past.held)
     if let generation = past.generation { _ = collector.begin(generation) }
     if let state = past.state { stateDigests[past.next] = state }

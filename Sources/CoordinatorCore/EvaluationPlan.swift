@@ -97,7 +97,7 @@ package struct EvaluationPlan {
   }
 
   /// Whether training ends before `step`, since the model has not become better for too long.
-  func endsTraining(at step: UInt64) -> Bool {
+  package func endsTraining(at step: UInt64) -> Bool {
     rules.stopAfter > 0 && isDone(step) && history.withoutBetter(upTo: step, where: isPlanned) >= rules.stopAfter
   }
 

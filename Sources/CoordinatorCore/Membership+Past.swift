@@ -34,6 +34,9 @@ extension Membership {
     /// The steps of all checkpoints, and the digests of the states that were to be evaluated and were not.
     package var stored: Set<UInt64> = []
     package var passedStates: [UInt64: Digest128] = [:]
+    /// What the committed steps came to, from the first one on of the epoch that the newest checkpoint is in.
+    package var figures: [StepFigures] = []
+    package var figuresFrom = 0
 
     package init(checkpoint: UInt64? = nil) { self.checkpoint = checkpoint }
 

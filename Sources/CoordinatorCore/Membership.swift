@@ -1,14 +1,14 @@
 // Who trains, in which generation, on which lanes: every decision of the coordinator about its workers. Pure: an event
-// and a time go in, a list of actions comes out, which `CoordinatorMachine` performs. Here are the parts of the state and
-// the events; joining, failures, the making of a generation and lost data have files of their own.
+// and a time go in, a list of actions comes out, which `CoordinatorMachine` performs. Here are the parts of the state
+// and the events; joining, failures, the making of a generation and lost data have files of their own.
 import Shared
 import Wire
 
 /// The coordinator's view of its workers.
 ///
 /// A generation is made in three moves: everybody alive is halted and reports its state; from the reports follows the
-/// step to resume at, and each gets the state before it; then the generation begins. A death starts the moves again with
-/// a higher number, so there is one path for the first start, a resume, a death and a newcomer.
+/// step to resume at, and each gets the state before it; then the generation begins. A death starts the moves again
+/// with a higher number, so there is one path for the first start, a resume, a death and a newcomer.
 package struct Membership {
   package struct Worker {
     package let identity: WorkerIdentity

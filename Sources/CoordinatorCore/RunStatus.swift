@@ -1,6 +1,6 @@
-// Where a run is, in one immutable value. The progress line, `coordinator status`, and whatever else shows a run are made
-// from it and from `RunEvent`s. The machine fills in what it knows, whoever shows it adds the rest, and a run that is not
-// led from here is described from its journal. What is not known is nil, or empty.
+// Where a run is, in one immutable value. The progress line, `coordinator status`, and whatever else shows a run are
+// made from it and from `RunEvent`s. The machine fills in what it knows, whoever shows it adds the rest, and a run that
+// is not led from here is described from its journal. What is not known is nil, or empty.
 import Shared
 import Wire
 
@@ -25,7 +25,7 @@ package struct RunStatus: Equatable, Sendable {
 
   /// The steps of the present epoch, and the pace of the last ones.
   package struct Training: Equatable, Sendable {
-    /// Over the steps of the epoch that this coordinator has seen.
+    /// Over the epoch's steps so far.
     package var clips = 0
     package var top1 = 0
     package var loss = 0.0

@@ -1,5 +1,5 @@
-// What the validations of a run came to, and what follows from that: the best model, a lower learning rate, an early end.
-// Pure, and a function of the results alone: all figures are integers, and compared as such.
+// What the validations of a run came to, and what follows from that: the best model, a lower learning rate, an early
+// end. Pure, and a function of the results alone: all figures are integers, and compared as such.
 import Shared
 import Wire
 
@@ -37,8 +37,8 @@ package struct ValidationFigures: Equatable, Sendable {
     return result
   }
 
-  /// Whether this is a better model: by the mean average precision where it is measured, else by the top-1 accuracy; then
-  /// by the mean loss. Clips that could not be decoded are in none of them.
+  /// Whether this is a better model: by the mean average precision where it is measured, else by the top-1 accuracy;
+  /// then by the mean loss. Clips that could not be decoded are in none of them.
   package func isBetter(than other: ValidationFigures) -> Bool {
     guard clips > 0, other.clips > 0 else { return clips > 0 && other.clips == 0 }
     let (own, theirs) = (Int128(top1) * Int128(other.clips), Int128(other.top1) * Int128(clips))
@@ -96,8 +96,8 @@ package struct ValidationHistory: Equatable, Sendable {
     return waited
   }
 
-  /// How often a plateau has reduced the rate of step `step`: after more than `patience` validations in a row that found
-  /// no better model, the rate is reduced and the count begins anew.
+  /// How often a plateau has reduced the rate of step `step`: after more than `patience` validations in a row that
+  /// found no better model, the rate is reduced and the count begins anew.
   func reductions(at step: UInt64, patience: Int, where isCounted: (UInt64) -> Bool) -> Int {
     var (best, waited, reductions): (ValidationFigures?, Int, Int) = (nil, 0, 0)
     for point in points where point.step <= step && isCounted(point.step) {

@@ -64,8 +64,8 @@ public struct ClipEntry: Equatable, Sendable {
 
 extension ClipEntry {
   static let factsBytes = 56
-  /// Marks of a row: decoding may enter at key frames; the clip has several classes, which stand as text before its path,
-  /// where a row of one class has nothing.
+  /// Marks of a row: decoding may enter at key frames; the clip has several classes, which stand as text before its
+  /// path, where a row of one class has nothing.
   private static let (proved, several): (UInt8, UInt8) = (1, 2)
   /// The most frames of a file: any two of them can be added.
   static let mostFrames = Int(Int32.max)

@@ -28,8 +28,8 @@ extension ClipPart {
   /// The frames of a part.
   ///
   /// Times count in the video that the list is about, and a file may be that video or what was cut from it. A file that
-  /// is no longer than the times say (by half a second) is the clip already: all of it is meant. In a longer file the times
-  /// are those of the file, and must lie in it.
+  /// is no longer than the times say (by half a second) is the clip already: all of it is meant. In a longer file the
+  /// times are those of the file, and must lie in it.
   ///
   /// - Parameter frames: the frames of a file from one time to before another, by their timestamps.
   public func frames(in file: File, _ frames: (Double, Double) -> Range<Int>) -> Frames {

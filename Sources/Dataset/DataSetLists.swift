@@ -158,7 +158,9 @@ public struct DataSetLists: Sendable {
           "\(shownPath(data.path)): is on the web, and there is neither \(PackManifest.name) nor \(data.trainList) in it; "
             + "name the shards in data.train_list")
       }
+      try data.requireVideos("data.train_videos", data.trainVideos, unless: DataSetDescription.builtIn.trainVideos)
       if source is ClassFolders || (source == nil && isMissing) {
+        try data.requireValidationVideos()
         (train, validation) = try ClassFolders.lists(data)
         self.source = ClassFolders()
         return
@@ -169,6 +171,7 @@ public struct DataSetLists: Sendable {
         data.validationList.isEmpty
         || (data.validationList == DataSetDescription.builtIn.validationList
           && !AnnotationList.exists(other, data.remote))
+      if !isLeftOut { try data.requireValidationVideos() }
       validation = isLeftOut ? nil : try AnnotationList(contentsOf: other, role: .validation, remote: data.remote)
     }
   }
@@ -179,6 +182,21 @@ extension DataSetDescription {
   public func requireFolder() throws(DatasetError) {
     guard !isWebAddress(path), !FileManager.default.fileExists(atPath: path) else { return }
     throw DatasetError(.ioError, "\(path): there is no such folder; check the recipe's data.path")
+  }
+
+  /// Without the built-in folder of videos, others are searched; one that the recipe names is meant.
+  /// - Throws: `DatasetError` where there is no such folder.
+  fileprivate func requireVideos(_ key: String, _ name: String, unless builtIn: String) throws(DatasetError) {
+    let folder = folderPath(data: path, name)
+    var isFolder: ObjCBool = false
+    guard name != builtIn, !isWebAddress(folder) else { return }
+    guard unsafe FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue else {
+      throw DatasetError(.ioError, "'\(key)' is '\(name)', but there is no folder \(folder)", key: key)
+    }
+  }
+
+  fileprivate func requireValidationVideos() throws(DatasetError) {
+    try requireVideos("data.validation_videos", validationVideos, unless: Self.builtIn.validationVideos)
   }
 
   /// Whether the recipe's validation list is there, or is not needed.

@@ -1,5 +1,5 @@
-// The failures of this module and of `Packing`: annotation files, data folders, index files and packs that cannot be used
-// or made.
+// The failures of this module and of `Packing`: annotation files, data folders, index files and packs that cannot be
+// used or made.
 import Foundation
 import Shared
 
@@ -7,10 +7,13 @@ import Shared
 public struct DatasetError: Failure, Equatable {
   public let status: ExitStatus
   public let description: String
+  /// The recipe's key that is at fault, where it is one alone.
+  public let key: String?
 
-  public init(_ status: ExitStatus, _ description: String) {
+  public init(_ status: ExitStatus, _ description: String, key: String? = nil) {
     self.status = status
     self.description = description
+    self.key = key
   }
 
   static func badData(_ file: String, line: Int, _ problem: String) -> DatasetError {

@@ -3,7 +3,8 @@ import Shared
 
 /// The order in which an epoch consumes the clips of an index.
 public struct EpochOrder: Equatable, Sendable {
-  /// Positions in `ClipIndex.clips`, each once, or the draws of a balanced run (`EpochOrders`): 4 bytes a clip, since an epoch may have 10 million.
+  /// Positions in `ClipIndex.clips`, each once, or the draws of a balanced run (`EpochOrders`): 4 bytes a clip, since
+  /// an epoch may have 10 million.
   public let clips: [UInt32]
 
   /// A permutation of `0..<count` that is a pure function of seed and epoch.

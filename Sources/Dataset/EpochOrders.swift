@@ -3,10 +3,10 @@ import Shared
 
 /// What an epoch of N clips trains, and in which order: a pure function of the seed, the epoch and the index.
 ///
-/// In a balanced run each class that has clips gets as many draws as the others, or one more; within a class, no clip is
-/// drawn twice as long as another was not drawn at all, and which ones are drawn once more changes from epoch to epoch.
-/// A draw is a number `occurrence · N + clip`, with occurrences from 0: so no draw is there twice in an epoch, and
-/// everything that is keyed by a clip's number (augmentation, ledger, exclusions) is keyed by the pair.
+/// In a balanced run each class that has clips gets as many draws as the others, or one more; within a class, no clip
+/// is drawn twice as long as another was not drawn at all, and which ones are drawn once more changes from epoch to
+/// epoch. A draw is a number `occurrence · N + clip`, with occurrences from 0: so no draw is there twice in an epoch,
+/// and everything that is keyed by a clip's number (augmentation, ledger, exclusions) is keyed by the pair.
 public struct EpochOrders: Sendable {
   public let count: Int
   private let seed: UInt64

@@ -1,5 +1,5 @@
-// The order in which the files of a list are looked at: the rows of one file follow one another, and a shard is read from
-// its beginning to its end.
+// The order in which the files of a list are looked at: the rows of one file follow one another, and a shard is read
+// from its beginning to its end.
 
 /// Whether a file comes before another one: by the bytes of their paths, then by where they begin in a shard.
 public func isEarlierFile(

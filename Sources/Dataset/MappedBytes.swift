@@ -5,8 +5,8 @@ import Shared
 
 /// The bytes of a file, of which only those that are looked at take memory; or bytes that are in memory already.
 ///
-/// A file that another process shortens while it is mapped ends this process. So an index is never changed in place: a new
-/// one takes its name, and a worker maps a file that has no name any more.
+/// A file that another process shortens while it is mapped ends this process. So an index is never changed in place: a
+/// new one takes its name, and a worker maps a file that has no name any more.
 ///
 /// Sendable because nobody writes the bytes.
 @safe

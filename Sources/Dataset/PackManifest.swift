@@ -1,5 +1,5 @@
-// `pack.json`: what a pack consists of. It is written last, so a folder with it is a whole pack. `Packing` writes it; who
-// reads shards from the web takes their names from it.
+// `pack.json`: what a pack consists of. It is written last, so a folder with it is a whole pack. `Packing` writes it;
+// who reads shards from the web takes their names from it.
 import Foundation
 import Glibc
 import Shared

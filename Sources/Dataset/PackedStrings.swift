@@ -29,8 +29,8 @@ struct PackedStrings: Sendable {
   func string(_ index: Int) -> String { String(decoding: self[index], as: UTF8.self) }
 }
 
-/// A hash table of the numbers 0, 1, 2…, at most 12 bytes each. What the numbers stand for is the caller's. Thousands may
-/// have one hash, as the rows that share a file do: adding one takes no longer then.
+/// A hash table of the numbers 0, 1, 2…, at most 12 bytes each. What the numbers stand for is the caller's. Thousands
+/// may have one hash, as the rows that share a file do: adding one takes no longer then.
 struct HashIndex: Sendable {
   /// For each value of a hash's low bits, the number that was added last, plus 1; 0 if there is none.
   private var heads: [UInt32] = []

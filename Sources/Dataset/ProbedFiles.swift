@@ -1,5 +1,5 @@
-// What earlier indexing found in each file, so that a file that did not change is not opened again. It is no part of the
-// index: it knows times, which differ from host to host.
+// What earlier indexing found in each file, so that a file that did not change is not opened again. It is no part of
+// the index: it knows times, which differ from host to host.
 import Foundation
 import Glibc
 import Shared
@@ -93,8 +93,8 @@ public struct ProbedFiles: Sendable {
       isDeep: marks & Self.deep != 0, outcome: marks & Self.rejected != 0 ? .rejected(text) : .usable, clip: clip)
   }
 
-  /// Takes what a `Writer` kept at `part` before its process was killed into the file at `path`, which is made if there is
-  /// none, and removes the former.
+  /// Takes what a `Writer` kept at `part` before its process was killed into the file at `path`, which is made if there
+  /// is none, and removes the former.
   public static func recover(_ part: String, into path: String, folder: String, rules: String) throws(DatasetError) {
     guard unsafe access(part, F_OK) == 0 else { return }
     let sorter = try RowSorter(folder: folder)

@@ -1,5 +1,5 @@
-// A file of rows that are sorted by a text and looked up by number or by that text, without reading the file into memory.
-// What the rows mean is for `ClipIndex` and `ProbedFiles` to say; docs/reference.md describes the bytes.
+// A file of rows that are sorted by a text and looked up by number or by that text, without reading the file into
+// memory. What the rows mean is for `ClipIndex` and `ProbedFiles` to say; docs/reference.md describes the bytes.
 import Foundation
 import Glibc
 import Shared
@@ -18,9 +18,9 @@ struct RowFormat {
 /// The rows of a file: each has a key, further text, and numbers in a fixed number of bytes.
 ///
 /// The file, all numbers little-endian: magic (8 bytes), version (4), bytes of a row's numbers (4), number of rows (8),
-/// bytes of the preamble (8), bytes of the texts (8); the preamble; the rows; the texts; XXH3-128 of all that (16). A row is
-/// the place of its text (8), the bytes of its key (4) and of its further text (4), and its numbers. Texts follow one
-/// another without a gap, in the order of the rows. So equal rows make equal files.
+/// bytes of the preamble (8), bytes of the texts (8); the preamble; the rows; the texts; XXH3-128 of all that (16). A
+/// row is the place of its text (8), the bytes of its key (4) and of its further text (4), and its numbers. Texts
+/// follow one another without a gap, in the order of the rows. So equal rows make equal files.
 struct SortedRows: Sendable {
   static let headerBytes = 40
   static let linkBytes = 16

@@ -7,8 +7,8 @@ import Synchronization
 ///
 /// Layout: `DIR/train/CLASS NAME/ID_000000_000002.mp4`, `DIR/validation/...`, `DIR/train.csv`, `DIR/validation.csv`.
 public enum DemoDataSet {
-  /// Writes the data set to `folder`: the same bytes for the same counts and seed. Blocks while it computes on `threads`
-  /// threads, so call it from a thread of your own.
+  /// Writes the data set to `folder`: the same bytes for the same counts and seed. Blocks while it computes on
+  /// `threads` threads, so call it from a thread of your own.
   ///
   /// Complete data is left as it is. Incomplete data of an interrupted run is replaced.
   /// - Parameters:

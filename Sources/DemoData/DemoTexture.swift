@@ -8,8 +8,8 @@ struct DemoColour {
   var v: Int
 }
 
-/// Value noise in two octaves: random values at the corners of a lattice, interpolated between them. The value blends two
-/// colours.
+/// Value noise in two octaves: random values at the corners of a lattice, interpolated between them. The value blends
+/// two colours.
 struct DemoTexture {
   private let table: [UInt8]
   private let cellShift: Int

@@ -2,8 +2,8 @@
 // progress in 4096ths.
 import Shared
 
-/// A textured disc to which events happen, in front of a textured background, among shapes to which nothing happens. The
-/// camera sways and shakes, and the light changes.
+/// A textured disc to which events happen, in front of a textured background, among shapes to which nothing happens.
+/// The camera sways and shakes, and the light changes.
 struct LongScene {
   /// When each event begins, in frames. Every event lasts for `duration`.
   let events: [(event: LongEvent, start: Int)]

@@ -3,8 +3,13 @@ import Foundation
 import Shared
 import Wire
 
+<<<<<<< HEAD
 /// `c.RANK.INCARNATION.NUMBER` for control messages, `h.…` for heartbeats, `b.…` for blobs of a peer, and
 /// `g.RANK.INCARNATION.NUMBER.GENERATION` for the frames to a right neighbour; numbers in their shortest form.
+=======
+/// `c.RANK.INCARNATION.NUMBER` for control messages, `h.…` for heartbeats, and `g.RANK.INCARNATION.NUMBER.GENERATION`
+/// for the frames to a right neighbour; numbers in their shortest form.
+>>>>>>> 10e47e9be6483baccbf6025a63dcc34ad996d132
 public struct ConnectionName: Hashable, Sendable {
   public enum Channel: Hashable, Sendable {
     case control
@@ -25,8 +30,8 @@ public struct ConnectionName: Hashable, Sendable {
     self.number = number
   }
 
-  /// - Returns: nil for bytes that are not the canonical form of a name: "00" or "+1" would be other names for somebody who
-  ///   has one already.
+  /// - Returns: nil for bytes that are not the canonical form of a name: "00" or "+1" would be other names for somebody
+  ///   who has one already.
   public init?(_ bytes: Data) {
     guard let text = String(data: bytes, encoding: .utf8) else { return nil }
     let parts = text.split(separator: ".", omittingEmptySubsequences: false)

@@ -39,7 +39,8 @@ public struct KeyFiles {
   }
 
   /// The coordinator's pair.
-  /// - Throws: `SharedError(.badConfiguration)` if the file is not there, others may read it, or it holds no key.
+  /// - Throws: `SharedError(.ioError)` if the file is not there, `.badConfiguration` if others may read it or it holds no
+  ///   key.
   public func coordinator() throws -> KeyPair { KeyPair(try secret(Self.coordinatorSecret)) }
 
   /// The pair of a rank's workers.
@@ -75,8 +76,7 @@ public struct KeyFiles {
     let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard file >= 0 else {
       let reason = unsafe String(cString: strerror(errno))
-      throw SharedError(
-        .badConfiguration, "\(path): cannot be read (\(reason)); `coordinator keygen` makes a folder of keys")
+      throw SharedError(.ioError, "\(path): cannot be read (\(reason)); `coordinator keygen` makes a folder of keys")
     }
     defer { close(file) }
     var status = stat()

@@ -4,8 +4,8 @@ import Glibc
 
 /// A ZeroMQ context. A process needs one. In a run with keys its sockets are encrypted, and let in whom it admits.
 ///
-/// Sendable because ZeroMQ's contexts, unlike its sockets, are thread-safe. Each socket keeps its context alive, and the
-/// context ends with its last socket.
+/// Sendable because ZeroMQ's contexts, unlike its sockets, are thread-safe. Each socket keeps its context alive, and
+/// the context ends with its last socket.
 @safe
 public final class MessagingContext: @unchecked Sendable {
   let handle: UnsafeMutableRawPointer

@@ -86,12 +86,18 @@ extension Socket {
   /// Receives a message of several parts; a router's first part is the peer's routing id.
   ///
   /// - Returns: nil if there is none and `dontWait` is true.
+<<<<<<< HEAD
   /// - Throws: `MessagingError` with cause `tooLong` if the message exceeds the limits in the options. The whole message is
   ///   dropped, and the socket is ready for the next.
   public func receive(dontWait: Bool = false) throws -> [Data]? { try receiveWithUser(dontWait: dontWait)?.parts }
 
   /// The same, with what the context's authenticator said of the connection that the message came over.
   func receiveWithUser(dontWait: Bool) throws -> (parts: [Data], user: String?)? {
+=======
+  /// - Throws: `MessagingError` with cause `tooLong` if the message exceeds the limits in the options. The whole
+  ///   message is dropped, and the socket is ready for the next.
+  public func receive(dontWait: Bool = false) throws -> [Data]? {
+>>>>>>> 10e47e9be6483baccbf6025a63dcc34ad996d132
     guard let first = try receivePart(dontWait: dontWait) else { return nil }
     var parts = [first.data]
     var bytes = first.data.count
@@ -117,7 +123,8 @@ extension Socket {
     return (parts, user)
   }
 
-  /// Receives the next message that is here, without waiting. A message that exceeds the limits is reported and skipped.
+  /// Receives the next message that is here, without waiting. A message that exceeds the limits is reported and
+  /// skipped.
   /// - Returns: nil if there is none.
   public func receive(reporting drop: (String) -> Void) throws -> [Data]? {
     while true {

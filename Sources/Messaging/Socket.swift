@@ -37,7 +37,8 @@ public final class Socket {
     /// Whether sending to an unknown peer throws, and to one with a full queue blocks. Otherwise both drop the message
     /// silently (router).
     public var mandatory = true
-    /// The routing id that a router at the other side sees: 1…255 bytes, the first not zero. If nil, the router makes one.
+    /// The routing id that a router at the other side sees: 1…255 bytes, the first not zero. If nil, the router makes
+    /// one.
     public var routingID: [UInt8]?
     public var protection = Protection.none
     /// How long a connection may take to prove itself.

@@ -24,8 +24,8 @@ public final class Wakeup: Sendable {
 
 /// Makes a loop able to wait for the process's signals. At most one exists at a time.
 ///
-/// It installs handlers instead of blocking signals: handlers work whatever threads already exist, and children inherit no
-/// mask.
+/// It installs handlers instead of blocking signals: handlers work whatever threads already exist, and children inherit
+/// no mask.
 public final class SignalSource {
   private let signals: [Int32]
   private let pipe: Pipe

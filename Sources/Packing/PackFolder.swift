@@ -4,7 +4,8 @@ import Foundation
 import Glibc
 import Shared
 
-/// What a finished shard holds, and what was left out since the one before. It is written before the shard gets its name.
+/// What a finished shard holds, and what was left out since the one before. It is written before the shard gets its
+/// name.
 struct ShardRecord: Codable, Sendable {
   struct Clip: Codable, Sendable {
     let id: String
@@ -68,7 +69,8 @@ final class PackFolder {
 
   /// Begins, or goes on.
   /// - Returns: false if the pack is whole.
-  /// - Throws: `DatasetError` if the folder holds something else, or what is there was made of other clips or otherwise.
+  /// - Throws: `DatasetError` if the folder holds something else, or what is there was made of other clips or
+  ///   otherwise.
   func begin(_ settings: [String: String]) throws(DatasetError) -> Bool {
     if let manifest = try PackManifest(in: path) {
       try refuse(settings, manifest.settings, "is a pack")

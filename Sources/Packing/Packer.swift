@@ -5,7 +5,8 @@ import Glibc
 import Shared
 import Video
 
-/// Makes a pack. The same clips and settings give the same bytes, whatever the threads, and however often it was killed.
+/// Makes a pack. The same clips and settings give the same bytes, whatever the threads, and however often it was
+/// killed.
 public struct Packer: Sendable {
   /// A list of clips.
   public struct List: Sendable {
@@ -85,8 +86,8 @@ public struct Packer: Sendable {
   }
 
   /// Packs what is not packed yet. Blocks, and computes on threads of its own.
-  /// - Throws: `DatasetError` if the folder holds something else or was begun otherwise, a file cannot be read, or the pack
-  ///   cannot be written.
+  /// - Throws: `DatasetError` if the folder holds something else or was begun otherwise, a file cannot be read, or the
+  ///   pack cannot be written.
   public func run() throws -> Outcome {
     let folder = try PackFolder(folder)
     var outcome = Outcome()

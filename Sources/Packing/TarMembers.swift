@@ -54,8 +54,8 @@ enum TarMembers {
 
   /// A clip's id as the key of its members. Ids that differ have keys that differ.
   ///
-  /// A slash stays one, unless it would make an absolute path or an empty name. A dot, which would end the key, a percent
-  /// sign, a backslash and control characters are written as URLs write them: `yoga/a%2Emp4`.
+  /// A slash stays one, unless it would make an absolute path or an empty name. A dot, which would end the key, a
+  /// percent sign, a backslash and control characters are written as URLs write them: `yoga/a%2Emp4`.
   static func key(_ id: String) -> String {
     let bytes = Array(id.utf8)
     var key: [UInt8] = []

@@ -59,11 +59,11 @@ extension Recipe {
 
 /// Multigrid training: early steps have more clips, of fewer frames and pixels, so that each does about the same work.
 ///
-/// A long cycle has four shapes, with about 8, 4, 2 and 1 times the clips, and as many steps of each. With a short cycle,
-/// every second and third of three steps has smaller pictures and still more clips. Where the schedule reduces the
-/// learning rate at known epochs, each stretch but the last has a long cycle, and the last one the full shape; otherwise
-/// the run is one long cycle. Its last stage always has the full shape alone, from which the batch norms have the
-/// statistics that evaluation uses.
+/// A long cycle has four shapes, with about 8, 4, 2 and 1 times the clips, and as many steps of each. With a short
+/// cycle, every second and third of three steps has smaller pictures and still more clips. Where the schedule reduces
+/// the learning rate at known epochs, each stretch but the last has a long cycle, and the last one the full shape;
+/// otherwise the run is one long cycle. Its last stage always has the full shape alone, from which the batch norms have
+/// the statistics that evaluation uses.
 ///
 /// **Source:** Wu et al., "A Multigrid Method for Efficiently Training Video Models", CVPR 2020, section 3.
 private struct Multigrid {

@@ -6,8 +6,8 @@ import Yams
 /// A recipe that was read from a file.
 public struct RecipeFile: Sendable {
   public var recipe: Recipe
-  /// The keys in the file; all others have the values of the base.
-  public private(set) var named: Set<String> = []
+  /// The keys in the file, each with its line; all others have the values of the base.
+  public private(set) var lines: [String: Int] = [:]
 
   /// Reads and checks a recipe file. Relative paths of the data and of the initial model are relative to
   /// the file's folder.
@@ -82,7 +82,7 @@ public struct RecipeFile: Sendable {
             mistake(key, "'\(path)' holds a section, expected a value")
             continue
           }
-          named.insert(path)
+          lines[path] = key.mark?.line ?? 0
           if let wanted = field.read(&recipe, text) {
             mistake(key, "'\(path)' is '\(text)', expected \(wanted)")
           } else if let names = known[path], !names.contains(text) {
@@ -155,7 +155,8 @@ extension Recipe {
       ? text : text + "\(Recipe.revisionsKey):\n" + revisions.map { "  - \($0.text)\n" }.joined()
   }
 
-  /// The keys that decide what the network computes for a video, as YAML, with their values at the beginning of the run.
+  /// The keys that decide what the network computes for a video, as YAML, with their values at the beginning of the
+  /// run.
   public var evaluationYAML: String {
     let values = valuesAtTheBeginning
     let data: Set = ["data.sampling", "data.dense_stride", "data.image_names", "data.evaluation_scale_up"]

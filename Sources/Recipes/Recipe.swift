@@ -45,7 +45,8 @@ public struct Recipe: Hashable, Sendable {
 public struct InitialRecipe: Hashable, Sendable {
   /// A safetensors file, a checkpoint or a run directory; empty for none.
   public var path = ""
-  /// SHA-256 of the file's bytes. The coordinator fills it in when a run begins: the bits depend on it, not on the path.
+  /// SHA-256 of the file's bytes. The coordinator fills it in when a run begins: the bits depend on it, not on the
+  /// path.
   public var sha256 = ""
 
   public init() {}

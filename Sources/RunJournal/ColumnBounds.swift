@@ -2,7 +2,8 @@
 // it is used.
 import GRDB
 
-/// The values that a column may have. Code that reads a row relies on these bounds to convert its numbers without a trap.
+/// The values that a column may have. Code that reads a row relies on these bounds to convert its numbers without a
+/// trap.
 enum ColumnBounds {
   /// Columns that may be empty.
   private static let optional: Set<String> = [

@@ -35,8 +35,8 @@ extension Journal {
     }
   }
 
-  /// Every number is within its column's bounds. The rows of the ledger, by far the most, are read only by audits, which
-  /// check them.
+  /// Every number is within its column's bounds. The rows of the ledger, by far the most, are read only by audits,
+  /// which check them.
   private func checkValues() throws {
     for table in try tables() where table != "consumed" {
       let problems = try read("checking the values") { try ColumnBounds.problems(table, $0) }
@@ -44,7 +44,8 @@ extension Journal {
     }
   }
 
-  /// The tables, indexes and constraints are those that this program makes; otherwise queries would mean something else.
+  /// The tables, indexes and constraints are those that this program makes; otherwise queries would mean something
+  /// else.
   private func checkLayout() throws {
     func layout(_ database: Database) throws -> [String] {
       try String.fetchAll(

@@ -16,8 +16,8 @@ extension Journal {
   /// Records commits. The journal may already hold some of them, since several ranks report the same step.
   ///
   /// Either all of them become durable or none.
-  /// - Throws: `JournalError`, bad data, if the journal holds a step with another digest, if earlier steps are missing, or
-  ///   if a step consumes a clip that the epoch has already consumed. The run must then stop.
+  /// - Throws: `JournalError`, bad data, if the journal holds a step with another digest, if earlier steps are missing,
+  ///   or if a step consumes a clip that the epoch has already consumed. The run must then stop.
   @discardableResult
   public func recordCommits(_ commits: [JournalCommit]) throws -> CommitOutcome {
     try write("recording a commit") { database in
@@ -68,6 +68,16 @@ extension Journal {
     }
   }
 
+  /// What the live steps from `step` on came to, in their order.
+  public func figures(from step: Int) throws -> [(clips: Int, top1: Int, loss: Double)] {
+    try read("reading the steps") { database in
+      try Row.fetchAll(
+        database, sql: "SELECT clips, top1, loss FROM steps WHERE rolled_back = 0 AND step >= ? ORDER BY step",
+        arguments: [step]
+      ).map { ($0[0], $0[1], $0[2]) }
+    }
+  }
+
   /// Each rank's share of a live step, by rank.
   public func shares(step: Int) throws -> [ShareRecord] {
     try read("reading a step") { database in
@@ -86,7 +96,8 @@ extension Journal {
 
   /// Rolls back to the state before step `step`, as when the run resumes from that checkpoint.
   ///
-  /// Later commits stay as history (`rolled_back`); their clips count as not consumed, and later checkpoints as removed.
+  /// Later commits stay as history (`rolled_back`); their clips count as not consumed, and later checkpoints as
+  /// removed.
   /// - Returns: how many commits were rolled back.
   @discardableResult
   public func rollBack(to step: Int, reason: String, at time: Date) throws -> Int {

@@ -5,8 +5,9 @@ import Shared
 
 /// The run's durable memory: `run.db`, an SQLite database that people may also query by hand.
 ///
-/// Each call is one transaction, which is durable when the call returns (write-ahead log, `synchronous=FULL`). Calls wait
-/// for the disk, so they belong on a thread, not on the cooperative pool. One process writes (`RunLock`); others may read.
+/// Each call is one transaction, which is durable when the call returns (write-ahead log, `synchronous=FULL`). Calls
+/// wait for the disk, so they belong on a thread, not on the cooperative pool. One process writes (`RunLock`); others
+/// may read.
 public final class Journal: Sendable {
   public enum Access: Sendable {
     /// A new journal; the file must not exist.
@@ -51,14 +52,17 @@ public final class Journal: Sendable {
   /// Writes the run's row, its clips and the rejected clips, all or none. They are passed on one by one: there may be
   /// more than fit into memory.
   /// - Parameters:
+  ///   - anew: whether a run that the journal holds, and of which no step was ever committed, is forgotten but for its
+  ///     events.
   ///   - clips: passes each clip to its argument.
   ///   - rejected: passes each rejected clip to its argument. One that comes again is the same.
-  /// - Throws: `JournalError` if the run has begun already; what the parameters throw.
+  /// - Throws: `JournalError` if the run has begun already, and for `anew` if it has steps; what the parameters throw.
   public func beginRun(
-    _ run: RunRecord, clips: ((ClipRecord) throws -> Void) throws -> Void,
+    _ run: RunRecord, anew: Bool = false, clips: ((ClipRecord) throws -> Void) throws -> Void,
     rejected: ((RejectedRecord) throws -> Void) throws -> Void
   ) throws {
     try write("beginning the run") { database in
+      if anew { try forgetRun(database) }
       try run.insert(database)
       let clip = try database.makeStatement(
         sql: "INSERT INTO clips (clip, id, path, label, bytes, hash) VALUES (?, ?, ?, ?, ?, ?)")
@@ -70,8 +74,18 @@ public final class Journal: Sendable {
   }
 
   /// The same, of clips that are in memory.
-  public func beginRun(_ run: RunRecord, clips: [ClipRecord], rejected: [RejectedRecord]) throws {
-    try beginRun(run, clips: { try clips.forEach($0) }, rejected: { try rejected.forEach($0) })
+  public func beginRun(_ run: RunRecord, anew: Bool = false, clips: [ClipRecord], rejected: [RejectedRecord]) throws {
+    try beginRun(run, anew: anew, clips: { try clips.forEach($0) }, rejected: { try rejected.forEach($0) })
+  }
+
+  private func forgetRun(_ database: Database) throws {
+    guard try Int.fetchOne(database, sql: "SELECT count(*) FROM steps") == 0 else {
+      throw JournalError(.badData, path, "the run has steps already, and cannot begin anew")
+    }
+    for table in [
+      "runs", "revisions", "members", "generations", "verdicts", "pauses", "directives", "checkpoints", "evaluations",
+      "clips", "rejected",
+    ] { try database.execute(sql: "DELETE FROM \(table)") }
   }
 
   /// The run; nil if it has not begun.

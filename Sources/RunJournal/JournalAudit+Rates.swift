@@ -50,9 +50,9 @@ extension JournalAudit {
 
   /// Compares the steps' learning rates with those of a recipe and the journal's revisions. Returns at most one line.
   ///
-  /// A plateau depends on sums of losses, in units of 2^-32. A row has the mean over the step's clips, from which the sum
-  /// follows exactly below 2^51. If a sum is larger, the rates after that epoch are not checked. Or it depends on the
-  /// results of the validations.
+  /// A plateau depends on sums of losses, in units of 2^-32. A row has the mean over the step's clips, from which the
+  /// sum follows exactly below 2^51. If a sum is larger, the rates after that epoch are not checked. Or it depends on
+  /// the results of the validations.
   public func rateProblems(_ recipe: Recipe) -> [String] {
     var expected = ExpectedRates(recipe, epochRevisions, epochs: epochs, plan, validations)
     var wrong: [(step: Int, found: Double, expected: Double)] = []
@@ -161,8 +161,8 @@ private struct ExpectedRates {
     wait(isBetter: isBetter)
   }
 
-  /// A higher mean average precision, or top-1 accuracy where the former is not measured; or an equal one and a lower mean
-  /// loss. The products of counts fit.
+  /// A higher mean average precision, or top-1 accuracy where the former is not measured; or an equal one and a lower
+  /// mean loss. The products of counts fit.
   private static func isBetter(_ a: JournalAudit.Validation, than b: JournalAudit.Validation) -> Bool {
     if a.clips == 0 || b.clips == 0 { return a.clips > 0 && b.clips == 0 }
     if let precision = a.meanPrecision, let other = b.meanPrecision {

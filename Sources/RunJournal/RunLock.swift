@@ -59,7 +59,7 @@ public final class RunLock: Sendable {
     "pid \(ProcessInfo.processInfo.processIdentifier) on \(ProcessInfo.processInfo.hostName)"
   }
 
-  private static func contents(_ file: Int32) -> String {
+  static func contents(_ file: Int32) -> String {
     var bytes = [UInt8](repeating: 0, count: 256)
     let count = unsafe pread(file, &bytes, bytes.count, 0)
     guard count > 0 else { return "unknown" }

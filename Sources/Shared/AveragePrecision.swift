@@ -2,10 +2,10 @@
 
 /// Average precision, in units of 2^-32.
 ///
-/// AP = Σ_n (R_n − R_{n−1}) · P_n over the different scores, from the highest down: R_n is the part of the class's clips with
-/// at least that score, P_n the part of the clips with at least that score that are of the class. So clips with equal scores
-/// are found together, and nothing is interpolated. Each product is rounded to a unit. A clip whose score is not a number is
-/// never found.
+/// AP = Σ_n (R_n − R_{n−1}) · P_n over the different scores, from the highest down: R_n is the part of the class's
+/// clips with at least that score, P_n the part of the clips with at least that score that are of the class. So clips
+/// with equal scores are found together, and nothing is interpolated. Each product is rounded to a unit. A clip whose
+/// score is not a number is never found.
 ///
 /// **Source:** scikit-learn's `average_precision_score`.
 public enum AveragePrecision {

@@ -1,10 +1,10 @@
-// Writing files that are either whole or absent: under another name first, then made durable (`fsync`), then renamed. What
-// computes digests on the way is for the caller to say.
+// Writing files that are either whole or absent: under another name first, then made durable (`fsync`), then renamed.
+// What computes digests on the way is for the caller to say.
 import Foundation
 import Glibc
 
-/// Writes a whole file, such as a user asked for. It takes the place of what has its name; if that is a device or a pipe,
-/// the bytes go there.
+/// Writes a whole file, such as a user asked for. It takes the place of what has its name; if that is a device or a
+/// pipe, the bytes go there.
 /// - Throws: `SharedError(.ioError)`.
 public func writeFile(_ data: Data, to path: String) throws {
   var status = stat()
@@ -31,8 +31,8 @@ public func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) -> I
 
 /// Gives a file that is durable its name, in place of what has that name, and makes the name durable.
 /// - Parameter partial: what it is called until then, in the same folder.
-/// - Returns: 0, or the `errno` of what failed. A folder that cannot be made durable is no failure: not every file system
-///   can do it.
+/// - Returns: 0, or the `errno` of what failed. A folder that cannot be made durable is no failure: not every file
+///   system can do it.
 public func placeFile(_ partial: String, at path: String) -> Int32 {
   guard unsafe rename(partial, path) == 0 else { return errno }
   let slash = path.utf8.lastIndex(of: UInt8(ascii: "/"))

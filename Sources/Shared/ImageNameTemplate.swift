@@ -2,8 +2,8 @@
 
 /// A name with a place for the frame's number: `img_{:05d}.jpg` as Python writes it, or `img_%05d.jpg` as C does.
 ///
-/// A name fits if formatting its number gives this name: with a width of 5, `img_00012.jpg` and `img_123456.jpg` fit, but
-/// `img_12.jpg` and `img_000012.jpg` do not. Names are compared by their bytes.
+/// A name fits if formatting its number gives this name: with a width of 5, `img_00012.jpg` and `img_123456.jpg` fit,
+/// but `img_12.jpg` and `img_000012.jpg` do not. Names are compared by their bytes.
 ///
 /// **Source:** mit-han-lab/temporal-shift-module, `--image_tmpl`; open-mmlab/mmaction2, `filename_tmpl`.
 public struct ImageNameTemplate: Hashable, Sendable, CustomStringConvertible {

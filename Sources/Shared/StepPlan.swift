@@ -14,9 +14,9 @@ public struct ClipShape: Hashable, Sendable {
   public var elements: Int { frames * size * size * 3 }
 }
 
-/// How the epochs of a run are cut into steps, and steps into lanes. Step i of an epoch takes the places after those of the
-/// steps before it, lane by lane. The lanes of an epoch's short last step fill in order, and nothing is padded, repeated
-/// or dropped.
+/// How the epochs of a run are cut into steps, and steps into lanes. Step i of an epoch takes the places after those of
+/// the steps before it, lane by lane. The lanes of an epoch's short last step fill in order, and nothing is padded,
+/// repeated or dropped.
 ///
 /// Steps count from the start of the run, epochs from 0.
 public struct StepPlan: Hashable, Sendable {

@@ -6,13 +6,13 @@ import Shared
 
 /// Pairs the planned clips of a lane at random, and mixes each pair. With mixup, the two become λ·a + (1 − λ)·b and
 /// λ·b + (1 − λ)·a; with CutMix, they swap a box of 1 − λ of the picture, the same in all frames. λ is drawn from
-/// Beta(α, α). An odd clip out stays as it is, and so does one whose partner is excluded. If a recipe has both, each pair
-/// draws one of them.
+/// Beta(α, α). An odd clip out stays as it is, and so does one whose partner is excluded. If a recipe has both, each
+/// pair draws one of them.
 ///
 /// Everything is a pure function of (seed, step, lane) and the planned clips.
 ///
-/// **Source:** Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018; Yun et al., "CutMix: Regularization
-/// Strategy to Train Strong Classifiers with Localizable Features", ICCV 2019, algorithm A1.
+/// **Source:** Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018; Yun et al., "CutMix:
+/// Regularization Strategy to Train Strong Classifiers with Localizable Features", ICCV 2019, algorithm A1.
 public struct ClipMixing: Sendable {
   /// Two clips, by their places in the lane's plan.
   public struct Pair: Sendable, Hashable {
@@ -73,7 +73,8 @@ public struct ClipMixing: Sendable {
 
   /// Mixes clips in place.
   /// - Parameters:
-  ///   - planned: the lane's clips; `trained`: those of them that are in `storage`, in the same order, with their `labels`.
+  ///   - planned: the lane's clips; `trained`: those of them that are in `storage`, in the same order, with their
+  ///     `labels`.
   ///   - storage: [clips·T, S, S, 3].
   ///   - share: a parallel loop: calls its second argument with each number below the first, on any threads.
   /// - Returns: what each trained clip then shows.

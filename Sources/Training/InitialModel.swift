@@ -1,6 +1,7 @@
 // The weights that training starts from: which tensors of a file a network takes.
 import BLVNet
 import Foundation
+import Recipes
 import Shared
 
 /// A model file, matched with a network by the names and the shapes of its tensors.
@@ -12,6 +13,9 @@ public struct InitialModel: Sendable {
   public let taken: [String]
   public let skipped: [(name: String, reason: String)]
   public let missing: [String]
+  /// How the file's network differs from this one, in the recipe's words; nil where it does not, or the file does not
+  /// say.
+  public let difference: String?
 
   private let file: SafeTensors
   private let layout: StateLayout
@@ -19,8 +23,8 @@ public struct InitialModel: Sendable {
   private let sources: [String: String]
 
   /// - Parameter origin: the file's name in errors.
-  /// - Throws: `SharedError` if nothing matches, the file lacks what is frozen, or a number is none that a network can
-  ///   have.
+  /// - Throws: `SharedError` if nothing matches, the network is of another width, the file lacks what is frozen, or a
+  ///   number is none that a network can have.
   public init(_ file: SafeTensors, for network: Network, origin: String) throws {
     self.file = file
     layout = network.layout
@@ -44,19 +48,33 @@ public struct InitialModel: Sendable {
     taken = all.filter { sources[$0] != nil }
     missing = all.filter { sources[$0] == nil }
     self.skipped = skipped.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map { ($0.key, $0.value) }
-    guard !taken.isEmpty else {
+    var own = Recipe()
+    own.model = network.recipe
+    // What a file says of itself need not be understood to take its tensors.
+    let described = (try? ModelDescription(file, origin: origin)) ?? nil
+    let difference = described?.difference(from: own)
+    self.difference = difference
+    func refusal(_ status: ExitStatus, _ text: String) -> SharedError {
+      difference.map {
+        SharedError(
+          .badConfiguration, "\(origin): \($0); make the recipe's 'model' that of the file, or name another in 'init'")
+      } ?? SharedError(status, "\(origin): \(text)")
+    }
+    // Of another width, a few vectors may match by chance.
+    let hasWidth = described.map { $0.recipe.model.width == own.model.width } ?? true
+    guard !taken.isEmpty, hasWidth else {
       let example = file.entries.keys.min().map { ", such as '\($0)'," } ?? ""
-      throw SharedError(
+      throw refusal(
         .badData,
-        "\(origin): none of its \(file.entries.count) tensors\(example) belongs to \(network.recipe.architecture.rawValue) of "
+        "none of its \(file.entries.count) tensors\(example) belongs to \(network.recipe.architecture.rawValue) of "
           + "depth \(network.recipe.depth); tools/import_weights renames those of other programs")
     }
     let unfounded = (layout.parameters + layout.statistics).filter { $0.isFrozen && sources[$0.name] == nil }
     guard unfounded.isEmpty else {
       let names = folded(unfounded.map(\.name), among: all).joined(separator: ", ")
-      throw SharedError(
+      throw refusal(
         .badConfiguration,
-        "\(origin): lacks \(names), which 'freeze' or 'model.partial_bn' would keep at initial values; train them, or "
+        "lacks \(names), which 'freeze' or 'model.partial_bn' would keep at initial values; train them, or "
           + "name a model in 'init' that has them")
     }
     for tensor in layout.parameters + layout.statistics {
@@ -92,7 +110,7 @@ public struct InitialModel: Sendable {
     let reasons = Dictionary(grouping: skipped, by: \.reason).map { reason, tensors in
       folded(tensors.map(\.name), among: skipped.map(\.name)).joined(separator: ", ") + ": " + reason
     }
-    return [
+    return [difference.map { "another network: \($0)" }].compactMap(\.self) + [
       line("taken from the file", taken),
       "skipped in the file: \(skipped.count)"
         + (reasons.isEmpty ? "" : " (\(reasons.sorted().joined(separator: "; ")))"),

@@ -45,13 +45,14 @@ public struct LearningRate: Sendable {
     self.revisions = revisions
   }
 
-  /// The rate of one step. It changes from epoch to epoch, with `cosine-step` from step to step; during warm-up it rises
-  /// linearly from step to step up to what the schedule gives for the epoch.
+  /// The rate of one step. It changes from epoch to epoch, with `cosine-step` from step to step; during warm-up it
+  /// rises linearly from step to step up to what the schedule gives for the epoch.
   ///
   /// **Formula:** cosine: base · (1 + cos(π · epoch / epochs)) / 2, and cosine-step the same of steps; step:
-  /// base · gamma^⌊epoch / stepEpochs⌋; multi-step: base · gamma^(milestones reached); plateau: base · gamma^reductions.
-  /// Warm-up multiplies by (steps done + 1) / (warm-up steps), the plan by its stage's factor. Where the epochs are changed from step S on, a cosine goes from the rate that
-  /// it has at S, or had at its last step if it was over, to 0 at the new end; the other kinds do not ask for the end.
+  /// base · gamma^⌊epoch / stepEpochs⌋; multi-step: base · gamma^(milestones reached); plateau:
+  /// base · gamma^reductions. Warm-up multiplies by (steps done + 1) / (warm-up steps), the plan by its stage's factor.
+  /// Where the epochs are changed from step S on, a cosine goes from the rate that it has at S, or had at its last step if it
+  /// was over, to 0 at the new end; the other kinds do not ask for the end.
   /// - Parameters:
   ///   - step: from 0.
   ///   - plan: of the run's steps.

@@ -19,6 +19,19 @@ public struct ModelDescription: Sendable {
     self.classes = classes
   }
 
+  /// The keys that decide which tensors a network has, and of which shapes; the classes are a matter of the head alone.
+  private static let shapes: Set = [
+    "model.architecture", "model.depth", "model.width", "model.alpha", "model.beta", "model.blending_frames",
+  ]
+
+  /// How the model differs from a recipe's, in the words of the recipe; nil where it does not.
+  /// - Parameter others: keys that count besides those of the tensors' shapes.
+  func difference(from given: Recipe, others: Set<String> = []) -> String? {
+    let found = recipe.differences(from: given).filter { Self.shapes.union(others).contains($0.key) }
+    return found.isEmpty
+      ? nil : found.map { "its \($0.key) is \($0.new), the recipe says \($0.old)" }.joined(separator: "; ")
+  }
+
   /// Reads what a file says.
   /// - Parameter origin: the file's name in errors.
   /// - Returns: nil for a file that says nothing, as those of older versions and of other programs.

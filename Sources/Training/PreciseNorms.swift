@@ -2,9 +2,9 @@
 import BLVNet
 import Shared
 
-/// Over groups B of clips: mean = E[mean_B], variance = E[mean_B² + variance_B] − mean², E weighted by clips. Each group is
-/// normalised with its own statistics, as in training. The sums are integers in units of 2^-32, so that no order of adding
-/// changes them.
+/// Over groups B of clips: mean = E[mean_B], variance = E[mean_B² + variance_B] − mean², E weighted by clips. Each
+/// group is normalised with its own statistics, as in training. The sums are integers in units of 2^-32, so that no
+/// order of adding changes them.
 ///
 /// **Source:** Wu and Johnson, "Rethinking 'Batch' in BatchNorm", 2021, section 3 (precise batch norm).
 public enum PreciseNorms {

@@ -125,8 +125,8 @@ public final class StateSlots {
 
   /// What the mean gradient is multiplied by so that its norm over all tensors is at most the settings': 1 or less.
   ///
-  /// **Source:** Pascanu et al., "On the difficulty of training recurrent neural networks", ICML 2013, section 3.2; as in
-  /// `torch.nn.utils.clip_grad_norm_`.
+  /// **Source:** Pascanu et al., "On the difficulty of training recurrent neural networks", ICML 2013, section 3.2; as
+  /// in `torch.nn.utils.clip_grad_norm_`.
   private func clipping(_ gradient: StepGradient, _ divisor: Double) -> Double {
     guard let most = settings.clipNorm else { return 1 }
     let norm = GradientNorm.norm(gradient, layout.gradients) / divisor

@@ -16,8 +16,8 @@ public struct TrainedModel: Sendable {
 
   /// - Parameters:
   ///   - recipe: replaces what the file says of its network.
-  /// - Throws: `SharedError`, `CheckpointError` or `BLVNetError` if the file cannot be read, does not say which network it
-  ///   is of, or does not fit that network.
+  /// - Throws: `SharedError`, `CheckpointError` or `BLVNetError` if the file cannot be read, does not say which network
+  ///   it is of, or does not fit that network; naming the keys in which the file and the given recipe differ.
   public init(_ file: ModelFile, recipe given: Recipe? = nil) throws {
     let data = try file.data()
     let tensors = try SafeTensors(data, origin: file.path)
@@ -28,6 +28,11 @@ public struct TrainedModel: Sendable {
         .badConfiguration,
         "\(file.path): does not say which network it is of; name the recipe that it was trained with "
           + "(--recipe)")
+    }
+    let own = described ?? kept.map { ModelDescription($0, classes: []) }
+    if let difference = own?.difference(from: recipe, others: ["model.classes", "loss.kind"]) {
+      throw SharedError(
+        .badConfiguration, "\(file.path): \(difference); name the recipe that it was trained with (--recipe)")
     }
     // Weights are the same numbers in every precision; float32 runs everywhere.
     (recipe.precision, recipe.emulateBF16) = (.float32, false)
@@ -52,8 +57,8 @@ public struct TrainedModel: Sendable {
     names.indices.contains(number) && !names[number].isEmpty ? names[number] : "class \(number)"
   }
 
-  /// The probabilities that the summed logits of some views stand for: softmax of their mean; of a network with a binary
-  /// loss the sigmoid of each mean.
+  /// The probabilities that the summed logits of some views stand for: softmax of their mean; of a network with a
+  /// binary loss the sigmoid of each mean.
   /// - Parameter sums: [classes], over `views` views.
   public func probabilities(_ sums: [Float], views: Int) -> [Double] {
     Self.probabilities(sums, views: views, recipe.loss.kind)

@@ -16,11 +16,11 @@ public struct TrainingStep {
   public let targets: [ClassTarget]
 
   /// - Parameters:
-  ///   - state: the parameters, running statistics and, if present, the rule's slots (`momentum.NAME`; else their initial
-  ///     values) by their reference names; the classifier may have its other name, and `num_batches_tracked` is not
-  ///     needed.
-  ///   - batch: `input` float32 [clips, T·3, H, W] and `labels` int64 [clips]; or, for a binary loss, [clips, classes] of 0
-  ///     and 1.
+  ///   - state: the parameters, running statistics and, if present, the rule's slots (`momentum.NAME`; else their
+  ///     initial values) by their reference names; the classifier may have its other name, and `num_batches_tracked` is
+  ///     not needed.
+  ///   - batch: `input` float32 [clips, T·3, H, W] and `labels` int64 [clips]; or, for a binary loss, [clips, classes]
+  ///     of 0 and 1.
   /// - Throws: `BLVNetError(.badConfiguration)` if the model cannot be built, `SharedError` if there is no such update
   ///   rule; `BLVNetError(.badData)` naming a tensor
   ///   that is missing, not part of the model, or of another format or shape, or a label that is no class.
@@ -101,8 +101,9 @@ public struct TrainingStep {
 
   /// Runs the step, once.
   ///
-  /// - Returns: `logits`, `loss` (mean), `grad.NAME` (of the mean loss, for tensors that are trained), and after the update `param.NAME`,
-  ///   the rule's slots (`momentum.NAME`) and `buffer.NAME`; with `evaluating` also `eval_logits` of the state before.
+  /// - Returns: `logits`, `loss` (mean), `grad.NAME` (of the mean loss, for tensors that are trained), and after the
+  ///   update `param.NAME`, the rule's slots (`momentum.NAME`) and `buffer.NAME`; with `evaluating` also `eval_logits`
+  ///   of the state before.
   public func run(dropout: DropoutKey = DropoutKey(seed: 0, step: 0, lane: 0), evaluating: Bool = false) throws
     -> SafeTensorsWriter
   {

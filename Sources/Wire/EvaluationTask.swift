@@ -32,7 +32,8 @@ public struct EvaluationTask: Hashable, Sendable, Codable {
   public var clips: [Int]
   /// Whether the result is to have each clip's scores.
   public var wantsScores: Bool
-  /// Whether the state is one that the run has passed: its model is fetched from the coordinator, which has the checkpoint.
+  /// Whether the state is one that the run has passed: its model is fetched from the coordinator, which has the
+  /// checkpoint.
   public var isPassed: Bool
 
   public var norms: Norms
@@ -68,8 +69,8 @@ public struct EvaluationResult: Hashable, Sendable, Codable {
 
   /// Of a task that measures batch norms: the sums over its clips of means and mean squares, in units of 2^-32.
   public var moments: [Int64] = []
-  /// Of a whole evaluation, where it is measured: the mean average precision, in units of `AveragePrecision.one`. No task
-  /// has one.
+  /// Of a whole evaluation, where it is measured: the mean average precision, in units of `AveragePrecision.one`. No
+  /// task has one.
   public var meanPrecision: Int64?
 
   public init() {}

@@ -43,7 +43,8 @@ public struct Generation: Hashable, Sendable, Codable {
   /// The first step that it does not compute: its members report before it, and wait for the next generation. Nil if
   /// they may train to the end.
   public var endStep: UInt64?
-  /// Whether its members wait before `endStep` in any case. If not, they train on where one of them hears no coordinator.
+  /// Whether its members wait before `endStep` in any case. If not, they train on where one of them hears no
+  /// coordinator.
   public var endBinds: Bool
   /// In ring order.
   public var members: [Member]

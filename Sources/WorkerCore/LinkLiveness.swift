@@ -18,8 +18,8 @@ package struct LinkLiveness: Sendable {
     unheard = 0
   }
 
-  /// Each connection in a row gets twice the time of the one before, up to four times `limit`: on a slow path the answer
-  /// may take longer than `limit`, and would never come if its connection were always dropped first.
+  /// Each connection in a row gets twice the time of the one before, up to four times `limit`: on a slow path the
+  /// answer may take longer than `limit`, and would never come if its connection were always dropped first.
   /// - Returns: the number of the connection to make now, if the present one is taken for dead.
   package mutating func reconnect(at now: Duration) -> Int? {
     guard now - max(lastHeard, made) > limit * (1 << min(unheard, 2)) else { return nil }

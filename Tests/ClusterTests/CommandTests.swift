@@ -19,11 +19,20 @@ import Testing
     }
     let recipe = ["--recipe", cluster.folder.path("small.yaml"), "--run-dir", cluster.folder.path("r")]
     try check(["--workers", hosts, "--recipe", cluster.folder.path("bad.yaml")], 78, "line 1: unknown key 'modle'")
-    try check(
-      ["--workers", cluster.folder.path("none"), "--listen", "tcp://127.0.0.1:0"] + recipe, 78, "cannot be read")
+    // What is named and not there has one code, whatever it is.
+    let none = cluster.folder.path("none")
+    let here = ["--workers", hosts, "--listen", "tcp://127.0.0.1:0"]
+    try check(["--workers", none, "--listen", "tcp://127.0.0.1:0"] + recipe, 74, "hosts file \(none) cannot be read")
+    try check(here + ["--recipe", none], 74, "\(none): cannot be read")
+    try check(["evaluate", "--checkpoint", none] + here + recipe, 74, "\(none): there is no such file")
+    for key in ["init: none", "data: {train_list: none}", "data: {path: data, labels: none}", "data: {path: none}"] {
+      try cluster.folder.write("model: {classes: 6, width: 8, groups: 4, input_size: 32}\n\(key)\n", to: "key.yaml")
+      let given = ["--recipe", cluster.folder.path("key.yaml"), "--run-dir", cluster.folder.path("r")]
+      try check(here + given, 74, "/none: ")
+    }
     try check(["--workers", hosts, "--listen", "tcp://0.0.0.0:0"] + recipe, 64, "needs --advertise")
     try check(["--workers", hosts, "--insecure", "--keys", "k"] + recipe, 64, "exclude one another")
-    try check(["--workers", hosts, "--keys", cluster.folder.path("no-keys")] + recipe, 78, "coordinator keygen")
+    try check(here + ["--keys", none] + recipe, 74, "coordinator keygen")
     try check(["--workers", hosts, "--nonsense"], 64, "--nonsense")
     try check(["status", cluster.folder.path("nowhere")], 65, "no journal")
     for (line, expected) in [
@@ -107,7 +116,7 @@ import Testing
     for worker in workers { #expect(worker.finish().status == 0) }
   }
 
-  @Test("a run directory that is in use is refused")
+  @Test("a run directory that is in use is refused, and status tells who uses it")
   func locked() throws {
     let cluster = try LocalCluster(clips: 12)
     let process = try RunningProcess(
@@ -116,7 +125,12 @@ import Testing
     let second = try cluster.train("run", hosts: "localhost")
     #expect(second.status == 69, "\(second.output)")
     #expect(second.output.contains("another coordinator"))
+    func status() throws -> String {
+      try cluster.run(LocalCluster.program("coordinator"), ["status", cluster.folder.path("run")]).output
+    }
+    #expect(try status().contains("coordinator: running (pid \(process.pid) on "))
     process.signal(SIGINT)
     #expect(process.finish().status == 130)
+    #expect(try status().contains("coordinator: none; to go on: coordinator train --recipe "))
   }
 }

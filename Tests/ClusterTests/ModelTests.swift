@@ -52,6 +52,22 @@ import Testing
         "evaluate", "--workers", cluster.folder.path("run.hosts"), "--recipe", cluster.folder.path("small.yaml"),
         "--run-dir", run, "--listen", "tcp://127.0.0.1:0", "--checkpoint", run + "/checkpoints/step-00000004",
       ])
+    // Another network, or another kind of loss, is refused in the recipe's words before anything starts.
+    for (old, new, words) in [
+      ("width: 8", "width: 16", "its model.width is 8, the recipe says 16"),
+      ("optimizer:", "loss: {kind: binary}\noptimizer:", "its loss.kind is softmax, the recipe says binary"),
+    ] {
+      try cluster.folder.write(LocalCluster.recipe.replacing(old, with: new), to: "other.yaml")
+      let other = try cluster.run(
+        LocalCluster.program("coordinator"),
+        [
+          "evaluate", "--workers", cluster.folder.path("run.hosts"), "--recipe", cluster.folder.path("other.yaml"),
+          "--run-dir", cluster.folder.path("other"), "--listen", "tcp://127.0.0.1:0", "--checkpoint", run,
+        ])
+      let advice = "; name the recipe that it was trained with (--recipe)"
+      #expect(other.status == 78 && other.output.contains("model.safetensors: \(words)\(advice)"), "\(other.output)")
+      #expect(other.output.split(separator: "\n").count == 1, "\(other.output)")
+    }
     let percent = String(format: "%.1f", 100 * Double(right) / 9)
     #expect(evaluated.output.contains("top-1 \(percent) %"), "\(percent): \(evaluated.output)")
 
@@ -93,6 +109,13 @@ import Testing
     #expect(one.output.contains("init: skipped in the file: 2 (new_fc.bias: F32 [6], here F32 [7]; "), "\(one.output)")
     #expect(one.output.contains("init: beginning anew: 2 (new_fc.*)"), "\(one.output)")
 
+    let wide = LocalCluster.recipe.replacing("width: 8", with: "width: 16") + "init: source\n"
+    try cluster.folder.write(wide, to: "small.yaml")
+    let other = try cluster.train("wide", hosts: "localhost")
+    #expect(
+      other.status == 78 && other.output.contains("model.safetensors: its model.width is 8, the recipe says 16; make"),
+      "\(other.output)")
+
     // Elsewhere under another name, for two workers, stopped after a step and resumed when the file is gone.
     let model = cluster.folder.path("source/checkpoints/step-00000002/model.safetensors")
     try FileManager.default.copyItem(atPath: model, toPath: cluster.folder.path("elsewhere.safetensors"))
@@ -108,10 +131,10 @@ import Testing
         == cluster.query("two", "SELECT recipe_digest FROM runs", as: String.self))
 
     // Other weights are another run; none that match, or no file, is one line before anything starts.
-    let other = try begin("two", "source/checkpoints/step-00000002/../../../one", hosts: "localhost slots=2")
-    #expect(other.status == 78 && other.output.contains("init_sha256 is"), "\(other.output)")
+    let others = try begin("two", "source/checkpoints/step-00000002/../../../one", hosts: "localhost slots=2")
+    #expect(others.status == 78 && others.output.contains("init_sha256 is"), "\(others.output)")
     let gone = try begin("three", "elsewhere.safetensors", hosts: "localhost")
-    #expect(gone.status == 65 && gone.output.contains("elsewhere.safetensors: there is no such file"), "\(gone.output)")
+    #expect(gone.status == 74 && gone.output.contains("elsewhere.safetensors: there is no such file"), "\(gone.output)")
     var strange = SafeTensorsWriter()
     strange.add("weight", .float32, shape: [1], [Float(1)])
     try strange.bytes().write(to: URL(fileURLWithPath: cluster.folder.path("strange.safetensors")))

@@ -23,9 +23,16 @@ import Testing
     let whole = try cluster.train("whole", hosts: "localhost")
     #expect(whole.status == 0, "\(whole.output)")
     #expect(whole.output.contains("from step 6 on: schedule.epochs is 7, was 3"), "\(whole.output)")
+    // Also where it was stopped in the middle of an epoch, whose end counts all of it.
+    func endOfEpoch4(_ output: String) -> Substring? {
+      output.split(separator: "\n").first { $0.contains("  step 8/") }?.split(separator: "  loss ").last?
+        .split(separator: "  ").prefix(2).joined(separator: "  ")[...]
+    }
+    let wanted = try #require(endOfEpoch4(whole.output), "\(whole.output)")
     for steps in ["7", "11", "99"] {
       let part = try cluster.train("cut", hosts: "localhost slots=3", ["--steps", steps])
       #expect(part.status == 0, "\(part.output)")
+      if steps == "11" { #expect(endOfEpoch4(part.output) == wanted, "\(part.output)") }
     }
     #expect(try cluster.weights("cut") == cluster.weights("whole"))
     #expect(try cluster.weights("cut")[0].hasPrefix("step-00000014 "))
@@ -158,7 +165,67 @@ import Testing
     for audit in try cluster.audits("run") { #expect(audit.status == 0, "\(audit.output)") }
   }
 
-  @Test("clips that are left out are counted for each list, and a validation list that is named must be there")
+  @Test("a run without a step begins anew with a mended recipe and other clips, says so, and keeps its events")
+  func beginsAnew() throws {
+    let cluster = try LocalCluster(clips: 12)
+    func begin() throws {
+      let process = try RunningProcess(
+        LocalCluster.program("coordinator"), cluster.training("run", hosts: "localhost", ["--launch", "none"]))
+      #expect(process.wait(for: "waiting for"), "\(process.output)")
+      process.signal(SIGINT)
+      #expect(process.finish().status == 130)
+    }
+    func lines(_ output: String) -> [Substring] { output.split(separator: "\n").filter { $0.hasPrefix("no step was") } }
+    try begin()
+    let first = try cluster.query("run", "SELECT identity FROM runs", as: String.self)
+    // The same recipe, or what any run may change, is no new beginning.
+    try write(cluster, [("keep: 2", "keep: 3"), ("epochs: 12", "epochs: 3")])
+    try begin()
+    #expect(try cluster.query("run", "SELECT count(*) FROM revisions", as: Int.self) == [1])
+    // What cannot be used leaves the run as it was.
+    let text = try cluster.folder.text("data/train.csv").split(separator: "\n")
+    try cluster.folder.write(text.dropLast(2).joined(separator: "\n") + "\n", to: "data/short.csv")
+    try write(cluster, [("path: data", "path: data, train_list: none.csv")])
+    let typo = try cluster.train("run", hosts: "localhost")
+    #expect(typo.status == 74 && typo.output.contains("none.csv: cannot be read"), "\(typo.output)")
+    #expect(try cluster.query("run", "SELECT recipe_digest FROM runs", as: String.self).count == 1)
+
+    // So does a worker that may have steps, and a checkpoint of the state before the first one is put aside.
+    try write(cluster, [("path: data", "path: data, train_list: short.csv"), ("lanes: 5", "lanes: 3")])
+    let (host, pid) = (ProcessInfo.processInfo.hostName, ProcessInfo.processInfo.processIdentifier)
+    try cluster.execute(
+      "run", "INSERT INTO members VALUES (0, '5', '\(host)', \(pid), 1, '2026-01-01 00:00:00.000', NULL, NULL)")
+    let present = try cluster.train("run", hosts: "localhost")
+    #expect(present.status == 78 && present.output.contains("begun with another recipe"), "\(present.output)")
+    try cluster.execute("run", "UPDATE members SET left_at = joined_at")
+    try FileManager.default.createDirectory(
+      atPath: cluster.folder.path("run/checkpoints/step-00000000"), withIntermediateDirectories: true)
+
+    let trained = try cluster.train("run", hosts: "localhost slots=2", ["--steps", "3"])
+    #expect(trained.status == 0, "\(trained.output)")
+    let said =
+      "no step was committed, so the run begins anew: batch.lanes is 3, was 5; data.train_list is \"short.csv\", was "
+      + "\"train.csv\""
+    #expect(lines(trained.output) == [said[...]], "\(trained.output)")
+    #expect(trained.output.contains("small: 10 training clips"), "\(trained.output)")
+    #expect(FileManager.default.fileExists(atPath: cluster.folder.path("run/checkpoints/rejected-step-00000000")))
+    #expect(try cluster.query("run", "SELECT text FROM events WHERE text LIKE 'no step%'", as: String.self) == [said])
+    #expect(try cluster.query("run", "SELECT count(*) FROM revisions", as: Int.self) == [0])
+    #expect(try cluster.query("run", "SELECT identity FROM runs", as: String.self) != first)
+    for audit in try cluster.audits("run") { #expect(audit.output.hasPrefix("ok: 3 steps"), "\(audit)") }
+    // With steps, another recipe is refused as ever.
+    try write(cluster, [("lanes: 5", "lanes: 4")])
+    let refused = try cluster.train("run", hosts: "localhost")
+    #expect(refused.status == 78 && refused.output.contains("batch.lanes is 4, was 3"), "\(refused.output)")
+
+    // The bits are those of a run that had this recipe from the start.
+    try write(cluster, [("path: data", "path: data, train_list: short.csv"), ("lanes: 5", "lanes: 3")])
+    let fresh = try cluster.train("fresh", hosts: "localhost slots=2", ["--steps", "3"])
+    #expect(fresh.status == 0, "\(fresh.output)")
+    #expect(try cluster.weights("run") == cluster.weights("fresh"))
+  }
+
+  @Test("clips that are left out are counted for each list, and lists and folders that are named must be there")
   func lists() throws {
     let cluster = try LocalCluster(clips: 12)
     for (list, rows) in [("train", 1), ("validation", 2)] {
@@ -184,6 +251,13 @@ import Testing
     #expect(elsewhere.status == 74)
     #expect(
       elsewhere.output.contains("/daat: there is no such folder; check the recipe's data.path"), "\(elsewhere.output)")
+    try write(cluster, [("path: data", "path: data, train_videos: trian")])
+    let folders = try cluster.train("typo", hosts: "localhost", ["--steps", "1"])
+    #expect(folders.status == 74)
+    #expect(
+      folders.output.contains(
+        "small.yaml: line 6: 'data.train_videos' is 'trian', but there is no folder \(cluster.folder.path("data/trian"))"
+      ), "\(folders.output)")
     // The default may be missing, and one may do without.
     try FileManager.default.removeItem(atPath: cluster.folder.path("data/validation.csv"))
     for (name, words) in [("unnamed", "path: data"), ("none", "path: data, validation_list: ''")] {

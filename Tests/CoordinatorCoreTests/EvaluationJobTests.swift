@@ -55,7 +55,8 @@ import Wire
   func precision() throws {
     let scores: [[Float]] = [[3, 0], [2, 5], [1, 4], [0, 1], [9, 9]]
     let classes = [[0], [0, 1], [0], [1], [1]]
-    // Clip 4 cannot be decoded. By class 0 the clips 0, 1, 2 come first: 1. Class 1 has the clips 1, 3, third: (1 + 2/3) / 2.
+    // Clip 4 cannot be decoded. By class 0 the clips 0, 1, 2 come first: 1. Class 1 has the clips 1, 3, third: (1 +
+    // 2/3) / 2.
     let expected = AveragePrecision.mean([AveragePrecision.one, (AveragePrecision.one * 5 + 3) / 6])
     for order in [[0, 1], [1, 0]] {
       var job = EvaluationJob(

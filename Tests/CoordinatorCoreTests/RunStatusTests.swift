@@ -52,6 +52,37 @@ import Wire
     #expect(history.training?.clipsPerSecond == 4)
   }
 
+  @Test("an epoch's loss and top-1 count what the journal has of it, and a step that is computed again once")
+  func wholeEpochs() {
+    // Epochs of 3 steps; steps 3 to 6 were journaled, and the newest checkpoint is of step 4.
+    let past = [1.0, 2, 3, 9].map { StepFigures(clips: 2, top1: 1, loss: $0) }
+    func figures(_ history: StepHistory) -> [Double] {
+      history.training.map { [Double($0.clips), Double($0.top1), $0.loss] } ?? []
+    }
+    func add(_ step: UInt64, to history: inout StepHistory, loss: Double = 5) {
+      history.add(MachineDriver.committed(step, clips: 2, top1: 2, loss: loss), at: .seconds(Int(step)))
+    }
+    // Workers went on.
+    var history = StepHistory(StepPlan(stepsPerEpoch: 3), past: past, from: 3)
+    #expect(history.training == nil)
+    add(7, to: &history)
+    #expect(figures(history) == [4, 3, 7])
+    // Nobody did: the run goes on from its checkpoint, in the epoch before.
+    history = StepHistory(StepPlan(stepsPerEpoch: 3), past: past, from: 3)
+    add(4, to: &history)
+    #expect(figures(history) == [4, 3, 3])
+    add(5, to: &history)
+    #expect(figures(history) == [6, 5, 11 / 3.0])
+    history.wroteCheckpoint(6)
+    for step: UInt64 in 6...8 { add(step, to: &history) }
+    #expect(figures(history) == [6, 6, 5])
+    add(7, to: &history, loss: 2)
+    #expect(figures(history) == [4, 4, 3.5])
+    // What is not known is not counted.
+    add(4, to: &history)
+    #expect(figures(history) == [2, 2, 5])
+  }
+
   @Test("between two steps a state is evaluated: stop, pause, evaluate, write it down, train on")
   func evaluation() throws {
     var run = MachineDriver(lastStep: 10) {

@@ -108,6 +108,14 @@ import Wire
     #expect(newer?.description.contains("it converted pixels in version 7, here in version 1") == true)
   }
 
+  @Test("a resumed run knows what the steps of the epoch came to, without those that were rolled back")
+  func figures() throws {
+    let plan = try plan()
+    let past = try resume(try run(plan), plan)
+    #expect(past.figuresFrom == 0)
+    #expect(past.figures == Array(repeating: StepFigures(clips: 2, top1: 0, loss: 1), count: 3))
+  }
+
   @Test("each number of each table at its bounds and beyond: resuming fails with a line of bad data, or goes on")
   func everyNumber() throws {
     let plan = try plan()

@@ -1,5 +1,6 @@
 import CoordinatorCore
 import Foundation
+import Recipes
 import Shared
 import Testing
 import Wire
@@ -50,6 +51,39 @@ import Wire
     #expect(status.progressLine == "validation  31/48 clips")
   }
 
+  @Test("status says whether a coordinator runs, and the command that goes on where none does and something is left")
+  func coordinator() {
+    var status = training()
+    let command = "coordinator train --recipe 'my run/recipe.yaml' --run-dir 'my run' --workers HOSTS_FILE"
+    func line(_ holder: String? = nil, stopsEarly: Bool = false) -> String {
+      status.coordinatorLine(holder, stopsEarly: stopsEarly, directory: "my run")
+    }
+    #expect(line("pid 7 on h") == "coordinator: running (pid 7 on h)")
+    #expect(line() == "coordinator: none; to go on: \(command)")
+    #expect(
+      line(stopsEarly: true) == "coordinator: none; training has ended: the last validations found no better model")
+    // The last state must be on the disk.
+    status.step = 45
+    status.checkpoint = RunStatus.Checkpoint(step: 40)
+    #expect(line() == "coordinator: none; to go on: \(command)")
+    status.checkpoint = RunStatus.Checkpoint(step: 45)
+    #expect(line() == "coordinator: none; all steps are done")
+  }
+
+  @Test("a run that its validations ended early has nothing left to do")
+  func stopsEarly() {
+    var recipe = Recipe()
+    (recipe.validation.everyEpochs, recipe.validation.stopAfter) = (1, 1)
+    func figures(_ top1: Int) -> ValidationFigures {
+      ValidationFigures(clips: 9, top1: top1, top5: 9, loss: 1, state: nil)
+    }
+    var status = training()
+    status.step = 20
+    #expect(status.stopsEarly(recipe, ValidationHistory([10: figures(5), 20: figures(4)])))
+    #expect(!status.stopsEarly(recipe, ValidationHistory([10: figures(5), 20: figures(6)])))
+    #expect(!status.stopsEarly(recipe, ValidationHistory([10: figures(5)])))
+  }
+
   @Test("what `coordinator status` prints is a function of the status")
   func status() {
     var status = training()
@@ -72,6 +106,12 @@ import Wire
         "newest checkpoint: runs/r/checkpoints/step-20",
         "validation at step 20: top-1 25.0 %, top-5 50.0 % of 48 clips",
       ])
+    // Workers are gone when all is done, and missing before.
+    status.workers = []
+    #expect(status.lines(rolledBack: 0, lastCommit: nil).contains("workers now: none"))
+    status.step = 45
+    status.checkpoint = RunStatus.Checkpoint(step: 45)
+    #expect(!status.lines(rolledBack: 0, lastCommit: nil).contains { $0.hasPrefix("workers now") })
     // With five classes, all are among the first five.
     status.classes = 5
     #expect(

@@ -1,4 +1,5 @@
-// From a recipe's words to the clips: data sets without lists, lists that are missing or mistyped, what is said of them.
+// From a recipe's words to the clips: data sets without lists, lists that are missing or mistyped, what is said of
+// them.
 import Foundation
 import Shared
 import Testing
@@ -208,13 +209,34 @@ import Testing
         + "set `data.format: kinetics`")
   }
 
-  @Test("a training list without labels, and a videos folder that is not there, are errors")
+  @Test("a folder of videos that the recipe names must be there, with a list or without; built-in ones may be missing")
+  func namedFolders() throws {
+    let folders = ["train/yoga/a.mp4": "", "train/run/b.mp4": "", "val/yoga/c.mp4": ""]
+    let lists = ["train.csv": "a.mp4,x\n", "validation.csv": "a.mp4,x\n", "a.mp4": ""]
+    for files in [folders, lists] {
+      #expect(
+        try refusal(files) { $0.trainVideos = "videos" }
+          == "'data.train_videos' is 'videos', but there is no folder ROOT/videos")
+      #expect(
+        try refusal(files) { $0.validationVideos = "validaton" }
+          == "'data.validation_videos' is 'validaton', but there is no folder ROOT/validaton")
+      try read(files) { found, _ in #expect(found.validation?.found.count == 1) }
+    }
+    // A file is no folder; nothing of a validation that is not wanted is asked for.
+    #expect(
+      try refusal(lists) { $0.trainVideos = "a.mp4" }
+        == "'data.train_videos' is 'a.mp4', but there is no folder ROOT/a.mp4")
+    try read(lists) {
+      ($0.validationList, $0.validationVideos) = ("", "none")
+    } _: { found, _ in
+      #expect(found.validation == nil && found.train.found.count == 1)
+    }
+  }
+
+  @Test("a training list without labels is an error")
   func noLabels() throws {
     let error = try refusal(["train.csv": "a.mp4\nb.mp4\n", "train/a.mp4": ""]) { _ in }
     #expect(error.hasPrefix("ROOT/train.csv: "), "\(error)")
-    #expect(
-      try refusal(["train.csv": "a.mp4,x\n"]) { $0.trainVideos = "videos" }
-        == "ROOT/videos: cannot be read (No such file or directory); check the recipe's data folder")
   }
 
   @Test("five lines of recipe suffice for a UCF101 split, and for Something-Something")

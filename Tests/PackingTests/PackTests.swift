@@ -10,8 +10,8 @@ import Video
 @testable import Packing
 
 @Suite struct PackTests {
-  /// A whole clip, a part of a long one, one that is turned, a folder of images, and one of two classes with an odd name and
-  /// size.
+  /// A whole clip, a part of a long one, one that is turned, a folder of images, and one of two classes with an odd
+  /// name and size.
   private static func some() throws -> PackedClips {
     var clips = try PackedClips()
     try clips.add("whole", try PackedClips.video(frames: 30), file: "whole.mp4")
@@ -64,8 +64,8 @@ import Video
       let count = Float(before.count)
       let mean = zip(before, after).reduce(0) { $0 + abs($1.0 - $1.1) } / count
       let signed = zip(before, after).reduce(0) { $0 + $1.0 - $1.1 } / count
-      // One level of 255 is 0.017; the next frame is 0.04 away, a picture that is not turned, 0.4. The images are of strong
-      // colours, whose rounded chroma leaves what red, green and blue can show.
+      // One level of 255 is 0.017; the next frame is 0.04 away, a picture that is not turned, 0.4. The images are of
+      // strong colours, whose rounded chroma leaves what red, green and blue can show.
       let (most, bias): (Float, Float) = clip.id == "images" ? (0.03, 0.02) : (0.02, 0.01)
       #expect(mean < most && abs(signed) < bias, "\(clip.id): \(mean), \(signed)")
     }

@@ -229,7 +229,7 @@ import Testing
     (base.seed, base.model.width) = (7, 8)
     let file = try RecipeFile(yaml: "model: {width: 16}\nschedule: {epochs: 60}", origin: "r", over: base)
     #expect(file.recipe.seed == 7 && file.recipe.model.width == 16)
-    #expect(file.named == ["model.width", "schedule.epochs"])
+    #expect(file.lines == ["model.width": 1, "schedule.epochs": 2])
     let found = file.recipe.differences(from: base)
     #expect(found.map(\.key) == ["model.width", "schedule.epochs"])
     #expect(found.map(\.old) == ["8", "50"] && found.map(\.new) == ["16", "60"])

@@ -64,7 +64,8 @@ final class RingHarness {
     }
   }
 
-  /// Whether a position's right neighbour may read its vectors in memory: in a third of the seeds, and not all positions.
+  /// Whether a position's right neighbour may read its vectors in memory: in a third of the seeds, and not all
+  /// positions.
   func isShared(_ position: Int) -> Bool { seed % 3 == 2 && position % 4 < 3 }
 
   /// Lets one thing happen at a position chosen by the seed. False if it had nothing to do.

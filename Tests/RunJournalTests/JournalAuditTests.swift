@@ -225,8 +225,8 @@ private struct AuditedRun {
     #expect(try JournalAudit(run.folder.path("")).rateProblems(recipe) == [])
     let audit = try JournalAudit(run.folder.path(""))
     #expect(audit.validations.map(\.step) == [3, 4, 5] && audit.validations.map(\.top1) == [5, 5, 4])
-    // As if an epoch had two steps: the result before step 4 is the only one until the end, so no rate follows from another.
-    // With the mean average precision the second is worse by it, although its loss is lower.
+    // As if an epoch had two steps: the result before step 4 is the only one until the end, so no rate follows from
+    // another. With the mean average precision the second is worse by it, although its loss is lower.
     let half = rates.prefix(4) + [0.2, 0.2]
     for (precisions, expected) in [((5, 5), rates), ((6, 5), Array(half))] {
       var changes = ["UPDATE runs SET steps_per_epoch = 1, epochs = 6"]

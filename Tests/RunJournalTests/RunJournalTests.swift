@@ -175,6 +175,32 @@ private let exactlyOnce = """
     #expect((error as? JournalError)?.status == .badData, "\(String(describing: error))")
   }
 
+  @Test("a run without steps begins anew with its events alone; one that ever had a step does not")
+  func beginsAnew() throws {
+    let journal = try begun()
+    try journal.record(EventRecord(at: time, level: .info, source: "test", text: "first"))
+    try journal.record(CheckpointRecord(step: 0, path: "q", manifestSha256: "n", bytes: 7, createdAt: time))
+    var run = try #require(try journal.run())
+    (run.recipeDigest, run.clips) = ("other", 1)
+    func begin() throws {
+      try journal.beginRun(
+        run, anew: true, clips: [ClipRecord(clip: 0, id: "only", path: "p", label: "l", bytes: 1, hash: "h")],
+        rejected: [])
+    }
+    try begin()
+    #expect(try journal.run() == run)
+    let status = try journal.status()
+    #expect(status.newestCheckpoint == nil && status.presentMembers.isEmpty && status.rejectedClips == 0)
+    #expect(try journal.events(last: 9).map(\.text) == ["first"])
+    run.clips = 6
+    try journal.beginRun(run, anew: true, clips: [], rejected: [])
+    #expect(throws: JournalError.self) { try journal.beginRun(run, clips: [], rejected: []) }
+    try journal.recordCommits([commit(0)])
+    try journal.rollBack(to: 0, reason: "test", at: time)
+    #expect(throws: JournalError.self) { try begin() }
+    #expect(try journal.run() == run)
+  }
+
   @Test("a file that is no database, and one that is cut, are refused as bad data", arguments: [100, 4096, 9000])
   func cut(length: Int) throws {
     let journal = try begun()

@@ -6,10 +6,10 @@ import Glibc
 import Shared
 import Video
 
-/// - `SeparateDecoder load FILE FRAMES SIZE`: loads a clip in another process again and again, with a line for each, until
-///   it is killed.
-/// - `SeparateDecoder bench FOLDER FRAMES SIZE ROUNDS`: loads the videos of a folder in this process and in another one, in
-///   turn, and prints the medians.
+/// - `SeparateDecoder load FILE FRAMES SIZE`: loads a clip in another process again and again, with a line for each,
+///   until it is killed.
+/// - `SeparateDecoder bench FOLDER FRAMES SIZE ROUNDS`: loads the videos of a folder in this process and in another
+///   one, in turn, and prints the medians.
 @main
 struct SeparateDecoder {
   static func main() throws {

@@ -7,7 +7,8 @@ import Testing
     return abs(Double(found) - expected * Double(AveragePrecision.one)) <= units
   }
 
-  /// By hand, from the definition in scikit-learn's documentation of `average_precision_score`, whose example is the first.
+  /// By hand, from the definition in scikit-learn's documentation of `average_precision_score`, whose example is the
+  /// first.
   @Test("the average precision is scikit-learn's: not interpolated, and clips of equal scores are found together")
   func byHand() {
     for (scores, isOfClass, expected) in [

@@ -1,5 +1,5 @@
-// One seed decides everything that happens in a simulation: no order of a dictionary or a set, which differs from process
-// to process, reaches a decision.
+// One seed decides everything that happens in a simulation: no order of a dictionary or a set, which differs from
+// process to process, reaches a decision.
 import Foundation
 import Testing
 

@@ -8,8 +8,9 @@ import Testing
 @testable import Training
 
 @Suite struct InitialModelTests {
-  private func file(_ tensors: [String: ([Int], [Float])]) throws -> SafeTensors {
+  private func file(_ tensors: [String: ([Int], [Float])], of recipe: Recipe? = nil) throws -> SafeTensors {
     var writer = SafeTensorsWriter()
+    if let recipe { writer.metadata = ModelDescription(recipe, classes: []).metadata }
     for (name, (shape, values)) in tensors { writer.add(name, .float32, shape: shape, values) }
     return try SafeTensors(writer.bytes(), origin: "f")
   }
@@ -73,6 +74,33 @@ import Testing
     #expect(try refusal([:]).hasPrefix("f: none of its 0 tensors belongs to toy"))
     #expect(try refusal(["top.bias": ([3], [1, .nan, 1])]).contains("'top.bias' holds a number that no network has"))
     #expect(try refusal(["stem_norm.running_var": ([5], [1, 1, 1, 1, -1])]).contains("'stem_norm.running_var' holds"))
+  }
+
+  @Test("a file that says which network it is of is refused in the recipe's words, and another depth is reported")
+  func anotherNetwork() throws {
+    var recipe = Recipe()
+    (recipe.model.architecture, recipe.model.depth, recipe.model.width) = (.tsn, 101, 16)
+    let bias: [String: ([Int], [Float])] = ["top.bias": ([3], [1, 2, 3])]
+    func initial(_ tensors: [String: ([Int], [Float])], freeze: [String] = []) throws -> InitialModel {
+      try InitialModel(
+        file(tensors, of: recipe), for: toyNetwork { $0.freeze = NamePatterns(freeze) }, origin: "f")
+    }
+    func refusal(_ tensors: [String: ([Int], [Float])], freeze: [String] = []) -> SharedError? {
+      #expect(throws: SharedError.self) { try initial(tensors, freeze: freeze) }
+    }
+    let words = "its model.architecture is tsn, the recipe says toy; its model.depth is 101, the recipe says 50"
+    let advice = "; make the recipe's 'model' that of the file, or name another in 'init'"
+    // Whatever matches by chance.
+    let width = refusal(bias)
+    #expect(width?.status == .badConfiguration)
+    #expect(width?.description == "f: \(words); its model.width is 16, the recipe says 5\(advice)")
+    recipe.model.width = 5
+    #expect(refusal(["a": ([1], [1])])?.description == "f: \(words)\(advice)")
+    #expect(refusal(bias, freeze: ["stem*"])?.description == "f: \(words)\(advice)")
+    #expect(try initial(bias).report.first == "another network: \(words)")
+    // The classes, and what changes no tensor, are no other network.
+    (recipe.model.depth, recipe.model.classes, recipe.model.dropout) = (50, 7, 0.1)
+    #expect(try initial(bias).difference == "its model.architecture is tsn, the recipe says toy")
   }
 
   @Test("a file that lacks what is frozen is refused by name: it would stay at initial values")

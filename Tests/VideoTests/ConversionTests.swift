@@ -74,8 +74,8 @@ import Testing
     set(part)
     let layout = try #require(PixelLayout(format))
     let colours = ColourRule(part.pointer, layout.kind)
-    // libswscale ignores alpha when it scales; its accurate mode takes samples of five bits for eight whose last three are
-    // 0, so that white is 248; what we leave to it, it converts without scaling.
+    // libswscale ignores alpha when it scales; its accurate mode takes samples of five bits for eight whose last three
+    // are 0, so that white is 248; what we leave to it, it converts without scaling.
     if layout.alpha != nil || layout.access == .scaler || layout.colours[0].depth < 8 {
       guard sws_isSupportedInput(format) != 0 else { return nil }
       let flat = try AccurateScaler.flat(

@@ -1,4 +1,5 @@
-// Damaged copies of files: each is refused, or gives the frames that decoding everything gives. Nothing crashes or hangs.
+// Damaged copies of files: each is refused, or gives the frames that decoding everything gives. Nothing crashes or
+// hangs.
 import CFFmpeg
 import Foundation
 import Glibc

@@ -12,8 +12,8 @@ final class SyntheticFrame {
 
   var decoded: DecodedFrame { DecodedFrame(pointer) }
 
-  /// - Parameter origin: the place of the first pixel, which chroma samples must not straddle. So a part of a picture is
-  ///   a picture.
+  /// - Parameter origin: the place of the first pixel, which chroma samples must not straddle. So a part of a picture
+  ///   is a picture.
   init(_ format: AVPixelFormat, width: Int, height: Int, origin: (x: Int, y: Int) = (0, 0)) throws {
     self.format = format
     pointer = try #require(av_frame_alloc())

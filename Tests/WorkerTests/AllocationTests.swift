@@ -1,4 +1,5 @@
-// What a warm step asks of malloc, as a clock would not show it reliably. Counted for real, on the thread that computes.
+// What a warm step asks of malloc, as a clock would not show it reliably. Counted for real, on the thread that
+// computes.
 import AllocationCounter
 import BLVNet
 import Recipes

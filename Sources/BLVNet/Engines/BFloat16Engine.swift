@@ -5,8 +5,8 @@ import Recipes
 import Shared
 
 /// Multiplies bf16 and accumulates in float32 with the processor's bf16 instructions. Weights are rounded as they are
-/// packed; their gradient is float32. 3x3 convolutions at stride 1 read and write bf16, but their weights and everything
-/// in between are float32: Winograd's algorithm saves more than half of the multiplications.
+/// packed; their gradient is float32. 3x3 convolutions at stride 1 read and write bf16, but their weights and
+/// everything in between are float32: Winograd's algorithm saves more than half of the multiplications.
 final class BFloat16Engine: ConvolutionEngine {
   /// Whether this processor has bf16 instructions.
   static var isSupported: Bool { tamring_dnn_has_bf16() }

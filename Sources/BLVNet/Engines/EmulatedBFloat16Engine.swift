@@ -3,8 +3,8 @@ import CKernels
 import Recipes
 import Shared
 
-/// Converts images to float32, and rounds weights and results to bf16. It computes what `BFloat16Engine` computes, except
-/// for the order of the sums, runs everywhere, and is the reference that `BFloat16Engine` is tested against.
+/// Converts images to float32, and rounds weights and results to bf16. It computes what `BFloat16Engine` computes,
+/// except for the order of the sums, runs everywhere, and is the reference that `BFloat16Engine` is tested against.
 struct EmulatedBFloat16Engine: ConvolutionEngine {
   private let engine: any FloatEngine
 

@@ -1,9 +1,9 @@
 // The gradient of 3x3 weights on small images: im2col and a GEMM.
 import CKernels
 
-/// Copies the receptive fields of some pixels into a matrix (im2col) and multiplies it as a 1x1 convolution's pixels are
-/// multiplied. With many channels and few pixels this beats oneDNN's primitive, which spends half of its time reordering
-/// the gradient.
+/// Copies the receptive fields of some pixels into a matrix (im2col) and multiplies it as a 1x1 convolution's pixels
+/// are multiplied. With many channels and few pixels this beats oneDNN's primitive, which spends half of its time
+/// reordering the gradient.
 struct Im2colWeightGradient {
   let bf16: Bool
 

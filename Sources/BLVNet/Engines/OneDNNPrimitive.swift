@@ -34,8 +34,8 @@ final class PrimitiveCache: Sendable {
   }
 }
 
-/// An immutable oneDNN primitive. Its workspace holds the scaled weights if there is an epilogue, then the packed weights
-/// if oneDNN packs them, then scratch.
+/// An immutable oneDNN primitive. Its workspace holds the scaled weights if there is an epilogue, then the packed
+/// weights if oneDNN packs them, then scratch.
 @safe final class Primitive: Sendable {
   nonisolated(unsafe) private let handle: OpaquePointer
   private let shape: ConvolutionShape

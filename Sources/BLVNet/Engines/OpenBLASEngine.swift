@@ -117,7 +117,8 @@ public struct OpenBLASEngine: FloatEngine {
   }
 
   /// Calls `body` with the first row, the number of rows and the matrix [rows, columns] of each tile.
-  /// - Parameter hasEpilogue: whether to tile even a 1x1 convolution, so that the epilogue finds the results in the caches.
+  /// - Parameter hasEpilogue: whether to tile even a 1x1 convolution, so that the epilogue finds the results in the
+  ///   caches.
   private func forEachTile(
     _ shape: ConvolutionShape, _ images: Int, _ src: UnsafePointer<Float>, _ matrix: UnsafeMutablePointer<Float>,
     hasEpilogue: Bool = false, _ body: (Int, Int, UnsafePointer<Float>) -> Void

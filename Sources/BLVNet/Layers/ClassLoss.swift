@@ -27,9 +27,9 @@ public struct ClassTarget: Sendable, Hashable {
 /// With y_c the target's part of class c, C classes, w_c their weights and s the smoothing:
 /// - softmax: loss = −Σ_c w_c · t_c · log softmax(logits)_c, with t = (1 − s) · y + s / C. It equals
 ///   `torch.nn.functional.cross_entropy` with `weight` and `label_smoothing`.
-/// - binary: loss = −1/C · Σ_c w_c · (t_c · log σ(logit_c) + (1 − t_c) · log(1 − σ(logit_c))), with t = (1 − s) · y + s / 2,
-///   as each class has two outcomes. It equals `torch.nn.functional.binary_cross_entropy_with_logits` with `weight`, whose
-///   `mean` is over the classes too.
+/// - binary: loss = −1/C · Σ_c w_c · (t_c · log σ(logit_c) + (1 − t_c) · log(1 − σ(logit_c))), with
+///   t = (1 − s) · y + s / 2, as each class has two outcomes. It equals
+///   `torch.nn.functional.binary_cross_entropy_with_logits` with `weight`, whose `mean` is over the classes too.
 ///
 /// **Source:** label smoothing: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016,
 /// section 7.
@@ -64,7 +64,8 @@ public struct ClassLoss: Sendable, Hashable {
 
   private func weight(of c: Int) -> Double { weights.isEmpty ? 1 : weights[c] }
 
-  /// Whether clips count differently in the step's mean. With a binary loss all classes' weights are in each clip's loss.
+  /// Whether clips count differently in the step's mean. With a binary loss all classes' weights are in each clip's
+  /// loss.
   public var weighsClips: Bool { kind == .softmax && !weights.isEmpty }
 
   /// What a clip counts in the step's mean: Σ_c w_c · y_c, or 1.

@@ -4,8 +4,8 @@ import CKernels
 /// dst[t, …, 3i + k] = src[t · stride + k − 1, …, i], zero beyond the clip's ends.
 ///
 /// A kernel of three taps in time is three kernels in space over neighbouring frames, whose results add up. Over
-/// stacked frames, the engine adds them up within one convolution, and the weights [O, I, 3, k, k] of PyTorch are those of that
-/// convolution as they are: [O, 3·I, k, k].
+/// stacked frames, the engine adds them up within one convolution, and the weights [O, I, 3, k, k] of PyTorch are those
+/// of that convolution as they are: [O, 3·I, k, k].
 /// **Shapes:** src [N·T, H, W, C], dst [N·(⌊(T − 1) / stride⌋ + 1), H, W, 3·C].
 struct FrameStack: Layer {
   let name: String

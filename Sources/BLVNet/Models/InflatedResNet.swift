@@ -7,8 +7,8 @@ import Shared
 /// torchvision's, the weights [O, I, time, height, width].
 ///
 /// **Source:** Carreira and Zisserman, "Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset", CVPR
-/// 2017, on ResNet as in Chen et al., "Deep Analysis of CNN-based Spatio-temporal Representations for Action Recognition",
-/// CVPR 2021.
+/// 2017, on ResNet as in Chen et al., "Deep Analysis of CNN-based Spatio-temporal Representations for Action
+/// Recognition", CVPR 2021.
 struct InflatedResNet: ModelDefinition {
   func build(_ recipe: ModelRecipe, _ builder: inout StructureBuilder) {
     let width = recipe.width

@@ -144,8 +144,8 @@ TAMRING_KERNEL(pointwise_pack, (int64_t outputs, int64_t inputs, bool turned, co
 TAMRING_KERNEL(pointwise, (int64_t pixels, int64_t from, int64_t to, const float *images, const float *packed, bool add,
                            const tamring_epilogue *epilogue, float *results))
 /// The gradient of weights [outputs, inputs]: gradientsᵀ [outputs, pixels] · images [pixels, inputs]. `row` is the
-/// stride between pixels of `gradients`, which may exceed `outputs`. Writes it, or adds to what is there. `room` is scratch for
-/// 128 pixels of both.
+/// stride between pixels of `gradients`, which may exceed `outputs`. Writes it, or adds to what is there. `room` is
+/// scratch for 128 pixels of both.
 TAMRING_KERNEL(pointwise_weight_gradient, (int64_t pixels, int64_t outputs, int64_t row, int64_t inputs, const float *gradients,
                                   const float *images, bool add, float *room, float *weights))
 
@@ -217,8 +217,8 @@ TAMRING_KERNEL(temporal_shift_gradient, (bool bf16, const tamring_shift_shape *s
                                          const void *d_even, bool accumulate, void *d_src))
 
 // net_frames.c
-/// A pool over three frames, stride 2, padding 1: from `frames` to (frames - 1) / 2 + 1 a clip, of `frame_size` elements
-/// each. It processes the elements `begin ..< end` of each frame.
+/// A pool over three frames, stride 2, padding 1: from `frames` to (frames - 1) / 2 + 1 a clip, of `frame_size`
+/// elements each. It processes the elements `begin ..< end` of each frame.
 typedef struct {
   int64_t frames, frame_size, begin, end;
 } tamring_frame_pool_shape;

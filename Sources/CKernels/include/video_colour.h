@@ -1,5 +1,5 @@
-// Changes to the colours of a frame, [pixels, 3], of red, green and blue from 0 to 1: what `torchvision.transforms` does
-// under the same names.
+// Changes to the colours of a frame, [pixels, 3], of red, green and blue from 0 to 1: what `torchvision.transforms`
+// does under the same names.
 #pragma once
 #include <stdint.h>
 

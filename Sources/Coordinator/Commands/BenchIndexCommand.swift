@@ -1,4 +1,5 @@
-// `coordinator bench-index`: how long an index of very many clips takes, and how much memory. Benchmarks/index calls it.
+// `coordinator bench-index`: how long an index of very many clips takes, and how much memory. Benchmarks/index calls
+// it.
 import ArgumentParser
 import Dataset
 import Foundation

@@ -34,8 +34,8 @@ struct GivenRecipe {
   let file: String?
   let seed: UInt64?
   let recipe: Recipe
-  /// The keys that the file names.
-  let named: Set<String>
+  /// The keys that the file names, each with its line.
+  let lines: [String: Int]
   let directory: String
 
   /// The values that this program's registries allow, by key.
@@ -47,14 +47,14 @@ struct GivenRecipe {
     self.seed = seed
     if let file {
       let read = try Self.read(file)
-      (recipe, named) = (Self.seeded(read.recipe, seed), read.named)
+      (recipe, lines) = (Self.seeded(read.recipe, seed), read.lines)
       directory = runDirectory ?? "runs/\(recipe.name)"
     } else {
       let demo = try Recipe.demo()
       directory = runDirectory ?? "runs/\(demo.name)"
       let kept = "\(directory)/recipe.yaml"
       let found = FileManager.default.fileExists(atPath: kept) ? try Recipe(ofRun: kept) : demo
-      (recipe, named) = (Self.seeded(found, seed), [])
+      (recipe, lines) = (Self.seeded(found, seed), [:])
     }
   }
 
@@ -68,7 +68,13 @@ struct GivenRecipe {
   }
 
   /// Whether a missing validation list is a mistake. It is none if the user named no list.
-  var needsValidation: Bool { named.contains("data.validation_list") }
+  var needsValidation: Bool { lines["data.validation_list"] != nil }
+
+  /// An error about a key of the file, with its line.
+  func located(_ error: DatasetError) -> DatasetError {
+    guard let file, let key = error.key, let line = lines[key] else { return error }
+    return DatasetError(error.status, "\(file): line \(line): \(error.description)", key: key)
+  }
 
   private static func seeded(_ recipe: Recipe, _ seed: UInt64?) -> Recipe {
     var recipe = recipe

@@ -30,7 +30,7 @@ struct IndexCommand: ParsableCommand {
     let indexes: Indexes
     do {
       if given.needsValidation { try IndexBuilder.requireValidation(given.recipe) }
-      indexes = try index(given.recipe, directory.index, display, deep: deep)
+      indexes = try index(given, directory.index, display, deep: deep)
     } catch {
       directory.removeUnbegun()
       throw error
@@ -60,7 +60,7 @@ struct IndexCommand: ParsableCommand {
 /// The indexes of a recipe's data: those in the run directory, or new ones.
 func prepareIndexes(_ given: GivenRecipe, _ directory: RunDirectory, _ display: ProgressDisplay) throws -> Indexes {
   if given.needsValidation { try IndexBuilder.requireValidation(given.recipe) }
-  return try kept(directory.index, given.recipe) ?? index(given.recipe, directory.index, display)
+  return try kept(directory.index, given.recipe) ?? index(given, directory.index, display)
 }
 
 /// The indexes that are there, if they were made of the recipe's data as it is now.
@@ -81,20 +81,21 @@ func evaluationIndexes(
   }
   if given.needsValidation { try IndexBuilder.requireValidation(given.recipe) }
   let other = try IndexFolder(directory.otherIndex)
-  return try kept(other, given.recipe) ?? index(given.recipe, other, display)
+  return try kept(other, given.recipe) ?? index(given, other, display)
 }
 
 /// Builds the indexes of a recipe in a folder, with progress on the screen.
 func index(
-  _ recipe: Recipe, _ folder: IndexFolder, _ display: ProgressDisplay, deep: Bool = false
+  _ given: GivenRecipe, _ folder: IndexFolder, _ display: ProgressDisplay, deep: Bool = false
 ) throws -> Indexes {
   let progress = SharedProgress(display)
-  var builder = IndexBuilder(recipe: recipe, folder: folder, decoders: DecodingPool()) { list, now in
+  var builder = IndexBuilder(recipe: given.recipe, folder: folder, decoders: DecodingPool()) { list, now in
     progress.show(now, of: list)
   }
   builder.settings.deep = deep
   builder.settings.say = { progress.line($0) }
-  let indexes = try builder.build()
+  let indexes: Indexes
+  do { indexes = try builder.build() } catch let error as DatasetError { throw given.located(error) }
   display.clear()
   return indexes
 }

@@ -5,7 +5,8 @@ import Recipes
 import Shared
 
 enum ListChanges {
-  /// For each list that has changed, a line that says how many rows it has gained and lost. Nothing about it stops a run.
+  /// For each list that has changed, a line that says how many rows it has gained and lost. Nothing about it stops a
+  /// run.
   /// - Parameter recipe: as it was given; its lists are read only if they are not those that the index was made of.
   static func lines(_ indexes: Indexes, _ folder: IndexFolder, _ recipe: Recipe) -> [String] {
     guard !folder.isOf(recipe) else { return [] }

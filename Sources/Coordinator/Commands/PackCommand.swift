@@ -82,7 +82,7 @@ struct PackCommand: ParsableCommand {
     let lock = try RunLock(directory.path)
     defer { withExtendedLifetime(lock) {} }
     // Files may have changed, though the lists have not.
-    return try index(given.recipe, directory.index, display)
+    return try index(given, directory.index, display)
   }
 
   private func report(_ outcome: Packer.Outcome, _ display: ProgressDisplay) throws {

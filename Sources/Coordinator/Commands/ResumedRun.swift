@@ -99,6 +99,10 @@ struct ResumedRun {
       }
     }
     past.best = best(past.evaluated, store, say)
+    past.figuresFrom = plan.steps.firstStep(ofEpoch: plan.steps.epoch(of: checkpoint ?? 0))
+    past.figures = try journal.figures(from: past.figuresFrom).map {
+      StepFigures(clips: $0.clips, top1: $0.top1, loss: $0.loss)
+    }
     past.stored = Set(try journal.checkpoints().map { try number($0.step, "checkpoints.step") })
     for step in plan.validationPoints where step < past.next && past.evaluated[step] == nil {
       past.passedStates[step] = try journal.stateDigest(before: Int(step))

@@ -16,8 +16,8 @@ struct StartingModel {
   private let file: ModelFile
 
   /// - Returns: nil where the recipe names no model.
-  /// - Throws: `SharedError` or `CheckpointError` if there is no such file, it is not safetensors, or its bytes are not those
-  ///   of `init_sha256`.
+  /// - Throws: `SharedError` or `CheckpointError` if there is no such file, it is not safetensors, or its bytes are not
+  ///   those of `init_sha256`.
   init?(_ recipe: Recipe) throws {
     guard !recipe.initial.path.isEmpty else { return nil }
     file = try ModelFile(recipe.initial.path)
@@ -54,8 +54,8 @@ struct StartingModel {
     return data
   }
 
-  /// A recipe to resume with, with the digest of the model that it names. A path that is the run's own is not read again:
-  /// what lies there may be gone.
+  /// A recipe to resume with, with the digest of the model that it names. A path that is the run's own is not read
+  /// again: what lies there may be gone.
   /// - Throws: as `init`.
   static func resolved(_ given: Recipe, over kept: Recipe) throws -> Recipe {
     var recipe = given

@@ -37,16 +37,23 @@ struct TrainCommand: ParsableCommand {
     let lock = try RunLock(directory.path)
     defer { withExtendedLifetime(lock) {} }
     let journal = try Journal(directory.journal, directory.holdsRun ? .resume : .create)
-    let resumes = try journal.run() != nil
+    let run = try journal.run()
+    let anew = try run.flatMap { try NewBeginning(journal, directory, $0, given: given) }
+    let resumes = run != nil && anew == nil
     var plan: RunPlan
     let store: CheckpointStore
     let entrance: ClusterOptions.Entrance
     do {
+<<<<<<< HEAD
       entrance = try cluster.open(
         display, slots, before: RunDirectory.endpoint(in: directory.path), keys: directory.keys)
+=======
+      if let anew { display.line(anew.line) }
+>>>>>>> 10e47e9be6483baccbf6025a63dcc34ad996d132
       let start = try resumes ? nil : StartingModel(given.recipe)
-      let report = try start?.report() ?? []
-      for line in report { display.line(line) }
+      let model = try start?.report() ?? []
+      for line in model { display.line(line) }
+      let report = [anew?.line].compactMap(\.self) + model
       let indexes = try resumes ? kept(directory) : prepareIndexes(given, directory, display)
       let recipe = try resumes ? goOn(journal, directory, given, indexes, display) : start?.recipe ?? given.recipe
       try requireValidation(recipe, indexes)
@@ -55,10 +62,11 @@ struct TrainCommand: ParsableCommand {
       if let start { try writeFile(start.data, to: directory.initialModel) }
       plan.initialModel = StartingModel.kept(in: directory, recipe)
       store = try CheckpointStore(directory.checkpoints, access: .writing)
-      if !resumes { try begin(journal, directory, plan) }
+      try anew?.tidy(directory, store, plan)
+      if !resumes { try begin(journal, directory, plan, anew: anew != nil) }
       for line in report { try journal.record(EventRecord(at: .now, level: .info, source: "coordinator", text: line)) }
     } catch {
-      if !resumes {
+      if run == nil {
         try? journal.close()
         directory.removeUnbegun()
       }
@@ -70,9 +78,18 @@ struct TrainCommand: ParsableCommand {
     for record in try journal.workerKeys() { entrance.keys?.admit(record) }
     try writeFile(Data(entrance.endpoint.description.utf8), to: directory.endpoint)
     display.line(summary(plan, directory))
+<<<<<<< HEAD
     for line in try leftOut(plan.indexes) + trained(plan.recipe) { display.line(line) }
     let fleet = try cluster.fleet(slots, plan.recipe, logs: directory.logs, coordinator: entrance.endpoint)
     if cluster.launch == "none" { display.line(cluster.invitation(fleet.slots, entrance, directory.keys)) }
+=======
+    let leftOut = try plan.indexes.leftOut().compactMap { list in
+      list.reasons.first.map { "\(list.list) clips left out: \($0.clips) of \(list.clips): \($0.reason)" }
+    }
+    for line in try leftOut + trained(plan.recipe) { display.line(line) }
+    let fleet = try cluster.fleet(slots, plan.recipe, logs: directory.logs, coordinator: endpoint)
+    if cluster.launch == "none" { display.line("waiting for \(fleet.slots.count) workers at \(endpoint)") }
+>>>>>>> 10e47e9be6483baccbf6025a63dcc34ad996d132
     let loop = try CoordinatorLoop(
       plan, door: entrance.door, keys: entrance.keys, fleet: fleet, display: display, journal: journal, store: store,
       past: found?.past ?? .init(), resumeFrom: found?.checkpoint)
@@ -120,13 +137,6 @@ struct TrainCommand: ParsableCommand {
       + ", \(plan.lastStep) steps of \(Self.clips(plan.steps)) clips; run directory \(directory.path)"
   }
 
-  /// Why most clips were left out that were.
-  private func leftOut(_ indexes: Indexes) throws -> [String] {
-    try [("training", indexes.rejectedTrain), ("validation", indexes.rejectedValidation)].compactMap { kind, list in
-      try list.reasons().sorted.first.map { "\(kind) clips left out: \($0.count) of \(list.count): \($0.value)" }
-    }
-  }
-
   /// What `freeze` leaves to be trained.
   private func trained(_ recipe: Recipe) throws -> [String] {
     let tensors = try Network(recipe.model, engine: .openblas).layout.parameters
@@ -147,7 +157,7 @@ struct TrainCommand: ParsableCommand {
     String(UInt64.random(in: 1...UInt64.max), radix: 16) + String(UInt64.random(in: 1...UInt64.max), radix: 16)
   }
 
-  private func begin(_ journal: Journal, _ directory: RunDirectory, _ plan: RunPlan) throws {
+  private func begin(_ journal: Journal, _ directory: RunDirectory, _ plan: RunPlan, anew: Bool) throws {
     try writeFile(Data(plan.recipe.yaml().utf8), to: directory.recipe)
     let indexes = plan.indexes
     try journal.beginRun(
@@ -156,6 +166,7 @@ struct TrainCommand: ParsableCommand {
         recipeDigest: plan.recipe.digest,
         indexDigest: indexes.train.digest.description, fingerprint: "", clips: indexes.train.clips.count,
         stepsPerEpoch: plan.steps.lastStepsPerEpoch, epochs: plan.recipe.schedule.epochs, createdAt: .now),
+      anew: anew,
       clips: { insert in
         try indexes.train.forEach { number, clip in
           try insert(

@@ -74,14 +74,14 @@ struct HostsFile: Equatable, Sendable {
     }
   }
 
-  /// - Throws: `LaunchError` (bad configuration) naming the file and line, or that the file cannot be read.
+  /// - Throws: `LaunchError`: bad configuration naming the file and line, or I/O if the file cannot be read.
   init(path: String) throws {
     let data: Data
     do {
       data = try Data(contentsOf: URL(fileURLWithPath: path))
     } catch {
       throw LaunchError(
-        .badConfiguration, "hosts file \(path) cannot be read: give the path of an existing file to --workers")
+        .ioError, "hosts file \(path) cannot be read: give the path of an existing file to --workers")
     }
     guard let text = String(data: data, encoding: .utf8) else {
       throw LaunchError(.badConfiguration, "hosts file \(path) is not UTF-8 text: save it as UTF-8")

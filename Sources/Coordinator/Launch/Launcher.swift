@@ -35,8 +35,8 @@ struct LaunchSettings: Sendable {
   static let environment = environment(of: ProcessInfo.processInfo.environment)
 
   /// Each worker's own threads run the lanes: libraries must start none. A worker that traps ends at once, without some
-  /// seconds and sixty lines of backtrace, unless this process's environment asks for one. And its variables for OpenBLAS
-  /// and oneDNN, such as OPENBLAS_CORETYPE, hold on all hosts: they choose kernels, which decide the bits.
+  /// seconds and sixty lines of backtrace, unless this process's environment asks for one. And its variables for
+  /// OpenBLAS and oneDNN, such as OPENBLAS_CORETYPE, hold on all hosts: they choose kernels, which decide the bits.
   static func environment(of own: [String: String]) -> [String: String] {
     let libraries = own.filter { variable in
       ["OPENBLAS_", "ONEDNN_", "DNNL_"].contains { variable.key.hasPrefix($0) }

@@ -1,5 +1,5 @@
-// The coordinator's event loop: it turns what arrives into events, and performs the effects that the machine decides on.
-// It decides nothing itself; what each effect does is in CoordinatorLoop+Effects.swift.
+// The coordinator's event loop: it turns what arrives into events, and performs the effects that the machine decides
+// on. It decides nothing itself; what each effect does is in CoordinatorLoop+Effects.swift.
 import Checkpoint
 import CoordinatorCore
 import Foundation

@@ -89,8 +89,8 @@ struct EvaluationReport {
 
   // MARK: Files
 
-  /// `class,clips,top1,…,accuracy`, or with a binary loss `class,clips,average_precision`: a line for each class; without
-  /// clips its accuracy or precision is empty.
+  /// `class,clips,top1,…,accuracy`, or with a binary loss `class,clips,average_precision`: a line for each class;
+  /// without clips its accuracy or precision is empty.
   func perClass(_ tops: [Int]) -> String {
     if kind == .binary { return averagePrecisions() }
     let header = Self.row(["class", "clips"] + tops.map { "top\($0)" } + ["accuracy"])

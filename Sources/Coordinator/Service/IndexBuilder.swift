@@ -49,8 +49,8 @@ struct IndexBuilder {
   }
 
   /// - Throws: `DatasetError` where a list cannot be read or understood; `SharedError(.badData)` where no training
-  ///   clip is usable, or the classes do not fit the model; `SharedError(.ioError)` naming a file that cannot be read for
-  ///   a passing reason.
+  ///   clip is usable, or the classes do not fit the model; `SharedError(.ioError)` naming a file that cannot be read
+  ///   for a passing reason.
   func build() throws -> Indexes {
     if let pack = PackedData(recipe) { return try pack.indexes(self) }
     let data = recipe.data

@@ -14,7 +14,8 @@ struct Indexes {
 }
 
 extension Indexes {
-  /// - Throws: `SharedError(.badConfiguration)` naming a clip of several classes, if the recipe's loss is for clips of one.
+  /// - Throws: `SharedError(.badConfiguration)` naming a clip of several classes, if the recipe's loss is for clips of
+  ///   one.
   func require(_ recipe: Recipe) throws {
     for (list, index) in [("training", train), ("validation", validation)] {
       guard let several = index.firstWithSeveralClasses else { continue }
@@ -69,7 +70,8 @@ struct IndexFolder {
       rejectedTrain: try RejectedList(rejected("train")), rejectedValidation: try RejectedList(rejected("validation")))
   }
 
-  /// The indexes that were made of just this data; nil where there are none, or a file that was rejected has changed since.
+  /// The indexes that were made of just this data; nil where there are none, or a file that was rejected has changed
+  /// since.
   func indexes(of recipe: Recipe) throws -> Indexes? {
     guard isOf(recipe), let made = FileStamp(of: keyFile), let indexes = try? indexes() else { return nil }
     let data = recipe.data

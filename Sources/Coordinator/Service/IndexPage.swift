@@ -1,5 +1,5 @@
-// The page of `coordinator index --html`: the report, and pictures of some clips of each class. One file without scripts,
-// which also prints.
+// The page of `coordinator index --html`: the report, and pictures of some clips of each class. One file without
+// scripts, which also prints.
 import Dataset
 import Foundation
 import Recipes
@@ -147,9 +147,9 @@ struct IndexPage {
       for finding in report.findings { page += "<li>\(Self.escaped(finding))</li>\n" }
       page += "</ul>\n"
     }
-    for (list, reasons) in report.rejects {
-      page += "<h2>Left out of \(Self.escaped(list))</h2>\n<table>\n<tr><th>clips</th><th>reason</th></tr>\n"
-      for (reason, clips) in reasons.prefix(100) {
+    for list in report.leftOut {
+      page += "<h2>Left out of \(Self.escaped(list.list))</h2>\n<table>\n<tr><th>clips</th><th>reason</th></tr>\n"
+      for (reason, clips) in list.reasons.prefix(100) {
         page += "<tr><td>\(clips)</td><td>\(Self.escaped(reason))</td></tr>\n"
       }
       page += "</table>\n"

@@ -9,8 +9,8 @@ struct IndexReport {
   let rows: [[String]]
   /// What a person should see to.
   let findings: [String]
-  /// For each list, the reasons why clips were left out, and how many have each.
-  let rejects: [(list: String, reasons: [(reason: String, clips: Int)])]
+  /// Why clips were left out.
+  let leftOut: [LeftOutClips]
   /// Clips of each class, for training.
   let classes: [Int]
 
@@ -33,23 +33,18 @@ struct IndexReport {
       ["decoded from the start"] + both.map { String($0.fromStart) },
     ]
     findings = Self.findings(indexes, train, validation)
-    rejects = try [("training", indexes.rejectedTrain), ("validation", indexes.rejectedValidation)].compactMap {
-      list, rejected in
-      let reasons = try rejected.reasons()
-      let others = reasons.others > 0 ? [("other reasons", reasons.others)] : []
-      let all = reasons.sorted.map { (reason: $0.value, clips: $0.count) } + others.map { (reason: $0.0, clips: $0.1) }
-      return all.isEmpty ? nil : (list, all)
-    }
+    leftOut = try indexes.leftOut()
   }
 
   /// The table, the findings and the reasons, as lines.
   var text: String {
     var lines = [TextTable(rows).description]
     lines += findings.map { "warning: \($0)" }
-    for (list, reasons) in rejects {
-      lines.append("\(list) clips left out, by reason:")
-      lines += reasons.prefix(Self.shownNames).map { "  \($0.clips)  \($0.reason)" }
-      if reasons.count > Self.shownNames { lines.append("  … and \(reasons.count - Self.shownNames) more reasons") }
+    for list in leftOut {
+      lines.append("\(list.list) clips left out, by reason:")
+      lines += list.reasons.prefix(Self.shownNames).map { "  \($0.clips)  \($0.reason)" }
+      let more = list.reasons.count - Self.shownNames
+      if more > 0 { lines.append("  … and \(more) more reasons") }
     }
     return lines.joined(separator: "\n")
   }

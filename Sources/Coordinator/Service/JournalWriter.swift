@@ -88,16 +88,7 @@ final class JournalWriter {
     for step in steps { try journal.checkpointRemoved(step: step, reason: "pruned", at: .now) }
   }
 
-  /// Workers that had not left, were on this machine, and whose process is gone.
-  func vanishedMembers() throws -> [WorkerIdentity] {
-    let own = ProcessInfo.processInfo.hostName
-    return try journal.presentMembers().compactMap { member in
-      guard member.host == own, let life = UInt64(member.incarnation), let process = Int32(exactly: member.pid),
-        kill(process, 0) == -1, errno == ESRCH
-      else { return nil }
-      return WorkerIdentity(rank: member.rank, incarnation: life)
-    }
-  }
+  func vanishedMembers() throws -> [WorkerIdentity] { try journal.vanishedMembers() }
 
   // MARK: Rows
 
@@ -139,5 +130,18 @@ final class JournalWriter {
     let order = orders.order(epoch: epoch)
     cachedOrder = (epoch, order)
     return order
+  }
+}
+
+extension Journal {
+  /// Workers that had not left, were on this machine, and whose process is gone.
+  func vanishedMembers() throws -> [WorkerIdentity] {
+    let own = ProcessInfo.processInfo.hostName
+    return try presentMembers().compactMap { member in
+      guard member.host == own, let life = UInt64(member.incarnation), let process = Int32(exactly: member.pid),
+        kill(process, 0) == -1, errno == ESRCH
+      else { return nil }
+      return WorkerIdentity(rank: member.rank, incarnation: life)
+    }
   }
 }

@@ -28,8 +28,8 @@ struct PackedData {
   }
 
   /// The indexes of the pack, with the paths of this recipe.
-  /// - Throws: `DatasetError` if a shard is missing or has another size, or, with `deep`, other contents; `SharedError` if
-  ///   the classes do not fit the model, or a clip is not as it was packed.
+  /// - Throws: `DatasetError` if a shard is missing or has another size, or, with `deep`, other contents; `SharedError`
+  ///   if the classes do not fit the model, or a clip is not as it was packed.
   func indexes(_ builder: IndexBuilder) throws -> Indexes {
     let pack = try found.get()
     let settings = builder.settings

@@ -1,4 +1,5 @@
-// What a person sees while the coordinator works: on a terminal, a line that is updated in place; elsewhere, plain lines.
+// What a person sees while the coordinator works: on a terminal, a line that is updated in place; elsewhere, plain
+// lines.
 import CoordinatorCore
 import Foundation
 import Shared

@@ -42,8 +42,8 @@ struct RunDirectory {
     index = try IndexFolder(path + "/index")
   }
 
-  /// Removes what was made for a run that was not begun, by whoever holds its lock. What indexing has found stays, since it
-  /// need not be found again; so does what others have put here.
+  /// Removes what was made for a run that was not begun, by whoever holds its lock. What indexing has found stays,
+  /// since it need not be found again; so does what others have put here.
   func removeUnbegun() {
     for file in [journal, journal + "-wal", journal + "-shm", path + "/run.lock", initialModel] { unsafe unlink(file) }
     keys.remove()

@@ -24,8 +24,8 @@ struct RunPlan {
   /// The most scores that are kept for a mean average precision: 4 GB.
   private static let mostScores = 1 << 30
 
-  /// - Throws: `SharedError(.badConfiguration)` if the scores of the validation clips, which the mean average precision is
-  ///   computed from, are too many.
+  /// - Throws: `SharedError(.badConfiguration)` if the scores of the validation clips, which the mean average precision
+  ///   is computed from, are too many.
   func requireFewScores() throws {
     let clips = indexes.validation.clips.count
     let evaluated = recipe.validation.clips > 0 ? min(clips, recipe.validation.clips) : clips
@@ -91,11 +91,16 @@ struct RunPlan {
   }
 
   /// The steps before which the state is evaluated: the ends of every so many epochs, but for the last.
-  var validationPoints: Set<UInt64> {
-    let every = recipe.validation.everyEpochs
-    guard every > 0, evaluateOnly == nil else { return [] }
+  var validationPoints: Set<UInt64> { evaluateOnly == nil ? recipe.validationPoints(steps) : [] }
+}
+
+extension Recipe {
+  /// The steps of a training before which the state is evaluated.
+  func validationPoints(_ steps: StepPlan) -> Set<UInt64> {
+    let every = validation.everyEpochs
+    guard every > 0 else { return [] }
     return Set(
-      stride(from: every, to: recipe.schedule.epochs, by: every).map { UInt64(steps.firstStep(ofEpoch: $0)) }
-        .filter { $0 >= recipe.firstValidation })
+      stride(from: every, to: schedule.epochs, by: every).map { UInt64(steps.firstStep(ofEpoch: $0)) }
+        .filter { $0 >= firstValidation })
   }
 }

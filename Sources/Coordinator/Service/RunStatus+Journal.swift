@@ -5,16 +5,27 @@ import RunJournal
 import Shared
 import Wire
 
+/// - Throws: `SharedError` where a row holds what cannot be.
+private func number<Value: FixedWidthInteger>(_ row: Int, _ column: String) throws -> Value {
+  guard let value = Value(exactly: row) else { throw SharedError(.badData, "run.db: \(column) is \(row)") }
+  return value
+}
+
+extension JournalStatus {
+  /// The results of the states that the live steps lead to.
+  /// - Throws: `SharedError` where a row holds what cannot be.
+  func validations() throws -> ValidationHistory {
+    let rows = try evaluations.map { (try number($0.step, "evaluations.step") as UInt64, ValidationFigures($0)) }
+    return ValidationHistory(Dictionary(rows, uniquingKeysWith: { first, _ in first }))
+  }
+}
+
 extension RunStatus {
   /// - Parameters:
   ///   - plan: of the run's steps.
   ///   - now: ages are counted up to it.
   /// - Throws: `SharedError` where a row holds what cannot be.
   init(_ journal: JournalStatus, _ run: RunRecord, _ plan: StepPlan, at now: Date) throws {
-    func number<Value: FixedWidthInteger>(_ row: Int, _ column: String) throws -> Value {
-      guard let value = Value(exactly: row) else { throw SharedError(.badData, "run.db: \(column) is \(row)") }
-      return value
-    }
     func age(_ time: Date) -> Double { max(0, now.timeIntervalSince(time)) }
     self.init(run: run.identity)
     step = try number(journal.steps, "steps.step")
@@ -57,12 +68,7 @@ extension RunStatus {
     lastEvaluation = try journal.lastEvaluation.map {
       shown(try number($0.step, "evaluations.step"), ValidationFigures($0))
     }
-    let rows = try journal.evaluations.map {
-      (try number($0.step, "evaluations.step") as UInt64, ValidationFigures($0))
-    }
-    best = ValidationHistory(Dictionary(rows, uniquingKeysWith: { first, _ in first })).best.map {
-      shown($0.step, $0.figures)
-    }
+    best = try journal.validations().best.map { shown($0.step, $0.figures) }
     if let pause = journal.pause { phase = .paused(seconds: age(pause.startedAt), reason: pause.reason) }
     lastWarning = journal.lastWarning.map {
       Warning(level: $0.level == .error ? .error : .warning, text: $0.text, age: age($0.at))

@@ -41,7 +41,8 @@ public struct ReferenceAnnotations: AnnotationSource {
     guard case .frames(let first, let last) = clip.part, FileNames.hasExtension(path) else {
       return ClipFile(path: path, part: clip.part)
     }
-    // Frames of a video count from 0. From the first on, it is the video; its decoder may find another number of frames.
+    // Frames of a video count from 0. From the first on, it is the video; its decoder may find another number of
+    // frames.
     return ClipFile(path: path, part: first == 1 ? .whole : .frames(first - 1, last - 1))
   }
 

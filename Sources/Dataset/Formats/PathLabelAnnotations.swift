@@ -1,8 +1,8 @@
 // Lists of paths with their labels, as most people write them: `path label`.
 
-/// Rows `path label`, separated by blanks, commas, tabs or `;`, with or without a header. They are split from the right.
-/// A label is a name or a number; several numbers are several labels. Further columns need a header, which may also
-/// name a start and an end in seconds.
+/// Rows `path label`, separated by blanks, commas, tabs or `;`, with or without a header. They are split from the
+/// right. A label is a name or a number; several numbers are several labels. Further columns need a header, which may
+/// also name a start and an end in seconds.
 ///
 /// A path is absolute, or relative to the videos folder, the list's folder or the data folder; without an extension,
 /// any extension counts.

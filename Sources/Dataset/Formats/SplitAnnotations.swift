@@ -37,9 +37,9 @@ public struct UCF101Annotations: AnnotationSource {
   public func file(of clip: AnnotatedClip, in folder: VideoFolder) -> ClipFile? { splitFile(clip, folder) }
 }
 
-/// Files `CLASS_test_splitN.txt`, one for each class, with rows `name.avi CODE`: 1 is training, 2 is test, 0 is neither.
-/// The recipe names them by their folder, which means split 1, or by a pattern, such as `splits/*_test_split2.txt`, in
-/// `data.train_list` and in `data.validation_list` alike.
+/// Files `CLASS_test_splitN.txt`, one for each class, with rows `name.avi CODE`: 1 is training, 2 is test, 0 is
+/// neither. The recipe names them by their folder, which means split 1, or by a pattern, such as
+/// `splits/*_test_split2.txt`, in `data.train_list` and in `data.validation_list` alike.
 public struct HMDB51Annotations: AnnotationSource {
   public let name = "hmdb51"
   public let appearance = "HMDB51 split files (`CLASS_test_split1.txt`)"

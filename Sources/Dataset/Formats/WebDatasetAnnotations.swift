@@ -2,9 +2,9 @@
 import Foundation
 import Shared
 
-/// The shards are `data.train_list` itself: a tar archive, a pattern such as `shards/train-{000000..000127}.tar`, a folder
-/// of them, or a text file with one path a line. In each sample, the first member that may be a video is the clip; its
-/// label is the member `.cls` or `.label`, the `label` (or `cls`, `class`, …) of `.json`, or else `.txt`.
+/// The shards are `data.train_list` itself: a tar archive, a pattern such as `shards/train-{000000..000127}.tar`, a
+/// folder of them, or a text file with one path a line. In each sample, the first member that may be a video is the
+/// clip; its label is the member `.cls` or `.label`, the `label` (or `cls`, `class`, …) of `.json`, or else `.txt`.
 public struct WebDatasetAnnotations: AnnotationSource {
   public let name = "webdataset"
   public let appearance = "WebDataset shards (.tar)"

@@ -1,4 +1,5 @@
-// What a source reads: the files of a list, line by line and in bounded memory, or the folder of a data set without one.
+// What a source reads: the files of a list, line by line and in bounded memory, or the folder of a data set without
+// one.
 import Foundation
 import Remote
 import Shared

@@ -5,8 +5,8 @@ public struct ListLine: Sendable {
   public let text: String
   public let place: RowPlace
 
-  /// The fields of comma-separated values with quotes (RFC 4180), or of the same with another separator. Blanks round an
-  /// unquoted field are dropped. A quoted field ends in its line.
+  /// The fields of comma-separated values with quotes (RFC 4180), or of the same with another separator. Blanks round
+  /// an unquoted field are dropped. A quoted field ends in its line.
   ///
   /// - Throws: `RowProblem` if a quote is not closed, or text follows a closing quote.
   func fields(separatedBy separator: Character = ",") throws(RowProblem) -> [String] {

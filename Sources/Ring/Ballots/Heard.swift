@@ -2,8 +2,8 @@
 
 /// The newest directive that a rank agrees to, and whether it hears the coordinator at all.
 ///
-/// A rank that hears no coordinator agrees to no new directive. So the least of all codes has the least directive, and is
-/// even if any rank hears no coordinator.
+/// A rank that hears no coordinator agrees to no new directive. So the least of all codes has the least directive, and
+/// is even if any rank hears no coordinator.
 public struct Heard: Hashable, Sendable {
   public var directive: UInt64
   /// Of the least code: whether all ranks hear the coordinator.

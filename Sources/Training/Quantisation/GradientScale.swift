@@ -9,8 +9,8 @@ public enum GradientScale {
   public static let initialExponent: Int32 = -24
 
   /// `round(log2(max(R, 2^-30))) − gradientBits`.
-  /// - Parameter rootMeanSquare: R, the RMS of the last committed step's sum, rescaled to the next step's full batch; nil
-  ///   without history.
+  /// - Parameter rootMeanSquare: R, the RMS of the last committed step's sum, rescaled to the next step's full batch;
+  ///   nil without history.
   public static func exponent(rootMeanSquare: Double?, gradientBits: Int) -> Int32 {
     guard let rootMeanSquare else { return initialExponent }
     precondition(rootMeanSquare.isFinite && rootMeanSquare >= 0, "an RMS of \(rootMeanSquare)")

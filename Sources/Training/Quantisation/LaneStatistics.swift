@@ -3,8 +3,8 @@ import BLVNet
 import Ring
 import Shared
 
-/// The vector's layout: the clip-weighted statistics of every batch norm, the loss, the correct clips, and the clips; and
-/// the sum of the clips' weights, if classes have weights.
+/// The vector's layout: the clip-weighted statistics of every batch norm, the loss, the correct clips, and the clips;
+/// and the sum of the clips' weights, if classes have weights.
 public enum LaneStatistics {
   /// Entries after the batch-norm statistics.
   public static func extra(isWeighted: Bool = false) -> Int { isWeighted ? 5 : 4 }

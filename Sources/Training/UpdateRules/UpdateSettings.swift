@@ -1,4 +1,5 @@
-// What surrounds the update rule: clipping before it, factors of single tensors, and the average of the weights after it.
+// What surrounds the update rule: clipping before it, factors of single tensors, and the average of the weights after
+// it.
 import BLVNet
 import Recipes
 import Shared

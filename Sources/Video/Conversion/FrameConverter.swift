@@ -6,8 +6,8 @@ import Shared
 
 /// Converts the pictures of one clip. It belongs to one thread.
 ///
-/// The results are the same on every CPU and with every version of FFmpeg, but for the formats that only libswscale knows
-/// (`ScaledByFFmpeg`).
+/// The results are the same on every CPU and with every version of FFmpeg, but for the formats that only libswscale
+/// knows (`ScaledByFFmpeg`).
 @safe
 final class FrameConverter {
   /// Raise it whenever a result changes in one bit. Runs of another version are refused.

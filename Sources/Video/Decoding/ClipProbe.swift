@@ -75,8 +75,8 @@ public enum ClipProbe {
   /// Probes a file, or a folder of images.
   /// - Parameters:
   ///   - range: the bytes of a shard that are the clip's file; nil for all.
-  ///   - deep: whether to decode every frame. Otherwise packets are read, and decoded only if their headers do not prove
-  ///     that frames can be found by entering at key frames.
+  ///   - deep: whether to decode every frame. Otherwise packets are read, and decoded only if their headers do not
+  ///     prove that frames can be found by entering at key frames.
   /// - Throws: `VideoError` if it cannot be used; with the status `.ioError` if it may be tried again.
   public static func probe(
     _ path: String, range: Range<UInt64>? = nil, deep: Bool, rules: VideoRules = VideoRules(),

@@ -29,8 +29,10 @@ final class Demuxer {
   private(set) var packetsRead = 0
 
   /// Opens a file. Nothing in it can make FFmpeg open another file or a network address.
-  /// - Parameter head: what is known of it; otherwise FFmpeg guesses what kind of file it is, and decodes its beginning.
-  /// - Throws: `VideoError` if it is not a video, its codec has no decoder here, it is cut off, or it is beyond `rules`.
+  /// - Parameter head: what is known of it; otherwise FFmpeg guesses what kind of file it is, and decodes its
+  ///   beginning.
+  /// - Throws: `VideoError` if it is not a video, its codec has no decoder here, it is cut off, or it is beyond
+  ///   `rules`.
   init(
     _ file: ClipFile, _ rules: VideoRules, _ budget: ProcessorBudget, head: FileHead? = nil,
     progress: DecodeProgress? = nil

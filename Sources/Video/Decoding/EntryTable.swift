@@ -6,8 +6,8 @@ import Synchronization
 /// Where a packet lies in its file, and what must be the same when it is read again.
 struct PacketPlace {
   var position: Int64
-  /// The decoding time, by which demuxers seek; where there is none, the presentation time. (Matroska's decoding times are
-  /// worked out from the packets before.)
+  /// The decoding time, by which demuxers seek; where there is none, the presentation time. (Matroska's decoding times
+  /// are worked out from the packets before.)
   var time: Int64
   var bytes: Int32
 
@@ -24,7 +24,8 @@ struct EntryTable {
     var place: PacketPlace
     /// Its number among the file's packets.
     var packet: Int
-    /// The first frame that is shown from here on. Pictures that follow in the file may be shown before the entry's own.
+    /// The first frame that is shown from here on. Pictures that follow in the file may be shown before the entry's
+    /// own.
     var first: Int
     /// The frame that is its own picture: the first that can be decoded from here.
     var frame: Int

@@ -1,4 +1,5 @@
-// What the index knows of a file's head, so that a step opens the file without guessing its kind and decoding a part of it.
+// What the index knows of a file's head, so that a step opens the file without guessing its kind and decoding a part of
+// it.
 import CFFmpeg
 import Shared
 
@@ -45,8 +46,8 @@ public struct FileHead: Hashable, Sendable {
 }
 
 extension VideoFile {
-  /// What opening the file again can do without: proved by doing without it, and comparing the packets, what the decoder
-  /// is told, and the first picture.
+  /// What opening the file again can do without: proved by doing without it, and comparing the packets, what the
+  /// decoder is told, and the first picture.
   var head: FileHead? {
     // A file too big for its packets to be kept is not read twice.
     guard packets.areKept,
@@ -66,8 +67,8 @@ extension VideoFile {
 }
 
 extension Demuxer {
-  /// Whether both found the same stream, and tell the decoder the same. What the decoder finds out by itself may differ:
-  /// the format of pixels, colours, profile, bit rate.
+  /// Whether both found the same stream, and tell the decoder the same. What the decoder finds out by itself may
+  /// differ: the format of pixels, colours, profile, bit rate.
   fileprivate func agrees(with other: Demuxer) -> Bool {
     func text(_ parameters: UnsafeMutablePointer<AVCodecParameters>) -> [UInt8] {
       unsafe Array(

@@ -3,7 +3,8 @@
 /// The facts about one packet, in decoding order.
 struct PacketFacts: Hashable {
   var pts: Int64?
-  /// A claim of the file: decoding from here gives the same pictures as from the beginning, except for leading pictures.
+  /// A claim of the file: decoding from here gives the same pictures as from the beginning, except for leading
+  /// pictures.
   var isEntry: Bool
   /// Decoded only as a reference: an edit list removes it, or the codec marks it as hidden.
   var isHidden = false
@@ -56,8 +57,8 @@ struct PacketIndex {
       ? "the palette comes with the first packet only" : nil
   }
 
-  /// The packet at which decoding must start to give `packet`'s picture: the nearest entry point that is not shown after
-  /// it. (Pictures that are decoded after an entry point but shown before it may refer to earlier pictures.)
+  /// The packet at which decoding must start to give `packet`'s picture: the nearest entry point that is not shown
+  /// after it. (Pictures that are decoded after an entry point but shown before it may refer to earlier pictures.)
   func entry(for packet: Int) -> Int {
     // The last entry point that is not behind the packet.
     var (low, high) = (0, entries.count)

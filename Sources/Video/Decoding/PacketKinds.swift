@@ -3,9 +3,9 @@ import CFFmpeg
 
 /// Classifies the packets of one video stream.
 ///
-/// The container's key flag is not enough for H.264 and HEVC: some files flag every packet, or flag recovery points, after
-/// which pictures may look different if decoding starts there. Only the codec's own instantaneous refresh is an entry
-/// point.
+/// The container's key flag is not enough for H.264 and HEVC: some files flag every packet, or flag recovery points,
+/// after which pictures may look different if decoding starts there. Only the codec's own instantaneous refresh is an
+/// entry point.
 struct PacketKinds {
   private let codec: AVCodecID
   /// Bytes of a NAL unit's length; nil if start codes separate the units.

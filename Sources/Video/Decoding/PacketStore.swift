@@ -3,8 +3,8 @@ import CFFmpeg
 
 /// The packets of one file's video stream. It belongs to one thread.
 ///
-/// Each packet's timestamps are replaced by its number, which its picture takes over: so a picture is known by its packet,
-/// whatever the file's timestamps are worth.
+/// Each packet's timestamps are replaced by its number, which its picture takes over: so a picture is known by its
+/// packet, whatever the file's timestamps are worth.
 @safe
 final class PacketStore {
   /// The most bytes of packets to keep. Beyond it all are dropped, and a second demuxer reads them again.

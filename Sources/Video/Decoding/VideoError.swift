@@ -79,8 +79,8 @@ struct FFmpegGateway {
   /// Bytes. A clip's pictures are allocated in smaller blocks than this.
   private static let plenty = 64 << 20
 
-  /// Ends the process if it has no memory, which is not the clip's fault. A damaged file can ask for any amount, so that
-  /// it gets none tells nothing.
+  /// Ends the process if it has no memory, which is not the clip's fault. A damaged file can ask for any amount, so
+  /// that it gets none tells nothing.
   func endIfWithoutMemory() {
     let block = unsafe mmap(nil, Self.plenty, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
     if unsafe block == MAP_FAILED { endWithoutMemory(for: Self.plenty) }

@@ -13,8 +13,8 @@ enum ImageNames {
 
   /// The images among a folder's names, sorted by number.
   ///
-  /// The number is the last row of digits before the ending: `img_00012.jpg` is 12. Pictures of optical flow, which some
-  /// tools put beside the frames as `flow_x_00012.jpg`, are passed over.
+  /// The number is the last row of digits before the ending: `img_00012.jpg` is 12. Pictures of optical flow, which
+  /// some tools put beside the frames as `flow_x_00012.jpg`, are passed over.
   /// - Parameter template: the names that count, whatever their ending is; nil for all images.
   /// - Throws: `VideoError` if there is none, a name has no number, or two have the same one.
   static func sorted(

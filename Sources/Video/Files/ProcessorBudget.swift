@@ -3,8 +3,8 @@ import Glibc
 
 /// The processor time that one thread may spend on a clip. It belongs to the thread that makes it.
 ///
-/// Time that a slow disk takes, or other processes, does not count: what is refused here would be refused on any host of
-/// the same speed.
+/// Time that a slow disk takes, or other processes, does not count: what is refused here would be refused on any host
+/// of the same speed.
 final class ProcessorBudget {
   let seconds: Double
   private let end: Double

@@ -1,5 +1,5 @@
-// The bytes of a message between a process and its decoder: numbers and texts, one after another. Both ends are the same
-// program on the same machine, yet nothing that comes from a decoder may end the process that reads it.
+// The bytes of a message between a process and its decoder: numbers and texts, one after another. Both ends are the
+// same program on the same machine, yet nothing that comes from a decoder may end the process that reads it.
 import Glibc
 
 /// Puts fields together.

@@ -110,7 +110,8 @@ extension DecodingRequest {
 }
 
 extension DecodingAnswer {
-  /// The most bytes of an answer under these rules: a probed file has a time for each packet, or a number for each image.
+  /// The most bytes of an answer under these rules: a probed file has a time for each packet, or a number for each
+  /// image.
   static func mostBytes(_ rules: VideoRules) -> Int {
     // However many packets the recipe allows.
     (1 << 20) + 16 * min(max(0, rules.packets), 1 << 27)

@@ -128,8 +128,8 @@ public final class DecodingPool: Sendable {
     }
   }
 
-  /// - Parameter isFresh: whether a new process is wanted: the idle ones may have ended with the one that failed, as when
-  ///   memory is short.
+  /// - Parameter isFresh: whether a new process is wanted: the idle ones may have ended with the one that failed, as
+  ///   when memory is short.
   private func answerOnce(
     to request: DecodingRequest, isFresh: Bool, in memory: MemorySegment?, _ progress: DecodeProgress?
   ) -> Result<DecodingAnswer, DecoderEnd> {

@@ -102,7 +102,8 @@ public enum DecodingService {
   /// Lets the process have what the largest picture that the rules allow can need, so that a decoder that allocates
   /// without end ends alone. What is shared with the other process does not count.
   private static func limitMemory(_ rules: VideoRules) {
-    // The packets of a file, indexes, libraries; and 17 reference pictures of 6 bytes a pixel, with what goes with them.
+    // The packets of a file, indexes, libraries; and 17 reference pictures of 6 bytes a pixel, with what goes with
+    // them.
     let (pictures, overflow) = max(0, rules.pixels).multipliedReportingOverflow(by: 128)
     let bytes = overflow ? Int.max : min(pictures, 1 << 45) + 2 << 30
     var limit = rlimit()

@@ -1,5 +1,5 @@
-// Encodes a packed clip as an H.264 MP4 file in memory, with the same bytes on any CPU, and compares each picture with what
-// a decoder makes of it.
+// Encodes a packed clip as an H.264 MP4 file in memory, with the same bytes on any CPU, and compares each picture with
+// what a decoder makes of it.
 import CFFmpeg
 import CKernels
 import Foundation
@@ -7,8 +7,8 @@ import Shared
 
 /// The encoder, decoder and muxer of one clip. It belongs to one thread.
 ///
-/// The stream decodes fast when a few frames are wanted: a key frame every 12 pictures, and between them three pictures in
-/// four that no other refers to, which are skipped; no arithmetic coding and no deblocking (decision 0024).
+/// The stream decodes fast when a few frames are wanted: a key frame every 12 pictures, and between them three pictures
+/// in four that no other refers to, which are skipped; no arithmetic coding and no deblocking (decision 0024).
 @safe
 final class PackEncoder {
   /// Raise it whenever other bytes come out for the same clip.

@@ -1,4 +1,5 @@
-// From a decoded picture to one for the encoder: as displayed, at the packed size, 8-bit 4:2:0, in the clip's own colours.
+// From a decoded picture to one for the encoder: as displayed, at the packed size, 8-bit 4:2:0, in the clip's own
+// colours.
 import CFFmpeg
 import CKernels
 import Shared

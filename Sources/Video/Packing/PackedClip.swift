@@ -23,8 +23,8 @@ public struct ClipPacking: Hashable, Sendable {
   /// The most packets from one key frame to the next in a file that is copied.
   static let copiedGroup = 2 * PackEncoder.group
 
-  /// The least mean PSNR, in decibels, of a packed clip: an error of one step of the quantiser. Rounding alone makes less
-  /// than a third of it, so that what is below is not this clip, or is broken.
+  /// The least mean PSNR, in decibels, of a packed clip: an error of one step of the quantiser. Rounding alone makes
+  /// less than a third of it, so that what is below is not this clip, or is broken.
   public var leastPSNR: Double { 20 * log10(255 / (0.625 * exp2(Double(quantiser) / 6))) }
 }
 
@@ -163,8 +163,8 @@ extension ClipPacking {
     return try verified(made, request)
   }
 
-  /// Reads the packed file as training would, and decodes all of it: every picture must be the one that was compared with
-  /// the clip's.
+  /// Reads the packed file as training would, and decodes all of it: every picture must be the one that was compared
+  /// with the clip's.
   private func verified(_ made: PackEncoder.Result, _ request: ClipRequest) throws -> PackedClip {
     func failure(_ cause: String) -> VideoError {
       VideoError(path: request.path, operation: "pack", cause: "the packed video is wrong: \(cause)")

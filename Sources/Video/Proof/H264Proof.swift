@@ -3,12 +3,12 @@ import CFFmpeg
 
 /// Reads a stream's packets in the order of decoding.
 ///
-/// It accepts progressive 8-bit 4:2:0 video whose parameter sets are all in the file's head, with one picture in a packet.
-/// There an IDR picture is an entry point: it empties the decoder's memory of pictures, and the numbers by which pictures
-/// are ordered begin anew. What it proves:
+/// It accepts progressive 8-bit 4:2:0 video whose parameter sets are all in the file's head, with one picture in a
+/// packet. There an IDR picture is an entry point: it empties the decoder's memory of pictures, and the numbers by
+/// which pictures are ordered begin anew. What it proves:
 /// - every entry point is an IDR picture, and no parameter set or hint of the encoder comes between that it would miss;
-/// - between two IDR pictures the timestamps have the order of the picture order count, which is what the decoder orders
-///   by, and all pictures before an IDR picture are shown before it;
+/// - between two IDR pictures the timestamps have the order of the picture order count, which is what the decoder
+///   orders by, and all pictures before an IDR picture are shown before it;
 /// - the decoder holds back enough pictures from the start to put them in this order, so it drops none.
 ///
 /// **Source:** ITU-T H.264 (08/2021), sections 7.4.1.2.4 and 8.2.1; FFmpeg's `h264_select_output_frame`.
@@ -116,8 +116,8 @@ final class H264Proof {
     return units.isBroken ? nil : isRefresh
   }
 
-  /// Whether a message names x264 by a number up to 33, of 2005: FFmpeg decodes its streams in a way of their own, which
-  /// it cannot know to do where it has not seen this message.
+  /// Whether a message names x264 by a number up to 33, of 2005: FFmpeg decodes its streams in a way of their own,
+  /// which it cannot know to do where it has not seen this message.
   private static func namesOldEncoder(_ message: UnsafeBufferPointer<UInt8>) -> Bool {
     let name = Array("x264 - core ".utf8)
     guard message.count > name.count else { return false }

@@ -1,7 +1,8 @@
 // The few bits of a VP9 packet that say whether it is an entry point, and whether it gives one picture.
 
-/// **Source:** "VP9 Bitstream & Decoding Process Specification", version 0.6, section 6.2 (uncompressed header) and annex
-/// B (superframes). A key frame replaces all eight reference pictures, and resets all probabilities (section 7.2).
+/// **Source:** "VP9 Bitstream & Decoding Process Specification", version 0.6, section 6.2 (uncompressed header) and
+/// annex B (superframes). A key frame replaces all eight reference pictures, and resets all probabilities (section
+/// 7.2).
 struct VP9Packet: Equatable {
   /// Whether decoding can begin here: its first frame is a key frame.
   var isKey: Bool

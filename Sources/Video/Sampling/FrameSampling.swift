@@ -6,11 +6,12 @@ import Shared
 /// (docs/decisions/0020-sampling-of-the-reference.md).
 ///
 /// **Source:** `core/video_dataset.py` of the reference implementation of bLVNet-TAM; uniform: Wang et al., "Temporal
-/// Segment Networks", ECCV 2016, section 3.1; dense: Carreira and Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017.
+/// Segment Networks", ECCV 2016, section 3.1; dense: Carreira and Zisserman, "Quo Vadis, Action Recognition?", CVPR
+/// 2017.
 public enum FrameSampling: Hashable, Sendable {
-  /// Frames from segments of equal length. In training, `framesPerGroup` of each of the T / `framesPerGroup` segments, at
-  /// places that are drawn once and are the same in all segments; in evaluation, the middles of T segments. A video with
-  /// too few frames for that gives T random ones of its frames, sorted.
+  /// Frames from segments of equal length. In training, `framesPerGroup` of each of the T / `framesPerGroup` segments,
+  /// at places that are drawn once and are the same in all segments; in evaluation, the middles of T segments. A video
+  /// with too few frames for that gives T random ones of its frames, sorted.
   case uniform
   /// T frames `stride` apart, wrapping around. The start is random in training, evenly spaced in evaluation.
   case dense(stride: Int)

@@ -2,7 +2,8 @@
 
 /// MT19937 as `numpy.random.RandomState(seed)` runs it.
 ///
-/// **Source:** Matsumoto and Nishimura, "Mersenne Twister", ACM TOMACS 8(1), 1998; `init_genrand` of their 2002 version.
+/// **Source:** Matsumoto and Nishimura, "Mersenne Twister", ACM TOMACS 8(1), 1998; `init_genrand` of their 2002
+/// version.
 struct MersenneTwister {
   private static let length = 624
   private static let middle = 397

@@ -19,9 +19,9 @@ public struct PixelRule: Hashable, Sendable {
 
 /// The changes to one clip.
 ///
-/// **Source:** colours: `torchvision.transforms.ColorJitter`, the order drawn too; erasing: Zhong et al., "Random Erasing
-/// Data Augmentation", AAAI 2020, algorithm 1, with `torchvision.transforms.RandomErasing`'s sizes; the box gets the mean
-/// colour.
+/// **Source:** colours: `torchvision.transforms.ColorJitter`, the order drawn too; erasing: Zhong et al., "Random
+/// Erasing Data Augmentation", AAAI 2020, algorithm 1, with `torchvision.transforms.RandomErasing`'s sizes; the box
+/// gets the mean colour.
 struct PixelChanges: Hashable, Sendable {
   enum Colour: Hashable, Sendable {
     case brightness(Float)

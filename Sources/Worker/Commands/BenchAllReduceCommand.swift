@@ -9,8 +9,8 @@ import Ring
 import Shared
 import Wire
 
-/// One rank of a ring that reduces random integers, over training's own sockets and ring session. It waits for a line on
-/// standard input before each round, and prints a line of JSON after it.
+/// One rank of a ring that reduces random integers, over training's own sockets and ring session. It waits for a line
+/// on standard input before each round, and prints a line of JSON after it.
 struct BenchAllReduceCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "allreduce", abstract: "Times all-reduces among processes; start one for each rank.")
@@ -104,8 +104,8 @@ private final class AllReduceBench {
   private let peers: PeerLinks
   private let session: RingSession
   private let partial: IntegerVectors
-  /// The sums of alternate steps. Without the vote, a rank may begin a step while its sockets still send sums of the one
-  /// before, but not two steps later.
+  /// The sums of alternate steps. Without the vote, a rank may begin a step while its sockets still send sums of the
+  /// one before, but not two steps later.
   private let vectors: [IntegerVectors]
   private let votes: Bool
   private var step: UInt64 = 0

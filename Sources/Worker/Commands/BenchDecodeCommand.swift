@@ -4,8 +4,8 @@ import Foundation
 import Shared
 import Video
 
-/// Loads one clip again and again: opens the file, decodes, crops, scales and normalises. What the index knows of the file
-/// is found out before. The first line of JSON tells which frames these are; one follows for each time.
+/// Loads one clip again and again: opens the file, decodes, crops, scales and normalises. What the index knows of the
+/// file is found out before. The first line of JSON tells which frames these are; one follows for each time.
 struct BenchDecodeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "decode", abstract: "Times loading uniform frames of a video, and prints a line of JSON for each time."

@@ -97,8 +97,8 @@ final class PeerLinks {
     target = (peer, name, .now)
   }
 
-  /// Whether the connection to the right neighbour was closed since the last call. ZeroMQ makes it again under its name,
-  /// which the neighbour may ignore; so once a second at most there is one of a new name.
+  /// Whether the connection to the right neighbour was closed since the last call. ZeroMQ makes it again under its
+  /// name, which the neighbour may ignore; so once a second at most there is one of a new name.
   func rightWasClosed() throws -> Bool {
     guard let monitor, monitor.take(), case (let peer, var name, let since)? = target else { return false }
     if .now - since > .seconds(1) {

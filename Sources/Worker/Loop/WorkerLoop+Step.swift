@@ -71,7 +71,8 @@ extension WorkerLoop {
     return work.isComplete(lanes) ? summed(step, attempt) : nil
   }
 
-  /// Gradients go round while the lanes still compute those of the layers before: bucket by bucket, as they are complete.
+  /// Gradients go round while the lanes still compute those of the layers before: bucket by bucket, as they are
+  /// complete.
   func startBuckets() throws {
     guard session.phase == .computing, let ring, let work = training?.work else { return }
     for bucket in work.accumulator.takeCompleteBuckets() {

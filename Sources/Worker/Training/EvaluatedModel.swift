@@ -1,4 +1,5 @@
-// A model that is evaluated: the run's present one, or one that it has passed; with running or with measured statistics.
+// A model that is evaluated: the run's present one, or one that it has passed; with running or with measured
+// statistics.
 import Foundation
 import Shared
 import Training

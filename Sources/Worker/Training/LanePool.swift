@@ -1,5 +1,5 @@
-// The threads that compute: each owns the memory of one lane, has helpers of its own where that is wanted, and takes jobs
-// from a common queue.
+// The threads that compute: each owns the memory of one lane, has helpers of its own where that is wanted, and takes
+// jobs from a common queue.
 import BLVNet
 import Foundation
 import Recipes
