@@ -143,7 +143,8 @@ let package = Package(
       ],
       swiftSettings: plain),
     .testTarget(
-      name: "ClusterTests", dependencies: ["CLinux", "Recipes", "Shared", "TestSupport", database], swiftSettings: plain
+      name: "ClusterTests",
+      dependencies: ["CLinux", "Messaging", "Recipes", "Shared", "TestSupport", "Wire", database], swiftSettings: plain
     ),
   ],
   swiftLanguageModes: [.v6]

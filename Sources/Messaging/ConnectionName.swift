@@ -3,13 +3,8 @@ import Foundation
 import Shared
 import Wire
 
-<<<<<<< HEAD
 /// `c.RANK.INCARNATION.NUMBER` for control messages, `h.…` for heartbeats, `b.…` for blobs of a peer, and
 /// `g.RANK.INCARNATION.NUMBER.GENERATION` for the frames to a right neighbour; numbers in their shortest form.
-=======
-/// `c.RANK.INCARNATION.NUMBER` for control messages, `h.…` for heartbeats, and `g.RANK.INCARNATION.NUMBER.GENERATION`
-/// for the frames to a right neighbour; numbers in their shortest form.
->>>>>>> 10e47e9be6483baccbf6025a63dcc34ad996d132
 public struct ConnectionName: Hashable, Sendable {
   public enum Channel: Hashable, Sendable {
     case control

@@ -86,18 +86,12 @@ extension Socket {
   /// Receives a message of several parts; a router's first part is the peer's routing id.
   ///
   /// - Returns: nil if there is none and `dontWait` is true.
-<<<<<<< HEAD
-  /// - Throws: `MessagingError` with cause `tooLong` if the message exceeds the limits in the options. The whole message is
-  ///   dropped, and the socket is ready for the next.
+  /// - Throws: `MessagingError` with cause `tooLong` if the message exceeds the limits in the options. The whole
+  ///   message is dropped, and the socket is ready for the next.
   public func receive(dontWait: Bool = false) throws -> [Data]? { try receiveWithUser(dontWait: dontWait)?.parts }
 
   /// The same, with what the context's authenticator said of the connection that the message came over.
   func receiveWithUser(dontWait: Bool) throws -> (parts: [Data], user: String?)? {
-=======
-  /// - Throws: `MessagingError` with cause `tooLong` if the message exceeds the limits in the options. The whole
-  ///   message is dropped, and the socket is ready for the next.
-  public func receive(dontWait: Bool = false) throws -> [Data]? {
->>>>>>> 10e47e9be6483baccbf6025a63dcc34ad996d132
     guard let first = try receivePart(dontWait: dontWait) else { return nil }
     var parts = [first.data]
     var bytes = first.data.count

@@ -44,12 +44,9 @@ struct TrainCommand: ParsableCommand {
     let store: CheckpointStore
     let entrance: ClusterOptions.Entrance
     do {
-<<<<<<< HEAD
       entrance = try cluster.open(
         display, slots, before: RunDirectory.endpoint(in: directory.path), keys: directory.keys)
-=======
       if let anew { display.line(anew.line) }
->>>>>>> 10e47e9be6483baccbf6025a63dcc34ad996d132
       let start = try resumes ? nil : StartingModel(given.recipe)
       let model = try start?.report() ?? []
       for line in model { display.line(line) }
@@ -78,18 +75,12 @@ struct TrainCommand: ParsableCommand {
     for record in try journal.workerKeys() { entrance.keys?.admit(record) }
     try writeFile(Data(entrance.endpoint.description.utf8), to: directory.endpoint)
     display.line(summary(plan, directory))
-<<<<<<< HEAD
-    for line in try leftOut(plan.indexes) + trained(plan.recipe) { display.line(line) }
-    let fleet = try cluster.fleet(slots, plan.recipe, logs: directory.logs, coordinator: entrance.endpoint)
-    if cluster.launch == "none" { display.line(cluster.invitation(fleet.slots, entrance, directory.keys)) }
-=======
     let leftOut = try plan.indexes.leftOut().compactMap { list in
       list.reasons.first.map { "\(list.list) clips left out: \($0.clips) of \(list.clips): \($0.reason)" }
     }
     for line in try leftOut + trained(plan.recipe) { display.line(line) }
-    let fleet = try cluster.fleet(slots, plan.recipe, logs: directory.logs, coordinator: endpoint)
-    if cluster.launch == "none" { display.line("waiting for \(fleet.slots.count) workers at \(endpoint)") }
->>>>>>> 10e47e9be6483baccbf6025a63dcc34ad996d132
+    let fleet = try cluster.fleet(slots, plan.recipe, logs: directory.logs, coordinator: entrance.endpoint)
+    if cluster.launch == "none" { display.line(cluster.invitation(fleet.slots, entrance, directory.keys)) }
     let loop = try CoordinatorLoop(
       plan, door: entrance.door, keys: entrance.keys, fleet: fleet, display: display, journal: journal, store: store,
       past: found?.past ?? .init(), resumeFrom: found?.checkpoint)
