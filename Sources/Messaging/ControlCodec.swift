@@ -7,8 +7,9 @@ import Wire
 /// then JSON.
 public enum ControlCodec {
   public static let version: UInt8 = 6
-  /// The most bytes of a header.
+  /// The most bytes of a header, and those of one that holds no long list.
   public static let headerLimit = 4 << 20
+  static let shortLimit = 64 << 10
   private static let magic: [UInt8] = [0x54, 0x4D]
 
   public static func encode(_ message: some Encodable, payload: Data? = nil) throws -> [Data] {
@@ -21,7 +22,9 @@ public enum ControlCodec {
   }
 
   /// - Throws: `SharedError(.badData)` with the reason why the parts are not a message. Callers drop, count and log it.
-  public static func decode<Message: Decodable>(_: Message.Type, _ parts: [Data]) throws -> (Message, payload: Data?) {
+  public static func decode<Message: ControlMessage>(_: Message.Type, _ parts: [Data]) throws -> (
+    Message, payload: Data?
+  ) {
     guard let header = parts.first, parts.count <= 2 else {
       throw SharedError(.badData, "a control message of \(parts.count) parts")
     }
@@ -35,11 +38,16 @@ public enum ControlCodec {
     guard theirs == version else {
       throw SharedError(.badData, "a control message of protocol \(theirs), this is \(version); update the older side")
     }
+    let message: Message
     let decoder = JSONDecoder()
     decoder.nonConformingFloatDecodingStrategy = .convertFromString(
       positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     do {
-      return (try decoder.decode(Message.self, from: header.dropFirst(4)), parts.count == 2 ? parts[1] : nil)
+      message = try decoder.decode(Message.self, from: header.dropFirst(4))
     } catch { throw SharedError(.badData, "a control message that cannot be understood: \(error)") }
+    guard header.count <= shortLimit || message.mayBeLong else {
+      throw SharedError(.badData, "a control message of \(header.count) bytes, which has no long list")
+    }
+    return (message, parts.count == 2 ? parts[1] : nil)
   }
 }

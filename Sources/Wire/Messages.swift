@@ -49,6 +49,25 @@ public enum CoordinatorMessage: Hashable, Sendable, Codable {
   case blobPiece(BlobPiece)
 }
 
+/// A message whose length tells something: most are short.
+public protocol ControlMessage: Codable, Sendable {
+  /// Whether it holds a recipe, or a list of clips or workers.
+  var mayBeLong: Bool { get }
+}
+
+extension WorkerMessage: ControlMessage {
+  public var mayBeLong: Bool { if case .evaluated = self { true } else { false } }
+}
+
+extension CoordinatorMessage: ControlMessage {
+  public var mayBeLong: Bool {
+    switch self {
+    case .welcome, .prepare, .begin, .evaluate: true
+    default: false
+    }
+  }
+}
+
 /// The source of a state transfer.
 public enum StateSource: Hashable, Sendable, Codable {
   /// The worker's own memory: a frozen step is applied if it lies below the wanted one, else discarded. `skipping` if

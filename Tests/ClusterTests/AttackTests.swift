@@ -33,7 +33,7 @@ import Wire
       }
       if connected == 0, number % 2 == 0 {
         _ = "\u{ff}not ZeroMQ".utf8CString.withUnsafeBytes {
-          send(connection, $0.baseAddress, 8, Int32(MSG_NOSIGNAL.rawValue))
+          send(connection, $0.baseAddress, 8, Int32(MSG_NOSIGNAL))
         }
       }
       return connection >= 0 ? connection : nil

@@ -28,7 +28,7 @@ struct LaunchSSHTests {
     let settings = LaunchSettings(
       workerProgram: folder.path("it's a worker"), logDirectory: folder.url.path, sshCommand: server.sshCommand)
     let worker = try HostLauncher(children: children, settings: settings).start(
-      rank: 2, slot: Slot(rank: 2, host: "far-away.example"), arguments: ["a 'b'", "$HOME"])
+      rank: 2, slot: Slot(rank: 2, host: "far-away.example"), arguments: ["a 'b'", "$HOME"], input: [])
     let remote = try #require(
       pid_t(up.next().trimmingCharacters(in: .whitespacesAndNewlines)))
     #expect(remote != worker.processID)

@@ -23,4 +23,17 @@ import Wire
       try ControlCodec.decode(WorkerMessage.self, parts + Array(repeating: Data(), count: 64))
     }
   }
+
+  @Test("only messages with lists, or a recipe, may be long")
+  func lengths() throws {
+    func isTaken(_ text: String) throws -> Bool {
+      let fault = WorkerMessage.fault(Fault(kind: .other, generation: 1, step: 1, text: text))
+      return (try? ControlCodec.decode(WorkerMessage.self, ControlCodec.encode(fault))) != nil
+    }
+    #expect(try isTaken(String(repeating: "x", count: 60 << 10)))
+    #expect(try !isTaken(String(repeating: "x", count: 64 << 10)))
+    let welcome = CoordinatorMessage.welcome(
+      Welcome(recipe: String(repeating: "x", count: 200 << 10), blobs: [], lastStep: 1))
+    #expect(throws: Never.self) { try ControlCodec.decode(CoordinatorMessage.self, ControlCodec.encode(welcome)) }
+  }
 }

@@ -24,6 +24,9 @@ struct BenchAllReduceCommand: ParsableCommand {
   @Option(help: "The compression of chunks: auto, lz4 or none.") var codec = ExchangeRecipe.Codec.auto
   @Flag(help: "Use the shared-memory transport between ranks on this machine.") var sharedMemory = false
   @Option(help: "Bits of the RMS of the sum over all lanes.") var gradientBits = 10
+  @Option(help: "A folder of keys (`coordinator keygen`): the ranks encrypt, as in training. Default: they do not.")
+  var keys: String?
+
   @Option(help: "Lanes in a step, divided among the ranks.") var lanes = 8
   @Option(help: "Threads that encode and add.") var threads = 1
   @Flag(help: "Leave out the vote.") var noVote = false
@@ -126,11 +129,19 @@ private final class AllReduceBench {
       statisticCount: partial.statistics.count, settings: settings)
     session = RingSession(generation: 1, plan: plan, settings: settings)
     session.threads = command.threads
-    peers = try PeerLinks(
-      MessagingContext(), WorkerIdentity(rank: command.rank, incarnation: 0), listen: try Endpoint(command.listen))
-    let members = command.peer.enumerated().map { rank, endpoint in
-      Member(identity: WorkerIdentity(rank: rank, incarnation: 0), endpoint: endpoint, lanes: [rank])
+    let keys = command.keys.map { KeyFiles($0) }
+    let admitted = keys.map { _ in AdmittedKeys() }
+    let security = try keys.flatMap { keys in
+      try admitted.map { Security.keys(own: try keys.worker(rank: command.rank), admitted: $0) }
     }
+    let members = try command.peer.enumerated().map { rank, endpoint in
+      Member(
+        identity: WorkerIdentity(rank: rank, incarnation: 0), endpoint: endpoint, lanes: [rank],
+        key: try keys?.worker(rank: rank).publicKey)
+    }
+    peers = try PeerLinks(
+      MessagingContext(security ?? .none), members[command.rank].identity, listen: try Endpoint(command.listen),
+      admitted: admitted)
     try peers.open(Generation(number: 1, startStep: 0, members: members), position: command.rank)
   }
 
