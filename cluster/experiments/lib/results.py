@@ -31,6 +31,7 @@ class Result:
     loss: float
     group: float
     within: float
+    recipe: str  # its digest
 
 
 def read_result(runs, run):
@@ -45,7 +46,12 @@ def read_result(runs, run):
         group, within = grouped(list(csv.reader(file)), run.data)
     return Result(
         run.data.name, run.network, run.frames, run.seed, clips, top1 / clips, top5 / clips, loss / 2**32 / clips,
-        group, within)
+        group, within, run.recipe_digest)
+
+
+def earlier_results(path):
+    """What an earlier call has written to this file, by the digest of the recipe; nothing if it is not there."""
+    return {row.recipe: row for row in read_csv(path, Result)} if path.exists() else {}
 
 
 def grouped(rows, data):

@@ -1,5 +1,6 @@
 """Answers the paper's four questions on two data sets with three seeds: trains what is missing, then makes tables and
-plots. Whatever is done is kept: the same command goes on where it was cut."""
+plots. Whatever is done is kept: the same command goes on where it was cut, and runs whose results the folder of --out has
+are not repeated."""
 
 import argparse
 import pathlib
@@ -23,7 +24,8 @@ def parse():
                         "report: only make tables and plots of what is there")
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "runs" / "experiments",
                         help="data and runs (runs/experiments)")
-    parser.add_argument("--out", type=pathlib.Path, help="where tables and plots go; else to --folder")
+    parser.add_argument("--out", type=pathlib.Path, help="where tables and plots go, and results are that need not be "
+                        "trained again; else --folder")
     parser.add_argument("--data", choices=list(settings.DATA), help="only this data set")
     parser.add_argument("--seeds", type=int, nargs="+", default=settings.SEEDS, metavar="N", help="the seeds (1 2 3)")
     parser.add_argument("--workers", type=pathlib.Path, default=ROOT / "cluster" / "hosts.txt",
@@ -40,18 +42,22 @@ def build():
     return pathlib.Path(shown.stdout.strip())
 
 
-def train(runs, wanted):
-    for data in dict.fromkeys(run.data for run in wanted):
+def train(runs, wanted, table):
+    """Trains what neither the folder nor the table of results has. Each result goes to the table at once."""
+    earlier = results.earlier_results(table)
+    missing = [run for run in wanted if run.recipe_digest not in earlier and not runs.is_done(run)]
+    for data in dict.fromkeys(run.data for run in missing):
         runs.make_data(data)
-    for number, run in enumerate(wanted, 1):
-        if not runs.is_done(run):
-            print(f"{number} of {len(wanted)}: {run.name}", flush=True)
-            runs.train(run)
-            print(f"  top-1 {100 * results.read_result(runs, run).top1:.1f} %", flush=True)
+    for number, run in enumerate(missing, 1):
+        print(f"{number} of {len(missing)}: {run.name}", flush=True)
+        runs.train(run)
+        result = results.read_result(runs, run)
+        print(f"  top-1 {100 * result.top1:.1f} %", flush=True)
+        earlier[run.recipe_digest] = result
+        results.write_csv(table, results.Result, earlier.values())
 
 
-def measured_costs(runs, again):
-    path = runs.folder / "costs.csv"
+def measured_costs(runs, path, again):
     if again or not path.exists():
         networks = settings.networks(settings.QUESTIONS)
         results.write_csv(path, results.Cost, [results.measure_cost(runs, *network) for network in networks])
@@ -60,9 +66,11 @@ def measured_costs(runs, again):
 
 def report(runs, questions, seeds, costs, out):
     """Writes the figures of the runs that are there to the folder `out`; prints the tables of the questions."""
-    out.mkdir(parents=True, exist_ok=True)
     every = settings.runs(settings.QUESTIONS, settings.DATA.values(), seeds)
-    found = [results.read_result(runs, run) for run in every if runs.is_done(run)]
+    earlier = results.earlier_results(out / "runs.csv")
+    found = [
+        results.read_result(runs, run) if runs.is_done(run) else earlier[run.recipe_digest]
+        for run in every if runs.is_done(run) or run.recipe_digest in earlier]
     results.write_csv(out / "runs.csv", results.Result, found)
     results.write_csv(out / "costs.csv", results.Cost, costs)
     sections = {question: results.section(question, found, costs) for question in settings.QUESTIONS}
@@ -77,10 +85,12 @@ def main():
     questions = [options.question] if options.question in settings.QUESTIONS else list(settings.QUESTIONS)
     data_sets = [settings.DATA[options.data]] if options.data else list(settings.DATA.values())
     runs = Runs(options.folder.resolve(), (options.programs or build()).resolve(), options.workers.resolve())
+    out = options.out or runs.folder
+    out.mkdir(parents=True, exist_ok=True)
     if options.question not in ("measure", "report"):
-        train(runs, settings.runs(questions, data_sets, options.seeds))
-    costs = measured_costs(runs, again=options.question == "measure")
-    report(runs, questions, options.seeds, costs, options.out or runs.folder)
+        train(runs, settings.runs(questions, data_sets, options.seeds), out / "runs.csv")
+    costs = measured_costs(runs, out / "costs.csv", again=options.question == "measure")
+    report(runs, questions, options.seeds, costs, out)
 
 
 if __name__ == "__main__":

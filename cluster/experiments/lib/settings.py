@@ -1,5 +1,6 @@
 """Which networks each question compares, on which data, and how they are trained."""
 
+import hashlib
 from dataclasses import dataclass
 from itertools import combinations, permutations
 
@@ -66,6 +67,10 @@ class Run:
     @property
     def name(self):
         return f"{self.data.name}-{self.network}-{self.frames}-seed{self.seed}"
+
+    @property
+    def recipe_digest(self):
+        return hashlib.sha256(self.recipe.encode()).hexdigest()[:16]
 
     @property
     def recipe(self):
