@@ -5,6 +5,7 @@ import Wire
 extension CoordinatorMachine {
   mutating func receive(_ message: WorkerMessage, _ payload: Int?, from sender: Sender) {
     let worker = sender.worker
+    let message = message.withReadableText
     if let problem = message.problem(in: settings.limits) {
       return refuse(message.kind, "\(worker)'s holds what cannot be: \(problem)")
     }

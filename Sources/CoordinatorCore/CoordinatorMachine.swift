@@ -58,10 +58,14 @@ package struct CoordinatorMachine {
     var evaluatedClips: [Int] { validationSample ?? Array(0..<validationClips) }
     var evaluatedCount: Int { validationSample?.count ?? validationClips }
 
+    /// More than any file of a state has: a worker cannot make this process reserve more memory.
+    package var stateBytes = MessageLimits.blobBytes
+
     /// What every message is bounded by.
     var limits: MessageLimits {
       MessageLimits(
-        lanes: lanes, clips: epoch.plan.clips, validationClips: validationClips, lastStep: max(lastStep, allSteps))
+        lanes: lanes, clips: epoch.plan.clips, validationClips: validationClips, lastStep: max(lastStep, allSteps),
+        blobBytes: stateBytes)
     }
 
     package init(ranks: [Int], lanes: Int, lastStep: UInt64) {

@@ -105,6 +105,9 @@ public struct SafeTensors: Sendable {
     try self.init(data, origin: path)
   }
 
+  /// Bytes of the header of a file with some hundred thousand tensors.
+  private static let longestHeader = 8 << 20
+
   /// - Parameter origin: what to call the bytes in an error, usually their path.
   /// - Throws: `SharedError(.badData)` that says what is wrong with the bytes.
   public init(_ data: Data, origin: String) throws {
@@ -114,7 +117,9 @@ public struct SafeTensors: Sendable {
     let data = data.startIndex == 0 ? data : Data(data)
     guard data.count >= 8 else { throw bad("only \(data.count) bytes") }
     let length = data.prefix(8).enumerated().reduce(UInt64(0)) { $0 | UInt64($1.element) << (8 * $1.offset) }
-    guard length <= 100_000_000, length <= UInt64(data.count - 8) else { throw bad("the header says \(length) bytes") }
+    guard length <= Self.longestHeader, length <= UInt64(data.count - 8) else {
+      throw bad("the header says \(length) bytes")
+    }
     let start = 8 + Int(length)
     guard let json = try? JSONSerialization.jsonObject(with: data[8..<start]) as? [String: Any] else {
       throw bad("the header is no JSON object")

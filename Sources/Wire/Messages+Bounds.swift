@@ -13,6 +13,8 @@ public struct MessageLimits: Hashable, Sendable {
   public var validationClips: Int
   /// The step after which training ends. No state is before a later one.
   public var lastStep: UInt64
+  /// Bytes of a blob that is announced.
+  public var blobBytes: Int
 
   /// Bytes of a text.
   public static let textBytes = 4 << 10
@@ -22,7 +24,7 @@ public struct MessageLimits: Hashable, Sendable {
   public static let entries = 64
   /// Ranks that a run can have.
   public static let ranks = 1 << 16
-  /// Bytes of a blob: far more than the largest state, and few enough that a sum of several fits.
+  /// Bytes of a blob of any run: few enough that a sum of several fits.
   public static let blobBytes = 1 << 40
   /// Steps, sequence numbers and counts of bytes: few enough that a sum of several fits.
   public static let count: UInt64 = 1 << 53
@@ -32,13 +34,15 @@ public struct MessageLimits: Hashable, Sendable {
     lanes: 4096, clips: Int(Int32.max), validationClips: Int(Int32.max), lastStep: count)
 
   public init(
-    lanes: Int, ranks: Int = MessageLimits.ranks, clips: Int, validationClips: Int, lastStep: UInt64
+    lanes: Int, ranks: Int = MessageLimits.ranks, clips: Int, validationClips: Int, lastStep: UInt64,
+    blobBytes: Int = MessageLimits.blobBytes
   ) {
     self.lanes = lanes
     self.ranks = ranks
     self.clips = clips
     self.validationClips = validationClips
     self.lastStep = min(lastStep, Self.count)
+    self.blobBytes = blobBytes
   }
 }
 
@@ -298,7 +302,7 @@ extension MessageLimits {
   fileprivate func blobs(_ blobs: [BlobDescription]) -> String? {
     guard blobs.count <= Self.entries else { return "\(blobs.count) blobs" }
     return blobs.firstProblem {
-      first(text($0.name, "name"), amount($0.bytes, atMost: Self.blobBytes, "bytes of a blob"))
+      first(text($0.name, "name"), amount($0.bytes, atMost: blobBytes, "bytes of a blob"))
     }
   }
 

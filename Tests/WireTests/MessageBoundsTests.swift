@@ -151,6 +151,18 @@ import Wire
     #expect(message.problem(in: Self.limits) != nil)
   }
 
+  @Test("no blob is announced that is larger than the run's can be")
+  func blobs() {
+    var limits = Self.limits
+    limits.blobBytes = 100
+    func ready(_ bytes: Int) -> WorkerMessage {
+      let digest = Digest128(high: 0, low: 0)
+      return .checkpointReady(step: 1, blobs: [BlobDescription(name: "state", bytes: bytes, digest: digest)])
+    }
+    #expect(ready(100).problem(in: limits) == nil)
+    #expect(ready(101).problem(in: limits) != nil)
+  }
+
   private static func generation(_ change: (inout Generation) -> Void = { _ in }) -> CoordinatorMessage {
     let members = [0, 1].map { rank in
       Member(
@@ -165,11 +177,17 @@ import Wire
 
   @Test("what a coordinator says is bounded too")
   func coordinator() {
+    func peer(_ rank: Int, _ endpoint: String) -> Peer {
+      Peer(
+        identity: WorkerIdentity(rank: rank, incarnation: 1), endpoint: endpoint,
+        key: PublicKey(String(repeating: "0f", count: 32))!)
+    }
     let possible: [CoordinatorMessage] = [
       .welcome(Welcome(run: "r", recipe: String(repeating: "x", count: 100_000), blobs: [], lastStep: 5)),
       .dismiss(reason: "why", clean: true), .halt(generation: 1),
       .prepare(generation: 1, step: 1000, source: .peer(endpoint: "tcp://h:5")),
-      .prepare(generation: 1, step: 0, source: .initial), Self.generation(), .acknowledged(step: 1000),
+      .prepare(generation: 1, step: 0, source: .initial, peers: [peer(1, "tcp://h:5")]), Self.generation(),
+      .acknowledged(step: 1000),
       .pulse([Directive(sequence: 1, kind: .stop)]), .checkpointTaken(step: 3),
       Self.evaluation(0, [0, 49]), .identify(run: "r"),
     ]
@@ -179,6 +197,8 @@ import Wire
       .welcome(Welcome(recipe: "", blobs: [], lastStep: .max)), .dismiss(reason: Self.long, clean: true),
       .prepare(generation: 1, step: 1001, source: .initial),
       .prepare(generation: 1, step: 1, source: .peer(endpoint: "x")), Self.generation { $0.startStep = .max },
+      .prepare(generation: 1, step: 1, source: .initial, peers: [peer(16, "tcp://h:5")]),
+      .prepare(generation: 1, step: 1, source: .initial, peers: [peer(1, "h")]),
       Self.generation { $0.endStep = $0.startStep }, Self.generation { $0.endStep = .max },
       Self.generation { $0.number = .max }, Self.generation { $0.rolledBack = 4 },
       Self.generation { $0.directivesDone = .max }, Self.generation { $0.members[1].identity.rank = 0 },

@@ -1,4 +1,5 @@
 // What a coordinator is to do, and what its machine is told of it.
+import BLVNet
 import CoordinatorCore
 import Dataset
 import Foundation
@@ -55,6 +56,10 @@ struct RunPlan {
     var settings = CoordinatorMachine.Settings(
       ranks: slots.map(\.rank), lanes: recipe.batch.lanes, lastStep: lastStep)
     settings.allSteps = allSteps
+    if let network = try? Network(recipe.model, engine: .openblas) {
+      // Weights, the rule's slots, the running average, statistics and scales, each at most 8 bytes; and headers.
+      settings.stateBytes = 8 * 8 * (network.layout.parameterCount + network.layout.statisticCount) + 64 << 20
+    }
     settings.run = run
     settings.recipe = recipe.yaml()
     settings.indexes = blobs
