@@ -131,6 +131,10 @@ public final class Socket {
   /// - Throws: `MessagingError` if the address is in use or not this machine's.
   @discardableResult
   public func bind(_ endpoint: Endpoint) throws -> Endpoint {
+    var endpoint = endpoint
+    if case .tcp(let host, let port) = endpoint, host != "*" {
+      endpoint = .tcp(host: try addressToListen(at: host), port: port)
+    }
     try prepare(for: endpoint)
     try call("listen at", place) { unsafe zmq_bind(handle, place) }
     var text = [CChar](repeating: 0, count: 512)

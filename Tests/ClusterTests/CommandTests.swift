@@ -37,7 +37,7 @@ import Testing
     try check(["status", cluster.folder.path("nowhere")], 65, "no journal")
     for (line, expected) in [
       ("localhost slots=1\nlocalhost lots=8", "hosts:2: unknown key 'lots'; did you mean 'slots'?"),
-      ("localhost:2", "hosts:1: 'localhost:2' is not accepted: for 2 workers write 'localhost slots=2'"),
+      ("localhost:2 slots=2", "hosts:1: 'slots' is given twice"),
     ] {
       try cluster.folder.write(line + "\n", to: "hosts")
       try check(["--workers", hosts, "--listen", "tcp://127.0.0.1:0"] + recipe, 78, expected)

@@ -51,13 +51,14 @@ import Testing
       ("localhost Slots=2", "unknown key 'Slots'; did you mean 'slots'?"),
       (
         "localhost rack=3",
-        "unknown key 'rack': the keys are slots, threads, lane_threads, address, data, cache, worker"
+        "unknown key 'rack': the keys are slots, threads, lane_threads, user, port, address, data, cache, worker"
       ),
       ("localhost slots=4 max_slots=8", "unknown key 'max_slots': slots=N is the number of workers"),
-      ("localhost max-slots=8", "slots=N is the number of workers"), ("localhost port=22", "~/.ssh/config"),
+      ("localhost max-slots=8", "slots=N is the number of workers"), ("localhost port=0", "port=0 must be"),
+      ("localhost:0", "slots=0 must be a whole number from 1 to 1024"), ("me@host user=you", "user=you is no name"),
+      ("host user=-l", "user=-l is no name"),
       ("localhost slots = 2", "'slots' is not of the form key=value, without spaces"),
-      ("localhost:2", "'localhost:2' is not accepted: for 2 workers write 'localhost slots=2'"),
-      ("me@node1:22 slots=2", "an ssh port belongs in ~/.ssh/config"), ("[::1]:4", "write '[::1] slots=4'"),
+      ("me@node1:22 slots=2", "'slots' is given twice: keep one (HOST:N is N slots; an ssh port is port=N)"),
       ("node1:x", "no host name"), ("node1:", "no host name"), ("a:b:c", "no host name"), ("1:2:3", "no host name"),
       ("[node1]", "no host name"), ("fe80::1%", "no host name"), ("node1,node2", "write one host a line"),
       ("\u{FEFF}localhost", "'\\u{FEFF}localhost' is no host name"), ("a\u{0}b", "no host name"),
@@ -80,6 +81,17 @@ import Testing
     #expect(entries[0].slots == 2 && entries[0].threads == 4)
     #expect(entries.map(\.line) == [1, 3, 4, 5, 6])
     #expect(try HostsFile("::1", origin: "hosts.txt").entries.map(\.host) == ["::1"])
+  }
+
+  @Test("HOST:N is N slots, and user= and port= are for ssh; the same in a list")
+  func otherLaunchers() throws {
+    let slots = try HostsFile("node1:2 user=me port=2222\n[fe80::1]:3\nlocalhost:1 port=22", origin: "hosts").slots
+    #expect(slots.map(\.host) == ["me@node1", "me@node1", "fe80::1", "fe80::1", "fe80::1", "localhost"])
+    #expect(slots.map(\.port) == [2222, 2222, nil, nil, nil, 22])
+    #expect(slots.map(\.isHere) == [false, false, false, false, false, false])
+    #expect(try HostsFile(list: "localhost:2,node1").slots.map(\.host) == ["localhost", "localhost", "node1"])
+    let error = #expect(throws: LaunchError.self) { try HostsFile(list: "a,b;c") }
+    #expect(error?.description.hasPrefix("--host a,b;c: 'b;c' is no host name") == true, "\(String(describing: error))")
   }
 
   @Test("a file that is missing, empty or no text is refused")

@@ -3,6 +3,14 @@ import Testing
 @testable import Messaging
 
 @Suite struct EndpointTests {
+  @Test("a name is listened at where it leads, and an unknown one is refused")
+  func names() throws {
+    let socket = try Socket(try MessagingContext(), .router)
+    #expect(try socket.bind(Endpoint("tcp://localhost:0")).host == "127.0.0.1")
+    let error = #expect(throws: MessagingError.self) { try socket.bind(Endpoint("tcp://no-such-host.invalid:0")) }
+    #expect(error?.description.contains("no-such-host.invalid") == true)
+  }
+
   @Test(
     "a well-formed endpoint comes back as it was written",
     arguments: [

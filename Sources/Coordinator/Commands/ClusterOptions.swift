@@ -10,9 +10,12 @@ import Shared
 struct ClusterOptions: ParsableArguments {
   @Option(
     help:
-      "The hosts file, one host a line: HOST [slots=N] [threads=N] [lane_threads=N] [address=A] [data=PATH] [cache=PATH] [worker=PATH]."
+      "The hosts file, one host a line: HOST[:SLOTS] [slots=N] [threads=N] [lane_threads=N] [user=NAME] [port=N] [address=A] [data=PATH] [cache=PATH] [worker=PATH]."
   )
-  var workers: String
+  var workers: String?
+
+  @Option(help: "The hosts instead of a file: HOST[:SLOTS],HOST[:SLOTS]…")
+  var host: String?
 
   @Option(help: "Where to listen for workers: tcp://HOST:PORT. Port 0 takes any free port.")
   var listen = "tcp://127.0.0.1:5577"
@@ -102,7 +105,13 @@ struct ClusterOptions: ParsableArguments {
   }
 
   /// One slot for each worker of the hosts file.
-  func slots() throws -> [Slot] { try HostsFile(path: workers).slots }
+  func slots() throws -> [Slot] {
+    switch (workers, host) {
+    case (let path?, nil): try HostsFile(path: path).slots
+    case (nil, let list?): try HostsFile(list: list).slots
+    default: throw SharedError(.usage, "which hosts? give either --workers FILE or --host HOST:SLOTS,…")
+    }
+  }
 
   func fleet(_ slots: [Slot], _ recipe: Recipe, logs: String, coordinator: Endpoint) throws -> WorkerFleet {
     guard let mode = WorkerFleet.Mode(rawValue: launch) else {

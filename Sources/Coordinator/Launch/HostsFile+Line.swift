@@ -10,7 +10,7 @@ struct LineProblem: Error {
 
 extension HostEntry {
   /// Every key, in the order in which help texts show them.
-  static let keys = ["slots", "threads", "lane_threads", "address", "data", "cache", "worker"]
+  static let keys = ["slots", "threads", "lane_threads", "user", "port", "address", "data", "cache", "worker"]
 
   /// Keys of other launchers, or that people expect, and what to write instead.
   private static let foreignKeys = [
@@ -18,8 +18,6 @@ extension HostEntry {
     "max-slots": "slots=N is the number of workers, and no more are started",
     "np": "write slots=N", "ppn": "write slots=N",
     "gpus": "this trainer uses processors only: write slots=N threads=N",
-    "port": "give ssh's port in ~/.ssh/config, or to all hosts with --ssh 'ssh -p N'",
-    "user": "write USER@HOST",
   ]
 
   /// - Returns: nil for an empty line or a comment.
@@ -31,8 +29,13 @@ extension HostEntry {
       words.append(word)
     }
     guard let first = words.first else { return nil }
-    self.init(host: try Self.host(String(first)), line: number)
+    let (name, count) = try Self.host(String(first))
+    self.init(host: name, line: number)
     var seen: Set<Substring> = []
+    if let count {
+      slots = try Self.integer(count, "slots", 1...HostsFile.maximumSlots)
+      seen.insert("slots")
+    }
     for word in words.dropFirst() {
       guard let sign = word.firstIndex(of: "="), sign != word.startIndex else {
         throw LineProblem(
@@ -43,11 +46,20 @@ extension HostEntry {
       let value = String(word[word.index(after: sign)...])
       try Self.checkKnown(String(key))
       guard !value.isEmpty else { throw LineProblem(text: "'\(key)=' has no value: give one, or leave it out") }
-      guard seen.insert(key).inserted else { throw LineProblem(text: "'\(key)' is given twice: keep one") }
+      guard seen.insert(key).inserted else {
+        let colon = key == "slots" && count != nil ? " (HOST:N is N slots; an ssh port is port=N)" : ""
+        throw LineProblem(text: "'\(key)' is given twice: keep one\(colon)")
+      }
       switch key {
       case "slots": slots = try Self.integer(value, key, 1...HostsFile.maximumSlots)
       case "threads": threads = try Self.integer(value, key, 1...1024)
       case "lane_threads": laneThreads = try Self.integer(value, key, 1...64)
+      case "user":
+        guard !host.contains("@"), Self.isName(value) else {
+          throw LineProblem(text: "user=\(value) is no name of a user, or the host has one already")
+        }
+        host = "\(value)@\(host)"
+      case "port": port = try Self.integer(value, key, 1...65535)
       case "address": address = try Self.address(value)
       case "data": data = value
       case "cache": cache = value
@@ -66,8 +78,9 @@ extension HostEntry {
     throw LineProblem(text: "unknown key \(shown(key)); did you mean '\(near)'?")
   }
 
-  /// A name, user@name or address. What ssh would take for an option never passes.
-  private static func host(_ word: String) throws -> String {
+  /// A name, user@name or address, and after a colon how many slots it has, as Horovod, MPICH and Open MPI write it. What
+  /// ssh would take for an option never passes.
+  private static func host(_ word: String) throws -> (host: String, slots: String?) {
     if word.contains("=") {
       throw LineProblem(text: "the line begins with \(shown(word)): put the host's name before its settings")
     }
@@ -75,21 +88,20 @@ extension HostEntry {
       throw LineProblem(text: "\(shown(word)) is no host name: write one host a line, without commas")
     }
     let parts = word.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-    let (user, place) = parts.count == 2 ? (parts[0] + "@", parts[1]) : ("", word)
-    // Horovod, MPICH and Open MPI's command line write HOST:N for N slots; elsewhere N is a port.
+    var (user, place) = parts.count == 2 ? (parts[0] + "@", parts[1]) : ("", word)
+    var count: String?
     if let colon = place.lastIndex(of: ":"), !isIPv6(withoutBrackets(place)) {
-      let (name, count) = (place[..<colon], place[place.index(after: colon)...])
-      if !count.isEmpty, count.allSatisfy(\.isASCII), count.allSatisfy(\.isNumber), isHost(String(name)) {
-        throw LineProblem(
-          text: "\(shown(word)) is not accepted: for \(count) workers write '\(user)\(name) slots=\(count)'; "
-            + "an ssh port belongs in ~/.ssh/config")
+      let digits = place[place.index(after: colon)...]
+      if !digits.isEmpty, digits.allSatisfy(\.isASCII), digits.allSatisfy(\.isNumber) {
+        count = String(digits)
+        place = String(place[..<colon])
       }
     }
     guard isHost(place), user.isEmpty || isName(String(user.dropLast())) else {
       throw LineProblem(
         text: "\(shown(word)) is no host name: use letters, digits, '.', '-' and '_', or an IP address")
     }
-    return user + withoutBrackets(place)
+    return (user + withoutBrackets(place), count)
   }
 
   private static func address(_ word: String) throws -> String {

@@ -3,8 +3,8 @@
 import Foundation
 import Shared
 
-/// One line of the hosts file: `HOST [slots=N] [threads=N] [lane_threads=N] [address=A] [data=PATH] [cache=PATH]
-/// [worker=PATH]`.
+/// One line of the hosts file: `HOST[:SLOTS] [slots=N] [threads=N] [lane_threads=N] [user=NAME] [port=N] [address=A]
+/// [data=PATH] [cache=PATH] [worker=PATH]`.
 struct HostEntry: Equatable, Sendable {
   var host: String
   /// Workers that run there.
@@ -12,6 +12,8 @@ struct HostEntry: Equatable, Sendable {
   /// Lanes that each worker computes at once, and threads that share each of them; nil: the worker decides.
   var threads: Int?
   var laneThreads: Int?
+  /// The port of its ssh server; nil: what ssh's own settings say.
+  var port: Int?
   /// The address that its workers listen at and tell their peers; nil: where their route to the coordinator leaves.
   var address: String?
   /// Where the host keeps its copy of the data; nil: the recipe's path.
@@ -31,10 +33,14 @@ struct Slot: Equatable, Sendable {
   var host: String
   var threads: Int?
   var laneThreads: Int?
+  var port: Int?
   var address: String?
   var data: String?
   var cache: String?
   var worker: String?
+
+  /// Whether its worker is started here rather than through ssh.
+  var isHere: Bool { port == nil && isLocal(host) }
 }
 
 extension [Slot] {
@@ -69,8 +75,8 @@ struct HostsFile: Equatable, Sendable {
     let expanded = entries.flatMap { Array(repeating: $0, count: $0.slots) }
     return expanded.enumerated().map { rank, entry in
       Slot(
-        rank: rank, host: entry.host, threads: entry.threads, laneThreads: entry.laneThreads, address: entry.address,
-        data: entry.data, cache: entry.cache, worker: entry.worker)
+        rank: rank, host: entry.host, threads: entry.threads, laneThreads: entry.laneThreads, port: entry.port,
+        address: entry.address, data: entry.data, cache: entry.cache, worker: entry.worker)
     }
   }
 
@@ -89,18 +95,25 @@ struct HostsFile: Equatable, Sendable {
     try self.init(text, origin: path)
   }
 
+  /// The hosts of `--host`: `HOST[:SLOTS]`, separated by commas.
+  /// - Throws: `LaunchError` (bad configuration).
+  init(list: String) throws {
+    try self.init(list.replacing(",", with: "\n"), origin: "--host \(list)", naming: false)
+  }
+
   /// - Parameter origin: what error messages call the file.
+  /// - Parameter lines: whether they name the line, too.
   /// - Throws: `LaunchError` (bad configuration) naming `origin` and the line.
-  init(_ text: String, origin: String) throws {
+  init(_ text: String, origin: String, naming lines: Bool = true) throws {
     var entries: [HostEntry] = []
     // Some editors put a byte-order mark in front. A carriage return and line feed are one Character to Swift.
     let plain = text.unicodeScalars.first == "\u{FEFF}" ? String(text.unicodeScalars.dropFirst()) : text
-    let lines = plain.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" || $0 == "\r" }
-    for (index, line) in lines.enumerated() {
+    let all = plain.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" || $0 == "\r" }
+    for (index, line) in all.enumerated() {
       do {
         if let entry = try HostEntry(parsing: line, number: index + 1) { entries.append(entry) }
       } catch let problem as LineProblem {
-        throw LaunchError(.badConfiguration, "\(origin):\(index + 1): \(problem.text)")
+        throw LaunchError(.badConfiguration, "\(origin)\(lines ? ":\(index + 1)" : ""): \(problem.text)")
       }
     }
     guard !entries.isEmpty else {

@@ -92,11 +92,12 @@ struct SSHLauncher: Launcher {
       "-T", "-a", "-x", "-o", "ClearAllForwardings=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o",
       "ServerAliveInterval=15",
     ]
+    let port = slot.port.map { ["-p", "\($0)"] } ?? []
     let log = settings.log(rank: rank)
     let start = WorkerLog.size(log)
     // The shell here splits the ssh command that the user gave; everything of ours arrives as words of its own.
     let pid = try children.start(
-      ["/bin/sh", "-c", "\(ignoringHangups) exec \(settings.sshCommand) \"$@\"", "ssh"] + options
+      ["/bin/sh", "-c", "\(ignoringHangups) exec \(settings.sshCommand) \"$@\"", "ssh"] + options + port
         + [slot.host, "--", remote],
       environment: ProcessInfo.processInfo.environment, log: log, input: input)
     return LaunchedWorker(rank: rank, processID: pid, log: log, logStart: start)
@@ -126,7 +127,7 @@ struct HostLauncher: Launcher {
   }
 
   func start(rank: Int, slot: Slot, arguments: [String], input: [UInt8]) throws -> LaunchedWorker {
-    let launcher: any Launcher = isLocal(slot.host) ? local : ssh
+    let launcher: any Launcher = slot.isHere ? local : ssh
     return try launcher.start(rank: rank, slot: slot, arguments: arguments, input: input)
   }
 }

@@ -63,7 +63,7 @@ struct RunPlan {
     settings.run = run
     settings.recipe = recipe.yaml()
     settings.indexes = blobs
-    settings.localRanks = Set(slots.filter { isLocal($0.host) }.map(\.rank))
+    settings.localRanks = Set(slots.filter { $0.isHere }.map(\.rank))
     settings.startsWorkers = startsWorkers
     settings.restarts = faults.restarts
     settings.host = ProcessInfo.processInfo.hostName

@@ -88,7 +88,7 @@ final class WorkerFleet {
       let line = reason == .code(0) ? nil : WorkerLog.lastReason(in: worker.log, from: worker.logStart)
       let text = "\(reason)" + ((line ?? reason.hint).map { ": \($0)" } ?? "")
       return Ended(
-        rank: worker.rank, pid: pid, isRemote: !isLocal(slot?.host ?? "localhost"), reason: text, log: worker.log)
+        rank: worker.rank, pid: pid, isRemote: slot.map { !$0.isHere } ?? false, reason: text, log: worker.log)
     }
     let others = adopted.reap().compactMap { pid -> Ended? in
       guard let rank = adoptedRanks.removeValue(forKey: pid) else { return nil }
