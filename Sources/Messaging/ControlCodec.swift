@@ -6,7 +6,7 @@ import Wire
 /// Encodes a control message as parts: `[header, payload?]`. The header is two magic bytes, a version, a reserved byte,
 /// then JSON.
 public enum ControlCodec {
-  public static let version: UInt8 = 6
+  public static let version: UInt8 = 7
   /// The most bytes of a header, and those of one that holds no long list.
   public static let headerLimit = 4 << 20
   static let shortLimit = 64 << 10
