@@ -44,9 +44,14 @@ class Cluster:
 
     # The coordinator
 
+    @property
+    def _plain(self):
+        """The relays read whose connection is whose."""
+        return ["--insecure"] if self.proxies else []
+
     def command(self, *more):
         return [self.environment.coordinator, "train", "--workers", self.hosts, "--recipe", self.environment.recipe,
-                "--run-dir", self.environment.run, "--listen", self.endpoint, "--launch", self.launch, *more]
+                "--run-dir", self.environment.run, "--listen", self.endpoint, "--launch", self.launch, *self._plain, *more]
 
     def start_coordinator(self):
         self.coordinator = processes.start(self.command(), self.log)
@@ -134,7 +139,7 @@ class Cluster:
             self._relayed[rank] = f"tcp://127.0.0.1:{self.proxies.to_coordinator[rank].port}"
         coordinator = self._relayed.get(rank, self.endpoint)
         command = [self.environment.worker, "--rank", rank, "--coordinator", coordinator,
-                   "--data", self.environment.mount(rank)]
+                   "--data", self.environment.mount(rank), *self._plain]
         if self.proxies:
             command += ["--listen", f"127.0.0.1:{self._ports[rank]}",
                         "--advertise", f"127.0.0.1:{self.proxies.by_rank[rank].port}"]
