@@ -29,13 +29,13 @@ extension WorkerMessage {
         uniquingKeysWith: { first, _ in first })
       return .hello(hello)
     case .heartbeat(var progress):
-      progress.dataLost = progress.dataLost.map(readable)
+      progress.dataLost = progress.dataLost.map { readable($0) }
       return .heartbeat(progress)
     case .standing(var report):
-      report.dataLost = report.dataLost.map(readable)
+      report.dataLost = report.dataLost.map { readable($0) }
       return .standing(report)
     case .evaluated(let task, var result):
-      result.failed = result.failed.map(readable)
+      result.failed = result.failed.map { readable($0) }
       return .evaluated(task, result)
     case .fault(var fault):
       fault.text = readable(fault.text)
