@@ -131,10 +131,11 @@ import Testing
     for pid in Set(after).subtracting(before) {
       #expect(kill(pid_t(pid), 0) == -1 && errno == ESRCH, "process \(pid) is left")
     }
-    // They are nobody's children, so nobody has waited for them.
+    // They are nobody's children, so nobody has waited for them. One that the coordinator was too short-lived to tell ends
+    // when it has heard nobody for a minute.
     for (handle, pid) in zip(survivors, before) {
       var end = pollfd(fd: handle, events: Int16(POLLIN), revents: 0)
-      #expect(poll(&end, 1, 20_000) == 1, "process \(pid) is left")
+      #expect(poll(&end, 1, 90_000) == 1, "process \(pid) is left")
     }
   }
 

@@ -8,8 +8,8 @@ import Wire
 final class RunKeys {
   let own: KeyPair
   let admitted = AdmittedKeys()
-  /// The lives of each rank that are admitted: the newest, and the one before, which has to be told that it is not wanted
-  /// any more.
+  /// The lives of each rank that are admitted: the newest, and some before, which have to be told that they are not wanted
+  /// any more if they still live.
   private var lives: [Int: [UInt64]] = [:]
 
   init(_ own: KeyPair) { self.own = own }
@@ -36,12 +36,14 @@ final class RunKeys {
     admit(key, as: WorkerIdentity(rank: record.rank, incarnation: incarnation))
   }
 
-  /// Admits a life of a worker, and revokes those of that rank that are older than the one before it.
+  private static let livesAtOnce = 4
+
+  /// Admits a life of a worker, and revokes the oldest of that rank where there are too many.
   func admit(_ key: PublicKey, as worker: WorkerIdentity) {
     admitted.admit(key, as: AdmittedKeys.Holder(worker))
     let known = (lives[worker.rank] ?? []) + [worker.incarnation]
-    lives[worker.rank] = known.suffix(2)
-    let old = known.dropLast(2)
+    lives[worker.rank] = known.suffix(Self.livesAtOnce)
+    let old = known.dropLast(Self.livesAtOnce)
     admitted.revoke { $0.rank == worker.rank && $0.incarnation.map(old.contains) ?? false }
   }
 }
