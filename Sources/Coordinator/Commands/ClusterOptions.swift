@@ -53,6 +53,7 @@ struct ClusterOptions: ParsableArguments {
   ///   - files: the run's own keys, made if they are not there.
   func open(_ display: ProgressDisplay, _ slots: [Slot], before: String? = nil, keys files: KeyFiles) throws -> Entrance
   {
+    raiseFileLimit()
     let wanted = try Endpoint(listen)
     let keys = try runKeys(slots, files)
     if keys == nil {
@@ -82,7 +83,6 @@ struct ClusterOptions: ParsableArguments {
   /// - Returns: nil where the user wants none.
   private func runKeys(_ slots: [Slot], _ files: KeyFiles) throws -> RunKeys? {
     let given = keys ?? ProcessInfo.processInfo.environment["TAMRING_KEYS"]
-    raiseFileLimit()
     guard !insecure else {
       guard given == nil else {
         throw SharedError(.usage, "--insecure and --keys exclude one another: give one of them")
@@ -96,8 +96,8 @@ struct ClusterOptions: ParsableArguments {
   }
 
   private func bind(_ socket: Socket, _ wanted: Endpoint, _ before: String?) throws -> Endpoint {
-    if wanted.port == 0, let before, let same = try? Endpoint(before), same.host == wanted.host,
-      let bound = try? socket.bind(same)
+    if wanted.port == 0, let before = before.flatMap({ try? Endpoint($0) }),
+      let bound = try? socket.bind(.tcp(host: wanted.host, port: before.port))
     {
       return bound
     }

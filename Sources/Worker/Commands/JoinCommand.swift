@@ -54,6 +54,7 @@ struct JoinCommand: ParsableCommand {
   func run() throws {
     // A closed terminal or a broken pipe must not end a worker.
     try ignore(signals: [SIGPIPE, SIGHUP])
+    raiseFileLimit()
     let environment = ProcessInfo.processInfo.environment
     let given =
       rank
@@ -63,18 +64,18 @@ struct JoinCommand: ParsableCommand {
       throw SharedError(.usage, "no rank: give --rank N, or set RANK, SLURM_PROCID or JOB_COMPLETION_INDEX")
     }
     ProcessName.set("worker \(rank)")
-    let identityKeys = try givenKeys(rank: rank, environment)
+    let workerKeys = try givenKeys(rank: rank, environment)
     let target = try Endpoint(coordinator ?? environment["TAMRING_COORDINATOR"] ?? "tcp://127.0.0.1:5577")
     let address = try listen ?? routeAddress(to: target.host)
     let own = try Endpoint("tcp://" + withPort(address))
     var log = Logger(label: "worker", factory: { LineLog(label: $0) })
     log[metadataKey: "rank"] = "\(rank)"
-    if identityKeys == nil { log.warning("--insecure: whoever reaches \(own) can take part, and read everything") }
+    if workerKeys == nil { log.warning("--insecure: whoever reaches \(own) can take part, and read everything") }
     let loop = try WorkerLoop(
       WorkerLoop.Settings(
         identity: WorkerIdentity(
-          rank: rank, incarnation: identityKeys?.incarnation ?? .random(in: 1...UInt64.max)),
-        coordinator: target, keys: identityKeys, listen: own,
+          rank: rank, incarnation: workerKeys?.incarnation ?? .random(in: 1...UInt64.max)),
+        coordinator: target, keys: workerKeys, listen: own,
         advertise: try advertise.map { try advertised($0, own) },
         threads: ComputeThreads(lanes: threads, each: laneThreads), dataPath: data, cache: cache),
       log: log)
@@ -83,7 +84,6 @@ struct JoinCommand: ParsableCommand {
 
   /// - Returns: nil where the user wants none.
   private func givenKeys(rank: Int, _ environment: [String: String]) throws -> WorkerKeys? {
-    raiseFileLimit()
     guard let keys = keys ?? environment["TAMRING_KEYS"] else {
       guard insecure else {
         throw SharedError(
