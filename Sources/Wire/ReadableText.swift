@@ -3,8 +3,8 @@
 /// The text without what could act on a terminal or hide something: control characters, marks that change the direction
 /// of writing and characters without a width are shown by their number. A long one loses its middle: what went wrong
 /// often stands at the end.
-/// - Parameter most: characters; at least 100.
-public func readable(_ text: String, atMost most: Int = 200) -> String {
+/// - Parameter most: characters, at least 100; reasons with two paths in them are some 300.
+public func readable(_ text: String, atMost most: Int = 500) -> String {
   var kept = String.UnicodeScalarView()
   for scalar in text.unicodeScalars {
     switch scalar.properties.generalCategory {
@@ -22,7 +22,7 @@ extension WorkerMessage {
   public var withReadableText: WorkerMessage {
     switch self {
     case .hello(var hello):
-      hello.host = readable(hello.host)
+      hello.host = readable(hello.host, atMost: 200)
       // Compared with others', so nothing of it may be lost.
       hello.fingerprint = Dictionary(
         hello.fingerprint.map { (readable($0.key, atMost: .max), readable($0.value, atMost: .max)) },
