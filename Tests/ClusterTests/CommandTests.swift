@@ -96,6 +96,21 @@ import Testing
     #expect(status.output.contains("steps: 4 of"), "\(status.output)")
   }
 
+  @Test("a start that fails leaves no keys of its own, and those that were there before")
+  func keysOfOthers() throws {
+    let cluster = try LocalCluster(clips: 12)
+    try cluster.folder.write(LocalCluster.recipe.replacing("path: data", with: "path: none"), to: "small.yaml")
+    func fails() throws { #expect(try cluster.train("run", hosts: "localhost").status == 74) }
+    func isThere(_ name: String) -> Bool { FileManager.default.fileExists(atPath: cluster.folder.path(name)) }
+    try fails()
+    #expect(!isThere("run"))
+    try FileManager.default.createDirectory(atPath: cluster.folder.path("run"), withIntermediateDirectories: false)
+    let made = try cluster.run(LocalCluster.program("coordinator"), ["keygen", cluster.folder.path("run/keys")])
+    #expect(made.status == 0, "\(made.output)")
+    try fails()
+    #expect(isThere("run/keys/coordinator.secret") && isThere("run/keys/workers.secret"))
+  }
+
   @Test("with --launch none the coordinator waits for workers that somebody else starts")
   func launchNone() throws {
     let cluster = try LocalCluster(clips: 12)

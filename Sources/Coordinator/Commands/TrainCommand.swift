@@ -38,6 +38,7 @@ struct TrainCommand: ParsableCommand {
     defer { withExtendedLifetime(lock) {} }
     let journal = try Journal(directory.journal, directory.holdsRun ? .resume : .create)
     let run = try journal.run()
+    let hadKeys = directory.keys.exist
     let anew = try run.flatMap { try NewBeginning(journal, directory, $0, given: given) }
     let resumes = run != nil && anew == nil
     var plan: RunPlan
@@ -65,6 +66,8 @@ struct TrainCommand: ParsableCommand {
     } catch {
       if run == nil {
         try? journal.close()
+        // A user may have made them before the run.
+        if !hadKeys { directory.keys.remove() }
         directory.removeUnbegun()
       }
       throw error

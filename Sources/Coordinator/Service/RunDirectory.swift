@@ -46,7 +46,6 @@ struct RunDirectory {
   /// since it need not be found again; so does what others have put here.
   func removeUnbegun() {
     for file in [journal, journal + "-wal", journal + "-shm", path + "/run.lock", initialModel] { unsafe unlink(file) }
-    keys.remove()
     // Folders that hold something are not removed.
     for folder in [checkpoints, logs, index.path, path] { unsafe rmdir(folder) }
   }
