@@ -7,7 +7,8 @@ import Wire
 /// keys, belongs to the holder of the key that the connection was opened with, and that key is still admitted.
 public final class Door {
   public let socket: Socket
-  private let admitted: AdmittedKeys?
+  /// Whom it lets in; nil in a run without keys.
+  public let admitted: AdmittedKeys?
 
   init(_ messaging: MessagingContext, _ options: Socket.Options) throws {
     var options = options
@@ -39,14 +40,8 @@ public final class Door {
   }
 
   /// Sends a message to a connection. It is dropped if that is gone, or does not take it now.
-  public func send(_ parts: [Data], to name: ConnectionName) throws {
-    do { _ = try socket.send([name.bytes] + parts, dontWait: true) } catch let error as MessagingError
-      where error.isUnreachable
-    {}
-  }
-
-  /// The same, with pieces that are not copied.
-  public func send(_ head: [Data], lending pieces: [LentBytes], to name: ConnectionName) throws {
+  /// - Parameter pieces: further parts, of which long ones are not copied.
+  public func send(_ head: [Data], lending pieces: [LentBytes] = [], to name: ConnectionName) throws {
     do { _ = try socket.send([name.bytes] + head, lending: pieces, dontWait: true) } catch let error as MessagingError
       where error.isUnreachable
     {}

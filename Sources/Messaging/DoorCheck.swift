@@ -1,6 +1,6 @@
 // Tries whether a door is locked, before anything is entrusted to it.
 import CZMQ
-import Foundation
+import Glibc
 import Shared
 import Wire
 
@@ -70,38 +70,19 @@ public enum DoorCheck {
 }
 
 /// Says how a connection's handshake ended.
-final class HandshakeMonitor {
-  private let events: Socket
-  private let watched: Socket
+struct HandshakeMonitor {
+  private let monitor: SocketMonitor
 
   init(_ messaging: MessagingContext, _ watched: Socket) throws {
-    let place = "inproc://handshake-\(UInt64.random(in: 0...UInt64.max))"
-    self.watched = watched
-    let ends =
-      ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL
-      | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED
-    try call("zmq_socket_monitor") { unsafe zmq_socket_monitor(watched.handle, place, ends) }
-    events = try Socket(messaging, .pair)
-    try call("connect to", place) { unsafe zmq_connect(events.handle, place) }
+    monitor = try SocketMonitor(
+      messaging, watched,
+      ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
+        | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED)
   }
-
-  deinit { _ = unsafe zmq_socket_monitor(watched.handle, nil, 0) }
 
   /// - Returns: whether the connection was let in; nil if nothing was heard in this time.
   func outcome(within time: Duration) throws -> Bool? {
-    _ = try Poller.wait(for: [PollItem(events)], timeout: time)
-    return try events.receive(dontWait: true).flatMap(\.first).flatMap(ZeroMQEvent.init).map {
-      $0.number == ZMQ_EVENT_HANDSHAKE_SUCCEEDED
-    }
-  }
-}
-
-/// An event of a socket's monitor: its number, in 16 bits, and a value that is not needed here.
-struct ZeroMQEvent {
-  let number: Int32
-
-  init?(_ part: Data) {
-    guard part.count >= 2 else { return nil }
-    number = Int32(part[part.startIndex]) | Int32(part[part.startIndex + 1]) << 8
+    _ = try Poller.wait(for: [PollItem(monitor.socket)], timeout: time)
+    return try monitor.next().map { $0 == ZMQ_EVENT_HANDSHAKE_SUCCEEDED }
   }
 }

@@ -27,9 +27,9 @@ public struct KeyFiles {
     }
     guard unsafe mkdir(folder, 0o700) == 0 || errno == EEXIST else { throw failure(folder, "cannot be made", errno) }
     let coordinator = KeyPair()
-    try write(Self.workersSecret, KeyPair().secretKey.array)
-    try write(Self.coordinatorPublic, coordinator.publicKey.bytes)
-    try write(Self.coordinatorSecret, coordinator.secretKey.array)
+    try write(Self.workersSecret, KeyPair().secretKey.text)
+    try write(Self.coordinatorPublic, coordinator.publicKey.description)
+    try write(Self.coordinatorSecret, coordinator.secretKey.text)
   }
 
   /// Removes the keys, and the folder if nothing else is there.
@@ -51,14 +51,14 @@ public struct KeyFiles {
   /// By which workers know the coordinator.
   public func coordinatorKey() throws -> PublicKey {
     let path = path(Self.coordinatorPublic)
-    guard let key = PublicKey(bytes: try bytes(path, isSecret: false)) else { throw noKey(path) }
+    guard let key = PublicKey(try text(path, isSecret: false)) else { throw noKey(path) }
     return key
   }
 
   private func path(_ name: String) -> String { folder + "/" + name }
 
   private func secret(_ name: String) throws -> SecretKey {
-    guard let key = SecretKey(try bytes(path(name), isSecret: true)) else { throw noKey(path(name)) }
+    guard let key = SecretKey(try text(path(name), isSecret: true)) else { throw noKey(path(name)) }
     return key
   }
 
@@ -72,7 +72,7 @@ public struct KeyFiles {
 
   /// - Throws: `SharedError(.badConfiguration)` for a secret that others than its owner may read, or that belongs to
   ///   somebody else. Root's files may be readable by a group: Kubernetes mounts Secrets so.
-  private func bytes(_ path: String, isSecret: Bool) throws -> [UInt8] {
+  private func text(_ path: String, isSecret: Bool) throws -> String {
     let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard file >= 0 else {
       let reason = unsafe String(cString: strerror(errno))
@@ -89,22 +89,21 @@ public struct KeyFiles {
         throw SharedError(.badConfiguration, "\(path): others may read this key; chmod 600 it")
       }
     }
-    var text = [UInt8](repeating: 0, count: 256)
-    defer { unsafe sodium_memzero(&text, text.count) }
-    let count = unsafe read(file, &text, text.count)
+    var bytes = [UInt8](repeating: 0, count: 256)
+    defer { unsafe sodium_memzero(&bytes, bytes.count) }
+    let count = unsafe read(file, &bytes, bytes.count)
     guard count >= 0 else { throw failure(path, "cannot be read", errno) }
-    let line = String(decoding: text.prefix(count), as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
-    return PublicKey(line)?.bytes ?? []
+    return String(decoding: bytes.prefix(count), as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
   }
 
-  private func write(_ name: String, _ key: [UInt8]) throws {
+  private func write(_ name: String, _ key: String) throws {
     let path = path(name)
     let file = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0o600)
     guard file >= 0 else { throw failure(path, "cannot be written", errno) }
     defer { close(file) }
     guard fchmod(file, 0o600) == 0 else { throw failure(path, "its rights cannot be set", errno) }
-    let text = Array("\(PublicKey(bytes: key)?.description ?? "")\n".utf8)
-    let code = unsafe text.withUnsafeBytes { unsafe writeAll($0, to: file) }
+    let line = Array("\(key)\n".utf8)
+    let code = unsafe line.withUnsafeBytes { unsafe writeAll($0, to: file) }
     guard code == 0, fsync(file) == 0 else { throw failure(path, "cannot be written", code == 0 ? errno : code) }
   }
 }

@@ -12,8 +12,14 @@ public final class SecretKey: @unchecked Sendable, CustomStringConvertible {
   public static let count = 32
   private let bytes: UnsafeMutableRawBufferPointer
 
+  /// - Returns: nil for anything but 64 lower-case hexadecimal digits.
+  convenience init?(_ text: String) {
+    guard let bytes = hexadecimalBytes(text) else { return nil }
+    self.init(bytes)
+  }
+
   /// - Returns: nil for another number of bytes than 32.
-  public init?(_ bytes: some Collection<UInt8>) {
+  init?(_ bytes: some Collection<UInt8>) {
     guard bytes.count == Self.count else { return nil }
     unsafe self.bytes = .allocate(byteCount: Self.count, alignment: 16)
     unsafe self.bytes.copyBytes(from: bytes)
@@ -29,8 +35,8 @@ public final class SecretKey: @unchecked Sendable, CustomStringConvertible {
     return try unsafe body(UnsafePointer(typed.baseAddress!))
   }
 
-  /// For a file, or a worker's standard input.
-  public var array: [UInt8] { unsafe Array(bytes) }
+  /// 64 hexadecimal digits, for a file or a worker's standard input.
+  var text: String { unsafe hexadecimal(bytes) }
 
   public var description: String { "a secret key" }
 }

@@ -24,8 +24,7 @@ public struct WorkerKeys: Sendable {
 
   /// `tamring-keys 1 INCARNATION COORDINATOR SECRET`, with a line feed; keys in hexadecimal digits.
   public var line: [UInt8] {
-    let secret = PublicKey(bytes: own.secretKey.array)?.description ?? ""
-    return Array("\(Self.head) \(incarnation ?? 0) \(coordinator) \(secret)\n".utf8)
+    Array("\(Self.head) \(incarnation ?? 0) \(coordinator) \(own.secretKey.text)\n".utf8)
   }
 
   private static let head = "tamring-keys 1"
@@ -44,7 +43,7 @@ public struct WorkerKeys: Sendable {
     let words = String(decoding: text, as: UTF8.self).split(separator: " ")
     guard words.count == 5, words[0] + " " + words[1] == Self.head, let incarnation = UInt64(words[2]),
       let coordinator = PublicKey(String(words[3])),
-      let secret = PublicKey(String(words[4])).flatMap({ SecretKey($0.bytes) })
+      let secret = SecretKey(String(words[4]))
     else {
       throw SharedError(
         .badConfiguration,

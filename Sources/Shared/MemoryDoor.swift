@@ -22,7 +22,7 @@ final class MemoryDoor: Sendable {
         let connection = acceptAtMemoryDoor(door)
         guard connection >= 0 else {
           // A connection that was given up, or no descriptor is left: the next one may do.
-          if connection == -1, errno != ECONNABORTED { usleep(10_000) }
+          if connection == -1, errno != ECONNABORTED { sleepThread(for: .milliseconds(10)) }
           continue
         }
         answer(connection)

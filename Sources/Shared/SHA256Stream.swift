@@ -34,7 +34,7 @@ public struct SHA256Stream {
   public mutating func finish() -> String {
     var digest = [UInt8](repeating: 0, count: Int(crypto_hash_sha256_BYTES))
     _ = unsafe crypto_hash_sha256_final(&state, &digest)
-    return digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    return hexadecimal(digest)
   }
 }
 

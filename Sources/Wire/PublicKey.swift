@@ -1,4 +1,5 @@
 // The public half of a process's keys, as it travels in messages and lies in the journal.
+import Shared
 
 /// Whoever has it can tell whether a connection's other side holds the secret half. It is no secret.
 public struct PublicKey: Hashable, Sendable, Codable, CustomStringConvertible {
@@ -15,27 +16,11 @@ public struct PublicKey: Hashable, Sendable, Codable, CustomStringConvertible {
 
   /// - Returns: nil for anything but 64 lower-case hexadecimal digits.
   public init?(_ text: String) {
-    let digits = Array(text.utf8)
-    guard digits.count == 2 * Self.count else { return nil }
-    func value(_ digit: UInt8) -> UInt8? {
-      switch digit {
-      case 0x30...0x39: digit - 0x30
-      case 0x61...0x66: digit - 0x61 + 10
-      default: nil
-      }
-    }
-    var bytes: [UInt8] = []
-    for place in stride(from: 0, to: digits.count, by: 2) {
-      guard let high = value(digits[place]), let low = value(digits[place + 1]) else { return nil }
-      bytes.append(high << 4 | low)
-    }
-    self.bytes = bytes
+    guard let bytes = hexadecimalBytes(text) else { return nil }
+    self.init(bytes: bytes)
   }
 
-  public var description: String {
-    let digits = Array("0123456789abcdef")
-    return String(bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
-  }
+  public var description: String { hexadecimal(bytes) }
 
   public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()

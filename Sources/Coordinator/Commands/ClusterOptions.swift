@@ -71,10 +71,12 @@ struct ClusterOptions: ParsableArguments {
     return Entrance(door: door, keys: keys, endpoint: try advertise.map { try Endpoint($0) } ?? bound)
   }
 
+  /// The folder of keys that the user names.
+  private var givenKeys: String? { keys ?? ProcessInfo.processInfo.environment["TAMRING_KEYS"] }
+
   /// What whoever starts the workers has to know.
   func invitation(_ slots: [Slot], _ entrance: Entrance, _ files: KeyFiles) -> String {
-    let keys = keys ?? ProcessInfo.processInfo.environment["TAMRING_KEYS"] ?? files.folder
-    let options = entrance.keys == nil ? "--insecure" : "--keys \(keys)"
+    let options = entrance.keys == nil ? "--insecure" : "--keys \(givenKeys ?? files.folder)"
     return
       "waiting for \(slots.count) workers at \(entrance.endpoint): worker --rank N --coordinator \(entrance.endpoint) "
       + options
@@ -82,16 +84,15 @@ struct ClusterOptions: ParsableArguments {
 
   /// - Returns: nil where the user wants none.
   private func runKeys(_ slots: [Slot], _ files: KeyFiles) throws -> RunKeys? {
-    let given = keys ?? ProcessInfo.processInfo.environment["TAMRING_KEYS"]
     guard !insecure else {
-      guard given == nil else {
+      guard givenKeys == nil else {
         throw SharedError(.usage, "--insecure and --keys exclude one another: give one of them")
       }
       return nil
     }
     forbidDumps()
-    let folder = given.map { KeyFiles($0) } ?? files
-    if given == nil, !folder.exist { try folder.make() }
+    let folder = givenKeys.map { KeyFiles($0) } ?? files
+    if givenKeys == nil, !folder.exist { try folder.make() }
     return try RunKeys(folder, admitting: launch == WorkerFleet.Mode.none.rawValue ? slots.map(\.rank) : [])
   }
 

@@ -56,11 +56,9 @@ extension CoordinatorLoop {
 
   /// The keys of a worker that is about to be started. A coordinator that is started again must know it.
   private func newKeys(_ rank: Int) throws -> WorkerKeys? {
-    guard let keys else { return nil }
-    let life = keys.newLife(rank: rank)
-    let worker = WorkerIdentity(rank: rank, incarnation: life.incarnation ?? 0)
-    _ = try durably { try $0.admitted(life.own.publicKey, as: worker) }
-    return life
+    guard let life = keys?.newLife(rank: rank) else { return nil }
+    _ = try durably { try $0.admitted(life.keys.own.publicKey, as: life.worker) }
+    return life.keys
   }
 
   /// What finds nobody is lost: what matters is sent again.

@@ -12,22 +12,20 @@ final class RunKeys {
   /// any more if they still live.
   private var lives: [Int: [UInt64]] = [:]
 
-  init(_ own: KeyPair) { self.own = own }
-
   /// - Parameter files: a folder that holds keys; those that workers of these ranks find there are admitted.
-  convenience init(_ files: KeyFiles, admitting ranks: [Int]) throws {
-    self.init(try files.coordinator())
+  init(_ files: KeyFiles, admitting ranks: [Int]) throws {
+    own = try files.coordinator()
     for rank in ranks {
       admitted.admit(try files.worker(rank: rank).publicKey, as: AdmittedKeys.Holder(rank: rank))
     }
   }
 
   /// Makes the keys of a new life of a worker, and admits them.
-  func newLife(rank: Int) -> WorkerKeys {
-    let incarnation = UInt64.random(in: 1...UInt64.max)
+  func newLife(rank: Int) -> (worker: WorkerIdentity, keys: WorkerKeys) {
+    let worker = WorkerIdentity(rank: rank, incarnation: .random(in: 1...UInt64.max))
     let pair = KeyPair()
-    admit(pair.publicKey, as: WorkerIdentity(rank: rank, incarnation: incarnation))
-    return WorkerKeys(own: pair, coordinator: own.publicKey, incarnation: incarnation)
+    admit(pair.publicKey, as: worker)
+    return (worker, WorkerKeys(own: pair, coordinator: own.publicKey, incarnation: worker.incarnation))
   }
 
   /// Admits a worker that an earlier coordinator of the run has started. What cannot be a key admits nobody.

@@ -130,18 +130,14 @@ private final class AllReduceBench {
     session = RingSession(generation: 1, plan: plan, settings: settings)
     session.threads = command.threads
     let keys = command.keys.map { KeyFiles($0) }
-    let admitted = keys.map { _ in AdmittedKeys() }
-    let security = try keys.flatMap { keys in
-      try admitted.map { Security.keys(own: try keys.worker(rank: command.rank), admitted: $0) }
-    }
+    let security = try keys.map { Security.keys(own: try $0.worker(rank: command.rank), admitted: AdmittedKeys()) }
     let members = try command.peer.enumerated().map { rank, endpoint in
       Member(
         identity: WorkerIdentity(rank: rank, incarnation: 0), endpoint: endpoint, lanes: [rank],
         key: try keys?.worker(rank: rank).publicKey)
     }
     peers = try PeerLinks(
-      MessagingContext(security ?? .none), members[command.rank].identity, listen: try Endpoint(command.listen),
-      admitted: admitted)
+      MessagingContext(security ?? .none), members[command.rank].identity, listen: try Endpoint(command.listen))
     try peers.open(Generation(number: 1, startStep: 0, members: members), position: command.rank)
   }
 

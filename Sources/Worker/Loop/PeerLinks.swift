@@ -41,20 +41,15 @@ final class PeerLinks {
   private var askers: [ConnectionName] = []
   /// In a run with keys: who is let in, as members of the generation that runs or ran last, and as those of one that is
   /// prepared.
-  private let admitted: AdmittedKeys?
   private var members: [Peer] = []
   private var coming: (generation: UInt32, peers: [Peer]) = (0, [])
   /// Ring messages of neighbours that began a generation before this worker did.
   private var early: [(from: ConnectionName, message: FrameMessage)] = []
 
   /// - Parameter listen: where peers reach this worker; port 0 for any.
-  /// - Parameter admitted: whom the context's authenticator lets in; nil in a run without keys.
-  init(
-    _ messaging: MessagingContext, _ identity: WorkerIdentity, listen: Endpoint, admitted: AdmittedKeys? = nil
-  ) throws {
+  init(_ messaging: MessagingContext, _ identity: WorkerIdentity, listen: Endpoint) throws {
     self.messaging = messaging
     self.identity = identity
-    self.admitted = admitted
     door = try Connections.peerDoor(messaging)
     endpoint = try door.socket.bind(listen)
   }
@@ -70,7 +65,7 @@ final class PeerLinks {
   func admit(_ peers: [Peer], generation: UInt32) {
     guard generation >= coming.generation else { return }
     coming = (generation, peers)
-    admitted?.admitOnly(members + coming.peers)
+    door.admitted?.admitOnly(members + coming.peers)
   }
 
   /// Connects to the right neighbour and listens to the left one.
@@ -81,7 +76,7 @@ final class PeerLinks {
     let me = members[position]
     self.members = members.compactMap(\.peer)
     if coming.generation <= generation.number { coming = (generation.number, []) }
-    admitted?.admitOnly(self.members + coming.peers)
+    door.admitted?.admitOnly(self.members + coming.peers)
     let ring = ConnectionName.Channel.ring(generation: generation.number)
     let name = ConnectionName(members[(position + members.count - 1) % members.count].identity, ring)
     early.removeAll { $0.from.worker != name.worker || $0.from.channel != ring }

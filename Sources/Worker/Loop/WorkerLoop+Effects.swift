@@ -48,7 +48,8 @@ extension WorkerLoop {
       state.initialise()
       return .obtained(step: 0, weights: state.digest)
     case .load(let step, let model, let trainer): return try load(step, model, trainer)
-    case .admit(let peers, let generation): peers.isEmpty ? () : self.peers.admit(peers, generation: generation)
+    case .admit(let peers, let generation):
+      if !peers.isEmpty { self.peers.admit(peers, generation: generation) }
     case .openRing(let generation): try openRing(generation)
     case .closeRing:
       ring?.abort()

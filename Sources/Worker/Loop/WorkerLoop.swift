@@ -77,16 +77,14 @@ final class WorkerLoop {
     self.settings = settings
     self.log = log
     machine = WorkerMachine(identity: settings.identity)
-    let admitted = settings.keys.map { _ in AdmittedKeys() }
-    let security =
-      settings.keys.flatMap { keys in admitted.map { Security.keys(own: keys.own, admitted: $0) } } ?? .none
-    let messaging = try MessagingContext(security)
+    let messaging = try MessagingContext(
+      settings.keys.map { .keys(own: $0.own, admitted: AdmittedKeys()) } ?? .none)
     let coordinator = CoordinatorPlace(endpoint: settings.coordinator, key: settings.keys?.coordinator)
     let wakeup = try Wakeup()
     self.wakeup = wakeup
     signals = try SignalSource([SIGTERM, SIGINT])
     link = try CoordinatorLink(messaging, coordinator, settings.identity)
-    peers = try PeerLinks(messaging, settings.identity, listen: settings.listen, admitted: admitted)
+    peers = try PeerLinks(messaging, settings.identity, listen: settings.listen)
     heartbeat = Heartbeat(messaging, coordinator, settings.identity) { wakeup.signal() }
   }
 
